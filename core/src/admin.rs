@@ -1,0 +1,420 @@
+//! What people and programs ask of a process, and what they are told.
+//!
+//! The HTTP interface, the console and the tests all speak these types; none of them knows how the
+//! answer comes about. Texts in here are shown to operators as they are.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
+use crate::secret::Password;
+
+/// One question or order, with who asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Who asks.
+    pub caller: Caller,
+    /// What for.
+    pub verb: Verb,
+}
+
+/// Who asks, as the driver could establish it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Caller {
+    /// Somebody at the process's own console: as powerful as the user the process runs under.
+    Console,
+    /// Somebody over HTTP.
+    Remote {
+        /// The address that the connection comes from.
+        address: IpAddr,
+        /// The token that the request carries, unchecked.
+        token: Option<String>,
+        /// Date by the driver's wall clock, in milliseconds since 1970: tokens expire by it and
+        /// nothing else looks at it.
+        unix_ms: u64,
+    },
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verb {
+    /// Exchange a name and a password for a token.
+    Login {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Password,
+        /// How long the token is good for.
+        valid_for: Duration,
+    },
+    /// Void the token that the request carries.
+    Logout,
+    /// Who the token belongs to.
+    WhoAmI,
+    /// The state of this process, and on a controller of the whole cluster.
+    Status,
+    /// Every member, one row each.
+    ListNodes,
+    /// Have these data nodes run.
+    StartNodes(Selection),
+    /// Have these data nodes end, and stay so.
+    StopNodes(Selection),
+    /// A piece of a node's log file, running or not.
+    ReadLog {
+        /// The node.
+        alias: Alias,
+        /// 0 for the present file, 1 for the one before the last rotation, and so on.
+        generation: u32,
+        /// Which piece.
+        range: LogRange,
+    },
+    /// Every user.
+    ListUsers,
+    /// Create a user.
+    AddUser {
+        /// The name.
+        user: String,
+        /// The first password.
+        password: Password,
+        /// Whether the user administers the cluster.
+        admin: bool,
+    },
+    /// Remove a user and void the user's tokens.
+    RemoveUser {
+        /// The name.
+        user: String,
+    },
+    /// Set a password.
+    ChangePassword {
+        /// Whose password; `None` for the caller's.
+        user: Option<String>,
+        /// The present password of the caller; not asked of an administrator who sets another's.
+        old: Option<Password>,
+        /// The new password.
+        new: Password,
+    },
+    /// Give a user a right.
+    Grant {
+        /// The user.
+        user: String,
+        /// The right.
+        right: Right,
+    },
+    /// Take a right from a user.
+    Revoke {
+        /// The user.
+        user: String,
+        /// The right.
+        right: Right,
+    },
+}
+
+/// Which part of a log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRange {
+    /// So many bytes from an offset on.
+    From {
+        /// First byte.
+        offset: u64,
+        /// How many bytes at most.
+        len: u32,
+    },
+    /// The last so many bytes.
+    Tail {
+        /// How many bytes at most.
+        len: u32,
+    },
+}
+
+/// Which nodes an order is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every data node of the cluster.
+    All,
+    /// The nodes of these names.
+    Aliases(Vec<String>),
+}
+
+/// What a user may be allowed beside what everybody may.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum Right {
+    /// Start and stop nodes, edit the configuration, manage users.
+    #[n(0)]
+    Admin,
+    /// Read files under `dfs://`.
+    #[n(1)]
+    DfsRead,
+    /// Write, rename and remove files under `dfs://`.
+    #[n(2)]
+    DfsWrite,
+    /// Read log files of nodes.
+    #[n(3)]
+    LogRead,
+}
+
+impl Right {
+    /// Every right there is.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::DfsRead, Self::DfsWrite, Self::LogRead];
+
+    /// The word for it on the command line and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::DfsRead => "dfs-read",
+            Self::DfsWrite => "dfs-write",
+            Self::LogRead => "log-read",
+        }
+    }
+}
+
+/// The answer to a [`Request`].
+pub type Reply = Result<Response, Refusal>;
+
+/// An answer that is no refusal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// Done; nothing to tell.
+    Done,
+    /// A token, told this once.
+    LoggedIn {
+        /// The token.
+        token: String,
+        /// Whether it serves for nothing but a change of the password.
+        must_change_password: bool,
+    },
+    /// Who the caller is.
+    You(UserRow),
+    /// The state of the process.
+    Status(Box<StatusReport>),
+    /// The members of the cluster.
+    Nodes(Vec<NodeRow>),
+    /// What became of an order for several nodes.
+    Ordered(Vec<OrderRow>),
+    /// A piece of a log file.
+    Log(LogPiece),
+    /// The users.
+    Users(Vec<UserRow>),
+}
+
+/// Why a request was not carried out. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No token, or none that is known.
+    #[error("log in first: `vaquita login`, or send a token in the Authorization header")]
+    Unauthenticated,
+    /// Wrong name or wrong password.
+    #[error("wrong user name or password")]
+    WrongPassword,
+    /// The caller may not do that.
+    #[error("user `{user}` lacks the right `{}`; an administrator can grant it: `vaquita user grant {user} {}`", right.as_str(), right.as_str())]
+    Forbidden {
+        /// The caller.
+        user: String,
+        /// The right that is missing.
+        right: Right,
+    },
+    /// The caller still has the first password.
+    #[error(
+        "the password of `{user}` has to be changed before anything else: `vaquita user passwd {user}`"
+    )]
+    PasswordChangeRequired {
+        /// The caller.
+        user: String,
+    },
+    /// The new password is too weak, or the name malformed.
+    #[error("{reason}")]
+    Invalid {
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// There is no such node, user or file.
+    #[error("{what}")]
+    NotFound {
+        /// What is missing, with the nearest name there is.
+        what: String,
+    },
+    /// It exists already, or the state forbids it.
+    #[error("{reason}")]
+    Conflict {
+        /// What stands in the way.
+        reason: String,
+    },
+    /// Too many attempts or too much at once.
+    #[error("{reason}; try again in {} s", retry_after.as_secs().max(1))]
+    Busy {
+        /// What is too much.
+        reason: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Something that is needed is away at present.
+    #[error("{reason}")]
+    Unavailable {
+        /// What is away and what brings it back.
+        reason: String,
+    },
+    /// This process is not the one to ask.
+    #[error("this is {here}; ask the controller{}", site.as_ref().map(|s| format!(" at {s}")).unwrap_or_default())]
+    NotHere {
+        /// What this process is.
+        here: String,
+        /// Where the controller is, if known.
+        site: Option<String>,
+    },
+}
+
+/// What an order did to one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderRow {
+    /// The node.
+    pub alias: Alias,
+    /// Whether the order changed what the node should do.
+    pub changed: bool,
+    /// What happens now, or why nothing does.
+    pub note: String,
+}
+
+/// A piece of a log file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct LogPiece {
+    /// Offset of the first byte.
+    #[n(0)]
+    pub offset: u64,
+    /// Length of the whole file.
+    #[n(1)]
+    pub file_len: u64,
+    /// The bytes; control characters were escaped when they were written.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// A user, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserRow {
+    /// The name.
+    pub user: String,
+    /// Whether the user administers the cluster.
+    pub admin: bool,
+    /// The rights given.
+    pub rights: Vec<Right>,
+    /// Whether the user still has to change a first password.
+    pub must_change_password: bool,
+}
+
+/// Where a member is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Does not run, and should not.
+    Stopped,
+    /// Should run; the agent is at it.
+    Starting,
+    /// Has registered; its report is not applied yet.
+    Joining,
+    /// Serves.
+    Online,
+    /// Has not been heard for a while.
+    Suspect,
+    /// Is taken for dead.
+    Offline,
+    /// Has been dead so long that its replicas are made anew elsewhere.
+    Lost,
+    /// Serves, and is being emptied.
+    Draining,
+    /// Should end; the agent is at it.
+    Stopping,
+    /// Should run, and cannot.
+    Failed,
+}
+
+impl NodeState {
+    /// The word for it in lists and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Joining => "joining",
+            Self::Online => "online",
+            Self::Suspect => "suspect",
+            Self::Offline => "offline",
+            Self::Lost => "lost",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A member of the cluster, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeRow {
+    /// Name.
+    pub alias: Alias,
+    /// What it is for.
+    pub mode: Role,
+    /// Host, as in the configuration.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `host:port:alias`.
+    pub site: String,
+    /// Where it is in its life.
+    pub state: NodeState,
+    /// The agent of its host; `None` for agents, and where there is none.
+    pub agent: Option<Alias>,
+    /// Why it is in that state and what to do; empty when all is well.
+    pub reason: String,
+    /// What an operator has set: `none`, `maintenance`, `draining`, `drained`.
+    pub admin: &'static str,
+    /// What else is to be known, such as `udp-blocked` or `quarantined`.
+    pub conditions: Vec<String>,
+    /// Process id, where known.
+    pub pid: Option<u32>,
+    /// Its registration, where it has one.
+    pub epoch: Option<NodeEpoch>,
+    /// Milliseconds since it was last heard, where it is watched.
+    pub silent_ms: Option<u64>,
+}
+
+/// The state of a process, and on a controller of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatusReport {
+    /// The process asked.
+    pub alias: Alias,
+    /// What it is for.
+    pub mode: Role,
+    /// One sentence on how things are.
+    pub summary: String,
+    /// Whether it can do its work.
+    pub ready: bool,
+    /// Members by state, controller only.
+    pub nodes: Vec<NodeRow>,
+    /// What an operator should look at, worst first.
+    pub alarms: Vec<String>,
+    /// The newest synced index of the metadata log, controller only.
+    pub commit_index: Option<LogIndex>,
+    /// Milliseconds since the process started.
+    pub uptime_ms: u64,
+    /// How long the cluster took from the controller's start until every node that should run was
+    /// online, once that has happened; controller only.
+    pub all_green_after_ms: Option<u64>,
+}

@@ -1,0 +1,280 @@
+//! What a machine is told and what it asks for: the whole surface between the core and a driver.
+//!
+//! The calling contract stands in the [crate documentation](crate).
+
+use core::net::SocketAddr;
+
+use crate::admin::{Reply, Request};
+use crate::disk::{DiskBatch, DiskFault};
+use crate::event::Event;
+use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
+use crate::process::{ProcessEvent, ProcessOrder};
+use crate::secret::Password;
+use crate::time::Timestamp;
+
+/// A role that a driver, or a simulator, can run.
+pub trait Machine {
+    /// Tells the machine something. Never fails: what is wrong with the input becomes an event, a
+    /// refusal or a counter.
+    fn handle(&mut self, now: Timestamp, input: Input);
+
+    /// The next thing to do. Call until it returns `None` after each [`Machine::handle`].
+    fn poll_effect(&mut self) -> Option<Effect>;
+
+    /// When to call [`Machine::handle`] with [`Input::Deadline`], if nothing else happens before.
+    ///
+    /// Level-triggered: ask again after each drain of [`Machine::poll_effect`]; an earlier answer
+    /// is void.
+    fn poll_timeout(&self) -> Option<Timestamp>;
+
+    /// Panics with a sentence if the machine's own state contradicts itself.
+    ///
+    /// Costs time proportional to the state; the simulators call it after every event.
+    #[doc(hidden)]
+    fn check_invariants(&self);
+}
+
+/// Everything a machine may be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The moment named by [`Machine::poll_timeout`] has come.
+    Deadline,
+    /// A datagram arrived on the machine's port. Anybody may have sent it.
+    Datagram {
+        /// The sender's address, as the network tells it.
+        from: SocketAddr,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// The operating system dropped datagrams because they arrived faster than they were read.
+    DatagramsDropped {
+        /// How many since the last report.
+        count: u64,
+    },
+    /// Somebody connected and speaks the node protocol.
+    Accepted {
+        /// The connection, named by the driver with an odd number.
+        conn: ConnId,
+        /// The other side's address.
+        from: SocketAddr,
+    },
+    /// An [`Effect::Connect`] succeeded.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// The other side's address.
+        peer: SocketAddr,
+    },
+    /// Bytes arrived on a connection.
+    Received {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes, cut anywhere.
+        bytes: Vec<u8>,
+    },
+    /// A connection ended, or an [`Effect::Connect`] failed. Nothing more comes from it.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A [`DiskBatch`] was carried out, or met a fault.
+    DiskDone {
+        /// The batch.
+        ticket: DiskTicket,
+        /// Its outcome.
+        result: Result<(), DiskFault>,
+    },
+    /// Something about a process of this host.
+    Process(ProcessEvent),
+    /// Somebody asks something: the HTTP interface, the console, a test.
+    Request {
+        /// Under which the [`Effect::Reply`] is expected.
+        id: RequestId,
+        /// The request.
+        request: Request,
+    },
+    /// A [`Job`] was done.
+    JobDone {
+        /// The job.
+        job: JobId,
+        /// Its outcome.
+        outcome: JobOutcome,
+    },
+    /// The operator, or the operating system, wants the process to end.
+    Terminate,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The other side refused the connection: nothing listens there.
+    Refused,
+    /// No answer: a firewall, a wrong address, a host that is down.
+    TimedOut,
+    /// The host name has no address.
+    UnknownHost,
+    /// The other side ended it in good order.
+    Ended,
+    /// The network or the other side broke it, in the operating system's words.
+    Broken(String),
+}
+
+impl core::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused"),
+            Self::TimedOut => f.write_str("no answer"),
+            Self::UnknownHost => f.write_str("unknown host name"),
+            Self::Ended => f.write_str("connection closed by the other side"),
+            Self::Broken(words) => f.write_str(words),
+        }
+    }
+}
+
+/// What the driver must do, in the order given.
+///
+/// A later effect may rely on an earlier one having been *started*. What has to wait until
+/// something is durable is emitted only after the [`Input::DiskDone`] that says so.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send a datagram from the machine's port. May be lost.
+    SendDatagram {
+        /// To whom.
+        to: Destination,
+        /// The bytes, at most [`Limits::datagram_max`](crate::limits::Limits::datagram_max).
+        bytes: Vec<u8>,
+    },
+    /// Open a connection; answered by [`Input::Connected`] or [`Input::Closed`].
+    Connect {
+        /// The connection, named by the machine with an even number.
+        conn: ConnId,
+        /// Where to.
+        to: Endpoint,
+    },
+    /// Send bytes on a connection, behind all that were sent before.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// End a connection once all that was sent has been handed to the network. No
+    /// [`Input::Closed`] follows.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Do something on the machine's directory.
+    Disk(DiskBatch),
+    /// Do something about a process of this host.
+    Process(ProcessOrder),
+    /// Answer a request.
+    Reply {
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Compute something that would hold up the machine.
+    Job {
+        /// Under which the outcome is expected.
+        job: JobId,
+        /// What to compute.
+        work: Job,
+    },
+    /// Tell the operator.
+    Notify(Event),
+    /// End the process.
+    Exit(ExitReason),
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Back to an address that a datagram came from.
+    Address(SocketAddr),
+    /// To a place named in the configuration; the driver looks the host up.
+    Endpoint(Endpoint),
+}
+
+/// A computation that takes milliseconds or more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// Hash a password with a fresh salt, for storage.
+    HashPassword {
+        /// The password.
+        password: Password,
+    },
+    /// Compare a password with a stored hash.
+    VerifyPassword {
+        /// The password.
+        password: Password,
+        /// The stored hash; `None` compares with a fixed one, so that an unknown user costs the
+        /// same time as a known one.
+        stored: Option<String>,
+    },
+    /// Replay the newest checkpoint and the sealed segments up to an index, and encode the state.
+    BuildCheckpoint(crate::metalog::CheckpointPlan),
+}
+
+/// What a [`Job`] came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobOutcome {
+    /// The hash, in PHC string form.
+    PasswordHashed(String),
+    /// Whether the password is the stored one.
+    PasswordVerified(bool),
+    /// Too many are waiting; ask the client to come back.
+    Overloaded,
+    /// The encoded state, or why there is none.
+    CheckpointBuilt(Result<Vec<u8>, String>),
+}
+
+/// Why a process ends, and the status it ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitReason {
+    /// The exit status.
+    pub code: ExitCode,
+    /// One sentence for the log and the terminal: what happened and what to do.
+    pub message: String,
+}
+
+/// The exit statuses of a server process; each has one meaning, which an agent relies on.
+///
+/// The numbers follow `sysexits.h` where it has a word for the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Ended as ordered.
+    Success = 0,
+    /// The command line or a configuration file is wrong.
+    Usage = 64,
+    /// A file of the home is damaged; nothing was changed.
+    CorruptData = 65,
+    /// The port or a volume cannot be had.
+    Unavailable = 69,
+    /// A bug: an invariant does not hold.
+    Bug = 70,
+    /// Another process has the home, the alias, or the cluster.
+    AlreadyRunning = 73,
+    /// The disk met a fault after which its contents are unknown to this process.
+    DiskFault = 74,
+    /// The controller refuses this node for good.
+    Refused = 78,
+}
+
+impl ExitCode {
+    /// The number the operating system is given.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether starting the same process again could end otherwise without a person's help.
+    #[must_use]
+    pub const fn worth_a_restart(number: i32) -> bool {
+        !matches!(number, 0 | 64 | 65 | 73 | 78)
+    }
+}

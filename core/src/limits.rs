@@ -1,0 +1,144 @@
+//! Every limit and every period of the protocol, by name, with its default and the reason.
+//!
+//! One value of [`Limits`] is given to each machine when it is made. Production uses
+//! [`Limits::default`]; the simulators make them small, because limits of one and two find more
+//! than long runs do.
+
+use core::time::Duration;
+
+/// The bounds and periods that the machines keep to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest datagram, in bytes. 1,200 passes every path on which IPv6 works at all.
+    pub datagram_max: usize,
+    /// Longest frame body on a connection, in bytes.
+    pub frame_body_max: usize,
+    /// Most bytes an unauthenticated peer may have sent.
+    pub handshake_bytes_max: usize,
+    /// How long a peer may take to prove itself.
+    pub handshake_timeout: Duration,
+    /// Most connections a machine keeps, the oldest unproven one giving way.
+    pub connections_max: usize,
+
+    /// Time between two heartbeats, spread by [`Limits::heartbeat_jitter_percent`].
+    pub heartbeat_period: Duration,
+    /// Spread of the heartbeat, so that nodes started together do not stay in step.
+    pub heartbeat_jitter_percent: u32,
+    /// Silence on UDP, with TCP answering, after which a node beats over TCP.
+    pub udp_blocked_after: Duration,
+    /// Unanswered datagrams that are needed beside that silence.
+    pub udp_blocked_probes: u32,
+    /// How often a node that beats over TCP tries UDP again.
+    pub udp_retry_period: Duration,
+
+    /// First wait before a lost session is dialled again; doubles up to
+    /// [`Limits::redial_max`].
+    pub redial_min: Duration,
+    /// Longest wait before a lost session is dialled again.
+    pub redial_max: Duration,
+    /// Members above which a lost session is dialled again after a random part of
+    /// [`Limits::redial_spread`], so that a controller's return is not a stampede.
+    pub redial_spread_above: usize,
+    /// See [`Limits::redial_spread_above`].
+    pub redial_spread: Duration,
+    /// How long a dial or an unanswered request on a session may take.
+    pub answer_timeout: Duration,
+
+    /// A gap between two wake-ups above which the controller doubts itself and not the nodes.
+    pub stall_threshold: Duration,
+    /// How long the controller takes no node for dead after it lost datagrams itself.
+    pub drop_freeze: Duration,
+    /// Share of the members, in percent, whose loss within [`Limits::mass_event_window`] makes a
+    /// mass event (two at least).
+    pub mass_event_percent: usize,
+    /// See [`Limits::mass_event_percent`].
+    pub mass_event_window: Duration,
+    /// Time after which half of a node's flap penalty is forgiven.
+    pub flap_half_life: Duration,
+    /// Retired incarnations remembered a node, so that a late copy of an old registration is known.
+    pub retired_incarnations: usize,
+
+    /// First wait before a crashed node is started again; the very first restart waits for nothing.
+    pub restart_min: Duration,
+    /// Longest wait before a crashed node is started again.
+    pub restart_max: Duration,
+    /// Running time after which earlier crashes are forgiven.
+    pub restart_reset: Duration,
+    /// Crashes within [`Limits::crash_loop_window`] that make a crash loop.
+    pub crash_loop_exits: usize,
+    /// See [`Limits::crash_loop_exits`].
+    pub crash_loop_window: Duration,
+    /// How long a node may take to end on SIGTERM before SIGKILL.
+    pub stop_timeout: Duration,
+    /// How long a taken port is probed again before the start counts as failed.
+    pub port_wait: Duration,
+    /// Time between two such probes.
+    pub port_probe_period: Duration,
+    /// How long a launched node may take to open its session with the agent.
+    pub launch_timeout: Duration,
+    /// How long running requests may take after SIGTERM.
+    pub drain_timeout: Duration,
+
+    /// Records written with one sync, at most.
+    pub group_commit_records: usize,
+    /// Length at which a log segment is sealed, in bytes.
+    pub segment_bytes: u64,
+    /// Records after which a checkpoint is due.
+    pub checkpoint_records: u64,
+
+    /// Requests that may wait for their record to become durable.
+    pub pending_requests: usize,
+    /// Log bytes a request may ask for.
+    pub log_piece_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const MIB: usize = 1024 * KIB;
+        Self {
+            datagram_max: 1200,
+            frame_body_max: MIB,
+            handshake_bytes_max: 4 * KIB,
+            handshake_timeout: Duration::from_secs(5),
+            connections_max: 1024,
+
+            heartbeat_period: Duration::from_millis(500),
+            heartbeat_jitter_percent: 10,
+            udp_blocked_after: Duration::from_secs(5),
+            udp_blocked_probes: 3,
+            udp_retry_period: Duration::from_secs(60),
+
+            redial_min: Duration::from_millis(50),
+            redial_max: Duration::from_secs(2),
+            redial_spread_above: 20,
+            redial_spread: Duration::from_secs(3),
+            answer_timeout: Duration::from_secs(3),
+
+            stall_threshold: Duration::from_secs(1),
+            drop_freeze: Duration::from_secs(5),
+            mass_event_percent: 30,
+            mass_event_window: Duration::from_secs(60),
+            flap_half_life: Duration::from_secs(600),
+            retired_incarnations: 16,
+
+            restart_min: Duration::from_secs(1),
+            restart_max: Duration::from_secs(60),
+            restart_reset: Duration::from_secs(600),
+            crash_loop_exits: 5,
+            crash_loop_window: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(20),
+            port_wait: Duration::from_secs(30),
+            port_probe_period: Duration::from_secs(1),
+            launch_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+
+            group_commit_records: 256,
+            segment_bytes: 64 * MIB as u64,
+            checkpoint_records: 100_000,
+
+            pending_requests: 10_000,
+            log_piece_max: 256 * KIB as u32,
+        }
+    }
+}
