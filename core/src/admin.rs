@@ -113,18 +113,23 @@ pub enum Verb {
 }
 
 /// Which part of a log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub enum LogRange {
     /// So many bytes from an offset on.
+    #[n(0)]
     From {
         /// First byte.
+        #[n(0)]
         offset: u64,
         /// How many bytes at most.
+        #[n(1)]
         len: u32,
     },
     /// The last so many bytes.
+    #[n(1)]
     Tail {
         /// How many bytes at most.
+        #[n(0)]
         len: u32,
     },
 }

@@ -7,7 +7,8 @@ use core::fmt;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{Alias, Endpoint};
+use crate::admin::{LogPiece, LogRange};
+use crate::ids::{Alias, Endpoint, RequestId};
 
 /// What tells one process from every other that this host ever ran.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -102,6 +103,17 @@ pub enum ProcessOrder {
         /// The signal.
         signal: StopSignal,
     },
+    /// Read a piece of a node's log file, whether the node runs or not.
+    ReadLog {
+        /// Under which [`ProcessEvent::LogRead`] is expected.
+        id: RequestId,
+        /// The node; the file follows from it.
+        alias: Alias,
+        /// 0 for the present file, 1 for the one before the last rotation, and so on.
+        generation: u32,
+        /// Which piece.
+        range: LogRange,
+    },
 }
 
 /// Whether a port can be bound.
@@ -171,5 +183,12 @@ pub enum ProcessEvent {
         exit: ProcessExit,
         /// The last lines of its log, oldest first.
         log_tail: Vec<String>,
+    },
+    /// Answers [`ProcessOrder::ReadLog`].
+    LogRead {
+        /// The order's id.
+        id: RequestId,
+        /// The piece, or why there is none.
+        result: Result<LogPiece, String>,
     },
 }
