@@ -55,8 +55,6 @@ pub struct Limits {
     pub mass_event_window: Duration,
     /// Time after which half of a node's flap penalty is forgiven.
     pub flap_half_life: Duration,
-    /// Retired incarnations remembered a node, so that a late copy of an old registration is known.
-    pub retired_incarnations: usize,
 
     /// First wait before a crashed node is started again; the very first restart waits for nothing.
     pub restart_min: Duration,
@@ -120,7 +118,6 @@ impl Default for Limits {
             mass_event_percent: 30,
             mass_event_window: Duration::from_secs(60),
             flap_half_life: Duration::from_secs(600),
-            retired_incarnations: 16,
 
             restart_min: Duration::from_secs(1),
             restart_max: Duration::from_secs(60),

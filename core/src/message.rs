@@ -107,6 +107,8 @@ messages! {
     0x0019 Fenced /** The registration you speak under is void. */;
     0x001a Leaving /** A node ends in good order. */;
     0x001b RollbackSeen /** A node has seen more of the history than this controller knows. */;
+    0x001c Probe /** A controller asks a process whose it is. */;
+    0x001d ProbeReply /** The process says whose it is. */;
     0x0020 Desired /** What the controller wants of an agent. */;
     0x0021 Children /** What an agent knows of the processes of its host. */;
     0x0022 AskChild /** The controller asks an agent to ask a node. */;
@@ -376,6 +378,35 @@ pub struct RollbackSeen {
     /// The contradiction as a sentence.
     #[n(1)]
     pub text: String,
+}
+
+/// A controller asks a process that the nodes file names and that has not registered, whose it is:
+/// a configuration that differs on both sides can then be named on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Probe {
+    /// The controller's own site.
+    #[n(0)]
+    pub controller: Site,
+    /// The site under which the nodes file names the process.
+    #[n(1)]
+    pub expected: Site,
+}
+
+/// The answer to a [`Probe`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ProbeReply {
+    /// The process's own site.
+    #[n(0)]
+    pub site: Site,
+    /// `controllerSite` as the process was configured with it.
+    #[n(1)]
+    pub controller_site: Site,
+    /// `lanCluster` as the process was configured with it.
+    #[n(2)]
+    pub lan_cluster: bool,
+    /// What it is doing about its controller, in words.
+    #[n(3)]
+    pub state: String,
 }
 
 /// What the controller wants of an agent: the whole set each time, so that a lost, repeated or late

@@ -1,0 +1,203 @@
+//! From a decision to a promise: appending, syncing, and only then telling.
+
+use super::{Controller, JobPurpose, Phase};
+use crate::access;
+use crate::admin::{OrderRow, Reply, Response};
+use crate::disk::DiskFault;
+use crate::event::Event;
+use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
+use crate::io::{ExitCode, ExitReason, Job};
+use crate::membership::Slot;
+use crate::metalog::{LogProgress, Recovered};
+use crate::state::{ClusterCreated, ClusterState, ControllerStarted, Record};
+use crate::time::Timestamp;
+
+/// What is told once an index is synced.
+#[derive(Debug)]
+pub(super) enum Continuation {
+    /// The controller's own epoch: it may speak now.
+    Opened,
+    /// A registration.
+    Granted {
+        conn: ConnId,
+        slot: Slot,
+        epoch: NodeEpoch,
+    },
+    /// An answer to a request.
+    Reply { id: RequestId, reply: Reply },
+    /// An order for data nodes: agents are told, then the asker.
+    Ordered { id: RequestId, rows: Vec<OrderRow> },
+    /// Agents are told what is wanted.
+    TellAgents,
+}
+
+/// The state that the recovered log stands for.
+pub(super) fn replay(recovered: &Recovered) -> Result<ClusterState, ExitReason> {
+    let newer = |what: String| ExitReason {
+        code: ExitCode::CorruptData,
+        message: format!(
+            "the metadata log cannot be replayed: {what}. It was written by a newer version of \
+             Vaquita; start that version. Nothing was changed"
+        ),
+    };
+    let mut state = match recovered.checkpoint() {
+        Some((index, bytes)) => crate::wire::codec::decode("checkpoint", bytes)
+            .map_err(|malformed| newer(format!("checkpoint {index}: {malformed}")))?,
+        None => ClusterState::default(),
+    };
+    for record in recovered.records() {
+        let change = Record::decode(record.kind, record.payload)
+            .map_err(|malformed| newer(format!("record {}: {malformed}", record.index)))?;
+        state.apply(record.index, &change);
+    }
+    Ok(state)
+}
+
+impl Controller {
+    /// Appends a record and applies it. Nobody may be told before the returned index is synced.
+    pub(super) fn append(&mut self, record: &Record) -> LogIndex {
+        let (kind, payload) = record.encode();
+        let index = self.log.append(self.epoch, kind, &payload);
+        self.state.apply(index, record);
+        index
+    }
+
+    /// Does `then` once `index` is synced: at once if it is.
+    pub(super) fn when_synced(&mut self, now: Timestamp, index: LogIndex, then: Continuation) {
+        if index <= self.log.synced() || self.planted.ack_before_sync {
+            self.go_on(now, then);
+        } else {
+            self.waiting.entry(index).or_default().push(then);
+        }
+    }
+
+    /// Hands the log's next batch to the disk, if there is one to hand.
+    pub(super) fn write_log(&mut self) {
+        if matches!(self.phase, Phase::Opening | Phase::Serving) {
+            while let Some(batch) = self.log.poll_batch() {
+                self.out.push(crate::io::Effect::Disk(batch));
+            }
+        }
+    }
+
+    /// Begins a new controller epoch.
+    pub(super) fn open(&mut self, now: Timestamp) {
+        self.phase = Phase::Opening;
+        let founding = self.state.cluster.is_none();
+        if founding {
+            let created = ClusterCreated {
+                cluster: ClusterId::new(self.secrets.next_16()),
+                lineage: LineageId::new(self.secrets.next_16()),
+            };
+            self.append(&Record::ClusterCreated(created));
+        }
+        if let Some(cluster) = self.state.cluster {
+            self.links.join_cluster(cluster);
+        }
+        let started = ControllerStarted { epoch: self.epoch, instance: self.instance };
+        let mut index = self.append(&Record::ControllerStarted(started));
+        if self.state.access.is_empty()
+            && let Some(bootstrap) = self.bootstrap.take()
+        {
+            for record in access::bootstrap_records(&bootstrap) {
+                index = self.append(&Record::Access(record));
+            }
+        }
+        self.when_synced(now, index, Continuation::Opened);
+        if self.state.access.is_empty() {
+            let password = access::first_password();
+            let job = self.out.job(Job::HashPassword { password });
+            self.jobs.insert(job, JobPurpose::FirstPassword);
+        }
+    }
+
+    fn go_on(&mut self, now: Timestamp, then: Continuation) {
+        match then {
+            Continuation::Opened => {
+                self.phase = Phase::Serving;
+                let text = format!(
+                    "Controller initialization completed. Cluster {}, epoch {}, log index {}",
+                    self.state.cluster.map(|cluster| cluster.to_string()).unwrap_or_default(),
+                    self.epoch,
+                    self.log.synced()
+                );
+                self.out.notify(Event::info("controller.serving", text));
+            }
+            Continuation::Granted { conn, slot, epoch } => self.granted(now, conn, slot, epoch),
+            Continuation::Reply { id, reply } => self.reply(id, reply),
+            Continuation::Ordered { id, rows } => {
+                self.tell_agents(now);
+                self.reply(id, Ok(Response::Ordered(rows)));
+            }
+            Continuation::TellAgents => self.tell_agents(now),
+        }
+    }
+
+    /// A disk completion.
+    pub(super) fn disk_done(
+        &mut self,
+        now: Timestamp,
+        ticket: DiskTicket,
+        result: Result<(), DiskFault>,
+    ) {
+        if self.phase == Phase::Repairing(ticket) {
+            match result {
+                Ok(()) => self.open(now),
+                Err(fault) => self.die(&fault),
+            }
+            return;
+        }
+        match self.log.disk_done(ticket, result) {
+            None => {}
+            Some(LogProgress::Synced { upto }) => {
+                let later = self.waiting.split_off(&upto.next());
+                let ready = core::mem::replace(&mut self.waiting, later);
+                for then in ready.into_values().flatten() {
+                    self.go_on(now, then);
+                }
+                self.start_checkpoint();
+            }
+            Some(LogProgress::CheckpointDurable { index }) => {
+                let text = format!("checkpoint {index} is durable");
+                self.out.notify(Event::info("metalog.checkpoint", text));
+            }
+            Some(LogProgress::Full) => {
+                let text = "the disk of the controller's home is full: nothing that changes the \
+                            cluster is accepted until there is space";
+                self.out.notify(Event::error("metalog.full", text));
+            }
+            Some(LogProgress::SpaceReturned) => {
+                let text = "the disk of the controller's home has space again";
+                self.out.notify(Event::info("metalog.space", text));
+            }
+            Some(LogProgress::CheckpointFailed(fault)) => {
+                let text = format!("the checkpoint could not be written: {fault}; the log goes on");
+                self.out.notify(Event::warning("metalog.checkpoint_failed", text));
+            }
+            Some(LogProgress::Fatal(fault)) => self.die(&fault),
+        }
+    }
+
+    fn start_checkpoint(&mut self) {
+        let building = self.jobs.values().any(|job| matches!(job, JobPurpose::Checkpoint));
+        if !building
+            && self.log.checkpoint_due()
+            && let Some(plan) = self.log.begin_checkpoint()
+        {
+            let job = self.out.job(Job::BuildCheckpoint(plan));
+            self.jobs.insert(job, JobPurpose::Checkpoint);
+        }
+    }
+
+    /// Ends the process: what the disk holds is unknown to it from here on.
+    fn die(&mut self, fault: &DiskFault) {
+        let text = format!(
+            "the metadata log met a fault of the disk: {fault}. What was not acknowledged may be \
+             lost, nothing else is. Look at the disk, then start the controller again: it reads what \
+             is really there"
+        );
+        self.out.notify(Event::error("metalog.fault", text.clone()));
+        self.out.exit(ExitCode::DiskFault, text);
+        self.phase = Phase::Dead;
+    }
+}

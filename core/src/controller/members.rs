@@ -1,0 +1,383 @@
+//! The members of the cluster as the controller sees them at present: soft state, gone with the
+//! process, rebuilt from what the members say.
+
+use std::collections::BTreeMap;
+
+use crate::admin::{NodeRow, NodeState};
+use crate::ids::{Alias, ConnId, NodeId, Role, Site};
+use crate::limits::Limits;
+use crate::membership::{FailureDetector, FlapDamper, Health, Registration, Slot};
+use crate::message::{ChildPhase, ChildStatus};
+use crate::process::ProcessIdentity;
+use crate::state::{ClusterState, Order};
+use crate::time::Timestamp;
+use crate::wire::datagram::{DatagramKey, ReplayWindow};
+
+/// A row of the nodes file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it listens and what it is called.
+    pub site: Site,
+    /// What it is for: an agent or a data node.
+    pub role: Role,
+    /// Whole text of its configuration file; empty for an agent, which has its own.
+    pub node_cfg: String,
+}
+
+/// How far a member has come since it last registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Not registered, or its registration is void.
+    Away,
+    /// Registered; its report is not applied yet.
+    Joining,
+    /// Its report is applied.
+    Online,
+}
+
+/// What the controller does to find out why an agent does not come.
+#[derive(Debug, Default)]
+pub(super) struct Probing {
+    pub(super) conn: Option<ConnId>,
+    pub(super) next: Timestamp,
+    /// What the last probe found, in words.
+    pub(super) finding: String,
+}
+
+/// One member.
+#[derive(Debug)]
+pub(super) struct MemberState {
+    pub(super) member: Member,
+    /// The agent of its host; for a data node only.
+    pub(super) agent: Option<Slot>,
+    pub(super) presence: Presence,
+    /// The connection it registered on.
+    pub(super) session: Option<ConnId>,
+    /// Its process, as it said itself when it registered.
+    pub(super) process: Option<ProcessIdentity>,
+    pub(super) keys: Option<BeatKeys>,
+    pub(super) window: ReplayWindow,
+    pub(super) udp_blocked: bool,
+    pub(super) self_fenced: bool,
+    /// What differs between its configuration and the controller's, in words.
+    pub(super) remarks: Vec<String>,
+    pub(super) flap: FlapDamper,
+    pub(super) chunks: u64,
+    /// What its agent says about its process.
+    pub(super) child: Option<ChildStatus>,
+    /// The newest table of an agent.
+    pub(super) table_seq: u64,
+    pub(super) probing: Probing,
+    /// Why it is away, in words.
+    pub(super) why_away: String,
+    /// Whether it said that it ends.
+    pub(super) left: bool,
+    /// When an agent was last sent what is wanted of it.
+    pub(super) desired_sent: Timestamp,
+    /// When the data node was last seen to do what it should, for `datanodeRestartInterval`.
+    pub(super) well_since: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct BeatKeys {
+    pub(super) node: NodeId,
+    pub(super) beat: DatagramKey,
+    pub(super) ack: DatagramKey,
+}
+
+/// All members, by slot.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) all: Vec<MemberState>,
+    by_alias: BTreeMap<Alias, Slot>,
+    by_node: BTreeMap<NodeId, Slot>,
+    by_session: BTreeMap<ConnId, Slot>,
+}
+
+impl Members {
+    pub(super) fn new(members: Vec<Member>, now: Timestamp) -> Self {
+        let by_alias: BTreeMap<_, _> =
+            members.iter().enumerate().map(|(slot, m)| (m.site.alias.clone(), slot)).collect();
+        let agents: BTreeMap<_, _> = members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.role == Role::Agent)
+            .map(|(slot, member)| (member.site.endpoint.host.clone(), slot))
+            .collect();
+        let state = |member: Member| MemberState {
+            agent: (member.role == Role::DataNode)
+                .then(|| agents.get(&member.site.endpoint.host).copied())
+                .flatten(),
+            member,
+            presence: Presence::Away,
+            session: None,
+            process: None,
+            keys: None,
+            window: ReplayWindow::default(),
+            udp_blocked: false,
+            self_fenced: false,
+            remarks: Vec::new(),
+            flap: FlapDamper::default(),
+            chunks: 0,
+            child: None,
+            table_seq: 0,
+            probing: Probing::default(),
+            why_away: String::new(),
+            left: false,
+            desired_sent: Timestamp::ZERO,
+            well_since: now,
+        };
+        let all = members.into_iter().map(state).collect();
+        Self { all, by_alias, by_node: BTreeMap::new(), by_session: BTreeMap::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn slot(&self, alias: &Alias) -> Option<Slot> {
+        self.by_alias.get(alias).copied()
+    }
+
+    /// The member that an operator names, by alias or by `host:port`.
+    pub(super) fn named(&self, name: &str) -> Option<Slot> {
+        let by_alias = Alias::new(name).ok().and_then(|alias| self.slot(&alias));
+        by_alias.or_else(|| {
+            self.all.iter().position(|state| state.member.site.endpoint.to_string() == name)
+        })
+    }
+
+    pub(super) fn of_node(&self, node: NodeId) -> Option<Slot> {
+        self.by_node.get(&node).copied()
+    }
+
+    pub(super) fn of_session(&self, conn: ConnId) -> Option<Slot> {
+        self.by_session.get(&conn).copied()
+    }
+
+    /// The connection on which a member is registered from now on. Returns the one before.
+    pub(super) fn set_session(&mut self, slot: Slot, conn: Option<ConnId>) -> Option<ConnId> {
+        let before = core::mem::replace(&mut self.all[slot].session, conn);
+        if let Some(before) = before {
+            self.by_session.remove(&before);
+        }
+        if let Some(conn) = conn {
+            self.by_session.insert(conn, slot);
+        }
+        before.filter(|before| Some(*before) != conn)
+    }
+
+    pub(super) fn set_keys(&mut self, slot: Slot, keys: BeatKeys) {
+        if let Some(before) = self.all[slot].keys.take() {
+            self.by_node.remove(&before.node);
+        }
+        self.by_node.insert(keys.node, slot);
+        self.all[slot].keys = Some(keys);
+    }
+
+    pub(super) fn aliases(&self) -> Vec<Alias> {
+        self.by_alias.keys().cloned().collect()
+    }
+
+    /// The data nodes of an agent's host.
+    pub(super) fn children_of(&self, agent: Slot) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.all.len()).filter(move |&slot| self.all[slot].agent == Some(agent))
+    }
+
+    pub(super) fn agents(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.all.len()).filter(|&slot| self.all[slot].member.role == Role::Agent)
+    }
+
+    pub(super) fn data_nodes(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.all.len()).filter(|&slot| self.all[slot].member.role == Role::DataNode)
+    }
+}
+
+/// Everything that the state of a member follows from.
+pub(super) struct Outlook<'a> {
+    pub(super) now: Timestamp,
+    pub(super) members: &'a Members,
+    pub(super) detector: &'a FailureDetector,
+    pub(super) state: &'a ClusterState,
+    pub(super) limits: &'a Limits,
+}
+
+impl Outlook<'_> {
+    fn order(&self, slot: Slot) -> Option<Order> {
+        self.state.orders.get(&self.members.all[slot].member.site.alias).copied()
+    }
+
+    fn registration(&self, slot: Slot) -> Option<&Registration> {
+        self.state.registry.get(&self.members.all[slot].member.site.alias)
+    }
+
+    /// Where a member is in its life, and why, with what to do about it.
+    pub(super) fn state(&self, slot: Slot) -> (NodeState, String) {
+        let state = &self.members.all[slot];
+        let health = self.detector.health(slot);
+        match (state.presence, health) {
+            (Presence::Online, Health::Alive) => {
+                let stopping =
+                    state.child.as_ref().is_some_and(|child| child.phase == ChildPhase::Stopping);
+                if stopping {
+                    return (NodeState::Stopping, String::new());
+                }
+                return (NodeState::Online, String::new());
+            }
+            (Presence::Joining, Health::Alive) => return (NodeState::Joining, String::new()),
+            (Presence::Online | Presence::Joining, Health::Suspect) => {
+                let silence = self.detector.silence(slot, self.now).unwrap_or_default();
+                let reason = format!("nothing heard for {} ms; being asked", silence.as_millis());
+                return (NodeState::Suspect, reason);
+            }
+            _ => {}
+        }
+        if state.member.role == Role::Agent {
+            return self.absent_agent(slot, health);
+        }
+        self.absent_data_node(slot, health)
+    }
+
+    fn absent_agent(&self, slot: Slot, health: Health) -> (NodeState, String) {
+        let state = &self.members.all[slot];
+        let finding = &state.probing.finding;
+        if state.left {
+            let reason = format!(
+                "the agent ended in good order; its nodes run on. {}",
+                if finding.is_empty() { "Start it again to start or stop them" } else { finding }
+            );
+            return (NodeState::Stopped, reason);
+        }
+        let reason = match (finding.is_empty(), state.why_away.is_empty()) {
+            (false, _) => finding.clone(),
+            (true, false) => state.why_away.clone(),
+            (true, true) => "has not registered since the controller started".to_owned(),
+        };
+        match health {
+            Health::Lost { .. } | Health::Offline { .. } => (NodeState::Offline, reason),
+            _ if self.registration(slot).is_some() => (NodeState::Offline, reason),
+            _ => (NodeState::Stopped, reason),
+        }
+    }
+
+    fn absent_data_node(&self, slot: Slot, health: Health) -> (NodeState, String) {
+        let state = &self.members.all[slot];
+        let order = self.order(slot);
+        let wanted = order.is_some_and(|order| order.run);
+        let agent = state.agent.map(|agent| &self.members.all[agent]);
+        let agent_here = agent.is_some_and(|agent| agent.presence != Presence::Away);
+        let child = state.child.as_ref().filter(|_| agent_here);
+        if let Some(child) = child {
+            let current = order.is_none_or(|order| child.version >= order.version);
+            let reason = child.reason.clone();
+            match child.phase {
+                ChildPhase::Stopping => return (NodeState::Stopping, reason),
+                ChildPhase::Failed | ChildPhase::Unproven if current => {
+                    return (NodeState::Failed, reason);
+                }
+                ChildPhase::Waiting if child.crash_loop => return (NodeState::Failed, reason),
+                ChildPhase::Starting | ChildPhase::Waiting => {
+                    return (NodeState::Starting, reason);
+                }
+                ChildPhase::Running
+                    if !matches!(health, Health::Offline { .. } | Health::Lost { .. }) =>
+                {
+                    let reason = if state.why_away.is_empty() {
+                        "its process runs and has not registered yet".to_owned()
+                    } else {
+                        state.why_away.clone()
+                    };
+                    return (NodeState::Starting, reason);
+                }
+                ChildPhase::Down if current && !reason.is_empty() => {
+                    return (NodeState::Stopped, reason);
+                }
+                ChildPhase::Down if !wanted => return (NodeState::Stopped, reason),
+                ChildPhase::Down
+                | ChildPhase::Failed
+                | ChildPhase::Unproven
+                | ChildPhase::Running => {}
+            }
+        }
+        match health {
+            Health::Lost { .. } => (NodeState::Lost, state.why_away.clone()),
+            Health::Offline { .. } => (NodeState::Offline, state.why_away.clone()),
+            _ if wanted => (NodeState::Starting, self.why_not_started(slot, agent_here)),
+            _ if state.left || !wanted => {
+                let reason = if agent_here || state.agent.is_none() || order.is_none() {
+                    String::new()
+                } else {
+                    self.why_not_started(slot, agent_here)
+                };
+                (NodeState::Stopped, reason)
+            }
+            _ => (NodeState::Stopped, String::new()),
+        }
+    }
+
+    fn why_not_started(&self, slot: Slot, agent_here: bool) -> String {
+        let state = &self.members.all[slot];
+        match state.agent {
+            None => format!(
+                "no agent on host {} in cluster.nodes; add one there, or start the node by hand",
+                state.member.site.endpoint.host
+            ),
+            Some(agent) if !agent_here => {
+                let agent_state = &self.members.all[agent];
+                let (_, why) = self.state(agent);
+                format!("its agent {} is not connected: {why}", agent_state.member.site.alias)
+            }
+            Some(_) => "the agent has the order".to_owned(),
+        }
+    }
+
+    /// A member as lists show it.
+    pub(super) fn row(&self, slot: Slot) -> NodeRow {
+        let state = &self.members.all[slot];
+        let (node_state, reason) = self.state(slot);
+        let mut conditions = Vec::new();
+        if state.presence != Presence::Away {
+            if state.udp_blocked {
+                conditions.push("udp-blocked".to_owned());
+            }
+            if state.self_fenced {
+                conditions.push("self-fenced".to_owned());
+            }
+            conditions.extend(state.remarks.iter().cloned());
+        }
+        if state.flap.is_quarantined(self.now) {
+            conditions.push("quarantined".to_owned());
+        }
+        if state.child.as_ref().is_some_and(|child| child.crash_loop) {
+            conditions.push("crash-loop".to_owned());
+        }
+        let registration = self.registration(slot);
+        let present = state.presence != Presence::Away;
+        let child_pid = state.child.as_ref().and_then(|child| child.process.as_ref());
+        let site = &state.member.site;
+        NodeRow {
+            alias: site.alias.clone(),
+            mode: state.member.role,
+            host: site.endpoint.host.clone(),
+            port: site.endpoint.port,
+            site: site.to_string(),
+            state: node_state,
+            agent: state
+                .agent
+                .map(|agent| self.members.all[agent].member.site.alias.clone()),
+            reason,
+            admin: "none",
+            conditions,
+            pid: if present {
+                registration.map(|registration| registration.pid)
+            } else {
+                child_pid.map(|process| process.pid)
+            },
+            epoch: registration.map(|registration| registration.epoch),
+            silent_ms: self
+                .detector
+                .silence(slot, self.now)
+                .map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The controller: keeps the metadata, decides who belongs to the cluster and under which epoch,
+//! and has agents start and stop data nodes. There is one in a cluster.
+//!
+//! What it decides is a record of its log. A record is applied to the state when it is appended, so
+//! that the next decision sees it, but nobody is told before it is synced: every answer waits as a
+//! [`Continuation`] for the index it depends on. A controller that cannot sync says nothing more and
+//! ends; the next one reads what the disk really has.
+//!
+//! What it merely sees (who is alive, what an agent's table says) is soft state. It starts empty
+//! with each process, and nothing that happened while no controller ran counts as silence.
+
+mod commit;
+mod members;
+mod requests;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::BTreeMap;
+use core::time::Duration;
+
+pub use members::Member;
+
+use commit::Continuation;
+use members::{Members, Outlook};
+
+use crate::access::Access;
+use crate::admin::{NodeRow, Reply};
+use crate::disk::FileName;
+use crate::event::Event;
+use crate::ids::{
+    Alias, ConnId, ControllerEpoch, Incarnation, JobId, LogIndex, RequestId, Role, Site,
+};
+use crate::io::{Effect, ExitReason, Input, Machine};
+use crate::limits::Limits;
+use crate::links::Links;
+use crate::membership::{FailureDetector, Slot, Thresholds};
+use crate::message::{Envelope, Message, RestartPolicy};
+use crate::metalog::{MetaLog, Recovered};
+use crate::outbox::Outbox;
+use crate::planted::Planted;
+use crate::prng::{SecretPrng, Seed};
+use crate::secret::ClusterSecret;
+use crate::state::ClusterState;
+use crate::time::Timestamp;
+use crate::wire::keys::Keyring;
+use crate::wire::session::Introduction;
+
+/// What a controller is started with.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// Its own site.
+    pub site: Site,
+    /// The rows of the nodes file, the controller's own left out.
+    pub members: Vec<Member>,
+    /// T: silence after which a node counts as offline.
+    pub heartbeat_timeout: Duration,
+    /// Time offline after which a node counts as lost; `None` waits for an operator.
+    pub recovery_wait: Option<Duration>,
+    /// Whether heartbeats go over UDP.
+    pub lan_cluster: bool,
+    /// What happens to data nodes that ended without being told to.
+    pub restart: RestartPolicy,
+    /// Whether data nodes that an operator stopped are started again too, after
+    /// [`RestartPolicy::After`] (`datanodeRestartLevel=OFFLINE`).
+    pub restart_stopped: bool,
+    /// The cluster secret, if there is one.
+    pub secret: Option<ClusterSecret>,
+    /// The first account, for a cluster that is just being founded.
+    pub bootstrap: Option<Bootstrap>,
+    /// Program version.
+    pub build: String,
+    /// Bounds and periods.
+    pub limits: Limits,
+    /// Bugs to be found by the simulator; none in production.
+    #[doc(hidden)]
+    pub planted: Planted,
+}
+
+/// The first account of a cluster, where it is not `admin` with the well-known password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// PHC string of the administrator's password.
+    pub password_hash: String,
+    /// A token for the administrator, in the form in which it is sent.
+    pub token: String,
+    /// When the token stops working, in milliseconds since 1970.
+    pub token_expires_unix_ms: u64,
+}
+
+/// A controller.
+#[derive(Debug)]
+pub struct Controller {
+    site: Site,
+    thresholds: Thresholds,
+    lan_cluster: bool,
+    restart: RestartPolicy,
+    restart_stopped: bool,
+    bootstrap: Option<Bootstrap>,
+    limits: Limits,
+    planted: Planted,
+    build: String,
+
+    instance: Incarnation,
+    epoch: ControllerEpoch,
+    phase: Phase,
+    log: MetaLog,
+    state: ClusterState,
+    /// What waits for an index to be synced.
+    waiting: BTreeMap<LogIndex, Vec<Continuation>>,
+
+    links: Links,
+    members: Members,
+    detector: FailureDetector,
+    access: Access,
+    secrets: SecretPrng,
+    jobs: BTreeMap<JobId, JobPurpose>,
+    log_reads: BTreeMap<RequestId, LogReadWaiting>,
+    last_log_read: u64,
+
+    out: Outbox,
+    started: Timestamp,
+    next_tick: Timestamp,
+    all_green_after: Option<Duration>,
+    mass_event: bool,
+    /// What an operator has to look at until a restart, such as a history that went back.
+    alarms: Vec<String>,
+}
+
+/// How far the start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// What recovery found wanting is being mended on disk.
+    Repairing(crate::ids::DiskTicket),
+    /// The new epoch is being synced; nobody is answered before it is.
+    Opening,
+    /// At work.
+    Serving,
+    /// A fault of the disk: nothing more is said.
+    Dead,
+}
+
+/// What the outcome of a job is for.
+#[derive(Debug)]
+enum JobPurpose {
+    /// The first account's password.
+    FirstPassword,
+    /// A login, or another request that has to hash.
+    Access(RequestId, crate::access::Pending),
+    /// A checkpoint of the log.
+    Checkpoint,
+}
+
+#[derive(Debug)]
+struct LogReadWaiting {
+    request: RequestId,
+    until: Timestamp,
+    from: Alias,
+}
+
+impl Controller {
+    /// Goes on from what recovery found.
+    ///
+    /// # Errors
+    /// If a record of the log cannot be read: it was written by a newer version. Nothing was
+    /// changed.
+    pub fn new(
+        config: ControllerConfig,
+        recovered: Recovered,
+        seed: Seed,
+        now: Timestamp,
+    ) -> Result<Self, ExitReason> {
+        let state = commit::replay(&recovered)?;
+        let epoch = state.controller_epoch().next();
+        let mut secrets = SecretPrng::new(seed);
+        let instance = Incarnation::new(secrets.next_16());
+        let me = Introduction {
+            role: Role::Controller,
+            cluster: state.cluster,
+            alias: config.site.alias.clone(),
+            incarnation: instance,
+            build: config.build.clone(),
+        };
+        let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
+        let thresholds =
+            Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
+        let mut detector =
+            FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
+        if config.planted.never_doubt_itself {
+            detector.plant_certainty();
+        }
+        let mut out = Outbox::default();
+        let (log, repairs) = MetaLog::open(recovered, &config.limits, config.planted.clone());
+        let phase = match repairs {
+            Some(ops) => Phase::Repairing(out.disk(ops)),
+            None => Phase::Opening,
+        };
+        let mut controller = Self {
+            site: config.site,
+            thresholds,
+            lan_cluster: config.lan_cluster,
+            restart: config.restart,
+            restart_stopped: config.restart_stopped,
+            bootstrap: config.bootstrap,
+            build: config.build,
+            instance,
+            epoch,
+            phase,
+            log,
+            state,
+            waiting: BTreeMap::new(),
+            links: Links::new(Keyring::new(config.secret.as_ref()), me, nonces),
+            members: Members::new(config.members, now),
+            detector,
+            access: Access::new(),
+            secrets,
+            jobs: BTreeMap::new(),
+            log_reads: BTreeMap::new(),
+            last_log_read: 0,
+            out,
+            started: now,
+            next_tick: now.after(FailureDetector::TICK),
+            all_green_after: None,
+            mass_event: false,
+            alarms: Vec::new(),
+            limits: config.limits,
+            planted: config.planted,
+        };
+        if controller.phase == Phase::Opening {
+            controller.open(now);
+        }
+        controller.write_log();
+        Ok(controller)
+    }
+
+    /// The envelope of what is said to, or about, a member.
+    fn envelope(&self, slot: Option<Slot>) -> Envelope {
+        let registration =
+            slot.and_then(|slot| self.state.registry.get(&self.members.all[slot].member.site.alias));
+        Envelope {
+            cluster: self.state.cluster,
+            controller_epoch: self.epoch,
+            node: registration.map(|registration| registration.node),
+            node_epoch: registration.map_or_else(Default::default, |r| r.epoch),
+        }
+    }
+
+    /// Sends a message to a registered member.
+    fn tell(&mut self, slot: Slot, message: Message) {
+        if let Some(conn) = self.members.all[slot].session {
+            self.say(conn, Some(slot), message);
+        }
+    }
+
+    fn say(&mut self, conn: ConnId, slot: Option<Slot>, message: Message) {
+        let envelope = self.envelope(slot);
+        self.links.send(conn, envelope, message, &mut self.out);
+    }
+
+    fn outlook(&self, now: Timestamp) -> Outlook<'_> {
+        Outlook {
+            now,
+            members: &self.members,
+            detector: &self.detector,
+            state: &self.state,
+            limits: &self.limits,
+        }
+    }
+
+    /// Every member as lists show it, in the order of the nodes file.
+    #[must_use]
+    pub fn rows(&self, now: Timestamp) -> Vec<NodeRow> {
+        let outlook = self.outlook(now);
+        (0..self.members.len()).map(|slot| outlook.row(slot)).collect()
+    }
+
+    /// The state that the log stands for.
+    #[must_use]
+    pub const fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// The epoch of this process, and whether it may act under it yet.
+    #[must_use]
+    pub fn epoch(&self) -> (ControllerEpoch, bool) {
+        (self.epoch, self.phase == Phase::Serving)
+    }
+
+    /// Newest synced and newest appended index of the log.
+    #[must_use]
+    pub fn log_positions(&self) -> (LogIndex, LogIndex) {
+        (self.log.synced(), self.log.appended())
+    }
+
+    /// This process among the controllers of the cluster.
+    #[must_use]
+    pub const fn instance(&self) -> Incarnation {
+        self.instance
+    }
+
+    /// What the detector thinks of a member, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn health_of(&self, alias: &Alias) -> Option<crate::membership::Health> {
+        self.members.slot(alias).map(|slot| self.detector.health(slot))
+    }
+
+    /// Sums that must stay bounded, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.waiting.len() + self.jobs.len() + self.log_reads.len() + self.links.len()
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Reply) {
+        self.out.reply(id, reply);
+    }
+}
+
+impl Machine for Controller {
+    fn handle(&mut self, now: Timestamp, input: Input) {
+        if self.phase == Phase::Dead || self.out.is_exiting() {
+            return;
+        }
+        match input {
+            Input::Deadline => {}
+            Input::Datagram { from, bytes } => self.datagram(now, from, &bytes),
+            Input::DatagramsDropped { count } => {
+                self.detector.lost_datagrams(now);
+                let text = format!(
+                    "the operating system dropped {count} datagrams: silence proves nothing for {} \
+                     s. Raise net.core.rmem_max if it happens again",
+                    self.limits.drop_freeze.as_secs()
+                );
+                self.out.notify(Event::warning("controller.datagrams_dropped", text));
+            }
+            Input::Accepted { conn, from } if self.phase == Phase::Serving => {
+                self.links.accepted(now, conn, from, &self.limits, &mut self.out);
+            }
+            // Before its epoch is on disk a controller says nothing; who knocks comes again.
+            Input::Accepted { conn, .. } => self.out.push(Effect::Close { conn }),
+            Input::Connected { conn, peer } => self.links.connected(conn, peer, &mut self.out),
+            Input::Received { conn, bytes } => self.links.received(conn, &bytes, &mut self.out),
+            Input::Closed { conn, reason } => self.links.closed(conn, &reason),
+            Input::DiskDone { ticket, result } => self.disk_done(now, ticket, result),
+            Input::Process(event) => self.process(event),
+            Input::Request { id, request } => self.request(now, id, request),
+            Input::JobDone { job, outcome } => self.job_done(now, job, outcome),
+            Input::Terminate => self.terminate(),
+        }
+        self.take_link_events(now);
+        if now >= self.next_tick {
+            self.tick(now);
+        }
+        self.write_log();
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
+        self.out.pop()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        (self.phase != Phase::Dead).then_some(self.next_tick)
+    }
+
+    fn check_invariants(&self) {
+        assert!(
+            self.log.synced() <= self.log.appended(),
+            "the log cannot be synced further than it was written"
+        );
+        for (index, _) in &self.waiting {
+            assert!(
+                *index > self.log.synced(),
+                "an answer waits for index {index}, which is synced already"
+            );
+        }
+        for (alias, registration) in self.state.registry.iter() {
+            assert!(
+                registration.epoch.0 <= self.log.appended().0,
+                "{alias} has epoch {} beyond the end of the log",
+                registration.epoch
+            );
+        }
+    }
+}
+
+/// Whether a file of the controller's home belongs to its log.
+#[must_use]
+pub fn is_log_file(file: &FileName) -> bool {
+    crate::metalog::is_log_file(file)
+}

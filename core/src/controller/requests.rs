@@ -1,0 +1,345 @@
+//! What people and programs ask of the controller.
+
+use core::time::Duration;
+
+use super::commit::Continuation;
+use super::members::Presence;
+use super::{Controller, JobPurpose, LogReadWaiting, Phase};
+use crate::access::Step;
+use crate::admin::{
+    LogRange, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
+    StatusReport, Verb,
+};
+use crate::event::Event;
+use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
+use crate::io::{Effect, JobOutcome};
+use crate::membership::Slot;
+use crate::message::{LogRead, Message, ReadLog};
+use crate::process::{ProcessEvent, ProcessOrder};
+use crate::state::{NodeDesired, Record};
+use crate::time::Timestamp;
+
+impl Controller {
+    pub(super) fn request(&mut self, now: Timestamp, id: RequestId, request: Request) {
+        if let Some(reply) = self.try_request(now, id, request) {
+            self.reply(id, reply);
+        }
+    }
+
+    /// Answers a request, or returns `None` if the answer comes later.
+    fn try_request(&mut self, now: Timestamp, id: RequestId, request: Request) -> Option<Reply> {
+        let Request { caller, verb } = request;
+        // Who may not ask learns nothing else.
+        let identity = match self.access.authorize(&self.state.access, &caller, &verb) {
+            Ok(identity) => identity,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        if self.phase != Phase::Serving {
+            let reason = "the controller is starting: its log is not open yet".to_owned();
+            return Some(Err(Refusal::Unavailable { reason }));
+        }
+        if self.waiting.len() + self.jobs.len() >= self.limits.pending_requests {
+            let reason = "too many requests wait for the disk".to_owned();
+            let retry_after = Duration::from_secs(1);
+            return Some(Err(Refusal::Busy { reason, retry_after }));
+        }
+        match verb {
+            Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
+            Verb::ListNodes => Some(Ok(Response::Nodes(self.rows(now)))),
+            Verb::StartNodes(selection) => self.order(now, id, &selection, true),
+            Verb::StopNodes(selection) => self.order(now, id, &selection, false),
+            Verb::ReadLog { alias, generation, range } => {
+                self.read_log(now, id, alias, generation, range)
+            }
+            other => {
+                let aliases = self.members.aliases();
+                let step = self.access.begin(
+                    now,
+                    &self.state.access,
+                    &identity,
+                    &caller,
+                    other,
+                    &aliases,
+                    &mut self.secrets,
+                );
+                self.follow(now, id, step)
+            }
+        }
+    }
+
+    /// Takes the step that the access rules ask for.
+    fn follow(&mut self, now: Timestamp, id: RequestId, step: Step) -> Option<Reply> {
+        match step {
+            Step::Reply(reply) => Some(reply),
+            Step::Compute(work, pending) => {
+                let job = self.out.job(work);
+                self.jobs.insert(job, JobPurpose::Access(id, pending));
+                None
+            }
+            Step::Append(records, reply) => {
+                let mut index = LogIndex(0);
+                for record in records {
+                    index = self.append(&Record::Access(record));
+                }
+                self.when_synced(now, index, Continuation::Reply { id, reply: Ok(reply) });
+                None
+            }
+        }
+    }
+
+    pub(super) fn job_done(&mut self, now: Timestamp, job: JobId, outcome: JobOutcome) {
+        match (self.jobs.remove(&job), outcome) {
+            (None, _) => {}
+            (Some(JobPurpose::FirstPassword), JobOutcome::PasswordHashed(hash)) => {
+                if self.state.access.is_empty() {
+                    for record in crate::access::initial_records(hash) {
+                        self.append(&Record::Access(record));
+                    }
+                    let text = "the first account is `admin` with the password 123456; it may do \
+                                nothing but change it: `vaquita user passwd admin`";
+                    self.out.notify(Event::warning("access.first_account", text));
+                }
+            }
+            (Some(JobPurpose::FirstPassword), _) => {
+                let password = crate::access::first_password();
+                let job = self.out.job(crate::io::Job::HashPassword { password });
+                self.jobs.insert(job, JobPurpose::FirstPassword);
+            }
+            (Some(JobPurpose::Access(id, pending)), outcome) => {
+                let step = self.access.finish(
+                    now,
+                    &self.state.access,
+                    pending,
+                    outcome,
+                    &mut self.secrets,
+                );
+                if let Some(reply) = self.follow(now, id, step) {
+                    self.reply(id, reply);
+                }
+            }
+            (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Ok(bytes))) => {
+                self.log.checkpoint_built(&bytes);
+            }
+            (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Err(reason))) => {
+                self.log.checkpoint_abandoned();
+                let text = format!("the checkpoint could not be built: {reason}; the log goes on");
+                self.out.notify(Event::warning("metalog.checkpoint_failed", text));
+            }
+            (Some(JobPurpose::Checkpoint), _) => self.log.checkpoint_abandoned(),
+        }
+    }
+
+    // ---- orders for data nodes ----
+
+    fn order(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        selection: &Selection,
+        run: bool,
+    ) -> Option<Reply> {
+        let slots = match self.selected(selection) {
+            Ok(slots) => slots,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let mut rows = Vec::new();
+        let mut index = LogIndex(0);
+        for slot in slots {
+            let alias = self.members.all[slot].member.site.alias.clone();
+            let (changed, note) = self.order_note(now, slot, run);
+            if changed {
+                let desired = NodeDesired { alias: alias.clone(), run };
+                index = self.append(&Record::NodeDesired(desired));
+            }
+            rows.push(OrderRow { alias, changed, note });
+        }
+        self.when_synced(now, index, Continuation::Ordered { id, rows });
+        None
+    }
+
+    /// Whether an order changes anything for a node, and what will happen.
+    fn order_note(&self, now: Timestamp, slot: Slot, run: bool) -> (bool, String) {
+        let member = &self.members.all[slot];
+        let (state, reason) = self.outlook(now).state(slot);
+        let order = self.state.orders.get(&member.member.site.alias);
+        let same = order.is_some_and(|order| order.run == run);
+        let settled = match state {
+            NodeState::Online | NodeState::Joining => run,
+            NodeState::Starting => run,
+            NodeState::Stopped | NodeState::Stopping => !run,
+            _ => false,
+        };
+        if same && settled {
+            return (false, format!("is {} already", state.as_str()));
+        }
+        let agent = member.agent.map(|agent| &self.members.all[agent]);
+        let note = match agent {
+            None => format!(
+                "no agent on host {} in cluster.nodes: start or stop it by hand there",
+                member.member.site.endpoint.host
+            ),
+            Some(agent) if agent.presence == Presence::Away => {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                format!(
+                    "ordered; its agent {} is not connected and will carry it out when it is{why}",
+                    agent.member.site.alias
+                )
+            }
+            Some(_) if run => "starting".to_owned(),
+            Some(_) => "stopping".to_owned(),
+        };
+        (true, note)
+    }
+
+    fn selected(&self, selection: &Selection) -> Result<Vec<Slot>, Refusal> {
+        match selection {
+            Selection::All => Ok(self.members.data_nodes().collect()),
+            Selection::Aliases(names) => {
+                let mut slots = Vec::new();
+                for name in names {
+                    let slot = self.find(name)?;
+                    if self.members.all[slot].member.role != Role::DataNode {
+                        let reason = format!(
+                            "{name} is an agent: agents are started on their hosts, with `vaquita \
+                             -mode agent …`"
+                        );
+                        return Err(Refusal::Invalid { reason });
+                    }
+                    if !slots.contains(&slot) {
+                        slots.push(slot);
+                    }
+                }
+                Ok(slots)
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Slot, Refusal> {
+        self.members.named(name).ok_or_else(|| {
+            let aliases = self.members.aliases();
+            let nearest = aliases
+                .iter()
+                .map(|alias| (strsim::osa_distance(alias.as_str(), name), alias))
+                .min()
+                .filter(|(distance, _)| *distance <= 2);
+            let hint = nearest.map(|(_, alias)| format!("; did you mean `{alias}`?"));
+            let what = format!("there is no node `{name}`{}", hint.unwrap_or_default());
+            Refusal::NotFound { what }
+        })
+    }
+
+    // ---- logs ----
+
+    fn read_log(
+        &mut self,
+        now: Timestamp,
+        request: RequestId,
+        alias: Alias,
+        generation: u32,
+        range: LogRange,
+    ) -> Option<Reply> {
+        let range = match range {
+            LogRange::From { offset, len } => {
+                LogRange::From { offset, len: len.min(self.limits.log_piece_max) }
+            }
+            LogRange::Tail { len } => LogRange::Tail { len: len.min(self.limits.log_piece_max) },
+        };
+        self.last_log_read += 1;
+        let id = RequestId(self.last_log_read);
+        let until = now.after(self.limits.answer_timeout);
+        if alias == self.site.alias {
+            self.log_reads.insert(id, LogReadWaiting { request, until, from: alias.clone() });
+            let order = ProcessOrder::ReadLog { id, alias, generation, range };
+            self.out.push(Effect::Process(order));
+            return None;
+        }
+        let slot = match self.find(alias.as_str()) {
+            Ok(slot) => slot,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let keeper = self.members.all[slot].agent.unwrap_or(slot);
+        let from = self.members.all[keeper].member.site.alias.clone();
+        if self.members.all[keeper].presence == Presence::Away
+            || self.members.all[keeper].member.role != Role::Agent
+        {
+            let reason = format!(
+                "the log of {alias} is read through the agent of its host, which is not connected"
+            );
+            return Some(Err(Refusal::Unavailable { reason }));
+        }
+        self.log_reads.insert(id, LogReadWaiting { request, until, from });
+        self.tell(keeper, Message::ReadLog(ReadLog { id, alias, generation, range }));
+        None
+    }
+
+    pub(super) fn log_read(&mut self, read: LogRead) {
+        if let Some(waiting) = self.log_reads.remove(&read.id) {
+            let reply = match read.piece {
+                Some(piece) => Ok(Response::Log(piece)),
+                None => Err(Refusal::NotFound { what: read.error }),
+            };
+            self.reply(waiting.request, reply);
+        }
+    }
+
+    pub(super) fn process(&mut self, event: ProcessEvent) {
+        if let ProcessEvent::LogRead { id, result } = event {
+            let (piece, error) = match result {
+                Ok(piece) => (Some(piece), String::new()),
+                Err(error) => (None, error),
+            };
+            self.log_read(LogRead { id, piece, error });
+        }
+    }
+
+    // ---- the whole picture ----
+
+    /// The state of the cluster.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> StatusReport {
+        let nodes = self.rows(now);
+        let data_nodes = nodes.iter().filter(|row| row.mode == Role::DataNode);
+        let total = data_nodes.clone().count();
+        let online = data_nodes.filter(|row| row.state == NodeState::Online).count();
+        let mut alarms = self.alarms.clone();
+        if self.mass_event {
+            alarms.push("many nodes went offline at once; nothing is given up as lost".to_owned());
+        }
+        if self.log.is_full() {
+            alarms.push(
+                "the disk of the controller's home is full: changes are refused until there is \
+                 space"
+                    .to_owned(),
+            );
+        }
+        for row in &nodes {
+            let wants_a_look = !row.reason.is_empty()
+                && !matches!(row.state, NodeState::Starting | NodeState::Stopping);
+            if wants_a_look {
+                alarms.push(format!("{} is {}: {}", row.alias, row.state.as_str(), row.reason));
+            }
+            for condition in &row.conditions {
+                alarms.push(format!("{}: {condition}", row.alias));
+            }
+        }
+        let summary = if self.phase != Phase::Serving {
+            "starting".to_owned()
+        } else if online == total && total > 0 {
+            format!("all {total} data nodes are online")
+        } else {
+            format!("{online} of {total} data nodes are online")
+        };
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        StatusReport {
+            alias: self.site.alias.clone(),
+            mode: Role::Controller,
+            summary,
+            ready: self.phase == Phase::Serving,
+            nodes,
+            alarms,
+            commit_index: Some(self.log.synced()),
+            uptime_ms: millis(now.since(self.started)),
+            all_green_after_ms: self.all_green_after.map(millis),
+        }
+    }
+}

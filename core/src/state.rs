@@ -1,0 +1,167 @@
+//! What the controller's log says: the state that a replay of all records gives.
+//!
+//! [`ClusterState::apply`] is the only way to change it. It is total and looks at nothing but the
+//! state and the record, so that two replays are byte for byte the same; what only *seems* so, such
+//! as who is alive, is not in here.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use crate::access::{AccessRecord, AccessState};
+use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
+use crate::membership::{NodeRegistered, Registry};
+use crate::wire::codec::{self, Malformed};
+
+/// One change of the cluster's state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// The first record of every cluster.
+    ClusterCreated(ClusterCreated),
+    /// A controller started; the record's index is where its epoch begins.
+    ControllerStarted(ControllerStarted),
+    /// A node was let in; the record's index is its epoch.
+    NodeRegistered(NodeRegistered),
+    /// An operator said whether a data node should run; the record's index is the order's version.
+    NodeDesired(NodeDesired),
+    /// Something about users, rights and tokens.
+    Access(AccessRecord),
+}
+
+/// See [`Record::ClusterCreated`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ClusterCreated {
+    /// The cluster's identity.
+    #[n(0)]
+    pub cluster: ClusterId,
+    /// The identity of its first history.
+    #[n(1)]
+    pub lineage: LineageId,
+}
+
+/// See [`Record::ControllerStarted`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ControllerStarted {
+    /// The new epoch.
+    #[n(0)]
+    pub epoch: ControllerEpoch,
+    /// The process.
+    #[n(1)]
+    pub instance: Incarnation,
+}
+
+/// See [`Record::NodeDesired`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeDesired {
+    /// The node.
+    #[n(0)]
+    pub alias: Alias,
+    /// Whether it should run.
+    #[n(1)]
+    pub run: bool,
+}
+
+const CLUSTER_CREATED: u16 = 1;
+const CONTROLLER_STARTED: u16 = 2;
+const NODE_REGISTERED: u16 = 3;
+const NODE_DESIRED: u16 = 4;
+const ACCESS: u16 = 5;
+
+impl Record {
+    /// Its number in the log, and its bytes there.
+    #[must_use]
+    pub fn encode(&self) -> (u16, Vec<u8>) {
+        match self {
+            Self::ClusterCreated(record) => (CLUSTER_CREATED, codec::encode(record)),
+            Self::ControllerStarted(record) => (CONTROLLER_STARTED, codec::encode(record)),
+            Self::NodeRegistered(record) => (NODE_REGISTERED, codec::encode(record)),
+            Self::NodeDesired(record) => (NODE_DESIRED, codec::encode(record)),
+            Self::Access(record) => (ACCESS, codec::encode(record)),
+        }
+    }
+
+    /// Reads a record of the log.
+    ///
+    /// # Errors
+    /// If the kind is unknown or the bytes are not what the kind says: the log was written by a
+    /// newer version, and a record that is skipped would be a change that is lost.
+    pub fn decode(kind: u16, bytes: &[u8]) -> Result<Self, Malformed> {
+        Ok(match kind {
+            CLUSTER_CREATED => Self::ClusterCreated(codec::decode("ClusterCreated", bytes)?),
+            CONTROLLER_STARTED => {
+                Self::ControllerStarted(codec::decode("ControllerStarted", bytes)?)
+            }
+            NODE_REGISTERED => Self::NodeRegistered(codec::decode("NodeRegistered", bytes)?),
+            NODE_DESIRED => Self::NodeDesired(codec::decode("NodeDesired", bytes)?),
+            ACCESS => Self::Access(codec::decode("AccessRecord", bytes)?),
+            _ => return Err(Malformed::unknown_kind("log record", kind)),
+        })
+    }
+}
+
+/// What an operator wants of a data node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Order {
+    /// Log index of the order.
+    #[n(0)]
+    pub version: LogIndex,
+    /// Whether the node should run.
+    #[n(1)]
+    pub run: bool,
+}
+
+/// Everything the log says.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct ClusterState {
+    /// The cluster's identity; `None` only before the first record.
+    #[n(0)]
+    pub cluster: Option<ClusterId>,
+    /// The identity of its present history.
+    #[n(1)]
+    pub lineage: Option<LineageId>,
+    /// Where each controller epoch begins.
+    #[n(2)]
+    pub epoch_starts: BTreeMap<ControllerEpoch, LogIndex>,
+    /// Who is registered.
+    #[n(3)]
+    pub registry: Registry,
+    /// Which data nodes should run.
+    #[n(4)]
+    pub orders: BTreeMap<Alias, Order>,
+    /// Users, rights and tokens.
+    #[n(5)]
+    pub access: AccessState,
+}
+
+/// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
+/// one log must agree.
+const RETIRED_MAX: usize = 16;
+
+impl ClusterState {
+    /// The newest controller epoch; 0 before the first.
+    #[must_use]
+    pub fn controller_epoch(&self) -> ControllerEpoch {
+        self.epoch_starts.last_key_value().map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
+    }
+
+    /// Makes the change that the record at `index` stands for.
+    pub fn apply(&mut self, index: LogIndex, record: &Record) {
+        match record {
+            Record::ClusterCreated(created) => {
+                self.cluster = Some(created.cluster);
+                self.lineage = Some(created.lineage);
+            }
+            Record::ControllerStarted(started) => {
+                self.epoch_starts.insert(started.epoch, index);
+            }
+            Record::NodeRegistered(registered) => {
+                self.registry.apply(index, registered, RETIRED_MAX);
+            }
+            Record::NodeDesired(desired) => {
+                let order = Order { version: index, run: desired.run };
+                self.orders.insert(desired.alias.clone(), order);
+            }
+            Record::Access(record) => self.access.apply(record),
+        }
+    }
+}
