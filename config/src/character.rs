@@ -45,6 +45,8 @@ pub(crate) fn is_blank(character: char) -> bool {
 pub(crate) fn describe(character: char) -> String {
     let number = format!("U+{:04X}", character as u32);
     let name = match character {
+        ' ' => return "a blank".to_owned(),
+        '\t' => return "a tab".to_owned(),
         '\0' => "NUL",
         '\u{b}' => "vertical tab",
         '\u{c}' => "form feed",

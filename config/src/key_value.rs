@@ -21,6 +21,7 @@ use crate::file_kind::FileKind;
 use crate::keys::{self, Files, Key, KeyType, Status};
 use crate::mode::Mode;
 use crate::pattern;
+use crate::resolve;
 use crate::scan::{self, Content, Finding};
 use crate::site;
 use crate::span::Span;
@@ -36,6 +37,8 @@ pub struct KeyValueFile {
     /// Lines with errors, in ASCII as far as that goes: a key on one of them is not missing, it
     /// cannot be read.
     pub(crate) unreadable: Vec<String>,
+    /// Whether the file was not read to its end, so that nothing can be said to be missing.
+    pub(crate) cut_short: bool,
 }
 
 impl KeyValueFile {
@@ -117,6 +120,7 @@ pub fn parse_key_value(kind: FileKind, name: &str, bytes: &[u8]) -> Parsed<KeyVa
             kind,
             entries: Vec::new(),
             unreadable: Vec::new(),
+            cut_short: false,
         },
     };
     for content in contents {
@@ -139,6 +143,7 @@ pub fn parse_key_value(kind: FileKind, name: &str, bytes: &[u8]) -> Parsed<KeyVa
                     .collect()
             }),
     );
+    file.cut_short = scan::is_cut_short(&diagnostics);
     repeated_keys(&document, &file, &mut diagnostics);
     scan::finish(&document, &mut diagnostics);
     Parsed {
@@ -346,10 +351,16 @@ impl Reader<'_> {
             Ok(()) => None,
         };
         error.map(|error| {
+            let message = match error {
+                alias::AliasError::Empty => {
+                    "there is no alias before the dot; the line has no effect".to_owned()
+                }
+                error => format!("`{text}` cannot name a node: {error}; the line has no effect"),
+            };
             Finding::new(
                 codes::MALFORMED_QUALIFIER,
                 whole.clone(),
-                format!("`{text}` cannot name a node: {error}; the line has no effect"),
+                message,
                 "write `ALIAS.key=value`, or `%` and `?` for several aliases, as in `P1-%.key=value`",
             )
         })
@@ -359,6 +370,10 @@ impl Reader<'_> {
         let span = entry.value_span;
         let raw = &entry.value;
         if raw.is_empty() {
+            if resolve::mandatory(self.file.kind).contains(&key.name) {
+                // It is reported as missing, unless a later line has it.
+                return;
+            }
             self.find(
                 Finding::new(
                     codes::EMPTY_VALUE,

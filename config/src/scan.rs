@@ -281,18 +281,18 @@ pub(crate) fn fullwidth(text: &str, meant: impl Fn(char) -> Option<char>) -> Opt
     let named: Vec<String> = pairs
         .iter()
         .take(6)
-        .map(|(found, _)| character::describe(*found))
+        .map(|(found, ascii)| {
+            let ascii = character::describe_ascii(*ascii);
+            format!("{} is not {ascii}", character::describe(*found))
+        })
         .collect();
-    let written: Vec<String> = pairs
-        .iter()
-        .take(6)
-        .map(|(_, ascii)| character::describe_ascii(*ascii))
-        .collect();
-    let (noun, verb) = if pairs.len() == 1 {
-        ("character", "is")
-    } else {
-        ("characters", "are")
-    };
+    let mut written: Vec<String> = Vec::new();
+    for (_, ascii) in pairs.iter().take(6) {
+        let ascii = character::describe_ascii(*ascii);
+        if !written.contains(&ascii) {
+            written.push(ascii);
+        }
+    }
     let corrected = text[range.clone()]
         .chars()
         .map(|found| meant(found).unwrap_or(found));
@@ -300,14 +300,23 @@ pub(crate) fn fullwidth(text: &str, meant: impl Fn(char) -> Option<char>) -> Opt
         Finding::new(
             codes::FULLWIDTH_CHARACTER,
             range.clone(),
-            format!(
-                "the {noun} {} {verb} not ASCII; the line is not read",
-                named.join(", ")
-            ),
-            format!("write {} instead", written.join(", ")),
+            format!("{}; the line is not read", named.join(", ")),
+            format!("write {} in ASCII", written.join(", ")),
         )
         .with_fix(range.clone(), corrected.collect::<String>()),
     )
+}
+
+/// Whether part of the file, or all of it, was left unread.
+pub(crate) fn is_cut_short(diagnostics: &[Diagnostic]) -> bool {
+    let cuts = [
+        codes::UTF16.name,
+        codes::FILE_TOO_LARGE.name,
+        codes::TOO_MANY_LINES.name,
+    ];
+    diagnostics
+        .iter()
+        .any(|diagnostic| cuts.contains(&diagnostic.code))
 }
 
 /// Sorts by line and column and cuts off what is too much to list.

@@ -244,9 +244,11 @@ fn read_host(text: &str, range: Range<usize>) -> Result<String, Finding> {
             "write an address such as `10.1.1.7`, or a host name of letters, digits, `.` and `-`",
         );
     }
-    let numeric = host
-        .split('.')
-        .all(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    // Three numbers and a fourth word is an address with a slip, as `10.1.1.l` is, not a name.
+    let labels: Vec<&str> = host.split('.').collect();
+    let digits = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
+    let numeric =
+        labels.iter().all(digits) || (labels.len() == 4 && labels[..3].iter().all(digits));
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return invalid(
             format!("`{host}` is not an IPv4 address"),

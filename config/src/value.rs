@@ -531,7 +531,7 @@ impl Reader<'_> {
                 range,
                 format!("`{text}` in `{name}` is a relative path; it must be absolute"),
                 format!(
-                    "write the whole path from `/` on, as in `/{}`",
+                    "write the whole path from `/` on, as in `/data/{}`",
                     text.trim_start_matches("./")
                 ),
             ));

@@ -162,21 +162,16 @@ fn agents(
             "the host {host} has no agent, so `{}` cannot be started",
             node.site.alias
         );
+        // `P3-NODE1` goes with `P3-agent`, where the aliases are made like that.
+        let prefix = match node.site.alias.rsplit_once('-') {
+            Some((prefix, _)) => prefix.to_owned(),
+            None => node.site.alias.clone(),
+        };
         let help = format!(
-            "add a row such as `{host}:8960:{}-agent,agent`; the host must be written alike in both rows",
-            host_label(host)
+            "add a row such as `{host}:8960:{prefix}-agent,agent`; the host must be written alike in both rows"
         );
         diagnostics.push(document.report(codes::MISSING_AGENT, node.span, message, help));
     }
-}
-
-/// A word for a host that can begin an alias.
-fn host_label(host: &str) -> String {
-    let word: String = host
-        .chars()
-        .map(|it| if it.is_ascii_alphanumeric() { it } else { '-' })
-        .collect();
-    word.trim_matches('-').to_owned()
 }
 
 /// Addresses that other hosts can reach.

@@ -42,11 +42,18 @@ pub(super) fn check(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
                 } else {
                     codes::UNKNOWN_ALIAS
                 },
-                format!(
-                    "`{text}` matches the {} `{}` and no data node; `cluster.cfg` is for data nodes",
-                    member.mode, member.site.alias
-                ),
-                format!("set the key in the file of the {}", member.mode),
+                if qualifier.is_pattern() {
+                    format!(
+                        "`{text}` matches the {} `{}` and no data node; the line has no effect",
+                        member.mode, member.site.alias
+                    )
+                } else {
+                    format!(
+                        "`{text}` is no data node but the {}; the line has no effect",
+                        member.mode
+                    )
+                },
+                format!("set the key in the own file of the {}", member.mode),
             ),
             None if qualifier.is_pattern() => (
                 codes::PATTERN_MATCHES_NOTHING,

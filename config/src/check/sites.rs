@@ -217,65 +217,82 @@ fn against_nodes(
 /// `lanCluster` is the same everywhere. A file that does not set it has the default, except
 /// `cluster.cfg`, whose nodes get the controller's value.
 fn lan_cluster(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
-    let place = |parsed: &Parsed<KeyValueFile>| match parsed.value.last("lanCluster") {
-        Some(entry) => entry.value_span,
-        None => parsed.document.start(),
-    };
-    let says = |parsed: &Parsed<KeyValueFile>| {
-        let value = u8::from(flag(&parsed.value, "lanCluster"));
-        match parsed.value.last("lanCluster") {
-            Some(_) => format!("lanCluster={value}"),
-            None => format!("no line, which means lanCluster={value}"),
-        }
-    };
-    let mut sides: Vec<(&Document, Span, bool, String)> = Vec::new();
+    let mut sides: Vec<Side<'_>> = Vec::new();
     for parsed in files.controller.iter().chain(&files.agents) {
-        sides.push((
-            &parsed.document,
-            place(parsed),
-            flag(&parsed.value, "lanCluster"),
-            says(parsed),
-        ));
+        let document = &parsed.document;
+        let value = flag(&parsed.value, "lanCluster");
+        sides.push(match parsed.value.last("lanCluster") {
+            Some(entry) => Side {
+                document,
+                span: entry.value_span,
+                value,
+                set: true,
+            },
+            None => Side {
+                document,
+                span: document.start(),
+                value,
+                set: false,
+            },
+        });
     }
     if let Some(cluster) = &files.cluster {
+        let document = &cluster.document;
         for entry in cluster
             .value
             .effective()
             .filter(|entry| entry.is("lanCluster"))
         {
-            if let Some(Value::Flag(flag)) = typed(entry) {
-                let says = format!("lanCluster={}", u8::from(flag));
-                sides.push((&cluster.document, entry.value_span, flag, says));
+            if let Some(Value::Flag(value)) = typed(entry) {
+                sides.push(Side {
+                    document,
+                    span: entry.value_span,
+                    value,
+                    set: true,
+                });
             }
         }
     }
-    let Some((_, _, first, _)) = sides.first() else {
-        return;
-    };
-    if sides.iter().all(|(_, _, value, _)| value == first) {
-        return;
-    }
-    let rules = match (&files.controller, first) {
+    let Some(first) = sides.first() else { return };
+    let rules = match (&files.controller, first.value) {
         (Some(_), true) => "the controller's value rules, so heartbeats go by UDP",
         (Some(_), false) => "the controller's value rules, so heartbeats go over TCP",
         (None, _) => "the controller's value will rule",
     };
-    for (index, (document, span, value, says)) in sides.iter().enumerate() {
-        let other = sides
-            .iter()
-            .enumerate()
-            .find(|(at, side)| *at != index && side.2 != *value);
-        let Some((_, (other_document, other_span, _, other_says))) = other else {
+    for side in &sides {
+        let Some(other) = sides.iter().find(|other| other.value != side.value) else {
             continue;
         };
-        let message = format!("`lanCluster` is not the same everywhere; {rules}");
+        let message = format!("{} here, but not everywhere; {rules}", side.says());
         let help = "write the same value in controller.cfg and in every agent.cfg: \
                     `lanCluster=0` where UDP does not work";
-        let mut diagnostic = document.report(codes::LAN_CLUSTER_DIFFERS, *span, message, help);
-        diagnostic.related.push(document.label(*span, says.clone()));
-        diagnostic
-            .related
-            .push(other_document.label(*other_span, other_says.clone()));
-        diagnostics.push(diagnostic);
+        diagnostics.push(
+            side.document
+                .report(codes::LAN_CLUSTER_DIFFERS, side.span, message, help)
+                .with_label(
+                    other
+                        .document
+                        .label(other.span, format!("{} here", other.says())),
+                ),
+        );
+    }
+}
+
+/// What one file, or one line of `cluster.cfg`, says of `lanCluster`.
+struct Side<'a> {
+    document: &'a Document,
+    span: Span,
+    value: bool,
+    set: bool,
+}
+
+impl Side<'_> {
+    fn says(&self) -> String {
+        let value = u8::from(self.value);
+        if self.set {
+            format!("`lanCluster` is {value}")
+        } else {
+            format!("`lanCluster` is {value} (not set)")
+        }
     }
 }

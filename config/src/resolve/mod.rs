@@ -101,7 +101,7 @@ impl fmt::Display for Precedence {
         match self {
             Precedence::Default => f.write_str("default"),
             Precedence::PassedOn => f.write_str("controller's value"),
-            Precedence::Unqualified => f.write_str("all nodes"),
+            Precedence::Unqualified => f.write_str("no qualifier"),
             Precedence::Wildcard { literal_characters } => {
                 write!(f, "pattern with {literal_characters} literal characters")
             }
@@ -418,6 +418,9 @@ pub(crate) fn missing_keys(
 ) -> Vec<Diagnostic> {
     let unreadable = |name: &str| {
         file.is_some_and(|parsed| {
+            if parsed.value.cut_short {
+                return true;
+            }
             let name = name.to_ascii_lowercase();
             parsed
                 .value
@@ -438,11 +441,16 @@ pub(crate) fn missing_keys(
                 _ if kind == FileKind::Node => "localSite=10.1.1.1:8961:P1-NODE1",
                 _ => "localSite=10.1.1.7:8990:master",
             };
+            let empty = file.and_then(|parsed| parsed.value.effective().find(|it| it.is(name)));
+            let (place, message) = match empty {
+                Some(entry) => (entry.value_span, format!("`{name}` has no value")),
+                None => (document.start(), format!("`{name}` is not set")),
+            };
             document.report(
                 codes::MISSING_KEY,
-                document.start(),
-                format!("`{name}` is not set, and the process cannot start without it"),
-                format!("add a line such as `{example}`"),
+                place,
+                format!("{message}, and the process cannot start without it"),
+                format!("write a line such as `{example}`"),
             )
         })
         .collect()
