@@ -4,6 +4,9 @@
 //! file. Hence its grammar is narrow: a letter or digit, then at most 62 letters, digits, `_` and
 //! `-`. A dot cannot be part of it because `cluster.cfg` separates an alias from a key by a dot.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 /// The most characters an alias can have.

@@ -1,5 +1,8 @@
 //! The macro `<ALIAS>`, which stands for the alias of the node that a value is resolved for.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 /// The macro as it is to be written.

@@ -3,6 +3,9 @@
 //! A code is a name of words, stable from release to release, so that a script may select by it
 //! and a person may look it up. Whether a code is an error or a warning can be read here too.
 
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
 
 use crate::diagnostic::Severity;

@@ -4,6 +4,9 @@
 //! mark, a missing last line end, and lines that nobody can read. Lines may end with `\n`,
 //! `\r\n` or a `\r` of its own, mixed in one file.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str;
 

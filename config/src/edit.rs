@@ -8,6 +8,9 @@
 //! new document, or beforehand by [`crate::keys::Key::parse`]; whether a key may be changed at all
 //! is in [`crate::keys::Key::web_editable`].
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use crate::alias;

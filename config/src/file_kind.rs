@@ -1,5 +1,8 @@
 //! Which of the `key=value` files a file is.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -110,6 +110,8 @@ pub mod limits {
     pub const VALUE_BYTES: usize = 4 << 10;
     /// Bytes of one path.
     pub const PATH_BYTES: usize = 1 << 10;
+    /// Problems reported of one value.
+    pub const VALUE_FINDINGS: usize = 64;
     /// Problems reported of one file; one more line then says how many were left out.
     pub const FILE_DIAGNOSTICS: usize = 1_000;
 }

@@ -1,5 +1,8 @@
 //! "Did you mean": the known name nearest to a misspelt one.
 
+#[cfg(test)]
+mod tests;
+
 /// The name nearest to `word`, if one is near enough to be worth suggesting.
 ///
 /// Near enough means the same but for case, at most two typing errors (an inserted, lost, changed
@@ -14,6 +17,10 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
     }
     let mut best: Option<(usize, f64, &'a str)> = None;
     for name in names {
+        // No measure bridges more than that, and the lengths are had for nothing.
+        if name.len().abs_diff(word.len()) > 8 {
+            continue;
+        }
         let candidate = name.to_lowercase();
         let distance = strsim::osa_distance(&lower, &candidate);
         let similarity = strsim::jaro_winkler(&lower, &candidate);

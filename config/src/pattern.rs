@@ -1,5 +1,8 @@
 //! Patterns of aliases: `%` stands for any number of characters, `?` for exactly one.
 
+#[cfg(test)]
+mod tests;
+
 /// Whether a qualifier is a pattern and not one alias.
 pub fn is_pattern(qualifier: &str) -> bool {
     qualifier.contains(['%', '?'])

@@ -1,5 +1,8 @@
 //! The text of a data node's own file.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use crate::document::Document;

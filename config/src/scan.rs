@@ -1,6 +1,9 @@
 //! What all files have in common, below their grammars: which lines can be read, where a line's
 //! configuration ends and its comment begins, and parts of text with their places.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::str;
 

@@ -1,5 +1,8 @@
 //! Sites: `host:port:alias`, where a process is and what it is called.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -118,6 +121,14 @@ pub(crate) fn read(text: &str) -> Result<Site, Finding> {
         Finding::new(codes::INVALID_SITE, range, message, FORM)
     };
     let whole = scan::trimmed(text, 0..text.len());
+    if text[whole.clone()].starts_with('[') && !text.contains(']') {
+        let message = format!(
+            "the square bracket in `{}` is not closed",
+            &text[whole.clone()]
+        );
+        let help = "write `[fd00::7]:8990:master`";
+        return Err(Finding::new(codes::INVALID_SITE, whole, message, help));
+    }
     match parts.as_slice() {
         [host, port, alias] => {
             let host = read_host(text, host.clone())?;

@@ -6,6 +6,7 @@
 //!
 //! `VAQUITA_UPDATE_EXPECTED=1 cargo test -p vaquita-config --test corpus` writes `expected.txt`
 //! anew. Read the difference before you commit it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::ClusterFiles;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Label};
+use crate::key_value::Entry;
 use crate::keys::{Key, KeyType};
 use crate::resolve::{self, Origin, Resolved};
 use crate::span::Place;
@@ -22,6 +23,10 @@ pub(super) fn check(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
     let (Some(nodes), Some(cluster)) = (&files.nodes, &files.cluster) else {
         return;
     };
+    let per_node = |entry: &Entry| entry.key.is_some_and(|key| key.per_node);
+    if !cluster.value.effective().any(per_node) {
+        return;
+    }
     let resolved: Vec<Resolved> = nodes
         .value
         .nodes()

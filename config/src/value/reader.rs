@@ -1,14 +1,11 @@
-//! Typed values and how they are read from text.
+//! Numbers, words, sites and hosts, each held against the row of its key.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
+use super::Value;
 use crate::character::{self, is_blank};
 use crate::codes;
-use crate::diagnostic::Severity;
 use crate::keys::{self, Key, KeyType, TimeUnit};
 use crate::limits;
 use crate::mode::Mode;
@@ -16,120 +13,27 @@ use crate::nearest;
 use crate::scan::{self, Finding};
 use crate::site::{self, Site, SiteWithMode};
 
-/// The value of a key, typed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", content = "value", rename_all = "kebab-case")]
-pub enum Value {
-    /// Yes or no.
-    Flag(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A decimal number.
-    Float(f64),
-    /// Bytes.
-    Size(u64),
-    /// A span of time; in JSON it is in milliseconds.
-    Duration(#[serde(serialize_with = "milliseconds")] Duration),
-    /// One of the words of the key, as the table spells it.
-    Word(&'static str),
-    /// One site.
-    Site(Site),
-    /// Several sites.
-    Sites(Vec<SiteWithMode>),
-    /// One path.
-    Path(String),
-    /// Several absolute paths.
-    Paths(Vec<String>),
-    /// Several hosts.
-    Hosts(Vec<String>),
-    /// Anything else.
-    Text(String),
-}
-
-fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Why a text is not a value of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValueError {
-    /// The code of the rule, one of [`crate::codes::TABLE`].
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: String,
-}
-
-impl fmt::Display for ValueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.message, self.help)
-    }
-}
-
-impl std::error::Error for ValueError {}
-
-pub(crate) fn parse(key: &Key, raw: &str) -> Result<Value, ValueError> {
-    let reading = read(key, raw);
-    let error = reading
-        .findings
-        .into_iter()
-        .find(|finding| finding.code.severity == Severity::Error || reading.value.is_none());
-    match (reading.value, error) {
-        (Some(value), None) => Ok(value),
-        (
-            _,
-            Some(Finding {
-                code,
-                message,
-                help,
-                ..
-            }),
-        ) => Err(ValueError {
-            code: code.name,
-            message,
-            help,
-        }),
-        (None, None) => Err(ValueError {
-            code: codes::EMPTY_VALUE.name,
-            message: format!("`{}` has no value", key.name),
-            help: "write a value".to_owned(),
-        }),
-    }
-}
-
-/// What came of reading a value: the value if there is a usable one, and what is wrong with it.
-#[derive(Debug, Default)]
-pub(crate) struct Reading {
-    pub(crate) value: Option<Value>,
-    pub(crate) findings: Vec<Finding>,
-}
-
-/// Reads the value of a key. An empty text gives no value and no finding.
-pub(crate) fn read(key: &Key, raw: &str) -> Reading {
+/// Reads a value; findings that are errors do not keep a value from being returned.
+pub(super) fn read(key: &Key, raw: &str) -> (Option<Value>, Vec<Finding>) {
     let mut reader = Reader {
         key,
         findings: Vec::new(),
     };
     let value = reader.value(raw);
-    let failed = reader
-        .findings
-        .iter()
-        .any(|finding| finding.code.severity == Severity::Error);
-    Reading {
-        value: value.filter(|_| !failed),
-        findings: reader.findings,
-    }
+    (value, reader.findings)
 }
 
-struct Reader<'a> {
-    key: &'a Key,
+pub(super) struct Reader<'a> {
+    pub(super) key: &'a Key,
     findings: Vec<Finding>,
 }
 
 impl Reader<'_> {
-    fn find(&mut self, finding: Finding) {
-        self.findings.push(finding);
+    /// Notes a problem. Beyond a few dozen in one value nobody reads on.
+    pub(super) fn find(&mut self, finding: Finding) {
+        if self.findings.len() < limits::VALUE_FINDINGS {
+            self.findings.push(finding);
+        }
     }
 
     fn value(&mut self, raw: &str) -> Option<Value> {
@@ -155,7 +59,7 @@ impl Reader<'_> {
             return None;
         }
         if let Some(inner) = self.unquoted(raw) {
-            let reading = read(self.key, &raw[inner.clone()]);
+            let reading = super::read(self.key, &raw[inner.clone()]);
             self.findings
                 .extend(reading.findings.into_iter().map(|it| it.moved(inner.start)));
             return reading.value;
@@ -433,7 +337,7 @@ impl Reader<'_> {
     }
 
     /// The elements of a list with their places. Empty ones are reported and left out.
-    fn elements(&mut self, raw: &str, separator: char) -> Vec<Range<usize>> {
+    pub(super) fn elements(&mut self, raw: &str, separator: char) -> Vec<Range<usize>> {
         let mut elements = scan::split(raw, separator);
         if elements.iter().any(Range::is_empty) {
             elements.retain(|element| !element.is_empty());
@@ -489,122 +393,6 @@ impl Reader<'_> {
         }
         Some(hosts.into_iter().map(|host| raw[host].to_owned()).collect())
     }
-
-    fn paths(&mut self, raw: &str) -> Option<Vec<String>> {
-        let mut paths: Vec<String> = Vec::new();
-        for element in self.elements(raw, ',') {
-            let text = &raw[element.clone()];
-            let Some(path) = self.absolute_path(text, element.clone()) else {
-                continue;
-            };
-            if paths.iter().any(|known| same_path(known, &path)) {
-                self.find(Finding::new(
-                    codes::REPEATED_ELEMENT,
-                    element,
-                    format!(
-                        "`{text}` stands in `{}` twice and counts once",
-                        self.key.name
-                    ),
-                    "delete one of them",
-                ));
-                continue;
-            }
-            paths.push(path);
-        }
-        Some(paths)
-    }
-
-    fn absolute_path(&mut self, text: &str, range: Range<usize>) -> Option<String> {
-        let name = self.key.name;
-        if is_windows_path(text) {
-            self.find(Finding::new(
-                codes::WINDOWS_PATH,
-                range,
-                format!("`{text}` has the form of a Windows path; nodes run on Linux"),
-                "write a path that begins with `/`",
-            ));
-            return None;
-        }
-        if !text.starts_with('/') {
-            self.find(Finding::new(
-                codes::RELATIVE_VOLUME,
-                range,
-                format!("`{text}` in `{name}` is a relative path; it must be absolute"),
-                format!(
-                    "write the whole path from `/` on, as in `/data/{}`",
-                    text.trim_start_matches("./")
-                ),
-            ));
-            return None;
-        }
-        let pieces: Vec<&str> = text
-            .split(':')
-            .map(|piece| piece.trim_matches(is_blank))
-            .collect();
-        if pieces.len() > 1 && pieces.iter().all(|piece| piece.starts_with('/')) {
-            self.find(
-                Finding::new(
-                    codes::COLON_SEPARATED_VOLUMES,
-                    range.clone(),
-                    format!("`{text}` in `{name}` would be one directory with colons in its name"),
-                    "separate paths by commas",
-                )
-                .with_fix(range, pieces.join(",")),
-            );
-            return None;
-        }
-        self.path(text, range.start)
-    }
-
-    fn path(&mut self, text: &str, start: usize) -> Option<String> {
-        let range = start..start + text.len();
-        let name = self.key.name;
-        let list = self.key.kind == KeyType::Paths;
-        if text.len() > limits::PATH_BYTES {
-            self.find(Finding::new(
-                codes::UNSAFE_PATH,
-                range,
-                format!("a path in `{name}` has {} bytes", text.len()),
-                format!("keep a path below {} bytes", limits::PATH_BYTES),
-            ));
-            return None;
-        }
-        if !list {
-            return Some(text.to_owned());
-        }
-        if text
-            .split('/')
-            .any(|component| matches!(component, "." | ".."))
-        {
-            self.find(Finding::new(
-                codes::UNSAFE_PATH,
-                range,
-                format!("`{text}` in `{name}` has a `.` or `..` component"),
-                "write the path that is meant, without detours",
-            ));
-            return None;
-        }
-        if text.bytes().all(|byte| byte == b'/') {
-            self.find(Finding::new(
-                codes::UNSAFE_PATH,
-                range,
-                format!("`{name}` names the root directory"),
-                "write a directory that holds nothing else, as in `/data/<ALIAS>`",
-            ));
-            return None;
-        }
-        if name == "volumes"
-            && let Some(system) = system_directory(text)
-        {
-            self.find(Finding::new(
-                codes::SYSTEM_DIRECTORY,
-                range,
-                format!("the volume `{text}` lies in `{system}`, which belongs to the operating system"),
-                "write a directory on a data disk; an agent takes this one only if its `allowedRoots` names it",
-            ));
-        }
-        Some(text.to_owned())
-    }
 }
 
 fn in_words(range: &keys::Range) -> String {
@@ -613,71 +401,5 @@ fn in_words(range: &keys::Range) -> String {
         format!("{min} or more")
     } else {
         format!("from {min} to {max}")
-    }
-}
-
-/// Whether the text begins with a drive letter or a share: `C:\data`, `d:/data`, `\\host\share`.
-pub(crate) fn is_windows_path(text: &str) -> bool {
-    match text.as_bytes() {
-        [b'\\', ..] => true,
-        [drive, b':', b'\\' | b'/', ..] => drive.is_ascii_alphabetic(),
-        _ => false,
-    }
-}
-
-fn system_directory(path: &str) -> Option<&'static str> {
-    const SYSTEM: [&str; 13] = [
-        "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin",
-        "/sys", "/usr", "/root",
-    ];
-    SYSTEM
-        .into_iter()
-        .find(|system| is_inside(path, system) || same_path(path, system))
-}
-
-/// The components of an absolute path: doubled and trailing slashes do not count.
-fn components(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|component| !component.is_empty())
-}
-
-/// Whether two absolute paths name the same directory, as far as text can show.
-pub(crate) fn same_path(one: &str, other: &str) -> bool {
-    components(one).eq(components(other))
-}
-
-/// Whether `inner` lies below `outer`, as far as text can show.
-pub(crate) fn is_inside(inner: &str, outer: &str) -> bool {
-    let mut inner = components(inner);
-    components(outer).all(|component| inner.next() == Some(component)) && inner.next().is_some()
-}
-
-impl fmt::Display for Value {
-    /// The value as a file would have it, sizes and times with the largest unit that fits.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Flag(flag) => write!(f, "{}", u8::from(*flag)),
-            Value::Integer(number) => write!(f, "{number}"),
-            Value::Float(number) => write!(f, "{number}"),
-            Value::Size(bytes) => match bytes {
-                0 => f.write_str("0"),
-                _ if bytes % (1 << 30) == 0 => write!(f, "{} GB", bytes >> 30),
-                _ if bytes % (1 << 20) == 0 => write!(f, "{} MB", bytes >> 20),
-                _ => write!(f, "{bytes} bytes"),
-            },
-            Value::Duration(duration) => match duration.as_millis() {
-                0 => f.write_str("0"),
-                millis if millis % 1_000 == 0 => write!(f, "{} s", millis / 1_000),
-                millis => write!(f, "{millis} ms"),
-            },
-            Value::Word(word) => f.write_str(word),
-            Value::Site(site) => site.fmt(f),
-            Value::Sites(sites) => {
-                let sites: Vec<String> = sites.iter().map(SiteWithMode::to_string).collect();
-                f.write_str(&sites.join(","))
-            }
-            Value::Path(text) | Value::Text(text) => f.write_str(text),
-            Value::Paths(paths) => f.write_str(&paths.join(",")),
-            Value::Hosts(hosts) => f.write_str(&hosts.join(";")),
-        }
     }
 }

@@ -1,107 +1,18 @@
-//! The members of the cluster: `cluster.nodes`.
-//!
-//! ```text
-//! localSite,mode[,computeGroup[,zone]]
-//! host:port:alias,mode[,group[,zone]]
-//! ```
-//!
-//! Blanks around `,` and `:` mean nothing, comments and blank lines may stand anywhere, and the
-//! columns of the header may stand in any order.
+//! One line after the other: the header, then the rows.
 
 use std::ops::Range;
 
-use serde::Serialize;
-
+use super::{ClusterNodes, Member};
 use crate::alias;
 use crate::character;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Document, Parsed};
+use crate::document::Document;
 use crate::mode::Mode;
 use crate::nearest;
 use crate::scan::{self, Content, Finding};
-use crate::site::{self, Site};
-use crate::span::{Place, Span};
-
-/// The members in the order of their rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterNodes {
-    /// The members.
-    pub members: Vec<Member>,
-    /// Rows that could not be read, so that what seems to be missing may stand in one of them.
-    pub(crate) unreadable: Vec<String>,
-}
-
-impl ClusterNodes {
-    /// The first member of that alias; capital letters count.
-    pub fn member(&self, alias: &str) -> Option<&Member> {
-        self.members
-            .iter()
-            .find(|member| member.site.alias == alias)
-    }
-
-    /// The members that read `cluster.cfg`: data nodes, and compute nodes where there are any.
-    pub fn nodes(&self) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(|member| member.mode.reads_cluster_cfg())
-    }
-
-    /// The data nodes.
-    pub fn data_nodes(&self) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(|member| member.mode == Mode::Datanode)
-    }
-
-    /// The agents.
-    pub fn agents(&self) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(|member| member.mode == Mode::Agent)
-    }
-
-    /// The agent on the host of that name.
-    pub fn agent_of(&self, host: &str) -> Option<&Member> {
-        self.agents().find(|agent| agent.site.same_host(host))
-    }
-}
-
-/// One member: a row of `cluster.nodes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Member {
-    /// Its host, port and alias.
-    pub site: Site,
-    /// What it is.
-    pub mode: Mode,
-    /// The compute group, for compute nodes that are in one.
-    pub compute_group: Option<String>,
-    /// The zone, for nodes that are in one.
-    pub zone: Option<String>,
-    /// Where the row stands.
-    pub place: Place,
-    /// The bytes of its site.
-    pub span: Span,
-}
-
-impl Member {
-    /// The row as `cluster.nodes` has it, with as many columns as it needs.
-    pub fn row(&self) -> String {
-        let Member {
-            site,
-            mode,
-            compute_group,
-            zone,
-            ..
-        } = self;
-        let group = compute_group.as_deref().unwrap_or_default();
-        match zone {
-            Some(zone) => format!("{site},{mode},{group},{zone}"),
-            None if group.is_empty() => format!("{site},{mode}"),
-            None => format!("{site},{mode},{group}"),
-        }
-    }
-}
+use crate::site;
+use crate::span::Span;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
@@ -118,76 +29,30 @@ const COLUMNS: [(&str, Column); 4] = [
     ("zone", Column::Zone),
 ];
 
-/// Reads `cluster.nodes`. `name` is what diagnostics call the file.
-///
-/// Any bytes are accepted; what cannot be read is reported and left out. A row whose only fault
-/// is a wrong separator is reported and read as it is meant.
-pub fn parse_cluster_nodes(name: &str, bytes: &[u8]) -> Parsed<ClusterNodes> {
-    let document = Document::parse(name, bytes);
-    let mut diagnostics = Vec::new();
-    let contents = scan::contents(&document, &mut diagnostics);
-    let mut reader = Reader {
-        document: &document,
-        diagnostics,
-        columns: COLUMNS.iter().map(|(_, column)| Some(*column)).collect(),
-        header_seen: false,
-        nodes: ClusterNodes::default(),
-    };
-    for content in contents {
-        reader.line(content);
-    }
-    let Reader {
-        mut diagnostics,
-        mut nodes,
-        ..
-    } = reader;
-    nodes.unreadable.extend(
-        diagnostics
-            .iter()
-            .filter(|it| it.is_error())
-            .map(|diagnostic| diagnostic.text.clone()),
-    );
-    if nodes.members.is_empty() && nodes.unreadable.is_empty() {
-        // One message is enough for a file without content; the blank first line is part of it.
-        diagnostics.retain(|it| it.code != codes::BLANK_FIRST_LINE.name);
-        diagnostics.push(empty(&document));
-    }
-    scan::finish(&document, &mut diagnostics);
-    Parsed {
-        value: nodes,
-        document,
-        diagnostics,
-    }
-}
-
-fn empty(document: &Document) -> Diagnostic {
-    document.report(
-        codes::EMPTY_NODES_FILE,
-        document.start(),
-        format!(
-            "the file names no member, so there is nothing to start (DolphinDB: `Failed to load \
-             the nodes file [{}] with error: The input file is empty.`)",
-            document.name()
-        ),
-        "write the header `localSite,mode` and below it a row for each agent and each data node, \
-         as in `10.1.1.1:8960:P1-agent,agent`",
-    )
-}
-
-struct Reader<'a> {
-    document: &'a Document,
-    diagnostics: Vec<Diagnostic>,
+pub(super) struct Reader<'a> {
+    pub(super) document: &'a Document,
+    pub(super) diagnostics: Vec<Diagnostic>,
     columns: Vec<Option<Column>>,
     header_seen: bool,
-    nodes: ClusterNodes,
+    pub(super) nodes: ClusterNodes,
 }
 
-impl Reader<'_> {
-    fn find(&mut self, finding: Finding, piece: Span) {
+impl<'a> Reader<'a> {
+    pub(super) fn new(document: &'a Document, diagnostics: Vec<Diagnostic>) -> Reader<'a> {
+        Reader {
+            document,
+            diagnostics,
+            columns: COLUMNS.iter().map(|(_, column)| Some(*column)).collect(),
+            header_seen: false,
+            nodes: ClusterNodes::default(),
+        }
+    }
+
+    pub(super) fn find(&mut self, finding: Finding, piece: Span) {
         self.diagnostics.push(finding.at(self.document, piece));
     }
 
-    fn line(&mut self, content: Content<'_>) {
+    pub(super) fn line(&mut self, content: Content<'_>) {
         let Content { text, span, .. } = content;
         let first = !self.header_seen;
         if let Some(finding) = scan::fullwidth(text, character::ascii_of) {
@@ -424,100 +289,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Rows with the right parts between the wrong separators: reported, and read as meant, so
-    /// that the member does not seem to be missing elsewhere.
-    fn wrong_separator(
-        &mut self,
-        content: Content<'_>,
-        fields: &[Range<usize>],
-        site_range: &Range<usize>,
-    ) -> Option<Member> {
-        let Content { text, span, .. } = content;
-        let site_text = &text[site_range.clone()];
-        let parts = site::parts(site_text);
-        let (finding, site, mode, end) = match (parts.len(), fields) {
-            // host:port,alias,mode
-            (2, [_, alias_range, mode_range, ..]) => {
-                let mode: Mode = text[mode_range.clone()].parse().ok()?;
-                let alias = &text[alias_range.clone()];
-                if alias.parse::<Mode>().is_ok() {
-                    return None;
-                }
-                let site: Site = format!("{site_text}:{alias}").parse().ok()?;
-                let comma = site_range.end..alias_range.start;
-                let finding = Finding::new(
-                    codes::COMMA_FOR_COLON,
-                    comma.clone(),
-                    format!("the alias `{alias}` is separated from the port by a comma"),
-                    format!("write a colon: `{site},{mode}`"),
-                );
-                (finding.with_fix(comma, ":"), site, mode, alias_range.end)
-            }
-            // host,port,alias,mode and host,port:alias,mode
-            (1, [host, port, ..])
-                if text[port.clone()].starts_with(|it: char| it.is_ascii_digit()) =>
-            {
-                let joined: Vec<&str> = fields.iter().map(|field| &text[field.clone()]).collect();
-                let (mode, parts) = joined.split_last()?;
-                let mode: Mode = mode.parse().ok()?;
-                let site: Site = parts.join(":").parse().ok()?;
-                let comma = host.end..port.start;
-                let end = fields
-                    .get(fields.len() - 2)
-                    .map_or(port.end, |field| field.end);
-                let finding = Finding::new(
-                    codes::COMMA_FOR_COLON,
-                    comma,
-                    "the port is separated from the host by a comma",
-                    format!("write colons between host, port and alias: `{site},{mode}`"),
-                );
-                (
-                    finding.with_fix(host.start..end, site.to_string()),
-                    site,
-                    mode,
-                    end,
-                )
-            }
-            // host:port:alias:mode
-            (4, [_]) => {
-                let mode_range = parts.last()?;
-                let mode: Mode = site_text[mode_range.clone()].parse().ok()?;
-                let site: Site = site_text[..parts.get(2)?.end].parse().ok()?;
-                let colon =
-                    site_range.start + parts.get(2)?.end..site_range.start + mode_range.start;
-                let finding = Finding::new(
-                    codes::COLON_FOR_COMMA,
-                    colon.clone(),
-                    format!("the mode `{mode}` is separated from the alias by a colon"),
-                    format!("write a comma: `{site},{mode}`"),
-                );
-                (
-                    finding.with_fix(colon.clone(), ","),
-                    site,
-                    mode,
-                    colon.start,
-                )
-            }
-            _ => return None,
-        };
-        if mode == Mode::Single {
-            return None;
-        }
-        self.find(finding, span);
-        self.without_effect(mode, 0..text.len(), span);
-        let span = span.part(site_range.start..end.max(site_range.start));
-        let place = self.document.place(span.start);
-        Some(Member {
-            site,
-            mode,
-            compute_group: None,
-            zone: None,
-            place,
-            span,
-        })
-    }
-
-    fn without_effect(&mut self, mode: Mode, range: Range<usize>, span: Span) {
+    pub(super) fn without_effect(&mut self, mode: Mode, range: Range<usize>, span: Span) {
         let (message, help) = match mode {
             Mode::Controller => (
                 "a controller in `cluster.nodes` has no effect: there is one controller, and its \
