@@ -264,8 +264,8 @@ fn lan_cluster(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
             continue;
         };
         let message = format!("{} here, but not everywhere; {rules}", side.says());
-        let help = "write the same value in controller.cfg and in every agent.cfg: \
-                    `lanCluster=0` where UDP does not work";
+        let help = "write the same value in `controller.cfg`, in every `agent.cfg` and, if at all, \
+                    in `cluster.cfg`: `lanCluster=0` where UDP does not work";
         diagnostics.push(
             side.document
                 .report(codes::LAN_CLUSTER_DIFFERS, side.span, message, help)

@@ -1,86 +1,62 @@
 //! Directories that two nodes of one host would share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::ClusterFiles;
+use crate::alias_macro;
+use crate::cluster_nodes::Member;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Label};
-use crate::key_value::Entry;
-use crate::keys::{Key, KeyType};
-use crate::resolve::{self, Origin, Resolved};
+use crate::document::{Document, Parsed};
+use crate::key_value::{Entry, KeyValueFile};
+use crate::keys::{self, Key};
+use crate::resolve::{self, Precedence};
 use crate::span::Place;
 use crate::value::{self, Value};
-
-/// A directory that a node would use, and the line that says so.
-struct Use {
-    alias: String,
-    host: String,
-    path: String,
-    label: Label,
-}
 
 pub(super) fn check(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
     let (Some(nodes), Some(cluster)) = (&files.nodes, &files.cluster) else {
         return;
     };
-    let per_node = |entry: &Entry| entry.key.is_some_and(|key| key.per_node);
-    if !cluster.value.effective().any(per_node) {
-        return;
-    }
-    let resolved: Vec<Resolved> = nodes
-        .value
-        .nodes()
-        .filter_map(|member| resolve::resolve_node(&member.site.alias, files, &[], None).ok())
-        .collect();
-    for key in crate::keys::TABLE.iter().filter(|key| key.per_node) {
-        let mut uses: BTreeMap<String, Vec<Use>> = BTreeMap::new();
-        for node in &resolved {
-            for used in uses_of(node, key, cluster) {
-                uses.entry(used.host.clone()).or_default().push(used);
-            }
+    for key in keys::TABLE.iter().filter(|key| key.per_node) {
+        let entries: Vec<&Entry> = cluster
+            .value
+            .effective()
+            .filter(|entry| entry.is(key.name) && !entry.value.is_empty())
+            .collect();
+        if entries.is_empty() {
+            continue;
         }
-        let mut found: Vec<Clash> = Vec::new();
-        for uses in uses.values() {
-            clashes(key, uses, &mut found);
+        let mut clashes = Clashes {
+            key,
+            document: &cluster.document,
+            found: Vec::new(),
+        };
+        let mut hosts: BTreeMap<String, Taken<'_>> = BTreeMap::new();
+        for member in nodes.value.nodes() {
+            let taken = hosts
+                .entry(member.site.host.to_ascii_lowercase())
+                .or_default();
+            clashes.add(member, &entries, taken);
         }
-        diagnostics.extend(found.into_iter().map(|clash| clash.report(key, cluster)));
+        diagnostics.extend(
+            clashes
+                .found
+                .into_iter()
+                .map(|clash| clash.report(key, cluster)),
+        );
     }
 }
 
-type Cluster = crate::document::Parsed<crate::key_value::KeyValueFile>;
+/// What the nodes of one host use, by path: each component with a slash behind it, so that what
+/// lies inside a directory follows it.
+type Taken<'a> = BTreeMap<String, Use<'a>>;
 
-fn uses_of(node: &Resolved, key: &Key, cluster: &Cluster) -> Vec<Use> {
-    let (Some(setting), Some(site)) = (node.setting(key.name), &node.site) else {
-        return Vec::new();
-    };
-    let Origin::File(place) = &setting.origin else {
-        return Vec::new();
-    };
-    let Some(entry) = cluster
-        .value
-        .entries
-        .iter()
-        .find(|entry| entry.line == place.line)
-    else {
-        return Vec::new();
-    };
-    let paths: Vec<String> = match (&setting.value, key.kind) {
-        (Some(Value::Paths(paths)), _) => paths.clone(),
-        // A relative path counts from the node's own home, so that nothing is shared.
-        (Some(Value::Path(path)), _) if path.starts_with('/') => vec![path.clone()],
-        (Some(Value::Integer(port)), KeyType::Integer) => vec![port.to_string()],
-        _ => Vec::new(),
-    };
-    let label = cluster.document.label(entry.value_span, String::new());
-    paths
-        .into_iter()
-        .map(|path| Use {
-            alias: site.alias.clone(),
-            host: site.host.to_ascii_lowercase(),
-            path,
-            label: label.clone(),
-        })
-        .collect()
+#[derive(Clone, Copy)]
+struct Use<'a> {
+    member: &'a Member,
+    entry: &'a Entry,
 }
 
 /// Two nodes, or two volumes, in each other's way. Clashes of one pair of lines on many hosts are
@@ -88,57 +64,128 @@ fn uses_of(node: &Resolved, key: &Key, cluster: &Cluster) -> Vec<Use> {
 struct Clash {
     nested: bool,
     path: String,
-    outer: String,
+    other: String,
     aliases: (String, String),
+    /// The hosts on which it happens, the first one seen apart.
     host: String,
-    more_hosts: usize,
+    more_hosts: BTreeSet<String>,
     later: Label,
     earlier: Label,
 }
 
-fn clashes(key: &Key, uses: &[Use], found: &mut Vec<Clash>) {
-    for (index, later) in uses.iter().enumerate() {
-        for earlier in &uses[..index] {
-            let same = value::same_path(&later.path, &earlier.path);
-            let nested = key.name == "volumes"
-                && (value::is_inside(&later.path, &earlier.path)
-                    || value::is_inside(&earlier.path, &later.path));
-            if !(same && later.alias != earlier.alias || nested) {
-                continue;
+struct Clashes<'a> {
+    key: &'static Key,
+    document: &'a Document,
+    found: Vec<Clash>,
+}
+
+impl<'a> Clashes<'a> {
+    /// Adds what one node uses, and holds it against what the others of its host do.
+    fn add(&mut self, member: &'a Member, entries: &[&'a Entry], taken: &mut Taken<'a>) {
+        let alias = &member.site.alias;
+        let mut ruling: Option<(Precedence, &Entry)> = None;
+        for entry in entries {
+            if let Some(class) = resolve::precedence(entry, alias)
+                && ruling.is_none_or(|(strongest, _)| class >= strongest)
+            {
+                ruling = Some((class, *entry));
             }
-            let known = found.iter_mut().find(|clash| {
-                let same_path = value::same_path(&clash.path, &later.path) || clash.nested;
-                clash.nested == nested
-                    && same_path
-                    && clash.later.span == later.label.span
-                    && clash.earlier.span == earlier.label.span
-            });
-            if let Some(clash) = known {
-                clash.more_hosts += usize::from(clash.host != later.host);
-                continue;
-            }
-            found.push(Clash {
-                nested,
-                path: later.path.clone(),
-                outer: earlier.path.clone(),
-                aliases: (earlier.alias.clone(), later.alias.clone()),
-                host: later.host.clone(),
-                more_hosts: 0,
-                later: later.label.clone(),
-                earlier: earlier.label.clone(),
-            });
-            // The first other node is enough to tell of a use.
-            break;
         }
+        let Some((_, entry)) = ruling else { return };
+        let raw = alias_macro::expand(&entry.value, alias);
+        let used = Use { member, entry };
+        for path in directories(value::read(self.key, &raw).value) {
+            let whole = with_slashes(&path);
+            if let Some(other) = taken.get(&whole) {
+                if other.member.site.alias != *alias {
+                    self.clash(used, *other, &path, &path, false);
+                }
+                continue;
+            }
+            if self.key.name == "volumes" {
+                self.nested(used, &path, &whole, taken);
+            }
+            taken.insert(whole, used);
+        }
+    }
+
+    /// Looks for a volume that lies around the new one, or inside it.
+    fn nested(&mut self, used: Use<'a>, path: &str, whole: &str, taken: &Taken<'a>) {
+        let ends = whole
+            .match_indices('/')
+            .map(|(end, _)| end + 1)
+            .filter(|end| *end < whole.len());
+        let around = ends
+            .filter_map(|end| taken.get_key_value(&whole[..end]))
+            .next_back();
+        let behind = (Bound::Excluded(whole), Bound::Unbounded);
+        let inside = taken
+            .range::<str, _>(behind)
+            .next()
+            .filter(|(inner, _)| inner.starts_with(whole));
+        if let Some((other, by)) = around.or(inside) {
+            self.clash(used, *by, path, other.trim_end_matches('/'), true);
+        }
+    }
+
+    fn clash(&mut self, later: Use<'a>, earlier: Use<'a>, path: &str, other: &str, nested: bool) {
+        let host = &later.member.site.host;
+        let known = self.found.iter_mut().find(|clash| {
+            clash.nested == nested
+                && (nested || value::same_path(&clash.path, path))
+                && clash.later.span == later.entry.value_span
+                && clash.earlier.span == earlier.entry.value_span
+        });
+        if let Some(clash) = known {
+            if clash.host != *host {
+                clash.more_hosts.insert(host.clone());
+            }
+            return;
+        }
+        let label = |used: Use<'_>| self.document.label(used.entry.value_span, String::new());
+        let clash = Clash {
+            nested,
+            path: path.to_owned(),
+            other: other.to_owned(),
+            aliases: (
+                earlier.member.site.alias.clone(),
+                later.member.site.alias.clone(),
+            ),
+            host: host.clone(),
+            more_hosts: BTreeSet::new(),
+            later: label(later),
+            earlier: label(earlier),
+        };
+        self.found.push(clash);
     }
 }
 
+/// What a value makes a node use for itself alone: directories, or a port.
+fn directories(value: Option<Value>) -> Vec<String> {
+    match value {
+        Some(Value::Paths(paths)) => paths,
+        // A relative path counts from the node's own home, so that nothing is shared.
+        Some(Value::Path(path)) if path.starts_with('/') => vec![path],
+        Some(Value::Integer(port)) => vec![port.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+fn with_slashes(path: &str) -> String {
+    let mut text = String::from(if path.starts_with('/') { "/" } else { "" });
+    for component in path.split('/').filter(|component| !component.is_empty()) {
+        text.push_str(component);
+        text.push('/');
+    }
+    text
+}
+
 impl Clash {
-    fn report(self, key: &Key, cluster: &Cluster) -> Diagnostic {
+    fn report(self, key: &Key, cluster: &Parsed<KeyValueFile>) -> Diagnostic {
         let Clash {
             nested,
             path,
-            outer,
+            other,
             aliases: (first, second),
             host,
             more_hosts,
@@ -146,16 +193,18 @@ impl Clash {
             earlier,
         } = self;
         let mut place = format!("of the host {host}");
-        if more_hosts > 0 {
-            place.push_str(&format!(" (and so on {more_hosts} more)"));
+        match more_hosts.len() {
+            0 => {}
+            1 => place.push_str(" (and on 1 more host)"),
+            more => place.push_str(&format!(" (and on {more} more hosts)")),
         }
         let name = key.name;
         let per_alias = format!("`{name}=…/<ALIAS>` gives each node its own");
         let (code, message, help) = if nested {
-            let inner_outer = if value::is_inside(&path, &outer) {
-                format!("`{path}` of `{second}` lies inside `{outer}` of `{first}`")
+            let inner_outer = if value::is_inside(&path, &other) {
+                format!("`{path}` of `{second}` lies inside `{other}` of `{first}`")
             } else {
-                format!("`{outer}` of `{first}` lies inside `{path}` of `{second}`")
+                format!("`{other}` of `{first}` lies inside `{path}` of `{second}`")
             };
             let message = format!("the volume {inner_outer} {place}");
             (
@@ -170,7 +219,7 @@ impl Clash {
             let message =
                 format!("`{first}` and `{second}` {place} both have `{path}` for `{name}`");
             let help = match key.kind {
-                KeyType::Integer => format!("write a line `ALIAS.{name}=…` for each node"),
+                keys::KeyType::Integer => format!("write a line `ALIAS.{name}=…` for each node"),
                 _ => per_alias,
             };
             (codes::SHARED_DIRECTORY, message, help)

@@ -30,7 +30,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Document, Parsed};
 use crate::file_kind::FileKind;
 use crate::host::HostFacts;
-use crate::key_value::KeyValueFile;
+use crate::key_value::{Entry, KeyValueFile};
 use crate::mode::Mode;
 use crate::nearest;
 use crate::pattern;
@@ -95,13 +95,8 @@ pub fn resolve_node(
     resolver.command_line(overrides);
     if let Some(parsed) = &files.cluster {
         for entry in parsed.value.effective() {
-            let precedence = match &entry.qualifier {
-                None => Precedence::Unqualified,
-                Some(qualifier) if !qualifier.matches(alias) => continue,
-                Some(qualifier) if qualifier.is_pattern() => Precedence::Wildcard {
-                    literal_characters: pattern::literal_characters(&qualifier.text),
-                },
-                Some(_) => Precedence::ExactAlias,
+            let Some(precedence) = precedence(entry, alias) else {
+                continue;
             };
             resolver.entry(&parsed.document, entry, precedence, Origin::File);
         }
@@ -120,7 +115,20 @@ pub fn resolve_node(
     Ok(resolved)
 }
 
-/// The settings of the controller. `data_nodes` of the defaults are those of `cluster.nodes`.
+/// The class of a line of `cluster.cfg` for one node; none if it is not for that node.
+pub(crate) fn precedence(entry: &Entry, alias: &str) -> Option<Precedence> {
+    match &entry.qualifier {
+        None => Some(Precedence::Unqualified),
+        Some(qualifier) if !qualifier.matches(alias) => None,
+        Some(qualifier) if qualifier.is_pattern() => Some(Precedence::Wildcard {
+            literal_characters: pattern::literal_characters(&qualifier.text),
+        }),
+        Some(_) => Some(Precedence::ExactAlias),
+    }
+}
+
+/// The settings of the controller. Defaults that depend on the number of data nodes take it from
+/// `cluster.nodes`.
 pub fn resolve_controller(
     files: &ClusterFiles,
     overrides: &[(String, String)],

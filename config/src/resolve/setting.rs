@@ -142,7 +142,7 @@ pub struct Resolved {
     /// Its site, where the files name one.
     pub site: Option<Site>,
     /// What is wrong with the command line or follows from the host; what is wrong with the
-    /// files by themselves is in their [`Parsed`].
+    /// files by themselves is in their [`crate::Parsed`].
     pub diagnostics: Vec<Diagnostic>,
     pub(super) settings: BTreeMap<&'static str, Setting>,
 }
