@@ -56,7 +56,7 @@ fn a_renamed_key_leads_to_a_key_of_the_same_type_and_files() {
 }
 
 #[test]
-fn the_keys_of_the_tutorial_take_effect() {
+fn the_keys_of_a_first_deployment_take_effect() {
     for name in [
         "localSite",
         "controllerSite",
