@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::ids::{ConnId, Endpoint, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
-use crate::message::{Attach, Envelope, Message, Pong};
+use crate::message::{Attach, Message, Pong};
 use crate::node_machine::{Base, Files, Other};
 use crate::planted::Planted;
 use crate::prng::Seed;
@@ -63,13 +63,24 @@ impl DataNode {
         seed: Seed,
         now: Timestamp,
     ) -> Result<Self, ExitReason> {
-        let DataNodeConfig { facts, agent, secret, limits, planted } = config;
+        let DataNodeConfig {
+            facts,
+            agent,
+            secret,
+            limits,
+            planted,
+        } = config;
         let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
         let agent_link = match agent {
             Some(_) => AgentLink::Waiting { until: now },
             None => AgentLink::None,
         };
-        let mut node = Self { base, agent, agent_link, ending: false };
+        let mut node = Self {
+            base,
+            agent,
+            agent_link,
+            ending: false,
+        };
         node.tick(now);
         Ok(node)
     }
@@ -89,7 +100,7 @@ impl DataNode {
         for other in self.base.sort_link_events(now) {
             match other {
                 Other::Up(conn, peer) => self.link_up(conn, peer.role),
-                Other::Message(conn, envelope, message) => self.message(conn, &envelope, message),
+                Other::Message(conn, _, message) => self.message(conn, &message),
                 Other::Down(conn) => {
                     let agents = matches!(
                         self.agent_link,
@@ -124,7 +135,7 @@ impl DataNode {
         }
     }
 
-    fn message(&mut self, conn: ConnId, _: &Envelope, message: Message) {
+    fn message(&mut self, conn: ConnId, message: &Message) {
         if let Message::Ping(ping) = message {
             // The agent asks on behalf of the controller: the answer says under which epoch this
             // node lives, which no kernel and no pid could say for it.
@@ -185,9 +196,21 @@ impl DataNode {
     /// What the node knows of itself and its controller, for the checkers of the simulators.
     #[doc(hidden)]
     #[must_use]
-    pub fn identity(&self) -> (&crate::uplink::NodeIdentity, crate::ids::Incarnation, crate::ids::NodeEpoch, bool) {
+    pub fn identity(
+        &self,
+    ) -> (
+        &crate::uplink::NodeIdentity,
+        crate::ids::Incarnation,
+        crate::ids::NodeEpoch,
+        bool,
+    ) {
         let uplink = &self.base.uplink;
-        (uplink.identity(), uplink.incarnation(), uplink.epoch(), uplink.is_self_fenced())
+        (
+            uplink.identity(),
+            uplink.incarnation(),
+            uplink.epoch(),
+            uplink.is_self_fenced(),
+        )
     }
 
     fn terminate(&mut self) {
@@ -197,7 +220,9 @@ impl DataNode {
         self.ending = true;
         let (uplink, around) = self.base.uplink();
         uplink.leave("SIGTERM", around.links, around.out);
-        self.base.out.notify(Event::info("node.ending", "ending: no new work is taken"));
+        self.base
+            .out
+            .notify(Event::info("node.ending", "ending: no new work is taken"));
         // Nothing runs yet that would have to be waited for.
         self.base.out.exit(ExitCode::Success, "ended as ordered");
     }
@@ -226,7 +251,10 @@ impl Machine for DataNode {
             AgentLink::Waiting { until } if !self.ending => Some(*until),
             _ => None,
         };
-        [self.base.next_deadline(), agent].into_iter().flatten().min()
+        [self.base.next_deadline(), agent]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn check_invariants(&self) {

@@ -68,7 +68,8 @@ pub struct Limits {
     pub crash_loop_window: Duration,
     /// How long a node may take to end on SIGTERM before SIGKILL.
     pub stop_timeout: Duration,
-    /// How long a taken port is probed again before the start counts as failed.
+    /// How long a taken port may delay a start before the node is shown as failed. It is probed on,
+    /// so that the node starts by itself once the port is free.
     pub port_wait: Duration,
     /// Time between two such probes.
     pub port_probe_period: Duration,
@@ -125,7 +126,7 @@ impl Default for Limits {
             crash_loop_exits: 5,
             crash_loop_window: Duration::from_secs(300),
             stop_timeout: Duration::from_secs(20),
-            port_wait: Duration::from_secs(30),
+            port_wait: Duration::from_secs(3),
             port_probe_period: Duration::from_secs(1),
             launch_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

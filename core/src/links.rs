@@ -1,7 +1,7 @@
 //! The connections of a machine: each a [`Session`] that proves who the other side is.
 
-use std::collections::BTreeMap;
 use core::net::SocketAddr;
+use std::collections::BTreeMap;
 
 use crate::event::Event;
 use crate::ids::{ConnId, Endpoint};
@@ -20,9 +20,17 @@ pub(crate) enum LinkEvent {
     /// The other side has proven itself.
     Up { conn: ConnId, peer: Introduction },
     /// A message arrived.
-    Message { conn: ConnId, envelope: Envelope, message: Message },
+    Message {
+        conn: ConnId,
+        envelope: Envelope,
+        message: Box<Message>,
+    },
     /// The connection is gone, or never came about.
-    Down { conn: ConnId, reason: String, fault: LinkFault },
+    Down {
+        conn: ConnId,
+        reason: String,
+        fault: LinkFault,
+    },
 }
 
 /// What kind of trouble ended a connection.
@@ -61,7 +69,13 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) const fn new(keyring: Keyring, me: Introduction, secrets: SecretPrng) -> Self {
-        Self { keyring, me, secrets, links: BTreeMap::new(), events: Vec::new() }
+        Self {
+            keyring,
+            me,
+            secrets,
+            links: BTreeMap::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Tells the sessions opened from now on which cluster this process belongs to.
@@ -78,7 +92,13 @@ impl Links {
         let conn = out.connect(to);
         let nonce = self.secrets.next_32();
         let session = Session::dial(&self.keyring, self.me.clone(), nonce);
-        let link = Link { session, opened: now, peer: None, remote: None, connected: false };
+        let link = Link {
+            session,
+            opened: now,
+            peer: None,
+            remote: None,
+            connected: false,
+        };
         self.links.insert(conn, link);
         conn
     }
@@ -106,7 +126,13 @@ impl Links {
         let nonce = self.secrets.next_32();
         let session = Session::accept(&self.keyring, self.me.clone(), nonce);
         let remote = Some(from);
-        let link = Link { session, opened: now, peer: None, remote, connected: true };
+        let link = Link {
+            session,
+            opened: now,
+            peer: None,
+            remote,
+            connected: true,
+        };
         self.links.insert(conn, link);
         self.flush(conn, out);
     }
@@ -122,7 +148,9 @@ impl Links {
 
     /// Bytes arrived.
     pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], out: &mut Outbox) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(link) = self.links.get_mut(&conn) else {
+            return;
+        };
         let result = link.session.receive(bytes);
         while let Some(event) = link.session.poll_event() {
             match event {
@@ -132,7 +160,12 @@ impl Links {
                 }
                 SessionEvent::Frame { kind, body } => match Message::decode(kind, &body) {
                     Ok(Some((envelope, message))) => {
-                        self.events.push(LinkEvent::Message { conn, envelope, message });
+                        let message = Box::new(message);
+                        self.events.push(LinkEvent::Message {
+                            conn,
+                            envelope,
+                            message,
+                        });
                     }
                     Ok(None) => {
                         let text = format!("skipped a message of unknown kind {kind:#06x}");
@@ -141,7 +174,9 @@ impl Links {
                     Err(malformed) => {
                         let text = format!(
                             "skipped a malformed message{}: {malformed}",
-                            link.remote.map(|at| format!(" from {at}")).unwrap_or_default()
+                            link.remote
+                                .map(|at| format!(" from {at}"))
+                                .unwrap_or_default()
                         );
                         out.notify(Event::warning("wire.malformed", text));
                     }
@@ -210,8 +245,11 @@ impl Links {
             .map(|(&conn, link)| (conn, link.connected))
             .collect();
         for (conn, connected) in late {
-            let reason =
-                if connected { "it did not prove itself in time" } else { "no answer in time" };
+            let reason = if connected {
+                "it did not prove itself in time"
+            } else {
+                "no answer in time"
+            };
             self.end(conn, reason.to_owned(), LinkFault::Silent);
             out.push(Effect::Close { conn });
         }
@@ -220,7 +258,9 @@ impl Links {
     /// When [`Links::expire`] has something to do.
     pub(crate) fn next_deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let unproven = self.links.values().filter(|link| link.peer.is_none());
-        unproven.map(|link| link.opened.after(limits.handshake_timeout)).min()
+        unproven
+            .map(|link| link.opened.after(limits.handshake_timeout))
+            .min()
     }
 
     /// What happened since the last call, in order.
@@ -234,7 +274,11 @@ impl Links {
 
     fn end(&mut self, conn: ConnId, reason: String, fault: LinkFault) {
         if self.links.remove(&conn).is_some() {
-            self.events.push(LinkEvent::Down { conn, reason, fault });
+            self.events.push(LinkEvent::Down {
+                conn,
+                reason,
+                fault,
+            });
         }
     }
 

@@ -31,7 +31,6 @@ pub(crate) struct Base {
     pub(crate) links: Links,
     pub(crate) uplink: Uplink,
     pub(crate) out: Outbox,
-    pub(crate) secrets: SecretPrng,
     pub(crate) started: Timestamp,
     cleaning: Option<DiskTicket>,
 }
@@ -40,7 +39,7 @@ pub(crate) struct Base {
 #[derive(Debug)]
 pub(crate) enum Other {
     Up(crate::ids::ConnId, Introduction),
-    Message(crate::ids::ConnId, Envelope, Message),
+    Message(crate::ids::ConnId, Envelope, Box<Message>),
     Down(crate::ids::ConnId),
 }
 
@@ -66,7 +65,10 @@ impl Base {
                 "this home belongs to {}, not to {}; give each node a home of its own",
                 identity.alias, facts.site.alias
             );
-            return Err(ExitReason { code: ExitCode::Usage, message });
+            return Err(ExitReason {
+                code: ExitCode::Usage,
+                message,
+            });
         }
         let mut secrets = SecretPrng::new(seed);
         let incarnation = Incarnation::new(secrets.next_16());
@@ -84,8 +86,15 @@ impl Base {
         let uplink = Uplink::new(facts, incarnation, identity, fresh, jitter, now);
         let out = Outbox::default();
         let started = now;
-        let mut base =
-            Self { limits, planted, links, uplink, out, secrets, started, cleaning: None };
+        let mut base = Self {
+            limits,
+            planted,
+            links,
+            uplink,
+            out,
+            started,
+            cleaning: None,
+        };
         let leftovers: Vec<DiskOp> = files
             .keys()
             .filter(|name| name.as_str().ends_with(".tmp"))
@@ -119,7 +128,8 @@ impl Base {
             }
             Input::DatagramsDropped { .. } => {}
             Input::Accepted { conn, from } => {
-                self.links.accepted(now, conn, from, &self.limits, &mut self.out);
+                self.links
+                    .accepted(now, conn, from, &self.limits, &mut self.out);
             }
             Input::Connected { conn, peer } => self.connected(conn, peer),
             Input::Received { conn, bytes } => self.links.received(conn, &bytes, &mut self.out),
@@ -135,7 +145,10 @@ impl Base {
                     return Some(Input::DiskDone { ticket, result });
                 }
             }
-            Input::Process(_) | Input::Request { .. } | Input::JobDone { .. } | Input::Terminate => {
+            Input::Process(_)
+            | Input::Request { .. }
+            | Input::JobDone { .. }
+            | Input::Terminate => {
                 return Some(input);
             }
         }
@@ -156,18 +169,30 @@ impl Base {
                     uplink.link_up(now, conn, peer.role, around.links, around.out);
                 }
                 LinkEvent::Up { conn, peer } => others.push(Other::Up(conn, peer)),
-                LinkEvent::Message { conn, envelope, message } if self.uplink.owns(conn) => {
+                LinkEvent::Message {
+                    conn,
+                    envelope,
+                    message,
+                } if self.uplink.owns(conn) => {
                     let (uplink, mut around) = self.uplink();
-                    uplink.message(now, conn, &envelope, message, &mut around);
+                    uplink.message(now, conn, &envelope, *message, &mut around);
                 }
-                LinkEvent::Message { conn, message: Message::Probe(probe), .. } => {
-                    let (uplink, around) = self.uplink();
-                    uplink.probed(conn, &probe, around.links, around.out);
-                }
-                LinkEvent::Message { conn, envelope, message } => {
-                    others.push(Other::Message(conn, envelope, message));
-                }
-                LinkEvent::Down { conn, reason, fault } if self.uplink.owns(conn) => {
+                LinkEvent::Message {
+                    conn,
+                    envelope,
+                    message,
+                } => match *message {
+                    Message::Probe(probe) => {
+                        let (uplink, around) = self.uplink();
+                        uplink.probed(conn, &probe, around.links, around.out);
+                    }
+                    _ => others.push(Other::Message(conn, envelope, message)),
+                },
+                LinkEvent::Down {
+                    conn,
+                    reason,
+                    fault,
+                } if self.uplink.owns(conn) => {
                     let (uplink, around) = self.uplink();
                     uplink.link_down(now, conn, &reason, fault, around.limits, around.out);
                 }
@@ -201,10 +226,15 @@ where
         code: ExitCode::CorruptData,
         message: error.to_string(),
     };
-    let Some(bytes) = files.get(name) else { return Ok(None) };
+    let Some(bytes) = files.get(name) else {
+        return Ok(None);
+    };
     let payload = read_state_file(name, bytes).map_err(damaged)?;
     let value = codec::decode(name.as_str(), payload).map_err(|malformed| {
-        damaged(StateFileError { file: name.clone(), reason: malformed.to_string() })
+        damaged(StateFileError {
+            file: name.clone(),
+            reason: malformed.to_string(),
+        })
     })?;
     Ok(Some(value))
 }

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
+use crate::admin::Reply;
 use crate::disk::{DiskBatch, DiskOp, FileName, Lane};
 use crate::event::Event;
 use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
 use crate::io::{Effect, ExitCode, ExitReason, Job};
-use crate::admin::Reply;
 
 /// The effects of a machine, in order, and the numbers it has given out.
 #[derive(Debug, Default)]
@@ -42,7 +42,11 @@ impl Outbox {
 
     pub(crate) fn disk(&mut self, ops: Vec<DiskOp>) -> DiskTicket {
         let ticket = self.ticket();
-        self.push(Effect::Disk(DiskBatch { ticket, lane: Lane::Foreground, ops }));
+        self.push(Effect::Disk(DiskBatch {
+            ticket,
+            lane: Lane::Foreground,
+            ops,
+        }));
         ticket
     }
 
@@ -71,7 +75,10 @@ impl Outbox {
     pub(crate) fn exit(&mut self, code: ExitCode, message: impl Into<String>) {
         if !self.exiting {
             self.exiting = true;
-            self.push(Effect::Exit(ExitReason { code, message: message.into() }));
+            self.push(Effect::Exit(ExitReason {
+                code,
+                message: message.into(),
+            }));
         }
     }
 

@@ -141,7 +141,9 @@ impl ClusterState {
     /// The newest controller epoch; 0 before the first.
     #[must_use]
     pub fn controller_epoch(&self) -> ControllerEpoch {
-        self.epoch_starts.last_key_value().map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
+        self.epoch_starts
+            .last_key_value()
+            .map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
     }
 
     /// Makes the change that the record at `index` stands for.
@@ -158,7 +160,10 @@ impl ClusterState {
                 self.registry.apply(index, registered, RETIRED_MAX);
             }
             Record::NodeDesired(desired) => {
-                let order = Order { version: index, run: desired.run };
+                let order = Order {
+                    version: index,
+                    run: desired.run,
+                };
                 self.orders.insert(desired.alias.clone(), order);
             }
             Record::Access(record) => self.access.apply(record),

@@ -52,7 +52,14 @@ pub(crate) struct StateFile {
 
 impl StateFile {
     pub(crate) const fn new(name: FileName) -> Self {
-        Self { name, last: None, writing: None, next: None, wanted: 0, durable: 0 }
+        Self {
+            name,
+            last: None,
+            writing: None,
+            next: None,
+            wanted: 0,
+            durable: 0,
+        }
     }
 
     /// Has `payload` written; returns the number by which [`StateFile::durable`] tells that it is.
@@ -129,9 +136,14 @@ fn checksum(len: u32, payload: &[u8]) -> u32 {
 /// # Errors
 /// If the file is not whole: unlike a log it has no tail that may be torn, so this is damage.
 pub fn read_state_file<'a>(file: &FileName, bytes: &'a [u8]) -> Result<&'a [u8], StateFileError> {
-    let damaged = |reason: &str| StateFileError { file: file.clone(), reason: reason.to_owned() };
+    let damaged = |reason: &str| StateFileError {
+        file: file.clone(),
+        reason: reason.to_owned(),
+    };
     let word = |at: usize| {
-        let bytes = bytes.get(at..at + 4).and_then(|slice| slice.try_into().ok());
+        let bytes = bytes
+            .get(at..at + 4)
+            .and_then(|slice| slice.try_into().ok());
         bytes.map(u32::from_le_bytes)
     };
     if bytes.get(..4) != Some(MAGIC.as_slice()) {

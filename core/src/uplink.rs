@@ -23,8 +23,8 @@ use minicbor::{Decode, Encode};
 use crate::disk::{DiskFault, FileName};
 use crate::event::Event;
 use crate::ids::{
-    Alias, ClusterId, ConnId, ControllerEpoch, DiskTicket, HostId, Incarnation, LogIndex,
-    NodeEpoch, NodeId, Role, Site,
+    Alias, ClusterId, ConnId, ControllerEpoch, DiskTicket, HostId, Incarnation, NodeEpoch, NodeId,
+    Role, Site,
 };
 use crate::io::{Destination, Effect, ExitCode};
 use crate::limits::Limits;
@@ -97,20 +97,35 @@ pub(crate) enum UplinkEvent {
     /// The controller has applied the report.
     Online,
     /// A message that is not the uplink's.
-    Message(Message),
+    Message(Box<Message>),
 }
 
 #[derive(Debug)]
 enum Phase {
     /// The identity is being written for the first time.
     Founding,
-    Waiting { until: Timestamp },
-    Dialing { conn: ConnId },
-    Registering { conn: ConnId, asked: Timestamp },
+    Waiting {
+        until: Timestamp,
+    },
+    Dialing {
+        conn: ConnId,
+    },
+    Registering {
+        conn: ConnId,
+        asked: Timestamp,
+    },
     /// Registered; what was learnt is being written.
-    Recording { conn: ConnId, save: u64 },
-    Reporting { conn: ConnId, report: u64 },
-    Online { conn: ConnId },
+    Recording {
+        conn: ConnId,
+        save: u64,
+    },
+    Reporting {
+        conn: ConnId,
+        report: u64,
+    },
+    Online {
+        conn: ConnId,
+    },
     /// Nothing more is tried.
     GivenUp,
 }
@@ -151,6 +166,8 @@ struct Beats {
     ack_key: Option<DatagramKey>,
     seq: u64,
     acked: u64,
+    /// The newest beat that was acknowledged over UDP.
+    udp_acked: u64,
     next: Timestamp,
     /// The last datagram that came back.
     udp_heard: Timestamp,
@@ -190,7 +207,11 @@ impl Uplink {
             epoch: NodeEpoch(0),
             witness: Witness::default(),
         });
-        let phase = if founding { Phase::Founding } else { Phase::Waiting { until: now } };
+        let phase = if founding {
+            Phase::Founding
+        } else {
+            Phase::Waiting { until: now }
+        };
         Self {
             lan_cluster: facts.lan_cluster,
             facts,
@@ -295,7 +316,9 @@ impl Uplink {
     /// Tells the controller that the node ends, and stops beating.
     pub(crate) fn leave(&mut self, reason: &str, links: &mut Links, out: &mut Outbox) {
         self.leaving = true;
-        let message = Message::Leaving(crate::message::Leaving { reason: reason.to_owned() });
+        let message = Message::Leaving(crate::message::Leaving {
+            reason: reason.to_owned(),
+        });
         self.send(message, links, out);
     }
 
@@ -367,7 +390,9 @@ impl Uplink {
         out: &mut Outbox,
     ) {
         if matches!(self.beats.tcp, TcpBeats::Dialing(c) | TcpBeats::Up(c) if c == conn) {
-            self.beats.tcp = TcpBeats::Waiting { until: now.after(limits.redial_min) };
+            self.beats.tcp = TcpBeats::Waiting {
+                until: now.after(limits.redial_min),
+            };
             return;
         }
         if self.control() != Some(conn) {
@@ -408,7 +433,9 @@ impl Uplink {
             out.notify(Event::warning(name, text.clone()));
             self.told = text;
         }
-        self.phase = Phase::Waiting { until: now.after(self.redial_wait) };
+        self.phase = Phase::Waiting {
+            until: now.after(self.redial_wait),
+        };
     }
 
     fn dial(&mut self, now: Timestamp, links: &mut Links, out: &mut Outbox) {
@@ -430,7 +457,10 @@ impl Uplink {
             witness: self.identity.witness,
         };
         self.phase = Phase::Registering { conn, asked: now };
-        let envelope = Envelope { node_epoch: NodeEpoch(0), ..self.envelope() };
+        let envelope = Envelope {
+            node_epoch: NodeEpoch(0),
+            ..self.envelope()
+        };
         links.send(conn, envelope, Message::Register(register), out);
     }
 
@@ -482,7 +512,7 @@ impl Uplink {
             Message::Pong(_) => self.heard_from(now, around.out),
             other => {
                 self.heard_from(now, around.out);
-                self.events.push(UplinkEvent::Message(other));
+                self.events.push(UplinkEvent::Message(Box::new(other)));
             }
         }
     }
@@ -503,8 +533,16 @@ impl Uplink {
         }
         if let Some(contradiction) = self.contradiction(envelope.controller_epoch, &granted) {
             let witness = self.identity.witness;
-            let seen = RollbackSeen { witness, text: contradiction.clone() };
-            around.links.send(conn, self.envelope(), Message::RollbackSeen(seen), around.out);
+            let seen = RollbackSeen {
+                witness,
+                text: contradiction.clone(),
+            };
+            around.links.send(
+                conn,
+                self.envelope(),
+                Message::RollbackSeen(seen),
+                around.out,
+            );
             around.links.close(conn, around.out);
             self.redial_wait = around.limits.redial_max;
             self.trouble(now, "uplink.rollback_seen", contradiction, around.out);
@@ -525,7 +563,9 @@ impl Uplink {
         around.links.join_cluster(granted.cluster);
         self.heard_from(now, around.out);
         for remark in &granted.remarks {
-            around.out.notify(Event::warning("uplink.remark", remark.clone()));
+            around
+                .out
+                .notify(Event::warning("uplink.remark", remark.clone()));
         }
         self.start_beats(now, around);
         // The node must not speak under what it would have forgotten after a crash.
@@ -537,7 +577,10 @@ impl Uplink {
     /// Whether this controller is behind, or beside, the one that was seen before.
     fn contradiction(&self, epoch: ControllerEpoch, granted: &Registered) -> Option<String> {
         let seen = &self.identity.witness;
-        if seen.lineage.is_some_and(|lineage| lineage != granted.lineage) {
+        if seen
+            .lineage
+            .is_some_and(|lineage| lineage != granted.lineage)
+        {
             return Some(format!(
                 "the controller at {} continues another history of this cluster than the one this \
                  node has seen; it may have been restored from a copy",
@@ -580,10 +623,15 @@ impl Uplink {
             return;
         }
         around.links.close(conn, around.out);
-        let text = format!("the controller refuses {}: {}", self.facts.site, refused.text);
+        let text = format!(
+            "the controller refuses {}: {}",
+            self.facts.site, refused.text
+        );
         let for_good = !refused.refusal.is_temporary() && self.facts.role == Role::DataNode;
         if for_good {
-            around.out.notify(Event::error("uplink.refused", text.clone()));
+            around
+                .out
+                .notify(Event::error("uplink.refused", text.clone()));
             self.told.clone_from(&text);
             self.phase = Phase::GivenUp;
             let code = match refused.refusal {
@@ -616,7 +664,10 @@ impl Uplink {
         if self.control() != Some(conn) || envelope.node_epoch < self.identity.epoch {
             return;
         }
-        let text = format!("fenced by the controller ({}); registering anew", fenced.reason);
+        let text = format!(
+            "fenced by the controller ({}); registering anew",
+            fenced.reason
+        );
         around.out.notify(Event::warning("uplink.fenced", text));
         self.attempt += 1;
         self.register(now, conn, around.links, around.out);
@@ -658,6 +709,7 @@ impl Uplink {
         self.beats.ack_key = Some(keyring.datagram_key(Direction::ToNode, node));
         self.beats.seq = 0;
         self.beats.acked = 0;
+        self.beats.udp_acked = 0;
         self.beats.next = now;
         self.beats.planned = now;
         self.beats.udp_heard = now;
@@ -673,25 +725,19 @@ impl Uplink {
 
     fn beat(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
         let lag = now.since(self.beats.planned);
-        let period = self
-            .prng
-            .jitter(around.limits.heartbeat_period, around.limits.heartbeat_jitter_percent);
+        let period = self.prng.jitter(
+            around.limits.heartbeat_period,
+            around.limits.heartbeat_jitter_percent,
+        );
         self.beats.next = now.after(period);
         self.beats.planned = self.beats.next;
-        self.beats.seq += 1;
-        let beat = Beat {
-            seq: self.beats.seq,
-            acked: self.beats.acked,
-            udp_blocked: self.beats.udp_blocked,
-            self_fenced: self.self_fenced,
-            lag_ms: u32::try_from(lag.as_millis()).unwrap_or(u32::MAX),
-            seen_index: self.identity.witness.index,
-        };
         if self.over_tcp() {
             match self.beats.tcp {
                 TcpBeats::Up(conn) => {
-                    let message = Message::Beat(beat);
-                    around.links.send(conn, self.envelope(), message, around.out);
+                    let message = Message::Beat(self.next_beat(lag));
+                    around
+                        .links
+                        .send(conn, self.envelope(), message, around.out);
                 }
                 TcpBeats::Off => self.dial_beats(now, around),
                 TcpBeats::Waiting { until } if now >= until => self.dial_beats(now, around),
@@ -703,13 +749,30 @@ impl Uplink {
             self.beats.udp_retry = now.after(around.limits.udp_retry_period);
         }
         if self.lan_cluster && (!self.beats.udp_blocked || try_udp_again) {
-            let body = Message::Beat(beat).encode(self.envelope());
+            let beat = self.next_beat(lag);
+            let message = Message::Beat(beat);
+            let kind = message.kind();
+            let body = message.encode(self.envelope());
             if let Some(key) = &self.beats.key {
-                let bytes = datagram::seal(key, Beat::KIND, self.beats.seq, &body);
+                let bytes = datagram::seal(key, kind, beat.seq, &body);
                 let to = Destination::Endpoint(self.facts.controller_site.endpoint.clone());
                 around.out.push(Effect::SendDatagram { to, bytes });
                 self.beats.udp_unanswered = self.beats.udp_unanswered.saturating_add(1);
             }
+        }
+    }
+
+    /// The next beat. Each has a number of its own, whichever way it takes: the controller drops
+    /// the second of two alike.
+    fn next_beat(&mut self, lag: Duration) -> Beat {
+        self.beats.seq += 1;
+        Beat {
+            seq: self.beats.seq,
+            acked: self.beats.acked,
+            udp_blocked: self.beats.udp_blocked,
+            self_fenced: self.self_fenced,
+            lag_ms: u32::try_from(lag.as_millis()).unwrap_or(u32::MAX),
+            seen_index: self.identity.witness.index,
         }
     }
 
@@ -719,24 +782,25 @@ impl Uplink {
     }
 
     /// A datagram arrived.
-    pub(crate) fn datagram(
-        &mut self,
-        now: Timestamp,
-        bytes: &[u8],
-        around: &mut UplinkAround<'_>,
-    ) {
-        let Some(key) = &self.beats.ack_key else { return };
-        let Ok(unverified) = datagram::parse(bytes) else { return };
-        let Ok(letter) = unverified.verify(key) else { return };
-        let Ok(Some((envelope, Message::BeatAck(ack)))) =
-            Message::decode(letter.kind, letter.body)
+    pub(crate) fn datagram(&mut self, now: Timestamp, bytes: &[u8], around: &mut UplinkAround<'_>) {
+        let Some(key) = &self.beats.ack_key else {
+            return;
+        };
+        let Ok(unverified) = datagram::parse(bytes) else {
+            return;
+        };
+        let Ok(letter) = unverified.verify(key) else {
+            return;
+        };
+        let Ok(Some((envelope, Message::BeatAck(ack)))) = Message::decode(letter.kind, letter.body)
         else {
             return;
         };
         let current = envelope.controller_epoch == self.identity.witness.epoch
             && envelope.node_epoch == self.identity.epoch
             && self.epoch() != NodeEpoch(0);
-        if current && ack.seq <= self.beats.seq && ack.seq > self.beats.acked {
+        if current && ack.seq <= self.beats.seq && ack.seq > self.beats.udp_acked {
+            self.beats.udp_acked = ack.seq;
             self.beats.udp_heard = now;
             self.beats.udp_unanswered = 0;
             if self.beats.udp_blocked {
@@ -769,7 +833,10 @@ impl Uplink {
         self.told.clear();
         if self.self_fenced {
             self.self_fenced = false;
-            out.notify(Event::info("uplink.unfenced", "the controller answers again"));
+            out.notify(Event::info(
+                "uplink.unfenced",
+                "the controller answers again",
+            ));
         }
     }
 
@@ -806,7 +873,9 @@ impl Uplink {
                  answers",
                 silence.as_millis()
             );
-            around.out.notify(Event::warning("uplink.self_fenced", text));
+            around
+                .out
+                .notify(Event::warning("uplink.self_fenced", text));
         }
     }
 
@@ -820,7 +889,9 @@ impl Uplink {
         match self.asked {
             None if silence >= self.thresholds.suspect => {
                 self.asked = Some(now);
-                let ping = Message::Ping(Ping { nonce: self.beats.seq });
+                let ping = Message::Ping(Ping {
+                    nonce: self.beats.seq,
+                });
                 around.links.send(conn, self.envelope(), ping, around.out);
             }
             Some(asked) if now.since(asked) >= around.limits.answer_timeout => {
@@ -856,7 +927,9 @@ impl Uplink {
                 udp_silence.as_millis(),
                 self.facts.controller_site.endpoint.port
             );
-            around.out.notify(Event::warning("uplink.udp_blocked", text));
+            around
+                .out
+                .notify(Event::warning("uplink.udp_blocked", text));
         }
         if now >= self.beats.next {
             self.beat(now, around);
@@ -923,16 +996,27 @@ impl Uplink {
 
     fn report(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
         self.reports += 1;
-        self.phase = Phase::Reporting { conn, report: self.reports };
-        let report = Report { report: self.reports, page: 0, pages: 1, chunks: 0 };
-        around.links.send(conn, self.envelope(), Message::Report(report), around.out);
+        self.phase = Phase::Reporting {
+            conn,
+            report: self.reports,
+        };
+        let report = Report {
+            report: self.reports,
+            page: 0,
+            pages: 1,
+            chunks: 0,
+        };
+        around
+            .links
+            .send(conn, self.envelope(), Message::Report(report), around.out);
         self.events.push(UplinkEvent::Registered);
         self.beats.next = now;
         self.watch(now, conn, around);
     }
 
     fn save(&mut self, out: &mut Outbox) -> u64 {
-        self.file.save(&crate::wire::codec::encode(&self.identity), out)
+        self.file
+            .save(&crate::wire::codec::encode(&self.identity), out)
     }
 
     fn save_if_changed(&mut self, out: &mut Outbox) {

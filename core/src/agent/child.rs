@@ -62,19 +62,37 @@ enum Phase {
     /// The port is being probed.
     Probing,
     /// Another process has the port.
-    PortHeld { next_probe: Timestamp },
+    PortHeld {
+        next_probe: Timestamp,
+    },
     Launching,
-    Running { process: ProcessIdentity, since: Timestamp },
-    Stopping { process: ProcessIdentity, since: Timestamp, killed: bool },
+    Running {
+        process: ProcessIdentity,
+        since: Timestamp,
+    },
+    Stopping {
+        process: ProcessIdentity,
+        since: Timestamp,
+        killed: bool,
+    },
     /// Crashed; starts again at that moment.
-    Waiting { until: Timestamp },
+    Waiting {
+        until: Timestamp,
+    },
     Failed,
     /// Recorded before the agent's restart; being looked for.
-    Inspecting { process: ProcessIdentity },
+    Inspecting {
+        process: ProcessIdentity,
+    },
     /// A start was recorded and its process was not: it may attach until that moment.
-    Orphaned { until: Timestamp },
+    Orphaned {
+        until: Timestamp,
+    },
     /// Something has the recorded pid, and it is not certain what.
-    Unproven { process: ProcessIdentity, next_look: Timestamp },
+    Unproven {
+        process: ProcessIdentity,
+        next_look: Timestamp,
+    },
 }
 
 /// One data node of the agent's host.
@@ -133,7 +151,10 @@ impl Child {
         }
         match child.record.process.clone() {
             Some(process) if around.planted.adopt_unproven => {
-                child.phase = Phase::Running { process, since: around.now };
+                child.phase = Phase::Running {
+                    process,
+                    since: around.now,
+                };
             }
             Some(process) => child.inspect(process, around),
             None => {
@@ -146,10 +167,6 @@ impl Child {
 
     pub(crate) const fn record(&self) -> &ChildRecord {
         &self.record
-    }
-
-    pub(crate) const fn desired(&self) -> Option<&DesiredNode> {
-        self.desired.as_ref()
     }
 
     /// Whether the record has changed since it was last asked for.
@@ -166,7 +183,10 @@ impl Child {
 
     /// Takes a new order.
     pub(crate) fn order(&mut self, desired: DesiredNode, around: &mut Around<'_>) {
-        let newer = self.desired.as_ref().is_none_or(|old| desired.version > old.version);
+        let newer = self
+            .desired
+            .as_ref()
+            .is_none_or(|old| desired.version > old.version);
         if newer && desired.version > self.record.settled {
             self.crashes = 0;
             self.recent_crashes.clear();
@@ -213,7 +233,11 @@ impl Child {
             (Phase::Running { process, .. }, Some(false)) => {
                 let process = process.clone();
                 self.signal(&process, StopSignal::Terminate, around);
-                self.phase = Phase::Stopping { process, since: around.now, killed: false };
+                self.phase = Phase::Stopping {
+                    process,
+                    since: around.now,
+                    killed: false,
+                };
                 self.reason.clear();
             }
             (Phase::Running { since, .. }, _)
@@ -222,9 +246,14 @@ impl Child {
                 self.crashes = 0;
                 self.recent_crashes.clear();
             }
-            (Phase::Stopping { process, since, killed: false }, _)
-                if around.now.since(*since) >= around.limits.stop_timeout =>
-            {
+            (
+                Phase::Stopping {
+                    process,
+                    since,
+                    killed: false,
+                },
+                _,
+            ) if around.now.since(*since) >= around.limits.stop_timeout => {
                 let (process, since) = (process.clone(), *since);
                 self.signal(&process, StopSignal::Kill, around);
                 let text = format!(
@@ -233,7 +262,11 @@ impl Child {
                     around.limits.stop_timeout.as_secs()
                 );
                 around.out.notify(Event::warning("child.killed", text));
-                self.phase = Phase::Stopping { process, since, killed: true };
+                self.phase = Phase::Stopping {
+                    process,
+                    since,
+                    killed: true,
+                };
             }
             (Phase::Orphaned { until }, _) if around.now >= *until => {
                 // Whoever was started has had time to attach. Should it run all the same, the lock
@@ -273,9 +306,11 @@ impl Child {
             Phase::Waiting { until } | Phase::Orphaned { until } => Some(*until),
             Phase::PortHeld { next_probe } => Some(*next_probe),
             Phase::Unproven { next_look, .. } => Some(*next_look),
-            Phase::Stopping { since, killed: false, .. } => {
-                Some(since.after(limits.stop_timeout))
-            }
+            Phase::Stopping {
+                since,
+                killed: false,
+                ..
+            } => Some(since.after(limits.stop_timeout)),
             Phase::Running { since, .. } if self.crashes > 0 => {
                 Some(since.after(limits.restart_reset))
             }
@@ -296,7 +331,9 @@ impl Child {
                 let node_cfg = desired.node_cfg.clone();
                 self.phase = Phase::Launching;
                 let alias = self.alias.clone();
-                around.out.push(Effect::Process(ProcessOrder::Launch { alias, node_cfg }));
+                around
+                    .out
+                    .push(Effect::Process(ProcessOrder::Launch { alias, node_cfg }));
                 return;
             }
             PortState::Held { holder } => {
@@ -318,7 +355,9 @@ impl Child {
             ),
         };
         if self.reason != obstacle {
-            around.out.notify(Event::error("child.port_held", obstacle.clone()));
+            around
+                .out
+                .notify(Event::error("child.port_held", obstacle.clone()));
             self.reason = obstacle;
         }
         self.phase = Phase::PortHeld { next_probe };
@@ -341,7 +380,9 @@ impl Child {
             }
             Err(reason) => {
                 let text = format!("{} could not be started: {reason}", self.alias);
-                around.out.notify(Event::error("child.launch_failed", text.clone()));
+                around
+                    .out
+                    .notify(Event::error("child.launch_failed", text.clone()));
                 self.crashed(text, around);
             }
         }
@@ -394,9 +435,14 @@ impl Child {
                      ({reason}); it is left alone. End it by hand if it is a left-over",
                     self.alias
                 );
-                around.out.notify(Event::warning("child.unproven", self.reason.clone()));
+                around
+                    .out
+                    .notify(Event::warning("child.unproven", self.reason.clone()));
                 let next_look = around.now.after(UNPROVEN_LOOK);
-                self.phase = Phase::Unproven { process: process.clone(), next_look };
+                self.phase = Phase::Unproven {
+                    process: process.clone(),
+                    next_look,
+                };
             }
         }
     }
@@ -410,17 +456,26 @@ impl Child {
         around: &mut Around<'_>,
     ) {
         let current = match &self.phase {
-            Phase::Running { process: current, .. }
-            | Phase::Stopping { process: current, .. }
+            Phase::Running {
+                process: current, ..
+            }
+            | Phase::Stopping {
+                process: current, ..
+            }
             | Phase::Inspecting { process: current }
-            | Phase::Unproven { process: current, .. } => current == process,
+            | Phase::Unproven {
+                process: current, ..
+            } => current == process,
             _ => false,
         };
         if !current {
             return;
         }
         let was_stopping = matches!(self.phase, Phase::Stopping { .. });
-        self.last_exit = Some(ExitNotice { process: process.clone(), exit });
+        self.last_exit = Some(ExitNotice {
+            process: process.clone(),
+            exit,
+        });
         let wanted = self.wanted();
         self.went_down();
         if was_stopping {
@@ -454,7 +509,9 @@ impl Child {
                     "{alias} ({process}) ended with {exit}, as after a SIGTERM by hand; \
                      `vaquita node start {alias}` starts it again"
                 );
-                around.out.notify(Event::info("child.ended_by_hand", self.reason.clone()));
+                around
+                    .out
+                    .notify(Event::info("child.ended_by_hand", self.reason.clone()));
             }
             ProcessExit::Code(code) if !ExitCode::worth_a_restart(code) => {
                 self.settle();
@@ -464,11 +521,15 @@ impl Child {
                      `vaquita node start {alias}`",
                     exit_code_meaning(code)
                 );
-                around.out.notify(Event::error("child.failed", self.reason.clone()));
+                around
+                    .out
+                    .notify(Event::error("child.failed", self.reason.clone()));
             }
             _ => {
                 let text = format!("{alias} ({process}) crashed with {exit}");
-                around.out.notify(Event::warning("child.crashed", text.clone()));
+                around
+                    .out
+                    .notify(Event::warning("child.crashed", text.clone()));
                 if wanted == Some(true) {
                     self.crashed(text, around);
                 } else {
@@ -500,13 +561,14 @@ impl Child {
                 0 | 1 => Duration::ZERO,
                 n => {
                     let doublings = (n - 2).min(16);
-                    (around.limits.restart_min * 2u32.pow(doublings))
-                        .min(around.limits.restart_max)
+                    (around.limits.restart_min * 2u32.pow(doublings)).min(around.limits.restart_max)
                 }
             },
         };
         self.reason = format!("{what}; crash {} in a row", self.crashes);
-        self.phase = Phase::Waiting { until: around.now.after(wait) };
+        self.phase = Phase::Waiting {
+            until: around.now.after(wait),
+        };
     }
 
     fn settle(&mut self) {
@@ -547,7 +609,10 @@ impl Child {
         self.record.started = true;
         self.record.process = Some(process.clone());
         self.dirty = true;
-        self.phase = Phase::Running { process, since: around.now };
+        self.phase = Phase::Running {
+            process,
+            since: around.now,
+        };
         self.reason.clear();
         self.log_tail.clear();
     }
@@ -603,7 +668,10 @@ impl Child {
         ChildStatus {
             alias: self.alias.clone(),
             phase,
-            version: self.desired.as_ref().map_or(LogIndex(0), |desired| desired.version),
+            version: self
+                .desired
+                .as_ref()
+                .map_or(LogIndex(0), |desired| desired.version),
             process,
             last_exit: self.last_exit.clone(),
             crashes: self.crashes,

@@ -24,7 +24,7 @@ use crate::ids::{Alias, ConnId, ControllerEpoch, Incarnation, LogIndex, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::message::{
-    Attach, Attached, Children, ChildAnswered, Desired, DesiredNode, Envelope, LogRead, Message,
+    Attach, Attached, ChildAnswered, Children, Desired, DesiredNode, Envelope, LogRead, Message,
     Ping, RestartPolicy,
 };
 use crate::node_machine::{Base, Files, Other, read};
@@ -101,7 +101,12 @@ impl Agent {
         seed: Seed,
         now: Timestamp,
     ) -> Result<Self, ExitReason> {
-        let AgentConfig { facts, secret, limits, planted } = config;
+        let AgentConfig {
+            facts,
+            secret,
+            limits,
+            planted,
+        } = config;
         let state: AgentState = read(files, &state_file())?.unwrap_or_default();
         let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
         let mut agent = Self {
@@ -135,8 +140,10 @@ impl Agent {
             self.children.insert(alias.clone(), child);
         }
         for (alias, order) in &self.state.orders {
-            let child =
-                self.children.entry(alias.clone()).or_insert_with(|| Child::new(alias.clone(), now));
+            let child = self
+                .children
+                .entry(alias.clone())
+                .or_insert_with(|| Child::new(alias.clone(), now));
             child.order(order.clone(), &mut around);
         }
     }
@@ -175,54 +182,88 @@ impl Agent {
         }
         let changed = self.state.restart != Some(desired.restart)
             || self.state.orders.len() != desired.nodes.len()
-            || desired.nodes.iter().any(|node| self.state.orders.get(&node.alias) != Some(node));
+            || desired
+                .nodes
+                .iter()
+                .any(|node| self.state.orders.get(&node.alias) != Some(node));
         self.state.as_of = as_of;
         self.state.restart = Some(desired.restart);
         if !changed {
             return;
         }
-        self.state.orders =
-            desired.nodes.iter().map(|node| (node.alias.clone(), node.clone())).collect();
+        self.state.orders = desired
+            .nodes
+            .iter()
+            .map(|node| (node.alias.clone(), node.clone()))
+            .collect();
         for node in desired.nodes {
             let alias = node.alias.clone();
-            self.children.entry(alias.clone()).or_insert_with(|| Child::new(alias.clone(), now));
+            self.children
+                .entry(alias.clone())
+                .or_insert_with(|| Child::new(alias.clone(), now));
             self.with_child(now, &alias, |child, around| child.order(node, around));
         }
         self.save(true);
     }
 
     fn ask_child(&mut self, alias: Alias) {
-        let Some((conn, _)) = self.attached.get(&alias) else { return };
+        let Some((conn, _)) = self.attached.get(&alias) else {
+            return;
+        };
         self.last_nonce += 1;
         self.questions.insert(self.last_nonce, alias);
         while self.questions.len() > QUESTIONS_MAX {
             self.questions.pop_first();
         }
-        let ping = Message::Ping(Ping { nonce: self.last_nonce });
+        let ping = Message::Ping(Ping {
+            nonce: self.last_nonce,
+        });
         let envelope = self.base.uplink.envelope();
-        self.base.links.send(*conn, envelope, ping, &mut self.base.out);
+        self.base
+            .links
+            .send(*conn, envelope, ping, &mut self.base.out);
     }
 
     // ---- what the nodes of this host say ----
 
     fn attach(&mut self, now: Timestamp, conn: ConnId, attach: &Attach) {
         let alias = attach.alias.clone();
-        self.attached.insert(alias.clone(), (conn, attach.incarnation));
-        self.children.entry(alias.clone()).or_insert_with(|| Child::new(alias.clone(), now));
-        self.with_child(now, &alias, |child, around| child.attached(&attach.process, around));
-        let attached = Message::Attached(Attached { incarnation: attach.incarnation });
+        self.attached
+            .insert(alias.clone(), (conn, attach.incarnation));
+        self.children
+            .entry(alias.clone())
+            .or_insert_with(|| Child::new(alias.clone(), now));
+        self.with_child(now, &alias, |child, around| {
+            child.attached(&attach.process, around)
+        });
+        let attached = Message::Attached(Attached {
+            incarnation: attach.incarnation,
+        });
         let envelope = self.base.uplink.envelope();
-        self.base.links.send(conn, envelope, attached, &mut self.base.out);
+        self.base
+            .links
+            .send(conn, envelope, attached, &mut self.base.out);
     }
 
     fn pong(&mut self, conn: ConnId, envelope: &Envelope, nonce: u64) {
-        let Some(alias) = self.questions.remove(&nonce) else { return };
-        let from_it = self.attached.get(&alias).is_some_and(|(attached, _)| *attached == conn);
+        let Some(alias) = self.questions.remove(&nonce) else {
+            return;
+        };
+        let from_it = self
+            .attached
+            .get(&alias)
+            .is_some_and(|(attached, _)| *attached == conn);
         if let Some(node) = envelope.node
             && from_it
         {
-            let answered = ChildAnswered { alias, node, node_epoch: envelope.node_epoch };
-            let Base { uplink, links, out, .. } = &mut self.base;
+            let answered = ChildAnswered {
+                alias,
+                node,
+                node_epoch: envelope.node_epoch,
+            };
+            let Base {
+                uplink, links, out, ..
+            } = &mut self.base;
             uplink.send(Message::ChildAnswered(answered), links, out);
         }
     }
@@ -230,17 +271,28 @@ impl Agent {
     fn process(&mut self, now: Timestamp, event: ProcessEvent) {
         match event {
             ProcessEvent::PortProbed { alias, state } => {
-                self.with_child(now, &alias, |child, around| child.port_probed(state, around));
+                self.with_child(now, &alias, |child, around| {
+                    child.port_probed(state, around)
+                });
             }
             ProcessEvent::Launched { alias, result } => {
                 self.with_child(now, &alias, |child, around| child.launched(result, around));
             }
-            ProcessEvent::Inspected { alias, identity, inspection } => {
+            ProcessEvent::Inspected {
+                alias,
+                identity,
+                inspection,
+            } => {
                 self.with_child(now, &alias, |child, around| {
                     child.inspected(&identity, inspection, around);
                 });
             }
-            ProcessEvent::Exited { alias, identity, exit, log_tail } => {
+            ProcessEvent::Exited {
+                alias,
+                identity,
+                exit,
+                log_tail,
+            } => {
                 self.with_child(now, &alias, |child, around| {
                     child.ended(&identity, exit, log_tail, around);
                 });
@@ -250,7 +302,9 @@ impl Agent {
                     Ok(piece) => (Some(piece), String::new()),
                     Err(error) => (None, error),
                 };
-                let Base { uplink, links, out, .. } = &mut self.base;
+                let Base {
+                    uplink, links, out, ..
+                } = &mut self.base;
                 uplink.send(Message::LogRead(LogRead { id, piece, error }), links, out);
             }
         }
@@ -268,7 +322,7 @@ impl Agent {
                         .links
                         .peer(conn)
                         .is_some_and(|peer| peer.role == Role::DataNode);
-                    match message {
+                    match *message {
                         Message::Attach(attach) if from_node => self.attach(now, conn, &attach),
                         Message::Pong(pong) if from_node => self.pong(conn, &envelope, pong.nonce),
                         _ => {}
@@ -284,22 +338,28 @@ impl Agent {
                     self.last_table.clear();
                 }
                 UplinkEvent::Online => {}
-                UplinkEvent::Message(Message::Desired(desired)) => {
-                    let epoch = self.base.uplink.identity().witness.epoch;
-                    self.desired(now, epoch, desired);
-                }
-                UplinkEvent::Message(Message::AskChild(ask)) => self.ask_child(ask.alias),
-                UplinkEvent::Message(Message::ReadLog(read)) => {
-                    let range = read.range;
-                    self.base.out.push(Effect::Process(ProcessOrder::ReadLog {
-                        id: read.id,
-                        alias: read.alias,
-                        generation: read.generation,
-                        range,
-                    }));
-                }
-                UplinkEvent::Message(_) => {}
+                UplinkEvent::Message(message) => self.ordered(now, *message),
             }
+        }
+    }
+
+    /// A message of the controller.
+    fn ordered(&mut self, now: Timestamp, message: Message) {
+        match message {
+            Message::Desired(desired) => {
+                let epoch = self.base.uplink.identity().witness.epoch;
+                self.desired(now, epoch, desired);
+            }
+            Message::AskChild(ask) => self.ask_child(ask.alias),
+            Message::ReadLog(read) => {
+                self.base.out.push(Effect::Process(ProcessOrder::ReadLog {
+                    id: read.id,
+                    alias: read.alias,
+                    generation: read.generation,
+                    range: read.range,
+                }));
+            }
+            _ => {}
         }
     }
 
@@ -310,7 +370,9 @@ impl Agent {
         let mut any_dirty = false;
         let policy = self.policy();
         for alias in &aliases {
-            let Some(child) = self.children.get_mut(alias) else { continue };
+            let Some(child) = self.children.get_mut(alias) else {
+                continue;
+            };
             let mut around = Around {
                 now,
                 limits: &self.base.limits,
@@ -321,7 +383,9 @@ impl Agent {
             child.reconcile(&mut around);
             if child.take_dirty() {
                 any_dirty = true;
-                self.state.children.insert(alias.clone(), child.record().clone());
+                self.state
+                    .children
+                    .insert(alias.clone(), child.record().clone());
             }
         }
         self.save(any_dirty);
@@ -330,7 +394,9 @@ impl Agent {
 
     fn save(&mut self, changed: bool) {
         if changed {
-            let save = self.file.save(&codec::encode(&self.state), &mut self.base.out);
+            let save = self
+                .file
+                .save(&codec::encode(&self.state), &mut self.base.out);
             for child in self.children.values_mut() {
                 child.saving(save);
             }
@@ -342,14 +408,21 @@ impl Agent {
         if !core::mem::take(&mut self.table_changed) {
             return;
         }
-        let table: Vec<_> =
-            self.children.values().map(|child| child.status(now, &self.base.limits)).collect();
+        let table: Vec<_> = self
+            .children
+            .values()
+            .map(|child| child.status(now, &self.base.limits))
+            .collect();
         if table == self.last_table && !table.is_empty() {
             return;
         }
-        let message =
-            Message::Children(Children { seq: self.tables_sent + 1, table: table.clone() });
-        let Base { uplink, links, out, .. } = &mut self.base;
+        let message = Message::Children(Children {
+            seq: self.tables_sent + 1,
+            table: table.clone(),
+        });
+        let Base {
+            uplink, links, out, ..
+        } = &mut self.base;
         if uplink.send(message, links, out) {
             self.tables_sent += 1;
             self.last_table = table;
@@ -371,7 +444,9 @@ impl Agent {
                     "the agent's list of processes could not be written: {fault}. Mend the disk or \
                      free space, then start the agent again; its nodes run on"
                 );
-                self.base.out.notify(Event::error("agent.disk", text.clone()));
+                self.base
+                    .out
+                    .notify(Event::error("agent.disk", text.clone()));
                 self.base.out.exit(ExitCode::DiskFault, text);
             }
             Some(Ok(())) => {
@@ -420,7 +495,9 @@ impl Agent {
     /// The processes this agent takes for its children, for the checkers of the simulators.
     #[doc(hidden)]
     pub fn running(&self) -> impl Iterator<Item = (&Alias, &crate::process::ProcessIdentity)> {
-        self.children.iter().filter_map(|(alias, child)| Some((alias, child.running()?)))
+        self.children
+            .iter()
+            .filter_map(|(alias, child)| Some((alias, child.running()?)))
     }
 
     fn terminate(&mut self) {
@@ -456,8 +533,10 @@ impl Machine for Agent {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let children =
-            self.children.values().filter_map(|child| child.next_deadline(&self.base.limits));
+        let children = self
+            .children
+            .values()
+            .filter_map(|child| child.next_deadline(&self.base.limits));
         children.chain(self.base.next_deadline()).min()
     }
 
@@ -469,7 +548,10 @@ impl Machine for Agent {
                     .iter()
                     .filter(|(other, c)| *other != alias && c.running() == Some(process))
                     .count();
-                assert!(holders == 0, "{alias} shares {process} with another data node");
+                assert!(
+                    holders == 0,
+                    "{alias} shares {process} with another data node"
+                );
             }
         }
     }

@@ -94,7 +94,10 @@ impl Controller {
         if let Some(cluster) = self.state.cluster {
             self.links.join_cluster(cluster);
         }
-        let started = ControllerStarted { epoch: self.epoch, instance: self.instance };
+        let started = ControllerStarted {
+            epoch: self.epoch,
+            instance: self.instance,
+        };
         let mut index = self.append(&Record::ControllerStarted(started));
         if self.state.access.is_empty()
             && let Some(bootstrap) = self.bootstrap.take()
@@ -117,7 +120,10 @@ impl Controller {
                 self.phase = Phase::Serving;
                 let text = format!(
                     "Controller initialization completed. Cluster {}, epoch {}, log index {}",
-                    self.state.cluster.map(|cluster| cluster.to_string()).unwrap_or_default(),
+                    self.state
+                        .cluster
+                        .map(|cluster| cluster.to_string())
+                        .unwrap_or_default(),
                     self.epoch,
                     self.log.synced()
                 );
@@ -172,14 +178,18 @@ impl Controller {
             }
             Some(LogProgress::CheckpointFailed(fault)) => {
                 let text = format!("the checkpoint could not be written: {fault}; the log goes on");
-                self.out.notify(Event::warning("metalog.checkpoint_failed", text));
+                self.out
+                    .notify(Event::warning("metalog.checkpoint_failed", text));
             }
             Some(LogProgress::Fatal(fault)) => self.die(&fault),
         }
     }
 
     fn start_checkpoint(&mut self) {
-        let building = self.jobs.values().any(|job| matches!(job, JobPurpose::Checkpoint));
+        let building = self
+            .jobs
+            .values()
+            .any(|job| matches!(job, JobPurpose::Checkpoint));
         if !building
             && self.log.checkpoint_due()
             && let Some(plan) = self.log.begin_checkpoint()

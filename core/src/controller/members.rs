@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::admin::{NodeRow, NodeState};
 use crate::ids::{Alias, ConnId, NodeId, Role, Site};
-use crate::limits::Limits;
 use crate::membership::{FailureDetector, FlapDamper, Health, Registration, Slot};
 use crate::message::{ChildPhase, ChildStatus};
 use crate::process::ProcessIdentity;
@@ -96,8 +95,11 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(members: Vec<Member>, now: Timestamp) -> Self {
-        let by_alias: BTreeMap<_, _> =
-            members.iter().enumerate().map(|(slot, m)| (m.site.alias.clone(), slot)).collect();
+        let by_alias: BTreeMap<_, _> = members
+            .iter()
+            .enumerate()
+            .map(|(slot, m)| (m.site.alias.clone(), slot))
+            .collect();
         let agents: BTreeMap<_, _> = members
             .iter()
             .enumerate()
@@ -128,7 +130,12 @@ impl Members {
             well_since: now,
         };
         let all = members.into_iter().map(state).collect();
-        Self { all, by_alias, by_node: BTreeMap::new(), by_session: BTreeMap::new() }
+        Self {
+            all,
+            by_alias,
+            by_node: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -143,7 +150,9 @@ impl Members {
     pub(super) fn named(&self, name: &str) -> Option<Slot> {
         let by_alias = Alias::new(name).ok().and_then(|alias| self.slot(&alias));
         by_alias.or_else(|| {
-            self.all.iter().position(|state| state.member.site.endpoint.to_string() == name)
+            self.all
+                .iter()
+                .position(|state| state.member.site.endpoint.to_string() == name)
         })
     }
 
@@ -199,16 +208,20 @@ pub(super) struct Outlook<'a> {
     pub(super) members: &'a Members,
     pub(super) detector: &'a FailureDetector,
     pub(super) state: &'a ClusterState,
-    pub(super) limits: &'a Limits,
 }
 
 impl Outlook<'_> {
     fn order(&self, slot: Slot) -> Option<Order> {
-        self.state.orders.get(&self.members.all[slot].member.site.alias).copied()
+        self.state
+            .orders
+            .get(&self.members.all[slot].member.site.alias)
+            .copied()
     }
 
     fn registration(&self, slot: Slot) -> Option<&Registration> {
-        self.state.registry.get(&self.members.all[slot].member.site.alias)
+        self.state
+            .registry
+            .get(&self.members.all[slot].member.site.alias)
     }
 
     /// Where a member is in its life, and why, with what to do about it.
@@ -217,8 +230,10 @@ impl Outlook<'_> {
         let health = self.detector.health(slot);
         match (state.presence, health) {
             (Presence::Online, Health::Alive) => {
-                let stopping =
-                    state.child.as_ref().is_some_and(|child| child.phase == ChildPhase::Stopping);
+                let stopping = state
+                    .child
+                    .as_ref()
+                    .is_some_and(|child| child.phase == ChildPhase::Stopping);
                 if stopping {
                     return (NodeState::Stopping, String::new());
                 }
@@ -244,7 +259,11 @@ impl Outlook<'_> {
         if state.left {
             let reason = format!(
                 "the agent ended in good order; its nodes run on. {}",
-                if finding.is_empty() { "Start it again to start or stop them" } else { finding }
+                if finding.is_empty() {
+                    "Start it again to start or stop them"
+                } else {
+                    finding
+                }
             );
             return (NodeState::Stopped, reason);
         }
@@ -325,7 +344,10 @@ impl Outlook<'_> {
             Some(agent) if !agent_here => {
                 let agent_state = &self.members.all[agent];
                 let (_, why) = self.state(agent);
-                format!("its agent {} is not connected: {why}", agent_state.member.site.alias)
+                format!(
+                    "its agent {} is not connected: {why}",
+                    agent_state.member.site.alias
+                )
             }
             Some(_) => "the agent has the order".to_owned(),
         }
@@ -353,7 +375,10 @@ impl Outlook<'_> {
         }
         let registration = self.registration(slot);
         let present = state.presence != Presence::Away;
-        let child_pid = state.child.as_ref().and_then(|child| child.process.as_ref());
+        let child_pid = state
+            .child
+            .as_ref()
+            .and_then(|child| child.process.as_ref());
         let site = &state.member.site;
         NodeRow {
             alias: site.alias.clone(),

@@ -17,8 +17,8 @@ mod sessions;
 mod tests;
 mod watch;
 
-use std::collections::BTreeMap;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 pub use members::Member;
 
@@ -100,8 +100,6 @@ pub struct Controller {
     bootstrap: Option<Bootstrap>,
     limits: Limits,
     planted: Planted,
-    build: String,
-
     instance: Incarnation,
     epoch: ControllerEpoch,
     phase: Phase,
@@ -183,8 +181,7 @@ impl Controller {
             build: config.build.clone(),
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
-        let thresholds =
-            Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
+        let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
         let mut detector =
             FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
         if config.planted.never_doubt_itself {
@@ -203,7 +200,6 @@ impl Controller {
             restart: config.restart,
             restart_stopped: config.restart_stopped,
             bootstrap: config.bootstrap,
-            build: config.build,
             instance,
             epoch,
             phase,
@@ -236,8 +232,11 @@ impl Controller {
 
     /// The envelope of what is said to, or about, a member.
     fn envelope(&self, slot: Option<Slot>) -> Envelope {
-        let registration =
-            slot.and_then(|slot| self.state.registry.get(&self.members.all[slot].member.site.alias));
+        let registration = slot.and_then(|slot| {
+            self.state
+                .registry
+                .get(&self.members.all[slot].member.site.alias)
+        });
         Envelope {
             cluster: self.state.cluster,
             controller_epoch: self.epoch,
@@ -264,7 +263,6 @@ impl Controller {
             members: &self.members,
             detector: &self.detector,
             state: &self.state,
-            limits: &self.limits,
         }
     }
 
@@ -272,7 +270,9 @@ impl Controller {
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<NodeRow> {
         let outlook = self.outlook(now);
-        (0..self.members.len()).map(|slot| outlook.row(slot)).collect()
+        (0..self.members.len())
+            .map(|slot| outlook.row(slot))
+            .collect()
     }
 
     /// The state that the log stands for.
@@ -303,7 +303,9 @@ impl Controller {
     #[doc(hidden)]
     #[must_use]
     pub fn health_of(&self, alias: &Alias) -> Option<crate::membership::Health> {
-        self.members.slot(alias).map(|slot| self.detector.health(slot))
+        self.members
+            .slot(alias)
+            .map(|slot| self.detector.health(slot))
     }
 
     /// Sums that must stay bounded, for the checkers of the simulators.
@@ -333,10 +335,12 @@ impl Machine for Controller {
                      s. Raise net.core.rmem_max if it happens again",
                     self.limits.drop_freeze.as_secs()
                 );
-                self.out.notify(Event::warning("controller.datagrams_dropped", text));
+                self.out
+                    .notify(Event::warning("controller.datagrams_dropped", text));
             }
             Input::Accepted { conn, from } if self.phase == Phase::Serving => {
-                self.links.accepted(now, conn, from, &self.limits, &mut self.out);
+                self.links
+                    .accepted(now, conn, from, &self.limits, &mut self.out);
             }
             // Before its epoch is on disk a controller says nothing; who knocks comes again.
             Input::Accepted { conn, .. } => self.out.push(Effect::Close { conn }),
@@ -369,7 +373,7 @@ impl Machine for Controller {
             self.log.synced() <= self.log.appended(),
             "the log cannot be synced further than it was written"
         );
-        for (index, _) in &self.waiting {
+        for index in self.waiting.keys() {
             assert!(
                 *index > self.log.synced(),
                 "an answer waits for index {index}, which is synced already"

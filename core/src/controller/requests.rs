@@ -7,8 +7,7 @@ use super::members::Presence;
 use super::{Controller, JobPurpose, LogReadWaiting, Phase};
 use crate::access::Step;
 use crate::admin::{
-    LogRange, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
-    StatusReport, Verb,
+    LogRange, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection, StatusReport, Verb,
 };
 use crate::event::Event;
 use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
@@ -41,16 +40,21 @@ impl Controller {
         if self.waiting.len() + self.jobs.len() >= self.limits.pending_requests {
             let reason = "too many requests wait for the disk".to_owned();
             let retry_after = Duration::from_secs(1);
-            return Some(Err(Refusal::Busy { reason, retry_after }));
+            return Some(Err(Refusal::Busy {
+                reason,
+                retry_after,
+            }));
         }
         match verb {
             Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
             Verb::ListNodes => Some(Ok(Response::Nodes(self.rows(now)))),
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
-            Verb::ReadLog { alias, generation, range } => {
-                self.read_log(now, id, alias, generation, range)
-            }
+            Verb::ReadLog {
+                alias,
+                generation,
+                range,
+            } => self.read_log(now, id, alias, generation, range),
             other => {
                 let aliases = self.members.aliases();
                 let step = self.access.begin(
@@ -81,7 +85,14 @@ impl Controller {
                 for record in records {
                     index = self.append(&Record::Access(record));
                 }
-                self.when_synced(now, index, Continuation::Reply { id, reply: Ok(reply) });
+                self.when_synced(
+                    now,
+                    index,
+                    Continuation::Reply {
+                        id,
+                        reply: Ok(reply),
+                    },
+                );
                 None
             }
         }
@@ -97,7 +108,8 @@ impl Controller {
                     }
                     let text = "the first account is `admin` with the password 123456; it may do \
                                 nothing but change it: `vaquita user passwd admin`";
-                    self.out.notify(Event::warning("access.first_account", text));
+                    self.out
+                        .notify(Event::warning("access.first_account", text));
                 }
             }
             (Some(JobPurpose::FirstPassword), _) => {
@@ -123,7 +135,8 @@ impl Controller {
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Err(reason))) => {
                 self.log.checkpoint_abandoned();
                 let text = format!("the checkpoint could not be built: {reason}; the log goes on");
-                self.out.notify(Event::warning("metalog.checkpoint_failed", text));
+                self.out
+                    .notify(Event::warning("metalog.checkpoint_failed", text));
             }
             (Some(JobPurpose::Checkpoint), _) => self.log.checkpoint_abandoned(),
         }
@@ -148,10 +161,17 @@ impl Controller {
             let alias = self.members.all[slot].member.site.alias.clone();
             let (changed, note) = self.order_note(now, slot, run);
             if changed {
-                let desired = NodeDesired { alias: alias.clone(), run };
+                let desired = NodeDesired {
+                    alias: alias.clone(),
+                    run,
+                };
                 index = self.append(&Record::NodeDesired(desired));
             }
-            rows.push(OrderRow { alias, changed, note });
+            rows.push(OrderRow {
+                alias,
+                changed,
+                note,
+            });
         }
         self.when_synced(now, index, Continuation::Ordered { id, rows });
         None
@@ -179,7 +199,11 @@ impl Controller {
                 member.member.site.endpoint.host
             ),
             Some(agent) if agent.presence == Presence::Away => {
-                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let why = if reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {reason}")
+                };
                 format!(
                     "ordered; its agent {} is not connected and will carry it out when it is{why}",
                     agent.member.site.alias
@@ -239,17 +263,32 @@ impl Controller {
         range: LogRange,
     ) -> Option<Reply> {
         let range = match range {
-            LogRange::From { offset, len } => {
-                LogRange::From { offset, len: len.min(self.limits.log_piece_max) }
-            }
-            LogRange::Tail { len } => LogRange::Tail { len: len.min(self.limits.log_piece_max) },
+            LogRange::From { offset, len } => LogRange::From {
+                offset,
+                len: len.min(self.limits.log_piece_max),
+            },
+            LogRange::Tail { len } => LogRange::Tail {
+                len: len.min(self.limits.log_piece_max),
+            },
         };
         self.last_log_read += 1;
         let id = RequestId(self.last_log_read);
         let until = now.after(self.limits.answer_timeout);
         if alias == self.site.alias {
-            self.log_reads.insert(id, LogReadWaiting { request, until, from: alias.clone() });
-            let order = ProcessOrder::ReadLog { id, alias, generation, range };
+            self.log_reads.insert(
+                id,
+                LogReadWaiting {
+                    request,
+                    until,
+                    from: alias.clone(),
+                },
+            );
+            let order = ProcessOrder::ReadLog {
+                id,
+                alias,
+                generation,
+                range,
+            };
             self.out.push(Effect::Process(order));
             return None;
         }
@@ -267,8 +306,23 @@ impl Controller {
             );
             return Some(Err(Refusal::Unavailable { reason }));
         }
-        self.log_reads.insert(id, LogReadWaiting { request, until, from });
-        self.tell(keeper, Message::ReadLog(ReadLog { id, alias, generation, range }));
+        self.log_reads.insert(
+            id,
+            LogReadWaiting {
+                request,
+                until,
+                from,
+            },
+        );
+        self.tell(
+            keeper,
+            Message::ReadLog(ReadLog {
+                id,
+                alias,
+                generation,
+                range,
+            }),
+        );
         None
     }
 
@@ -300,7 +354,9 @@ impl Controller {
         let nodes = self.rows(now);
         let data_nodes = nodes.iter().filter(|row| row.mode == Role::DataNode);
         let total = data_nodes.clone().count();
-        let online = data_nodes.filter(|row| row.state == NodeState::Online).count();
+        let online = data_nodes
+            .filter(|row| row.state == NodeState::Online)
+            .count();
         let mut alarms = self.alarms.clone();
         if self.mass_event {
             alarms.push("many nodes went offline at once; nothing is given up as lost".to_owned());
@@ -316,7 +372,12 @@ impl Controller {
             let wants_a_look = !row.reason.is_empty()
                 && !matches!(row.state, NodeState::Starting | NodeState::Stopping);
             if wants_a_look {
-                alarms.push(format!("{} is {}: {}", row.alias, row.state.as_str(), row.reason));
+                alarms.push(format!(
+                    "{} is {}: {}",
+                    row.alias,
+                    row.state.as_str(),
+                    row.reason
+                ));
             }
             for condition in &row.conditions {
                 alarms.push(format!("{}: {condition}", row.alias));

@@ -32,10 +32,18 @@ impl Controller {
             for event in events {
                 match event {
                     LinkEvent::Up { conn, .. } => self.probe_up(conn),
-                    LinkEvent::Message { conn, envelope, message } => {
-                        self.message(now, conn, &envelope, message);
+                    LinkEvent::Message {
+                        conn,
+                        envelope,
+                        message,
+                    } => {
+                        self.message(now, conn, &envelope, *message);
                     }
-                    LinkEvent::Down { conn, reason, fault } => {
+                    LinkEvent::Down {
+                        conn,
+                        reason,
+                        fault,
+                    } => {
                         self.link_down(now, conn, &reason, fault);
                     }
                 }
@@ -78,12 +86,16 @@ impl Controller {
         message: Message,
     ) {
         let Some(slot) = self.members.of_session(conn) else {
-            let fenced = Fenced { reason: "this connection is not registered".to_owned() };
+            let fenced = Fenced {
+                reason: "this connection is not registered".to_owned(),
+            };
             self.say(conn, None, Message::Fenced(fenced));
             return;
         };
         if !self.is_current(slot, envelope) {
-            let fenced = Fenced { reason: "a message under an epoch that is void".to_owned() };
+            let fenced = Fenced {
+                reason: "a message under an epoch that is void".to_owned(),
+            };
             self.say(conn, Some(slot), Message::Fenced(fenced));
             return;
         }
@@ -109,7 +121,8 @@ impl Controller {
                     other.name(),
                     self.members.all[slot].member.site.alias
                 );
-                self.out.notify(Event::warning("controller.not_allowed", text));
+                self.out
+                    .notify(Event::warning("controller.not_allowed", text));
             }
         }
     }
@@ -189,7 +202,11 @@ impl Controller {
                 let Some(slot) = slot else { return };
                 self.note_configuration(slot, ask);
                 let index = self.append(&Record::NodeRegistered(registered));
-                let granted = Continuation::Granted { conn, slot, epoch: NodeEpoch(index.0) };
+                let granted = Continuation::Granted {
+                    conn,
+                    slot,
+                    epoch: NodeEpoch(index.0),
+                };
                 self.when_synced(now, index, granted);
             }
         }
@@ -208,7 +225,9 @@ impl Controller {
         ask: &Register,
     ) -> bool {
         let member = &self.members.all[slot];
-        let Some(held) = self.state.registry.get(&member.member.site.alias) else { return false };
+        let Some(held) = self.state.registry.get(&member.member.site.alias) else {
+            return false;
+        };
         if self.planted.admit_duplicates {
             return false;
         }
@@ -228,13 +247,24 @@ impl Controller {
     /// Whether the agent of its host saw the registered process of this slot end.
     fn exit_attested(&self, slot: Slot) -> bool {
         let member = &self.members.all[slot];
-        let registered = self.state.registry.get(&member.member.site.alias).map(|held| held.pid);
-        let seen = member.child.as_ref().and_then(|child| child.last_exit.as_ref());
+        let registered = self
+            .state
+            .registry
+            .get(&member.member.site.alias)
+            .map(|held| held.pid);
+        let seen = member
+            .child
+            .as_ref()
+            .and_then(|child| child.last_exit.as_ref());
         seen.is_some_and(|exit| Some(exit.process.pid) == registered)
     }
 
     fn refuse(&mut self, conn: ConnId, ask: &Register, refusal: RegistrationRefusal, text: String) {
-        let remote = self.links.remote(conn).map(|at| format!(" (from {at})")).unwrap_or_default();
+        let remote = self
+            .links
+            .remote(conn)
+            .map(|at| format!(" (from {at})"))
+            .unwrap_or_default();
         let message = format!("refused {},{}{remote}: {text}", ask.site, ask.role);
         self.out.notify(Event::warning("node.refused", message));
         let refused = RegistrationRefused {
@@ -268,7 +298,8 @@ impl Controller {
         }
         for remark in &remarks {
             if !self.members.all[slot].remarks.contains(remark) {
-                self.out.notify(Event::warning("node.configuration_differs", remark.clone()));
+                self.out
+                    .notify(Event::warning("node.configuration_differs", remark.clone()));
             }
         }
         let member = &mut self.members.all[slot];
@@ -277,15 +308,11 @@ impl Controller {
     }
 
     /// A registration is durable: the node is told.
-    pub(super) fn granted(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
-        slot: Slot,
-        epoch: NodeEpoch,
-    ) {
+    pub(super) fn granted(&mut self, now: Timestamp, conn: ConnId, slot: Slot, epoch: NodeEpoch) {
         let alias = self.members.all[slot].member.site.alias.clone();
-        let Some(registration) = self.state.registry.get(&alias) else { return };
+        let Some(registration) = self.state.registry.get(&alias) else {
+            return;
+        };
         if registration.epoch != epoch || self.links.peer(conn).is_none() {
             // Another registration came meanwhile, or nobody is there any more.
             return;
@@ -317,8 +344,14 @@ impl Controller {
             incarnation: registration.incarnation,
             attempt: registration.attempt,
             node_epoch: epoch,
-            cluster: self.state.cluster.expect("a controller that serves has founded its cluster"),
-            lineage: self.state.lineage.expect("a controller that serves has founded its cluster"),
+            cluster: self
+                .state
+                .cluster
+                .expect("a controller that serves has founded its cluster"),
+            lineage: self
+                .state
+                .lineage
+                .expect("a controller that serves has founded its cluster"),
             instance: self.instance,
             controller: self.site.alias.clone(),
             timeout_ms: u64::try_from(self.thresholds.offline.as_millis()).unwrap_or(u64::MAX),
@@ -341,7 +374,9 @@ impl Controller {
         member.chunks = report.chunks;
         let was = core::mem::replace(&mut member.presence, Presence::Online);
         member.well_since = now;
-        let applied = ReportApplied { report: report.report };
+        let applied = ReportApplied {
+            report: report.report,
+        };
         self.say(conn, Some(slot), Message::ReportApplied(applied));
         if was != Presence::Online {
             let text = format!("{} is online", self.members.all[slot].member.site.alias);
@@ -372,7 +407,9 @@ impl Controller {
         if self.phase != Phase::Serving {
             return;
         }
-        let Ok(unverified) = datagram::parse(bytes) else { return };
+        let Ok(unverified) = datagram::parse(bytes) else {
+            return;
+        };
         let Ok(Some((envelope, Message::Beat(beat)))) =
             Message::decode(unverified.kind(), unverified.body())
         else {
@@ -380,8 +417,12 @@ impl Controller {
         };
         // Cheap checks first, so that a flood of strangers costs little; the tag after them, before
         // anything is concluded.
-        let Some(slot) = envelope.node.and_then(|node| self.members.of_node(node)) else { return };
-        let Some(keys) = &self.members.all[slot].keys else { return };
+        let Some(slot) = envelope.node.and_then(|node| self.members.of_node(node)) else {
+            return;
+        };
+        let Some(keys) = &self.members.all[slot].keys else {
+            return;
+        };
         if unverified.verify(&keys.beat).is_err() {
             return;
         }
@@ -393,12 +434,18 @@ impl Controller {
         let body = ack.encode(self.envelope(Some(slot)));
         if let Some(keys) = &self.members.all[slot].keys {
             let bytes = datagram::seal(&keys.ack, kind, beat.seq, &body);
-            self.out.push(Effect::SendDatagram { to: Destination::Address(from), bytes });
+            self.out.push(Effect::SendDatagram {
+                to: Destination::Address(from),
+                bytes,
+            });
         }
     }
 
-    const fn ack(&self, beat: &Beat) -> Message {
-        Message::BeatAck(BeatAck { seq: beat.seq, commit_index: self.log.synced() })
+    fn ack(&self, beat: &Beat) -> Message {
+        Message::BeatAck(BeatAck {
+            seq: beat.seq,
+            commit_index: self.log.synced(),
+        })
     }
 
     /// Takes a beat from either transport. Returns the member if the beat is one of its present
@@ -429,7 +476,10 @@ impl Controller {
                     ),
                 )
             } else {
-                Event::info("node.udp_back", format!("UDP heartbeats pass again from {alias}"))
+                Event::info(
+                    "node.udp_back",
+                    format!("UDP heartbeats pass again from {alias}"),
+                )
             };
             self.out.notify(event);
         }
@@ -446,7 +496,9 @@ impl Controller {
         }
         self.members.all[agent].table_seq = children.seq;
         for status in children.table {
-            let Some(slot) = self.members.slot(&status.alias) else { continue };
+            let Some(slot) = self.members.slot(&status.alias) else {
+                continue;
+            };
             // An agent speaks for the processes of its own host and no other.
             if self.members.all[slot].agent == Some(agent) {
                 self.child_status(now, slot, status);
@@ -458,22 +510,34 @@ impl Controller {
         let alias = status.alias.clone();
         let reason = status.reason.clone();
         let failed = matches!(status.phase, ChildPhase::Failed | ChildPhase::Unproven);
-        let news = self.members.all[slot].child.as_ref().is_none_or(|old| old.reason != reason);
+        let news = self.members.all[slot]
+            .child
+            .as_ref()
+            .is_none_or(|old| old.reason != reason);
         let exit = status.last_exit.clone();
         let log_tail = status.log_tail.last().cloned();
         self.members.all[slot].child = Some(status);
         if news && failed {
-            let tail = log_tail.map(|line| format!(" Its log ends: {line}")).unwrap_or_default();
-            self.out.notify(Event::error("node.failed", format!("{reason}{tail}")));
+            let tail = log_tail
+                .map(|line| format!(" Its log ends: {line}"))
+                .unwrap_or_default();
+            self.out
+                .notify(Event::error("node.failed", format!("{reason}{tail}")));
         }
         if let Some(exit) = exit
             && self.exit_attested(slot)
         {
             let member = &self.members.all[slot];
-            let same = member.process.as_ref().is_none_or(|process| *process == exit.process);
+            let same = member
+                .process
+                .as_ref()
+                .is_none_or(|process| *process == exit.process);
             if same && member.presence != Presence::Away && self.detector.exited(now, slot) {
                 self.went_offline(now, slot, format!("its process ended with {}", exit.exit));
-                let text = format!("{alias} has gone offline: its process ended with {}", exit.exit);
+                let text = format!(
+                    "{alias} has gone offline: its process ended with {}",
+                    exit.exit
+                );
                 self.out.notify(Event::warning("node.offline", text));
             }
         }
@@ -482,10 +546,12 @@ impl Controller {
 
     /// The node itself answered its agent, under the epoch it is registered with.
     fn child_answered(&mut self, now: Timestamp, agent: Slot, answered: &ChildAnswered) {
-        let Some(slot) = self.members.slot(&answered.alias) else { return };
+        let Some(slot) = self.members.slot(&answered.alias) else {
+            return;
+        };
         let registered = self.state.registry.get(&answered.alias);
-        let current = registered
-            .is_some_and(|r| r.node == answered.node && r.epoch == answered.node_epoch);
+        let current =
+            registered.is_some_and(|r| r.node == answered.node && r.epoch == answered.node_epoch);
         if self.members.all[slot].agent == Some(agent) && current {
             self.heard(now, slot);
         }
@@ -494,7 +560,11 @@ impl Controller {
     // ---- why does a member not come? ----
 
     fn probe_up(&mut self, conn: ConnId) {
-        let probed = self.members.all.iter().position(|m| m.probing.conn == Some(conn));
+        let probed = self
+            .members
+            .all
+            .iter()
+            .position(|m| m.probing.conn == Some(conn));
         if let Some(slot) = probed {
             let probe = Probe {
                 controller: self.site.clone(),
@@ -505,7 +575,11 @@ impl Controller {
     }
 
     fn probe_answered(&mut self, conn: ConnId, reply: &ProbeReply) {
-        let probed = self.members.all.iter().position(|m| m.probing.conn == Some(conn));
+        let probed = self
+            .members
+            .all
+            .iter()
+            .position(|m| m.probing.conn == Some(conn));
         let Some(slot) = probed else { return };
         let expected = self.members.all[slot].member.site.clone();
         let finding = if reply.site != expected {
@@ -529,7 +603,11 @@ impl Controller {
     }
 
     fn probe_down(&mut self, _now: Timestamp, conn: ConnId, reason: &str, fault: LinkFault) {
-        let probed = self.members.all.iter().position(|m| m.probing.conn == Some(conn));
+        let probed = self
+            .members
+            .all
+            .iter()
+            .position(|m| m.probing.conn == Some(conn));
         let Some(slot) = probed else { return };
         self.members.all[slot].probing.conn = None;
         let endpoint = self.members.all[slot].member.site.endpoint.clone();
@@ -565,10 +643,15 @@ impl Controller {
     }
 
     fn rollback_seen(&mut self, conn: ConnId, seen: &RollbackSeen) {
-        let who = self.links.peer(conn).map(|peer| peer.alias.to_string()).unwrap_or_default();
+        let who = self
+            .links
+            .peer(conn)
+            .map(|peer| peer.alias.to_string())
+            .unwrap_or_default();
         let text = format!("{who} refuses this controller: {}", seen.text);
         if !self.alarms.contains(&text) {
-            self.out.notify(Event::error("controller.rollback_seen", text.clone()));
+            self.out
+                .notify(Event::error("controller.rollback_seen", text.clone()));
             self.alarms.push(text);
         }
     }

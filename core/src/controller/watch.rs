@@ -51,7 +51,11 @@ impl Controller {
 
     fn act_on(&mut self, now: Timestamp, slot: Slot, verdict: Verdict) {
         let alias = self.members.all[slot].member.site.alias.clone();
-        let silence = self.detector.silence(slot, now).unwrap_or_default().as_millis();
+        let silence = self
+            .detector
+            .silence(slot, now)
+            .unwrap_or_default()
+            .as_millis();
         match verdict {
             Verdict::Suspect => {
                 let text = format!("{alias} is suspected: nothing heard for {silence} ms; asking");
@@ -90,7 +94,12 @@ impl Controller {
 
     /// Voids a member's registration.
     pub(super) fn went_offline(&mut self, now: Timestamp, slot: Slot, reason: String) {
-        self.tell(slot, Message::Fenced(Fenced { reason: reason.clone() }));
+        self.tell(
+            slot,
+            Message::Fenced(Fenced {
+                reason: reason.clone(),
+            }),
+        );
         if let Some(conn) = self.members.set_session(slot, None) {
             self.links.close(conn, &mut self.out);
         }
@@ -145,7 +154,9 @@ impl Controller {
     /// `datanodeRestartInterval`: data nodes that nobody stopped, and with the level OFFLINE also
     /// the others, are started when they have been away for so long.
     fn restart_after_interval(&mut self, now: Timestamp) {
-        let RestartPolicy::After(interval_ms) = self.restart else { return };
+        let RestartPolicy::After(interval_ms) = self.restart else {
+            return;
+        };
         let interval = Duration::from_millis(interval_ms);
         let due: Vec<Alias> = self
             .members
@@ -221,7 +232,11 @@ impl Controller {
             return;
         }
         self.members.all[agent].desired_sent = now;
-        let desired = Desired { as_of: synced, restart: self.restart, nodes };
+        let desired = Desired {
+            as_of: synced,
+            restart: self.restart,
+            nodes,
+        };
         self.tell(agent, Message::Desired(desired));
     }
 
@@ -250,7 +265,8 @@ impl Controller {
 
     pub(super) fn terminate(&mut self) {
         // What was acknowledged is durable; what was not, its asker will ask again.
-        self.out.notify(Event::info("controller.ending", "MainServer shutdown"));
+        self.out
+            .notify(Event::info("controller.ending", "MainServer shutdown"));
         self.out.exit(ExitCode::Success, "ended as ordered");
     }
 }

@@ -38,7 +38,12 @@ impl Thresholds {
     /// The thresholds that follow from T, the time-out of the configuration: 3/8, 4/5 and all of it.
     #[must_use]
     pub fn from_timeout(timeout: Duration, lost: Option<Duration>) -> Self {
-        Self { suspect: timeout * 3 / 8, self_fence: timeout * 4 / 5, offline: timeout, lost }
+        Self {
+            suspect: timeout * 3 / 8,
+            self_fence: timeout * 4 / 5,
+            offline: timeout,
+            lost,
+        }
     }
 }
 
@@ -103,7 +108,10 @@ impl FailureDetector {
     /// A detector for `members` members, none of them watched yet.
     #[must_use]
     pub fn new(members: usize, thresholds: Thresholds, limits: &Limits, now: Timestamp) -> Self {
-        let idle = Watch { health: Health::Unwatched, last_heard: now };
+        let idle = Watch {
+            health: Health::Unwatched,
+            last_heard: now,
+        };
         Self {
             thresholds,
             watches: vec![idle; members],
@@ -139,7 +147,10 @@ impl FailureDetector {
 
     /// A member registered: it is alive, and watched from now on.
     pub fn watch(&mut self, now: Timestamp, slot: Slot) {
-        self.watches[slot] = Watch { health: Health::Alive, last_heard: now };
+        self.watches[slot] = Watch {
+            health: Health::Alive,
+            last_heard: now,
+        };
     }
 
     /// A member left in good order: nothing is concluded from its silence.
@@ -160,7 +171,10 @@ impl FailureDetector {
                 false
             }
             Health::Suspect => {
-                *watch = Watch { health: Health::Alive, last_heard: now };
+                *watch = Watch {
+                    health: Health::Alive,
+                    last_heard: now,
+                };
                 true
             }
             Health::Unwatched | Health::Offline { .. } | Health::Lost { .. } => false,
@@ -212,7 +226,10 @@ impl FailureDetector {
                 }
                 Health::Offline { since } => {
                     let held_back = mass_event && now.since(since) < MASS_EVENT_MAX;
-                    if self.thresholds.lost.is_some_and(|wait| now.since(since) >= wait)
+                    if self
+                        .thresholds
+                        .lost
+                        .is_some_and(|wait| now.since(since) >= wait)
                         && !held_back
                     {
                         self.watches[slot].health = Health::Lost { since };
@@ -232,15 +249,22 @@ impl FailureDetector {
     /// Whether so many members went offline within a short time that the cause is likely not theirs.
     #[must_use]
     pub fn mass_event(&self, now: Timestamp) -> bool {
-        let watched = self.watches.iter().filter(|watch| watch.health != Health::Unwatched).count();
+        let watched = self
+            .watches
+            .iter()
+            .filter(|watch| watch.health != Health::Unwatched)
+            .count();
         let still_away = self
             .watches
             .iter()
             .filter(|w| matches!(w.health, Health::Offline { .. } | Health::Lost { .. }))
             .count();
         let threshold = (watched * self.mass_percent).div_ceil(100).max(2);
-        let recent =
-            self.departures.iter().filter(|&&at| now.since(at) < MASS_EVENT_MAX).count();
+        let recent = self
+            .departures
+            .iter()
+            .filter(|&&at| now.since(at) < MASS_EVENT_MAX)
+            .count();
         still_away >= threshold && recent >= threshold && self.departed_together(threshold)
     }
 

@@ -25,7 +25,12 @@ fn detector(members: usize) -> FailureDetector {
 fn run(detector: &mut FailureDetector, from: u64, to: u64) -> Vec<(u64, Slot, Verdict)> {
     let mut verdicts = Vec::new();
     for ms in (from..=to).step_by(200) {
-        verdicts.extend(detector.tick(at(ms)).into_iter().map(|(slot, v)| (ms, slot, v)));
+        verdicts.extend(
+            detector
+                .tick(at(ms))
+                .into_iter()
+                .map(|(slot, v)| (ms, slot, v)),
+        );
     }
     verdicts
 }
@@ -35,7 +40,10 @@ fn silence_is_suspected_at_three_eighths_and_offline_at_t() {
     let mut detector = detector(1);
     detector.watch(at(0), 0);
     let verdicts = run(&mut detector, 0, 9_000);
-    assert_eq!(verdicts, [(3_000, 0, Verdict::Suspect), (8_000, 0, Verdict::Offline)]);
+    assert_eq!(
+        verdicts,
+        [(3_000, 0, Verdict::Suspect), (8_000, 0, Verdict::Offline)]
+    );
 }
 
 #[test]
@@ -66,7 +74,10 @@ fn a_stall_of_the_judge_is_not_the_nodes_silence() {
     // Sixty seconds in which the controller did not run.
     assert_eq!(detector.tick(at(62_000)), []);
     let verdicts = run(&mut detector, 62_200, 63_200);
-    assert_eq!(verdicts, [(63_000, 0, Verdict::Suspect), (63_000, 1, Verdict::Suspect)]);
+    assert_eq!(
+        verdicts,
+        [(63_000, 0, Verdict::Suspect), (63_000, 1, Verdict::Suspect)]
+    );
 }
 
 #[test]
@@ -114,9 +125,18 @@ fn many_losses_at_once_hold_back_the_verdict_lost() {
     }
     let verdicts = run(&mut detector, 0, 320_000);
     assert!(detector.mass_event(at(320_000)));
-    assert!(!verdicts.iter().any(|(_, _, verdict)| *verdict == Verdict::Lost), "{verdicts:?}");
+    assert!(
+        !verdicts
+            .iter()
+            .any(|(_, _, verdict)| *verdict == Verdict::Lost),
+        "{verdicts:?}"
+    );
     let later = run(&mut detector, 320_200, 2_000_000);
-    assert!(later.iter().any(|(_, _, verdict)| *verdict == Verdict::Lost));
+    assert!(
+        later
+            .iter()
+            .any(|(_, _, verdict)| *verdict == Verdict::Lost)
+    );
 }
 
 #[test]
@@ -151,7 +171,10 @@ fn a_steady_node_is_forgiven() {
     let half_life = Duration::from_secs(600);
     let mut damper = FlapDamper::default();
     for hour in 0..20 {
-        assert!(!damper.departed(at(hour * 3_600_000), half_life), "hour {hour}");
+        assert!(
+            !damper.departed(at(hour * 3_600_000), half_life),
+            "hour {hour}"
+        );
     }
 }
 
@@ -162,7 +185,10 @@ const NODE: NodeId = NodeId::new([1; 16]);
 
 fn site(alias: &str) -> Site {
     Site {
-        endpoint: Endpoint { host: "10.1.1.1".to_owned(), port: 8961 },
+        endpoint: Endpoint {
+            host: "10.1.1.1".to_owned(),
+            port: 8961,
+        },
         alias: Alias::new(alias).unwrap(),
     }
 }
@@ -262,7 +288,10 @@ fn an_alias_with_chunks_is_not_given_to_another_disk() {
     granted(&mut registry, 5, &ask(1, 1));
     let stranger = NodeId::new([2; 16]);
     let with_chunks = judge_as(&registry, &ask(2, 1), stranger, false, 812);
-    assert_eq!(refusal(&with_chunks), Some(RegistrationRefusal::IdentityMismatch));
+    assert_eq!(
+        refusal(&with_chunks),
+        Some(RegistrationRefusal::IdentityMismatch)
+    );
     let without = judge_as(&registry, &ask(2, 1), stranger, false, 0);
     assert!(matches!(without, Admission::Grant(_)));
 }

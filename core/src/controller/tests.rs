@@ -1,0 +1,323 @@
+use core::time::Duration;
+
+use crate::admin::{NodeState, Refusal, Response, Selection, Verb};
+use crate::ideal::Ideal;
+use crate::message::RestartPolicy;
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn start(names: &[&str]) -> Verb {
+    Verb::StartNodes(Selection::Aliases(
+        names.iter().map(|&name| name.to_owned()).collect(),
+    ))
+}
+
+fn stop(names: &[&str]) -> Verb {
+    Verb::StopNodes(Selection::Aliases(
+        names.iter().map(|&name| name.to_owned()).collect(),
+    ))
+}
+
+#[test]
+fn agents_before_the_controller_and_after_it_both_come_online() {
+    let mut cluster = Ideal::of(4);
+    for host in 2..4 {
+        cluster.start_agent(host);
+    }
+    cluster.run_for(seconds(5));
+    cluster.start_controller();
+    for host in 4..6 {
+        cluster.start_agent(host);
+    }
+    cluster.run_for(seconds(3));
+    for row in cluster.rows() {
+        let expected = if row.agent.is_none() {
+            NodeState::Online
+        } else {
+            NodeState::Stopped
+        };
+        assert_eq!(row.state, expected, "{row:?}");
+    }
+}
+
+#[test]
+fn an_order_starts_a_node_and_another_stops_it_for_good() {
+    let mut cluster = Ideal::running(2);
+    let Ok(Response::Ordered(rows)) = cluster.ask(stop(&["P1-NODE1"])) else {
+        panic!("refused")
+    };
+    assert!(rows[0].changed);
+    cluster.run_for(seconds(1));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Stopped);
+    assert!(!cluster.runs(Ideal::node_at(2)));
+    cluster.run_for(seconds(120));
+    assert_eq!(
+        cluster.state("P1-NODE1"),
+        NodeState::Stopped,
+        "nobody starts it again"
+    );
+    cluster.ask(start(&["127.0.0.2:8961"])).unwrap();
+    cluster.run_for(seconds(1));
+    assert_eq!(
+        cluster.state("P1-NODE1"),
+        NodeState::Online,
+        "host:port names it too"
+    );
+}
+
+#[test]
+fn a_killed_node_is_offline_at_once_and_restarted_at_once() {
+    let mut cluster = Ideal::running(2);
+    let pid = cluster.pid(Ideal::node_at(2));
+    cluster.kill(Ideal::node_at(2));
+    assert_eq!(cluster.count("node.offline"), 1, "its agent saw it end");
+    cluster.run_for(Duration::from_millis(500));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+    assert_ne!(cluster.pid(Ideal::node_at(2)), pid);
+}
+
+#[test]
+fn crashes_in_a_row_are_restarted_after_one_two_and_four_seconds() {
+    let mut cluster = Ideal::running(1);
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        cluster.kill(Ideal::node_at(2));
+        let killed = cluster.now;
+        while !cluster.runs(Ideal::node_at(2)) {
+            cluster.run_for(Duration::from_millis(100));
+        }
+        waits.push(cluster.now.since(killed).as_millis() / 1000);
+    }
+    assert_eq!(waits, [0, 1, 2, 4, 8]);
+    assert!(
+        cluster
+            .row("P1-NODE1")
+            .conditions
+            .contains(&"crash-loop".to_owned())
+    );
+}
+
+#[test]
+fn a_sigterm_by_hand_stands_like_an_order() {
+    let mut cluster = Ideal::running(1);
+    cluster.terminate(Ideal::node_at(2));
+    cluster.run_for(seconds(60));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!(row.state, NodeState::Stopped);
+    assert!(
+        row.reason.contains("vaquita node start P1-NODE1"),
+        "{}",
+        row.reason
+    );
+    cluster.ask(start(&["P1-NODE1"])).unwrap();
+    cluster.run_for(seconds(1));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+}
+
+#[test]
+fn a_restart_interval_rules_where_it_is_given() {
+    let mut cluster = Ideal::of(1);
+    cluster.restart = RestartPolicy::After(5_000);
+    cluster.start_controller();
+    cluster.start_agent(2);
+    cluster.run_for(seconds(6));
+    assert_eq!(
+        cluster.state("P1-NODE1"),
+        NodeState::Online,
+        "started by itself"
+    );
+    cluster.kill(Ideal::node_at(2));
+    cluster.run_for(seconds(4));
+    assert!(!cluster.runs(Ideal::node_at(2)));
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+    cluster.ask(stop(&["P1-NODE1"])).unwrap();
+    cluster.run_for(seconds(60));
+    assert_eq!(
+        cluster.state("P1-NODE1"),
+        NodeState::Stopped,
+        "a stop by an operator stands"
+    );
+}
+
+#[test]
+fn a_restart_interval_of_zero_leaves_a_crashed_node_down() {
+    let mut cluster = Ideal::of(1);
+    cluster.restart = RestartPolicy::Never;
+    cluster.start_controller();
+    cluster.start_agent(2);
+    cluster.run_for(seconds(1));
+    cluster.ask(start(&["P1-NODE1"])).unwrap();
+    cluster.run_for(seconds(1));
+    cluster.kill(Ideal::node_at(2));
+    cluster.run_for(seconds(120));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!(row.state, NodeState::Stopped);
+    assert!(
+        row.reason.contains("datanodeRestartInterval=0"),
+        "{}",
+        row.reason
+    );
+}
+
+#[test]
+fn a_frozen_node_is_suspected_then_offline_and_comes_back_under_a_new_epoch() {
+    let mut cluster = Ideal::running(2);
+    let before = cluster.row("P1-NODE1").epoch;
+    cluster.freeze(Ideal::node_at(2), true);
+    cluster.run_for(seconds(4));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Suspect);
+    cluster.run_for(seconds(5));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Offline);
+    cluster.freeze(Ideal::node_at(2), false);
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+    assert!(cluster.row("P1-NODE1").epoch > before);
+}
+
+#[test]
+fn blocked_udp_is_noticed_named_and_worked_around() {
+    let mut cluster = Ideal::running(2);
+    cluster.udp_passes = false;
+    cluster.run_for(seconds(7));
+    for row in cluster.rows() {
+        assert_eq!(row.state, NodeState::Online, "{row:?}");
+        assert!(
+            row.conditions.contains(&"udp-blocked".to_owned()),
+            "{row:?}"
+        );
+    }
+    let told = cluster.events.iter().find(|(at, event)| {
+        *at == Ideal::controller_at()
+            && event
+                .message
+                .contains("UDP heartbeats blocked from P1-NODE1")
+    });
+    assert!(told.is_some(), "the controller says it by name");
+    cluster.run_for(seconds(600));
+    assert_eq!(cluster.count("node.offline"), 0);
+    cluster.udp_passes = true;
+    cluster.run_for(seconds(65));
+    for row in cluster.rows() {
+        assert!(
+            row.conditions.is_empty(),
+            "UDP is tried again every minute: {row:?}"
+        );
+    }
+}
+
+#[test]
+fn a_quiet_hour_changes_nothing() {
+    let mut cluster = Ideal::running(3);
+    let events = cluster.events.len();
+    cluster.run_for(seconds(3600));
+    assert_eq!(cluster.events.len(), events, "{:?}", cluster.events.last());
+}
+
+#[test]
+fn an_agents_restart_adopts_its_nodes_and_restarts_none() {
+    let mut cluster = Ideal::running(2);
+    let pid = cluster.pid(Ideal::node_at(2));
+    cluster.kill(Ideal::agent_at(2));
+    cluster.run_for(seconds(1));
+    cluster.start_agent(2);
+    cluster.run_for(seconds(12));
+    assert_eq!(cluster.pid(Ideal::node_at(2)), pid);
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+    assert_eq!(cluster.state("P1-agent"), NodeState::Online);
+    assert_eq!(cluster.count("child.adopted"), 1);
+    cluster.kill(Ideal::node_at(2));
+    cluster.run_for(seconds(1));
+    assert_eq!(
+        cluster.state("P1-NODE1"),
+        NodeState::Online,
+        "an adopted node is watched too"
+    );
+}
+
+#[test]
+fn a_node_that_ended_while_its_agent_was_away_is_started_again() {
+    let mut cluster = Ideal::running(1);
+    cluster.kill(Ideal::agent_at(2));
+    cluster.kill(Ideal::node_at(2));
+    cluster.run_for(seconds(1));
+    cluster.start_agent(2);
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+}
+
+#[test]
+fn a_held_port_names_its_holder_and_the_node_starts_once_it_is_free() {
+    let mut cluster = Ideal::of(1);
+    cluster.held.insert(8961, "pid 4711 (nginx)".to_owned());
+    cluster.start_controller();
+    cluster.start_agent(2);
+    cluster.run_for(seconds(1));
+    cluster.ask(start(&["P1-NODE1"])).unwrap();
+    cluster.run_for(seconds(5));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!(row.state, NodeState::Failed);
+    assert!(
+        row.reason.contains("Failed to bind the socket on 8961"),
+        "{}",
+        row.reason
+    );
+    assert!(row.reason.contains("pid 4711 (nginx)"), "{}", row.reason);
+    cluster.held.clear();
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+}
+
+#[test]
+fn a_controllers_restart_keeps_epochs_and_restarts_nobody() {
+    let mut cluster = Ideal::running(3);
+    let before: Vec<_> = cluster
+        .rows()
+        .iter()
+        .map(|row| (row.epoch, row.pid))
+        .collect();
+    cluster.kill(Ideal::controller_at());
+    cluster.run_for(seconds(20));
+    cluster.start_controller();
+    cluster.run_for(seconds(4));
+    let after: Vec<_> = cluster
+        .rows()
+        .iter()
+        .map(|row| (row.epoch, row.pid))
+        .collect();
+    assert_eq!(after, before);
+    for row in cluster.rows() {
+        assert_eq!(row.state, NodeState::Online, "{row:?}");
+    }
+    assert_eq!(
+        cluster.count("child.started"),
+        3,
+        "each node was started once"
+    );
+}
+
+#[test]
+fn an_unknown_node_is_named_with_the_nearest_one() {
+    let mut cluster = Ideal::running(1);
+    let refused = cluster.ask(start(&["P1-NODE2"]));
+    let Err(Refusal::NotFound { what }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(what.contains("did you mean `P1-NODE1`?"), "{what}");
+}
+
+#[test]
+fn an_agent_that_does_not_run_is_found_out() {
+    let mut cluster = Ideal::of(1);
+    cluster.start_controller();
+    cluster.run_for(seconds(3));
+    let row = cluster.row("P1-agent");
+    assert_eq!(row.state, NodeState::Stopped);
+    assert!(
+        row.reason.contains("nothing listens at 127.0.0.2:8960"),
+        "{}",
+        row.reason
+    );
+}
