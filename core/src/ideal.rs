@@ -16,13 +16,13 @@ use crate::ids::{Alias, ConnId, Endpoint, HostId, RequestId, Role, Site};
 use crate::io::{CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine};
 use crate::limits::Limits;
 use crate::message::RestartPolicy;
-use crate::metalog;
 use crate::node_machine::Files;
 use crate::planted::Planted;
 use crate::prng::Seed;
 use crate::process::{
     Inspection, PortState, ProcessEvent, ProcessExit, ProcessIdentity, ProcessOrder,
 };
+use crate::state;
 use crate::time::Timestamp;
 use crate::uplink::NodeFacts;
 
@@ -193,13 +193,12 @@ impl Ideal {
             bootstrap: None,
             build: "test".to_owned(),
             limits: self.limits.clone(),
-            planted: self.planted.clone(),
+            planted: self.planted,
         };
         let at = address(CONTROLLER, CONTROLLER_PORT);
         let files = self.disks.entry(at).or_default().clone();
-        let recovered = metalog::recover(&files).expect("the log is whole");
         let seed = self.seed();
-        let controller = Controller::new(config, recovered, seed, self.now).expect("it starts");
+        let controller = Controller::new(config, &files, seed, self.now).expect("it starts");
         self.insert(at, Any::Controller(Box::new(controller)));
     }
 
@@ -222,7 +221,7 @@ impl Ideal {
             facts: self.facts(site(host, AGENT_PORT, &name), Role::Agent, host),
             secret: None,
             limits: self.limits.clone(),
-            planted: self.planted.clone(),
+            planted: self.planted,
         };
         let files = self.disks.entry(at).or_default().clone();
         let seed = self.seed();
@@ -243,7 +242,7 @@ impl Ideal {
             }),
             secret: None,
             limits: self.limits.clone(),
-            planted: self.planted.clone(),
+            planted: self.planted,
         };
         let files = self.disks.entry(at).or_default().clone();
         let seed = self.seed();
@@ -514,8 +513,9 @@ impl Ideal {
                     Job::VerifyPassword { password, stored } => JobOutcome::PasswordVerified(
                         stored == Some(format!("hash of {}", password.reveal())),
                     ),
-                    Job::BuildCheckpoint(_) => {
-                        JobOutcome::CheckpointBuilt(Err("not in this test".to_owned()))
+                    Job::BuildCheckpoint(plan) => {
+                        let files = &self.disks[&at];
+                        JobOutcome::CheckpointBuilt(state::build_checkpoint(&plan, files))
                     }
                 };
                 self.queue.push_back((at, Input::JobDone { job, outcome }));

@@ -41,17 +41,30 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod admin;
+pub mod agent;
+pub mod controller;
+pub mod datanode;
 pub mod disk;
 pub mod event;
+#[cfg(test)]
+mod ideal;
 pub mod ids;
 pub mod io;
 pub mod limits;
+mod links;
 pub mod membership;
 pub mod message;
 pub mod metalog;
+pub mod node_machine;
+mod outbox;
+pub mod planted;
 pub mod prng;
 pub mod process;
 pub mod secret;
+pub mod state;
+pub mod state_file;
 pub mod time;
+pub mod uplink;
 pub mod wire;

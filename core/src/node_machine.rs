@@ -218,8 +218,12 @@ impl Base {
 }
 
 /// Reads one state file of a home, if it is there.
-pub(crate) fn read<T>(files: &Files, name: &FileName) -> Result<Option<T>, ExitReason>
+pub(crate) fn read<T, B>(
+    files: &BTreeMap<FileName, B>,
+    name: &FileName,
+) -> Result<Option<T>, ExitReason>
 where
+    B: AsRef<[u8]>,
     T: for<'b> minicbor::Decode<'b, ()>,
 {
     let damaged = |error: StateFileError| ExitReason {
@@ -229,7 +233,7 @@ where
     let Some(bytes) = files.get(name) else {
         return Ok(None);
     };
-    let payload = read_state_file(name, bytes).map_err(damaged)?;
+    let payload = read_state_file(name, bytes.as_ref()).map_err(damaged)?;
     let value = codec::decode(name.as_str(), payload).map_err(|malformed| {
         damaged(StateFileError {
             file: name.clone(),

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::access::{AccessRecord, AccessState};
+use crate::disk::FileName;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
 use crate::membership::{NodeRegistered, Registry};
+use crate::metalog::{self, CheckpointPlan};
 use crate::wire::codec::{self, Malformed};
 
 /// One change of the cluster's state.
@@ -169,4 +171,36 @@ impl ClusterState {
             Record::Access(record) => self.access.apply(record),
         }
     }
+}
+
+/// The state that a checkpoint and the records behind it stand for.
+///
+/// # Errors
+/// If something in them was written by a newer version.
+pub fn replay(
+    checkpoint: Option<(LogIndex, &[u8])>,
+    records: &[metalog::Record<'_>],
+) -> Result<ClusterState, Malformed> {
+    let mut state = match checkpoint {
+        Some((_, bytes)) => codec::decode("checkpoint", bytes)?,
+        None => ClusterState::default(),
+    };
+    for record in records {
+        state.apply(record.index, &Record::decode(record.kind, record.payload)?);
+    }
+    Ok(state)
+}
+
+/// Makes the file of a checkpoint: a second instance of the state reads what `plan` names, so that
+/// the first one neither stops nor is copied.
+///
+/// # Errors
+/// In words, if a file was damaged since or cannot be understood.
+pub fn build_checkpoint<B: AsRef<[u8]>>(
+    plan: &CheckpointPlan,
+    files: &BTreeMap<FileName, B>,
+) -> Result<Vec<u8>, String> {
+    let replayed = metalog::replay(plan, files).map_err(|refusal| refusal.to_string())?;
+    let state = replay(replayed.checkpoint, &replayed.records).map_err(|m| m.to_string())?;
+    Ok(plan.encode(&codec::encode(&state)))
 }

@@ -1,16 +1,19 @@
 //! From a decision to a promise: appending, syncing, and only then telling.
 
 use super::{Controller, JobPurpose, Phase};
+use minicbor::{Decode, Encode};
+
 use crate::access;
 use crate::admin::{OrderRow, Reply, Response};
-use crate::disk::DiskFault;
+use crate::disk::{DiskFault, FileName};
 use crate::event::Event;
 use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
-use crate::io::{ExitCode, ExitReason, Job};
+use crate::io::{Effect, ExitCode, ExitReason, Job};
 use crate::membership::Slot;
 use crate::metalog::{LogProgress, Recovered};
-use crate::state::{ClusterCreated, ClusterState, ControllerStarted, Record};
+use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, Record};
 use crate::time::Timestamp;
+use crate::wire::codec;
 
 /// What is told once an index is synced.
 #[derive(Debug)]
@@ -31,26 +34,33 @@ pub(super) enum Continuation {
     TellAgents,
 }
 
-/// The state that the recovered log stands for.
-pub(super) fn replay(recovered: &Recovered) -> Result<ClusterState, ExitReason> {
-    let newer = |what: String| ExitReason {
+/// Name of the file that says which cluster and which history a home belongs to.
+pub(super) fn home_file() -> FileName {
+    FileName::fixed("cluster.id")
+}
+
+/// What a controller's home says of itself, beside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct HomeIdentity {
+    #[n(0)]
+    pub(super) cluster: ClusterId,
+    #[n(1)]
+    pub(super) lineage: LineageId,
+    /// A record that was durable when this was written: a log that ends before it has lost records.
+    /// `None` until the first record is.
+    #[n(2)]
+    pub(super) durable: Option<LogIndex>,
+}
+
+/// The state that a recovered log stands for.
+pub(super) fn replay(recovered: &Recovered<'_>) -> Result<ClusterState, ExitReason> {
+    state::replay(recovered.checkpoint, &recovered.records).map_err(|malformed| ExitReason {
         code: ExitCode::CorruptData,
         message: format!(
-            "the metadata log cannot be replayed: {what}. It was written by a newer version of \
+            "the metadata log cannot be replayed: {malformed}. It was written by a newer version of \
              Vaquita; start that version. Nothing was changed"
         ),
-    };
-    let mut state = match recovered.checkpoint() {
-        Some((index, bytes)) => crate::wire::codec::decode("checkpoint", bytes)
-            .map_err(|malformed| newer(format!("checkpoint {index}: {malformed}")))?,
-        None => ClusterState::default(),
-    };
-    for record in recovered.records() {
-        let change = Record::decode(record.kind, record.payload)
-            .map_err(|malformed| newer(format!("record {}: {malformed}", record.index)))?;
-        state.apply(record.index, &change);
-    }
-    Ok(state)
+    })
 }
 
 impl Controller {
@@ -64,35 +74,32 @@ impl Controller {
 
     /// Does `then` once `index` is synced: at once if it is.
     pub(super) fn when_synced(&mut self, now: Timestamp, index: LogIndex, then: Continuation) {
-        if index <= self.log.synced() || self.planted.ack_before_sync {
+        if index <= self.log.synced() || self.planted.tell_before_synced {
             self.go_on(now, then);
         } else {
             self.waiting.entry(index).or_default().push(then);
         }
     }
 
-    /// Hands the log's next batch to the disk, if there is one to hand.
+    /// Hands the log's next batches to the disk, if there are any to hand.
     pub(super) fn write_log(&mut self) {
         if matches!(self.phase, Phase::Opening | Phase::Serving) {
-            while let Some(batch) = self.log.poll_batch() {
-                self.out.push(crate::io::Effect::Disk(batch));
+            let Self { log, out, .. } = self;
+            while let Some(batch) = log.poll_batch(|| out.ticket()) {
+                out.push(Effect::Disk(batch));
             }
         }
     }
 
-    /// Begins a new controller epoch.
+    /// Begins a new controller epoch. Nobody is answered before it is durable.
     pub(super) fn open(&mut self, now: Timestamp) {
         self.phase = Phase::Opening;
-        let founding = self.state.cluster.is_none();
-        if founding {
-            let created = ClusterCreated {
-                cluster: ClusterId::new(self.secrets.next_16()),
-                lineage: LineageId::new(self.secrets.next_16()),
-            };
-            self.append(&Record::ClusterCreated(created));
-        }
-        if let Some(cluster) = self.state.cluster {
-            self.links.join_cluster(cluster);
+        let HomeIdentity {
+            cluster, lineage, ..
+        } = self.identity;
+        self.links.join_cluster(cluster);
+        if self.state.cluster.is_none() {
+            self.append(&Record::ClusterCreated(ClusterCreated { cluster, lineage }));
         }
         let started = ControllerStarted {
             epoch: self.epoch,
@@ -118,6 +125,9 @@ impl Controller {
         match then {
             Continuation::Opened => {
                 self.phase = Phase::Serving;
+                self.identity.durable = Some(self.log.synced());
+                self.home
+                    .save(&codec::encode(&self.identity), &mut self.out);
                 let text = format!(
                     "Controller initialization completed. Cluster {}, epoch {}, log index {}",
                     self.state
@@ -146,9 +156,10 @@ impl Controller {
         ticket: DiskTicket,
         result: Result<(), DiskFault>,
     ) {
-        if self.phase == Phase::Repairing(ticket) {
-            match result {
-                Ok(()) => self.open(now),
+        if let Some(saved) = self.home.disk_done(ticket, &result, &mut self.out) {
+            match saved {
+                Ok(()) if self.phase == Phase::Founding => self.open(now),
+                Ok(()) => {}
                 Err(fault) => self.die(&fault),
             }
             return;
@@ -167,17 +178,15 @@ impl Controller {
                 let text = format!("checkpoint {index} is durable");
                 self.out.notify(Event::info("metalog.checkpoint", text));
             }
-            Some(LogProgress::Full) => {
-                let text = "the disk of the controller's home is full: nothing that changes the \
-                            cluster is accepted until there is space";
+            Some(LogProgress::NoSpace(fault)) => {
+                let text = format!(
+                    "the disk of the controller's home is full ({fault}): nothing that changes the \
+                     cluster is accepted until there is space. Free some; it goes on by itself"
+                );
                 self.out.notify(Event::error("metalog.full", text));
             }
-            Some(LogProgress::SpaceReturned) => {
-                let text = "the disk of the controller's home has space again";
-                self.out.notify(Event::info("metalog.space", text));
-            }
-            Some(LogProgress::CheckpointFailed(fault)) => {
-                let text = format!("the checkpoint could not be written: {fault}; the log goes on");
+            Some(LogProgress::CheckpointAbandoned(fault)) => {
+                let text = format!("there is no space for a checkpoint ({fault}); the log goes on");
                 self.out
                     .notify(Event::warning("metalog.checkpoint_failed", text));
             }

@@ -22,28 +22,33 @@ use std::collections::BTreeMap;
 
 pub use members::Member;
 
-use commit::Continuation;
+use commit::{Continuation, HomeIdentity};
 use members::{Members, Outlook};
 
 use crate::access::Access;
+pub use crate::access::Bootstrap;
 use crate::admin::{NodeRow, Reply};
 use crate::disk::FileName;
 use crate::event::Event;
 use crate::ids::{
-    Alias, ConnId, ControllerEpoch, Incarnation, JobId, LogIndex, RequestId, Role, Site,
+    Alias, ClusterId, ConnId, ControllerEpoch, Incarnation, JobId, LineageId, LogIndex, RequestId,
+    Role, Site,
 };
-use crate::io::{Effect, ExitReason, Input, Machine};
+use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::membership::{FailureDetector, Slot, Thresholds};
 use crate::message::{Envelope, Message, RestartPolicy};
-use crate::metalog::{MetaLog, Recovered};
+use crate::metalog::{self, Expected, MetaLog, Tail};
+use crate::node_machine;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::{SecretPrng, Seed};
 use crate::secret::ClusterSecret;
 use crate::state::ClusterState;
+use crate::state_file::StateFile;
 use crate::time::Timestamp;
+use crate::wire::codec;
 use crate::wire::keys::Keyring;
 use crate::wire::session::Introduction;
 
@@ -78,17 +83,6 @@ pub struct ControllerConfig {
     pub planted: Planted,
 }
 
-/// The first account of a cluster, where it is not `admin` with the well-known password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bootstrap {
-    /// PHC string of the administrator's password.
-    pub password_hash: String,
-    /// A token for the administrator, in the form in which it is sent.
-    pub token: String,
-    /// When the token stops working, in milliseconds since 1970.
-    pub token_expires_unix_ms: u64,
-}
-
 /// A controller.
 #[derive(Debug)]
 pub struct Controller {
@@ -102,6 +96,8 @@ pub struct Controller {
     planted: Planted,
     instance: Incarnation,
     epoch: ControllerEpoch,
+    identity: HomeIdentity,
+    home: StateFile,
     phase: Phase,
     log: MetaLog,
     state: ClusterState,
@@ -122,6 +118,8 @@ pub struct Controller {
     next_tick: Timestamp,
     all_green_after: Option<Duration>,
     mass_event: bool,
+    /// When the disk was last tried for space.
+    space_asked: Timestamp,
     /// What an operator has to look at until a restart, such as a history that went back.
     alarms: Vec<String>,
 }
@@ -129,8 +127,8 @@ pub struct Controller {
 /// How far the start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// What recovery found wanting is being mended on disk.
-    Repairing(crate::ids::DiskTicket),
+    /// The identity of a new cluster is being written.
+    Founding,
     /// The new epoch is being synced; nobody is answered before it is.
     Opening,
     /// At work.
@@ -158,24 +156,48 @@ struct LogReadWaiting {
 }
 
 impl Controller {
-    /// Goes on from what recovery found.
+    /// Reads the home and begins. `files` are all files of the controller's directory.
     ///
     /// # Errors
-    /// If a record of the log cannot be read: it was written by a newer version. Nothing was
-    /// changed.
-    pub fn new(
+    /// If the home is damaged, incomplete or written by a newer version. Nothing was changed.
+    pub fn new<B: AsRef<[u8]>>(
         config: ControllerConfig,
-        recovered: Recovered,
+        files: &BTreeMap<FileName, B>,
         seed: Seed,
         now: Timestamp,
     ) -> Result<Self, ExitReason> {
+        let mut secrets = SecretPrng::new(seed);
+        let found: Option<HomeIdentity> = node_machine::read(files, &commit::home_file())?;
+        if found.is_none() && files.keys().any(metalog::belongs_to_log) {
+            let message = format!(
+                "there is a metadata log and no {}: the home is incomplete. Copy all of it, or \
+                 restore a backup; nothing was changed",
+                commit::home_file()
+            );
+            return Err(ExitReason {
+                code: ExitCode::CorruptData,
+                message,
+            });
+        }
+        let identity = found.unwrap_or_else(|| HomeIdentity {
+            cluster: ClusterId::new(secrets.next_16()),
+            lineage: LineageId::new(secrets.next_16()),
+            durable: None,
+        });
+        let expected = Expected {
+            cluster: identity.cluster,
+            durable: identity.durable,
+        };
+        let recovered = metalog::recover(files, &expected).map_err(|refusal| ExitReason {
+            code: ExitCode::CorruptData,
+            message: refusal.to_string(),
+        })?;
         let state = commit::replay(&recovered)?;
         let epoch = state.controller_epoch().next();
-        let mut secrets = SecretPrng::new(seed);
         let instance = Incarnation::new(secrets.next_16());
         let me = Introduction {
             role: Role::Controller,
-            cluster: state.cluster,
+            cluster: Some(identity.cluster),
             alias: config.site.alias.clone(),
             incarnation: instance,
             build: config.build.clone(),
@@ -188,11 +210,19 @@ impl Controller {
             detector.plant_certainty();
         }
         let mut out = Outbox::default();
-        let (log, repairs) = MetaLog::open(recovered, &config.limits, config.planted.clone());
-        let phase = match repairs {
-            Some(ops) => Phase::Repairing(out.disk(ops)),
-            None => Phase::Opening,
-        };
+        if recovered.tail != Tail::Clean {
+            out.notify(Event::warning("metalog.torn", recovered.tail.to_string()));
+        }
+        for (file, fault) in &recovered.damaged_checkpoints {
+            let text = format!("checkpoint {file} is damaged ({fault}); an older one is used");
+            out.notify(Event::error("metalog.damaged_checkpoint", text));
+        }
+        let log = MetaLog::resume(
+            recovered.end,
+            identity.lineage,
+            &config.limits,
+            config.planted,
+        );
         let mut controller = Self {
             site: config.site,
             thresholds,
@@ -202,7 +232,9 @@ impl Controller {
             bootstrap: config.bootstrap,
             instance,
             epoch,
-            phase,
+            identity,
+            home: StateFile::new(commit::home_file()),
+            phase: Phase::Founding,
             log,
             state,
             waiting: BTreeMap::new(),
@@ -220,13 +252,19 @@ impl Controller {
             all_green_after: None,
             mass_event: false,
             alarms: Vec::new(),
+            space_asked: now,
             limits: config.limits,
             planted: config.planted,
         };
-        if controller.phase == Phase::Opening {
+        if found.is_some() {
             controller.open(now);
+            controller.write_log();
+        } else {
+            // Which cluster this is has to be on disk before the first record names it.
+            controller
+                .home
+                .save(&codec::encode(&identity), &mut controller.out);
         }
-        controller.write_log();
         Ok(controller)
     }
 
@@ -369,10 +407,7 @@ impl Machine for Controller {
     }
 
     fn check_invariants(&self) {
-        assert!(
-            self.log.synced() <= self.log.appended(),
-            "the log cannot be synced further than it was written"
-        );
+        self.log.check_invariants();
         for index in self.waiting.keys() {
             assert!(
                 *index > self.log.synced(),
@@ -387,10 +422,4 @@ impl Machine for Controller {
             );
         }
     }
-}
-
-/// Whether a file of the controller's home belongs to its log.
-#[must_use]
-pub fn is_log_file(file: &FileName) -> bool {
-    crate::metalog::is_log_file(file)
 }

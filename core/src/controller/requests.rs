@@ -14,6 +14,7 @@ use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
 use crate::io::{Effect, JobOutcome};
 use crate::membership::Slot;
 use crate::message::{LogRead, Message, ReadLog};
+use crate::metalog::SpaceMode;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::state::{NodeDesired, Record};
 use crate::time::Timestamp;
@@ -45,6 +46,16 @@ impl Controller {
                 retry_after,
             }));
         }
+        let changes = !matches!(
+            verb,
+            Verb::Status | Verb::ListNodes | Verb::ListUsers | Verb::WhoAmI | Verb::ReadLog { .. }
+        );
+        if changes && self.log.space_mode() == SpaceMode::ReadOnly {
+            let reason = "the disk of the controller's home is full: free some space there, and \
+                          orders are taken again"
+                .to_owned();
+            return Some(Err(Refusal::Unavailable { reason }));
+        }
         match verb {
             Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
             Verb::ListNodes => Some(Ok(Response::Nodes(self.rows(now)))),
@@ -57,15 +68,9 @@ impl Controller {
             } => self.read_log(now, id, alias, generation, range),
             other => {
                 let aliases = self.members.aliases();
-                let step = self.access.begin(
-                    now,
-                    &self.state.access,
-                    &identity,
-                    &caller,
-                    other,
-                    &aliases,
-                    &mut self.secrets,
-                );
+                let step =
+                    self.access
+                        .begin(now, &self.state.access, &identity, &caller, other, &aliases);
                 self.follow(now, id, step)
             }
         }
@@ -130,15 +135,19 @@ impl Controller {
                 }
             }
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Ok(bytes))) => {
-                self.log.checkpoint_built(&bytes);
+                if let Err(fault) = self.log.checkpoint_built(bytes) {
+                    let text = format!("the checkpoint is not what was asked for: {fault}");
+                    self.out
+                        .notify(Event::error("metalog.checkpoint_failed", text));
+                }
             }
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Err(reason))) => {
-                self.log.checkpoint_abandoned();
+                self.log.checkpoint_failed();
                 let text = format!("the checkpoint could not be built: {reason}; the log goes on");
                 self.out
                     .notify(Event::warning("metalog.checkpoint_failed", text));
             }
-            (Some(JobPurpose::Checkpoint), _) => self.log.checkpoint_abandoned(),
+            (Some(JobPurpose::Checkpoint), _) => self.log.checkpoint_failed(),
         }
     }
 
@@ -361,7 +370,7 @@ impl Controller {
         if self.mass_event {
             alarms.push("many nodes went offline at once; nothing is given up as lost".to_owned());
         }
-        if self.log.is_full() {
+        if self.log.space_mode() == SpaceMode::ReadOnly {
             alarms.push(
                 "the disk of the controller's home is full: changes are refused until there is \
                  space"

@@ -11,11 +11,14 @@ use crate::ids::{Alias, LogIndex};
 use crate::io::ExitCode;
 use crate::membership::{FailureDetector, Slot, Verdict};
 use crate::message::{AskChild, Desired, DesiredNode, Fenced, Message, Ping, RestartPolicy};
+use crate::metalog::SpaceMode;
 use crate::state::{NodeDesired, Record};
 use crate::time::Timestamp;
 
 /// How often an agent is told again what is wanted of it: an order that was lost is lost no longer.
 const DESIRED_PERIOD: Duration = Duration::from_secs(5);
+/// How often a full disk is tried again.
+const SPACE_PERIOD: Duration = Duration::from_secs(5);
 /// How long an agent may take to register before the controller asks why it does not.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Time between two such questions.
@@ -27,6 +30,16 @@ impl Controller {
         self.links.expire(now, &self.limits, &mut self.out);
         if self.phase != Phase::Serving {
             return;
+        }
+        if self.log.space_mode() == SpaceMode::ReadOnly
+            && now.since(self.space_asked) >= SPACE_PERIOD
+        {
+            self.space_asked = now;
+            self.log.space_returned();
+            if self.log.space_mode() == SpaceMode::Writable {
+                let text = "the disk of the controller's home has space again";
+                self.out.notify(Event::info("metalog.space", text));
+            }
         }
         for (slot, verdict) in self.detector.tick(now) {
             self.act_on(now, slot, verdict);

@@ -1,0 +1,43 @@
+//! Bugs that tests plant, to see that the tests for them can fail.
+
+/// Which protections are left out. None, except where a test proves that another test needs them:
+/// the binary passes [`Planted::default`], and a test holds it to that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    /// The metadata log commits without `Sync`.
+    pub skip_sync: bool,
+    /// The metadata log creates and renames without `SyncDir`.
+    pub skip_dir_sync: bool,
+    /// The metadata log reports records as durable when they are written, and syncs them later.
+    pub ack_before_sync: bool,
+    /// The metadata log removes what a checkpoint replaces before the checkpoint has its name.
+    pub remove_checkpoint_early: bool,
+    /// The controller tells what it decided without waiting for its log.
+    pub tell_before_synced: bool,
+    /// The controller takes messages of an earlier controller's epoch for its own.
+    pub ignore_controller_epoch: bool,
+    /// The controller takes messages of a void registration.
+    pub ignore_node_epoch: bool,
+    /// The controller counts a heartbeat that it has seen before.
+    pub accept_replays: bool,
+    /// The controller takes a silent node for dead without asking it over TCP.
+    pub never_ask: bool,
+    /// The controller blames the nodes for its own stand-still.
+    pub never_doubt_itself: bool,
+    /// The controller admits a second process under an alias whose first one lives.
+    pub admit_duplicates: bool,
+    /// A node obeys a controller with a lower epoch than it has seen.
+    pub obey_stale_controller: bool,
+    /// A node stays on UDP when nothing comes back.
+    pub no_tcp_beats: bool,
+    /// An agent takes whatever has a recorded process id for its node.
+    pub adopt_unproven: bool,
+    /// An agent signals a process that it cannot prove to be its own.
+    pub signal_unproven: bool,
+    /// An agent forgets on a restart what it had started.
+    pub forget_children: bool,
+    /// An agent starts a node again that was stopped by order.
+    pub restart_after_stop: bool,
+    /// A node registers before its identity is on disk.
+    pub register_before_saved: bool,
+}
