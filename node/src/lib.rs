@@ -1,1 +1,2 @@
-//! Vaquita node.
+pub mod driver;
+pub mod env;
