@@ -125,10 +125,7 @@ pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let ended = tokio::select! {
         biased;
         () = cut_off => return,
-        outcome = write_pieces(&mut writer, pieces, &queued, limits) => match outcome {
-            Ok(()) => None,
-            Err(reason) => Some(reason),
-        },
+        outcome = write_pieces(&mut writer, pieces, &queued, limits) => outcome.err(),
         reason = read_pieces(conn, &mut reader, first, events, limits) => Some(reason),
     };
     match ended {
