@@ -1,1 +1,5 @@
-//! Vaquita node.
+//! The processes of a Vaquita cluster, and the program that starts and operates them.
+
+#![forbid(unsafe_code)]
+
+pub mod http;
