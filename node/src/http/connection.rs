@@ -124,10 +124,15 @@ pub async fn serve_connection<S>(
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let mut draining = server.draining.subscribe();
+    let drained = async move { _ = draining.wait_for(|draining| *draining).await };
     let ended = tokio::select! {
         biased;
-        ended = connection.as_mut() => ended,
-        _ = draining.wait_for(|draining| *draining) => {
+        ended = connection.as_mut() => Some(ended),
+        () = drained => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

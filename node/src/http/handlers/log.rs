@@ -2,13 +2,13 @@
 //! a path ever comes from a client.
 
 use axum::Extension;
-use axum::extract::{RawPathParams, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use vaquita_core::admin::{LogPiece, LogRange, Refusal, Response as Told, Verb};
 use vaquita_core::ids::Alias;
 
-use super::{Answer, Shared};
+use super::{Answer, Segments, Shared};
 use crate::http::app::SignedIn;
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
@@ -22,10 +22,10 @@ const GENERATIONS: u32 = 10_000;
 pub(super) async fn read<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-    path: RawPathParams,
+    path: Segments,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let alias = alias(super::parameter(&path, "alias"))?;
+    let alias = alias(path.named("alias"))?;
     let max = app.settings.limits.log_piece_bytes;
     let (generation, range) = piece(query.as_deref().unwrap_or_default(), max)?;
     let verb = Verb::ReadLog {

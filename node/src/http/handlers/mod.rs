@@ -9,11 +9,13 @@ mod users;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{RawPathParams, State};
+use axum::extract::{FromRequestParts, RawPathParams, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::Serialize;
+use vaquita_core::admin::Refusal;
 
 use super::app::App;
 use super::front::Front;
@@ -98,12 +100,31 @@ fn nearest_path(path: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// The part of the path that the template calls `name`, decoded; empty if it cannot be decoded, so
-/// that it names nothing.
-fn parameter<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
-    path.iter()
-        .find(|(key, _)| *key == name)
-        .map_or("", |(_, value)| value)
+/// The parts of the path that vary, decoded. A path that cannot be decoded names nothing.
+struct Segments(RawPathParams);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Problem> {
+        RawPathParams::from_request_parts(head, state)
+            .await
+            .map(Self)
+            .map_err(|_| {
+                let what = "the path names nothing: its `%` signs do not spell UTF-8".to_owned();
+                Refusal::NotFound { what }.into()
+            })
+    }
+}
+
+impl Segments {
+    /// The part that the route's template calls `name`.
+    fn named(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value)
+    }
 }
 
 fn json<T: Serialize>(value: &T) -> Response {

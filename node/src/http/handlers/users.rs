@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{RawPathParams, State};
+use axum::extract::State;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use vaquita_core::admin::{Caller, Refusal, Response as Told, Right, Verb};
 
 use super::session::password;
-use super::{Answer, Shared, done, json, parameter};
+use super::{Answer, Segments, Shared, done, json};
 use crate::http::app::{App, SignedIn};
 use crate::http::body::read_json;
 use crate::http::front::Front;
@@ -59,7 +59,7 @@ pub(super) async fn add<F: Front>(
 pub(super) async fn remove<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-    path: RawPathParams,
+    path: Segments,
 ) -> Answer {
     let user = user(&path)?;
     order(&app, caller, Verb::RemoveUser { user }).await?;
@@ -76,7 +76,7 @@ struct PasswordChange {
 pub(super) async fn set_password<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-    path: RawPathParams,
+    path: Segments,
     request: Request<Body>,
 ) -> Answer {
     let user = user(&path)?;
@@ -93,7 +93,7 @@ pub(super) async fn set_password<F: Front>(
 pub(super) async fn grant<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-    path: RawPathParams,
+    path: Segments,
 ) -> Answer {
     let (user, right) = (user(&path)?, right(&path)?);
     order(&app, caller, Verb::Grant { user, right }).await?;
@@ -103,7 +103,7 @@ pub(super) async fn grant<F: Front>(
 pub(super) async fn revoke<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-    path: RawPathParams,
+    path: Segments,
 ) -> Answer {
     let (user, right) = (user(&path)?, right(&path)?);
     order(&app, caller, Verb::Revoke { user, right }).await?;
@@ -119,8 +119,8 @@ async fn order<F: Front>(app: &App<F>, caller: Caller, verb: Verb) -> Result<(),
 
 /// The user that a path names. Which names users may have is the machine's to say; here it only
 /// must not be longer than any name.
-fn user(path: &RawPathParams) -> Result<String, Problem> {
-    let user = parameter(path, "user");
+fn user(path: &Segments) -> Result<String, Problem> {
+    let user = path.named("user");
     if user.is_empty() || user.len() > 200 {
         let what = "there is no user of such a name".to_owned();
         return Err(Refusal::NotFound { what }.into());
@@ -128,8 +128,8 @@ fn user(path: &RawPathParams) -> Result<String, Problem> {
     Ok(user.to_owned())
 }
 
-fn right(path: &RawPathParams) -> Result<Right, Problem> {
-    let text = parameter(path, "right");
+fn right(path: &Segments) -> Result<Right, Problem> {
+    let text = path.named("right");
     Right::ALL
         .into_iter()
         .find(|right| right.as_str() == text)
