@@ -1,0 +1,445 @@
+//! The API's calls, with the login that they need.
+
+use std::fmt;
+
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::address::{Server, ServerOption};
+use super::logins::{Login, Logins};
+use super::transport::{Answer, TransportError, exchange};
+use super::views::{LogView, NodeView, OrderView, StatusView, TokenView, UserView};
+use crate::cli::exit::{Failure, Status};
+
+/// How long a token of the command line is good for, in seconds: 30 days.
+const TOKEN_LIFE_S: u64 = 30 * 24 * 3600;
+
+/// Why a call gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum ApiError {
+    /// There is no answer.
+    Transport(TransportError),
+    /// The server refused.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The stable word for programs; empty if the answer was none of the API's.
+        kind: String,
+        /// The sentence for people.
+        message: String,
+    },
+    /// The answer makes no sense.
+    Nonsense {
+        /// Who answered.
+        server: Server,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => error.fmt(f),
+            Self::Refused { message, .. } => f.write_str(&crate::cli::terminal::harmless(message)),
+            Self::Nonsense { server, why } => write!(
+                f,
+                "{server} gave an answer that makes no sense here: {why}. Is it a Vaquita process \
+                 of this version that listens there?"
+            ),
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let status = match &error {
+            ApiError::Transport(_) => Status::Unavailable,
+            ApiError::Nonsense { .. } => Status::Bug,
+            ApiError::Refused { status, .. } => match status {
+                401 | 403 => Status::Denied,
+                429 => Status::Busy,
+                503 => Status::Unavailable,
+                500 => Status::Bug,
+                _ => Status::No,
+            },
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl ApiError {
+    pub(in crate::cli) fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Refused { status: 401, .. })
+    }
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalBody,
+}
+
+#[derive(Deserialize)]
+struct RefusalBody {
+    kind: String,
+    message: String,
+}
+
+/// A name and a password from the environment.
+#[derive(Clone)]
+struct Credentials {
+    user: String,
+    password: String,
+}
+
+/// A server, and who one is there.
+pub(in crate::cli) struct Api {
+    server: Server,
+    token: Option<String>,
+    user: Option<String>,
+    environment: Option<Credentials>,
+    logins: Logins,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("server", &self.server)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The server and the login that a command's flags, the environment and the login file give.
+    pub(in crate::cli) fn choose(option: &ServerOption) -> Result<Self, Failure> {
+        let logins = Logins::read()?;
+        let server = option.choose(&logins)?;
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let environment = match (variable("VAQUITA_USER"), variable("VAQUITA_PASSWORD")) {
+            (Some(user), Some(password)) => Some(Credentials { user, password }),
+            (None, Some(_)) => {
+                return Err(Failure::new(
+                    Status::Usage,
+                    "VAQUITA_PASSWORD is set and VAQUITA_USER is not",
+                ));
+            }
+            _ => None,
+        };
+        let wanted = environment.as_ref().map(|it| it.user.as_str());
+        let known = logins.find(&server.to_string(), wanted).cloned();
+        Ok(Self {
+            token: known.as_ref().map(|login| login.token.clone()),
+            user: known.map(|login| login.user),
+            server,
+            environment,
+            logins,
+        })
+    }
+
+    /// The cluster that `vaquita local` runs, with a token that it knows or one of an earlier run.
+    pub(in crate::cli) fn for_local(server: &str, token: Option<String>) -> Result<Self, Failure> {
+        let server = Server::parse(server)?;
+        let logins = Logins::read()?;
+        let user = "admin";
+        let known = || logins.find(&server.to_string(), Some(user));
+        Ok(Self {
+            token: token.or_else(|| known().map(|login| login.token.clone())),
+            user: Some(user.to_owned()),
+            server,
+            environment: None,
+            logins,
+        })
+    }
+
+    /// `host:port`.
+    pub(in crate::cli) fn server(&self) -> String {
+        self.server.to_string()
+    }
+
+    /// The user of the login that is in use.
+    pub(in crate::cli) fn user(&self) -> Option<&str> {
+        let of_environment = self.environment.as_ref().map(|it| it.user.as_str());
+        of_environment.or(self.user.as_deref())
+    }
+
+    /// Whether there is anything to show who one is.
+    pub(in crate::cli) fn has_login(&self) -> bool {
+        self.token.is_some() || self.environment.is_some()
+    }
+
+    /// Exchanges a name and a password for a token and uses it from now on. The caller keeps it.
+    pub(in crate::cli) async fn login(
+        &mut self,
+        user: &str,
+        password: &str,
+    ) -> Result<TokenView, ApiError> {
+        let body = json!({ "user": user, "password": password, "valid_for_s": TOKEN_LIFE_S });
+        let token: TokenView = self
+            .json_once(Method::POST, "/api/v1/login", Some(body))
+            .await?;
+        self.token = Some(token.token.clone());
+        self.user = Some(user.to_owned());
+        Ok(token)
+    }
+
+    /// Keeps the login in use for later commands.
+    pub(in crate::cli) fn keep_login(&mut self) -> Result<(), Failure> {
+        match self.as_login() {
+            Some(login) => self.logins.keep(login),
+            None => Ok(()),
+        }
+    }
+
+    fn as_login(&self) -> Option<Login> {
+        Some(Login {
+            server: self.server.to_string(),
+            user: self.user.clone()?,
+            token: self.token.clone()?,
+        })
+    }
+
+    /// Voids the token, there and here. A token that the server does not know is void already.
+    pub(in crate::cli) async fn logout(&mut self) -> Result<(), Failure> {
+        let voided = match &self.token {
+            Some(_) => self.call_once(Method::POST, "/api/v1/logout", None).await,
+            None => {
+                return Err(Failure::new(
+                    Status::No,
+                    format!("there is no login at {}", self.server),
+                ));
+            }
+        };
+        if let Some(user) = self.user.clone() {
+            self.logins.forget(&self.server.to_string(), &user)?;
+        }
+        match voided {
+            Err(error) if !error.is_unauthenticated() => {
+                let failure = Failure::from(error);
+                Err(Failure::new(
+                    failure.status,
+                    format!("forgotten here, but not voided there: {}", failure.message),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::cli) async fn me(&mut self) -> Result<UserView, ApiError> {
+        self.json(Method::GET, "/api/v1/me", None).await
+    }
+
+    /// The whole answer, as programs are given it.
+    pub(in crate::cli) async fn raw(&mut self, path: &str) -> Result<Value, ApiError> {
+        self.json(Method::GET, path, None).await
+    }
+
+    pub(in crate::cli) async fn nodes(&mut self) -> Result<Vec<NodeView>, ApiError> {
+        self.json(Method::GET, "/api/v1/nodes", None).await
+    }
+
+    pub(in crate::cli) async fn status(&mut self) -> Result<StatusView, ApiError> {
+        self.json(Method::GET, "/api/v1/status", None).await
+    }
+
+    /// Orders nodes to `start` or to `stop`; no alias means all.
+    pub(in crate::cli) async fn order(
+        &mut self,
+        verb: &str,
+        aliases: &[String],
+    ) -> Result<Vec<OrderView>, ApiError> {
+        let body = if aliases.is_empty() {
+            json!({ "all": true })
+        } else {
+            json!({ "aliases": aliases })
+        };
+        let path = format!("/api/v1/nodes/{verb}");
+        self.json(Method::POST, &path, Some(body)).await
+    }
+
+    pub(in crate::cli) async fn log(
+        &mut self,
+        alias: &str,
+        query: &str,
+    ) -> Result<LogView, ApiError> {
+        let path = format!("/api/v1/nodes/{}/log?{query}", segment(alias));
+        let answer = self.call(Method::GET, &path, None).await?;
+        let number = |name: &str| {
+            let value = answer.headers.get(name)?.to_str().ok()?;
+            value.parse::<u64>().ok()
+        };
+        match (number("x-log-offset"), number("x-log-length")) {
+            (Some(offset), Some(file_len)) => Ok(LogView {
+                offset,
+                file_len,
+                bytes: answer.body.to_vec(),
+            }),
+            _ => Err(self.nonsense("a piece of a log without its place in the file")),
+        }
+    }
+
+    pub(in crate::cli) async fn users(&mut self) -> Result<Vec<UserView>, ApiError> {
+        self.json(Method::GET, "/api/v1/users", None).await
+    }
+
+    pub(in crate::cli) async fn add_user(
+        &mut self,
+        user: &str,
+        password: &str,
+        admin: bool,
+    ) -> Result<(), ApiError> {
+        let body = json!({ "user": user, "password": password, "admin": admin });
+        self.done(Method::POST, "/api/v1/users", Some(body)).await
+    }
+
+    pub(in crate::cli) async fn remove_user(&mut self, user: &str) -> Result<(), ApiError> {
+        let path = format!("/api/v1/users/{}", segment(user));
+        self.done(Method::DELETE, &path, None).await
+    }
+
+    pub(in crate::cli) async fn set_password(
+        &mut self,
+        user: &str,
+        old: Option<&str>,
+        new: &str,
+    ) -> Result<(), ApiError> {
+        let path = format!("/api/v1/users/{}/password", segment(user));
+        let body = match old {
+            Some(old) => json!({ "old": old, "new": new }),
+            None => json!({ "new": new }),
+        };
+        self.done(Method::PUT, &path, Some(body)).await
+    }
+
+    pub(in crate::cli) async fn set_right(
+        &mut self,
+        user: &str,
+        right: &str,
+        given: bool,
+    ) -> Result<(), ApiError> {
+        let path = format!("/api/v1/users/{}/rights/{}", segment(user), segment(right));
+        let method = if given { Method::PUT } else { Method::DELETE };
+        self.done(method, &path, None).await
+    }
+
+    async fn done(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(), ApiError> {
+        self.call(method, path, body).await.map(drop)
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, ApiError> {
+        let answer = self.call(method, path, body).await?;
+        self.decoded(&answer)
+    }
+
+    async fn json_once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, ApiError> {
+        let answer = self.call_once(method, path, body).await?;
+        self.decoded(&answer)
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ApiError> {
+        serde_json::from_slice(&answer.body).map_err(|error| self.nonsense(error.to_string()))
+    }
+
+    fn nonsense(&self, why: impl Into<String>) -> ApiError {
+        ApiError::Nonsense {
+            server: self.server.clone(),
+            why: why.into(),
+        }
+    }
+
+    /// One call; where the environment has a name and a password, they are used when there is no
+    /// token, or none that the server still knows. The token is kept for the next command: a login
+    /// costs the server as much as a thousand other requests.
+    async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, ApiError> {
+        if self.token.is_some() || self.environment.is_none() {
+            let answer = self.call_once(method.clone(), path, body.clone()).await;
+            let expired = matches!(&answer, Err(error) if error.is_unauthenticated());
+            if !expired || self.environment.is_none() {
+                return answer;
+            }
+        }
+        if let Some(Credentials { user, password }) = self.environment.clone() {
+            self.login(&user, &password).await?;
+            if let Some(login) = self.as_login() {
+                // Without a place to keep it every command logs in anew, and works.
+                let _ = self.logins.keep_aside(login);
+            }
+        }
+        self.call_once(method, path, body).await
+    }
+
+    async fn call_once(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, ApiError> {
+        let token = self.token.as_deref();
+        let body = body.map(|body| body.to_string());
+        let answer = exchange(&self.server, token, method, path, body)
+            .await
+            .map_err(ApiError::Transport)?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(self.refusal(&answer))
+    }
+
+    fn refusal(&self, answer: &Answer) -> ApiError {
+        match serde_json::from_slice::<Refusal>(&answer.body) {
+            Ok(Refusal { error }) => {
+                let message = match (answer.status, error.kind.as_str()) {
+                    (StatusCode::UNAUTHORIZED, "unauthenticated") => format!(
+                        "not logged in at {}, or the login has expired: `vaquita login`, or set \
+                         VAQUITA_USER and VAQUITA_PASSWORD",
+                        self.server
+                    ),
+                    _ => error.message,
+                };
+                ApiError::Refused {
+                    status: answer.status.as_u16(),
+                    kind: error.kind,
+                    message,
+                }
+            }
+            Err(_) => self.nonsense(format!("status {}", answer.status)),
+        }
+    }
+}
+
+/// A name as one segment of a path: no name leads anywhere else.
+fn segment(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! The cluster as a command sees it: which server, as whom, and what it answers.
+
+mod address;
+mod api;
+mod logins;
+mod transport;
+mod views;
+
+pub(super) use address::ServerOption;
+pub(super) use api::{Api, ApiError};
+pub(super) use views::{NodeView, OrderView, StatusView, UserView};
+
+use std::future::Future;
+
+use super::exit::{Failure, Status};
+
+/// Runs a client command's waiting, on one thread: a command does one thing after the other.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Status::Unavailable,
+                format!("no event loop can be had: {error}"),
+            )
+        })?;
+    runtime.block_on(work)
+}
+
+#[cfg(test)]
+mod tests;

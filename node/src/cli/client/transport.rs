@@ -1,0 +1,156 @@
+//! One HTTP request to one server, with a deadline on each step.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::address::Server;
+
+/// How long a connection may take to be accepted.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer may take. Longer than any wait of the server, so that its own words about
+/// what hangs arrive.
+const ANSWER: Duration = Duration::from_secs(75);
+/// Longest answer that is read.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum TransportError {
+    /// Nothing listens there.
+    Refused(Server),
+    /// No packet came back.
+    Silent(Server),
+    /// The name has no address.
+    UnknownHost(Server),
+    /// The connection was accepted, and the answer did not come in time.
+    NoAnswer(Server),
+    /// Something else, in the operating system's words.
+    Broken(Server, String),
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(server) => write!(
+                f,
+                "nothing listens at {server}: is the controller started? `--server` or \
+                 VAQUITA_SERVER names another address, `vaquita local` starts a cluster here"
+            ),
+            Self::Silent(server) => write!(
+                f,
+                "{server} does not answer: is the address right, does the machine run, and does a \
+                 firewall let port {} through?",
+                server.port
+            ),
+            Self::UnknownHost(server) => write!(
+                f,
+                "there is no host `{}`: is the name spelt right, and does this machine know it?",
+                server.host
+            ),
+            Self::NoAnswer(server) => write!(
+                f,
+                "{server} accepted the connection and gave no answer for {} s: the process hangs \
+                 or is overloaded; see its log. Whether an order was carried out is not known",
+                ANSWER.as_secs()
+            ),
+            Self::Broken(server, words) => write!(
+                f,
+                "the conversation with {server} broke off: {words}. Is it a Vaquita process that \
+                 listens there?"
+            ),
+        }
+    }
+}
+
+/// Sends a request and reads the whole answer.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command is a client outside the cluster, with no process of its own to simulate"
+)]
+pub(super) async fn exchange(
+    server: &Server,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    json: Option<String>,
+) -> Result<Answer, TransportError> {
+    let broken =
+        |error: &dyn fmt::Display| TransportError::Broken(server.clone(), error.to_string());
+    let connecting = TcpStream::connect((server.host.as_str(), server.port));
+    let stream = match timeout(CONNECT, connecting).await {
+        Err(_) => return Err(TransportError::Silent(server.clone())),
+        Ok(Err(error)) => return Err(unconnected(server, &error)),
+        Ok(Ok(stream)) => stream,
+    };
+    let conversation = async {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(&error))?;
+        // Ends with the conversation: the sender is dropped then.
+        let driving = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, server.to_string())
+            .header(ACCEPT, "application/json, text/plain")
+            .header(CONNECTION, "close");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(Bytes::from(json.unwrap_or_default())))
+            .map_err(|error| broken(&error))?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| broken(&error))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| broken(&error))?
+            .to_bytes();
+        driving.abort();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    };
+    timeout(ANSWER, conversation)
+        .await
+        .unwrap_or_else(|_| Err(TransportError::NoAnswer(server.clone())))
+}
+
+fn unconnected(server: &Server, error: &io::Error) -> TransportError {
+    let server = server.clone();
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => TransportError::Refused(server),
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => TransportError::Silent(server),
+        // What getaddrinfo says has no operating system error number.
+        _ if error.raw_os_error().is_none() => TransportError::UnknownHost(server),
+        _ => TransportError::Broken(server, error.to_string()),
+    }
+}

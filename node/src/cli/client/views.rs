@@ -1,0 +1,93 @@
+//! What the API answers, as far as commands look at it. Fields that a later server adds are
+//! ignored here and still printed by `--json`.
+
+use serde::Deserialize;
+
+use crate::cli::terminal::Colour;
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct NodeView {
+    pub(in crate::cli) alias: String,
+    pub(in crate::cli) mode: String,
+    pub(in crate::cli) site: String,
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) agent: Option<String>,
+    #[serde(default)]
+    pub(in crate::cli) reason: String,
+    #[serde(default)]
+    pub(in crate::cli) admin: String,
+    #[serde(default)]
+    pub(in crate::cli) conditions: Vec<String>,
+    #[serde(default)]
+    pub(in crate::cli) pid: Option<u32>,
+}
+
+impl NodeView {
+    pub(in crate::cli) fn is_data_node(&self) -> bool {
+        self.mode == "datanode"
+    }
+
+    pub(in crate::cli) fn colour(&self) -> Option<Colour> {
+        match self.state.as_str() {
+            "online" => Some(Colour::Green),
+            "starting" | "joining" | "suspect" | "draining" | "stopping" => Some(Colour::Yellow),
+            "offline" | "lost" | "failed" => Some(Colour::Red),
+            "stopped" => Some(Colour::Dim),
+            _ => None,
+        }
+    }
+}
+
+/// What an order did to one node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct OrderView {
+    pub(in crate::cli) alias: String,
+    pub(in crate::cli) changed: bool,
+    pub(in crate::cli) note: String,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct UserView {
+    pub(in crate::cli) user: String,
+    pub(in crate::cli) admin: bool,
+    pub(in crate::cli) rights: Vec<String>,
+    pub(in crate::cli) must_change_password: bool,
+}
+
+/// The state of the process that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct StatusView {
+    pub(in crate::cli) alias: String,
+    pub(in crate::cli) mode: String,
+    pub(in crate::cli) summary: String,
+    pub(in crate::cli) ready: bool,
+    #[serde(default)]
+    pub(in crate::cli) nodes: Vec<NodeView>,
+    #[serde(default)]
+    pub(in crate::cli) alarms: Vec<String>,
+    #[serde(default)]
+    pub(in crate::cli) commit_index: Option<u64>,
+    #[serde(default)]
+    pub(in crate::cli) uptime_ms: u64,
+    #[serde(default)]
+    pub(in crate::cli) all_green_after_ms: Option<u64>,
+}
+
+/// A token, fresh from a login.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct TokenView {
+    pub(in crate::cli) token: String,
+    #[serde(default)]
+    pub(in crate::cli) must_change_password: bool,
+    pub(in crate::cli) warning: Option<String>,
+}
+
+/// A piece of a log file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct LogView {
+    pub(in crate::cli) offset: u64,
+    pub(in crate::cli) file_len: u64,
+    pub(in crate::cli) bytes: Vec<u8>,
+}

@@ -1,0 +1,79 @@
+//! The commands and their flags.
+
+use clap::{Parser, Subcommand};
+
+use super::commands::check::Check;
+use super::commands::completions::Completions;
+use super::commands::explain::Explain;
+use super::commands::login::LogIn;
+use super::commands::logout::LogOut;
+use super::commands::node::Node;
+use super::commands::secret::MakeSecret;
+use super::commands::status::ShowStatus;
+use super::commands::user::User;
+use super::local::Local;
+
+/// A storage cluster that is deployed from four short text files
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "vaquita",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Server processes:
+  vaquita -mode controller -home DIR -config controller.cfg -clusterConfig cluster.cfg
+          -nodesFile cluster.nodes -logFile LOG -console 0
+  vaquita -mode agent -home DIR -config agent.cfg -logFile LOG -console 0
+  Every configuration key is a flag too: `vaquita explain --key NAME` tells about each.
+
+Examples:
+  vaquita local                      a whole cluster on this machine
+  vaquita check /etc/vaquita         what is wrong with configuration files
+  vaquita login --server P4:8990     then `vaquita node start --all --wait`
+
+Exit status: 0 done, 1 the answer is no, 2 a file cannot be read, 64 wrong command line, 69 not
+available, 75 busy, 77 not allowed; the manual lists all of them."
+)]
+pub(super) struct CommandLine {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Command {
+    Local(Local),
+    Check(Check),
+    Explain(Explain),
+    #[command(name = "login")]
+    LogIn(LogIn),
+    #[command(name = "logout")]
+    LogOut(LogOut),
+    Node(Node),
+    Status(ShowStatus),
+    User(User),
+    Secret(MakeSecret),
+    Completions(Completions),
+}
+
+/// Lets `-json` pass for `--json`: server processes take one dash, and nobody should have to
+/// remember which commands do. There are no flags of one letter but `-h` and `-V`.
+pub(super) fn with_two_dashes(words: &[String]) -> Vec<String> {
+    let mut literal = false;
+    words
+        .iter()
+        .map(|word| {
+            literal |= word == "--";
+            let mut characters = word.chars();
+            let one_dash = characters.next() == Some('-')
+                && characters.next().is_some_and(|it| it.is_ascii_alphabetic())
+                && characters.next().is_some();
+            if one_dash && !literal {
+                format!("-{word}")
+            } else {
+                word.clone()
+            }
+        })
+        .collect()
+}

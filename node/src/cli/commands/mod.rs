@@ -1,0 +1,11 @@
+//! One command a file.
+
+pub(super) mod check;
+pub(super) mod completions;
+pub(super) mod explain;
+pub(super) mod login;
+pub(super) mod logout;
+pub(super) mod node;
+pub(super) mod secret;
+pub(super) mod status;
+pub(super) mod user;

@@ -1,0 +1,223 @@
+//! `vaquita node`: the members of the cluster, and orders for them.
+
+mod log;
+mod waiting;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use self::log::Log;
+use self::waiting::{Goal, wait_for};
+use crate::cli::client::{Api, NodeView, OrderView, ServerOption, block_on};
+use crate::cli::exit::{Failure, Outcome, Status};
+use crate::cli::json;
+use crate::cli::table::{Cell, Table};
+use crate::cli::terminal::{Terminal, harmless};
+
+/// List, start and stop data nodes, and read their logs
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = "\
+Examples:
+  vaquita node list
+  vaquita node start --all --wait
+  vaquita node stop P1-NODE1 P2-NODE1
+  vaquita node log P1-NODE1 --lines 100")]
+pub(in crate::cli) struct Node {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Action {
+    /// List the members with their states
+    List {
+        #[command(flatten)]
+        server: ServerOption,
+        /// Print one JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Only these members; all if none is named
+        #[arg(value_name = "ALIAS")]
+        aliases: Vec<String>,
+    },
+    /// Have data nodes run
+    Start(Order),
+    /// Have data nodes end, and stay so
+    Stop(Order),
+    /// Print the end of a node's log file, whether the node runs or not
+    Log(Log),
+}
+
+#[derive(Args, Clone, Debug)]
+struct Order {
+    #[command(flatten)]
+    server: ServerOption,
+    /// The data nodes
+    #[arg(
+        value_name = "ALIAS",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    aliases: Vec<String>,
+    /// Every data node of the cluster
+    #[arg(long)]
+    all: bool,
+    /// Return only when the nodes are where they should be, and tell how they get there
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    timeout: u64,
+    /// Print one JSON array: what became of the order, or with --wait the nodes' final states
+    #[arg(long)]
+    json: bool,
+}
+
+impl Node {
+    pub(in crate::cli) fn run(self, terminal: &mut Terminal) -> Outcome {
+        match self.action {
+            Action::List {
+                server,
+                json,
+                aliases,
+            } => list(&server, json, &aliases, terminal),
+            Action::Start(order) => order.run(Goal::Online, terminal),
+            Action::Stop(order) => order.run(Goal::Stopped, terminal),
+            Action::Log(log) => log.run(terminal),
+        }
+    }
+}
+
+fn list(server: &ServerOption, json: bool, aliases: &[String], terminal: &mut Terminal) -> Outcome {
+    let mut api = Api::choose(server)?;
+    block_on(async {
+        let mut rows = api.raw("/api/v1/nodes").await?;
+        let nodes = api_rows(&mut rows, aliases)?;
+        if json {
+            return json::array_of(terminal, rows);
+        }
+        let text = table(&nodes).render(terminal);
+        Ok(terminal.say(text.trim_end())?)
+    })
+}
+
+/// The rows of these aliases, as the server sent them and as commands see them.
+fn api_rows(rows: &mut serde_json::Value, aliases: &[String]) -> Result<Vec<NodeView>, Failure> {
+    let read = |rows: &serde_json::Value| {
+        serde_json::from_value::<Vec<NodeView>>(rows.clone()).map_err(|error| {
+            Failure::new(
+                Status::Bug,
+                format!("the list of nodes makes no sense here: {error}"),
+            )
+        })
+    };
+    let nodes = read(rows)?;
+    if aliases.is_empty() {
+        return Ok(nodes);
+    }
+    if let Some(unknown) = aliases
+        .iter()
+        .find(|alias| !nodes.iter().any(|node| node.alias == **alias))
+    {
+        return Err(unknown_node(unknown, &nodes));
+    }
+    if let Some(rows) = rows.as_array_mut() {
+        rows.retain(|row| {
+            let alias = row.get("alias").and_then(serde_json::Value::as_str);
+            aliases.iter().any(|wanted| Some(wanted.as_str()) == alias)
+        });
+    }
+    read(rows)
+}
+
+fn unknown_node(alias: &str, nodes: &[NodeView]) -> Failure {
+    let near = nodes
+        .iter()
+        .map(|node| (strsim::osa_distance(&node.alias, alias), &node.alias))
+        .min()
+        .filter(|(distance, _)| *distance <= 2);
+    let help = match near {
+        Some((_, near)) => format!("; did you mean `{near}`?"),
+        None => "; `vaquita node list` shows what there is".to_owned(),
+    };
+    Failure::new(
+        Status::No,
+        format!("the cluster has no node `{alias}`{help}"),
+    )
+}
+
+/// Members as a table, their state in the colour it has.
+pub(super) fn table(nodes: &[NodeView]) -> Table {
+    let mut table = Table::new(&["ALIAS", "MODE", "SITE", "STATE", "AGENT", "REASON"]);
+    for node in nodes {
+        let state = Cell::new(&node.state);
+        let state = match node.colour() {
+            Some(colour) => state.coloured(colour),
+            None => state,
+        };
+        let mut reason = vec![node.reason.clone()];
+        let admin = Some(&node.admin).filter(|admin| !matches!(admin.as_str(), "" | "none"));
+        reason.extend(
+            admin
+                .into_iter()
+                .chain(&node.conditions)
+                .map(|condition| format!("[{condition}]")),
+        );
+        reason.retain(|part| !part.is_empty());
+        table.row([
+            Cell::new(&node.alias),
+            Cell::new(&node.mode),
+            Cell::new(&node.site),
+            state,
+            Cell::new(node.agent.as_deref().unwrap_or_default()),
+            Cell::new(reason.join(" ")),
+        ]);
+    }
+    table
+}
+
+impl Order {
+    fn run(self, goal: Goal, terminal: &mut Terminal) -> Outcome {
+        let mut api = Api::choose(&self.server)?;
+        block_on(async {
+            let verb = goal.verb();
+            let rows = api.order(verb, &self.aliases).await?;
+            let chosen: Vec<String> = rows.iter().map(|row| row.alias.clone()).collect();
+            if !self.wait {
+                return if self.json {
+                    let rows: Vec<_> = rows.iter().map(order_json).collect();
+                    json::array(terminal, &rows)
+                } else {
+                    tell(&rows, terminal)
+                };
+            }
+            let patience = Duration::from_secs(self.timeout);
+            let (nodes, outcome) = wait_for(&mut api, &chosen, goal, patience, terminal).await?;
+            if self.json {
+                json::array_of(terminal, nodes)?;
+            }
+            outcome
+        })
+    }
+}
+
+fn tell(rows: &[OrderView], terminal: &mut Terminal) -> Outcome {
+    if rows.is_empty() {
+        terminal.say("the cluster has no data node")?;
+    }
+    for row in rows {
+        let note = harmless(&row.note);
+        let note = match (note.is_empty(), row.changed) {
+            (false, _) => note,
+            (true, true) => "ordered".to_owned(),
+            (true, false) => "nothing to do".to_owned(),
+        };
+        terminal.say(format!("{}: {note}", harmless(&row.alias)))?;
+    }
+    Ok(())
+}
+
+fn order_json(row: &OrderView) -> serde_json::Value {
+    serde_json::json!({ "alias": row.alias, "changed": row.changed, "note": row.note })
+}

@@ -1,0 +1,156 @@
+//! What the handlers share: the way to the machine, the settings, the workers and the counters.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, timeout};
+use vaquita_core::admin::{Caller, Refusal, Reply, Request, Response, StatusReport, UserRow, Verb};
+
+use super::front::Front;
+use super::hosts::AllowedHosts;
+use super::limits::HttpLimits;
+use super::metrics::Metrics;
+use super::problem::Problem;
+
+/// What the configuration says about the HTTP interface.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// What this process is, for the page at `/`: `controller master`.
+    pub title: String,
+    /// The names that requests may be for.
+    pub allowed_hosts: AllowedHosts,
+    /// `webWorkerNum`: how many requests are worked on at a time.
+    pub web_workers: usize,
+    /// `strictDefaults`: whether a login that crosses the network in the clear is refused.
+    pub strict_defaults: bool,
+    /// What clients may send, and how slowly.
+    pub limits: HttpLimits,
+}
+
+pub(super) struct App<F> {
+    pub(super) front: F,
+    pub(super) settings: HttpSettings,
+    pub(super) metrics: Metrics,
+    pub(super) registry: Arc<Registry>,
+    workers: Semaphore,
+    readiness: Mutex<Option<(Instant, bool)>>,
+}
+
+impl<F> fmt::Debug for App<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The other side's address, put beside each request of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Who asks, once the gate has let the request through; put beside the request.
+#[derive(Clone, Debug)]
+pub(super) struct SignedIn {
+    pub(super) caller: Caller,
+    pub(super) user: UserRow,
+}
+
+/// How long an answer to `/readyz` is good for. Anybody may ask, so that asking often must not
+/// cost the machine anything.
+const READINESS_AGE: Duration = Duration::from_millis(250);
+
+impl<F: Front> App<F> {
+    pub(super) fn new(
+        front: F,
+        settings: HttpSettings,
+        metrics: Metrics,
+        registry: Arc<Registry>,
+    ) -> Self {
+        Self {
+            workers: Semaphore::new(settings.web_workers.max(1)),
+            readiness: Mutex::new(None),
+            front,
+            settings,
+            metrics,
+            registry,
+        }
+    }
+
+    /// Whoever sends a request with these headers from that address. The date is the driver's to
+    /// fill in: this interface has no clock.
+    pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
+        Caller::Remote {
+            address: peer.ip().to_canonical(),
+            token: bearer_token(headers),
+            unix_ms: 0,
+        }
+    }
+
+    /// Asks the machine, without waiting for a worker: for what decides whether a request is
+    /// worked on at all.
+    pub(super) async fn ask(&self, caller: Caller, verb: Verb) -> Reply {
+        let request = Request { caller, verb };
+        let patience = self.settings.limits.request_timeout;
+        timeout(patience, self.front.ask(request))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Refusal::Unavailable {
+                    reason: format!(
+                        "no answer within {} s; the process is overloaded or ending",
+                        patience.as_secs()
+                    ),
+                })
+            })
+    }
+
+    /// Has one of the web workers carry out a verb.
+    pub(super) async fn work(&self, caller: Caller, verb: Verb) -> Result<Response, Problem> {
+        let wait = self.settings.limits.worker_wait;
+        let Ok(Ok(_worker)) = timeout(wait, self.workers.acquire()).await else {
+            let problem = Problem::from(Refusal::Unavailable {
+                reason: format!(
+                    "all {} web workers were busy for {} s; `webWorkerNum` gives more",
+                    self.settings.web_workers.max(1),
+                    wait.as_secs()
+                ),
+            });
+            return Err(problem.retry_after(Duration::from_secs(1)));
+        };
+        self.ask(caller, verb).await.map_err(Problem::from)
+    }
+
+    /// The state of the process, for its own use.
+    pub(super) async fn own_status(&self) -> Option<Box<StatusReport>> {
+        match self.ask(Caller::Console, Verb::Status).await {
+            Ok(Response::Status(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the process can do its work, at most [`READINESS_AGE`] ago.
+    pub(super) async fn is_ready(&self) -> bool {
+        let mut known = self.readiness.lock().await;
+        if let Some((at, ready)) = *known
+            && at.elapsed() < READINESS_AGE
+        {
+            return ready;
+        }
+        let ready = self.own_status().await.is_some_and(|status| status.ready);
+        *known = Some((Instant::now(), ready));
+        ready
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header. Nowhere else is a token looked for: what
+/// stands in a path or a query ends up in logs and histories.
+fn bearer_token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}

@@ -1,0 +1,218 @@
+//! What every request passes before a handler sees it, in this order:
+//!
+//! 1. the host it is for ([`super::hosts`]): 421;
+//! 2. who sends it, and whether that user may use the route ([`super::routes`]): 401, 403;
+//! 3. whether a page of somebody else's sends it: 403;
+//! 4. what it claims to carry: 413 to 415.
+//!
+//! Nothing of the body has been read by then, a path that does not exist was not told from one
+//! that does, and no limit was counted: whoever may not ask learns nothing else.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, State};
+use axum::http::header::{self, CONTENT_ENCODING, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Method, Request, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use vaquita_core::admin::{self, Refusal, Right, UserRow, Verb};
+
+use super::app::{App, Peer, SignedIn};
+use super::front::Front;
+use super::hosts;
+use super::problem::Problem;
+use super::routes::{self, Permission};
+
+/// The headers of every answer. They forbid the browser whatever this interface does not need.
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'; require-trusted-types-for 'script'",
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// Counts the answer and gives it the headers that every answer has.
+pub(super) async fn account<F: Front>(
+    State(app): State<Arc<App<F>>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    app.metrics.answered(&method, route, response.status());
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Lets a request through, or answers it.
+pub(super) async fn admit<F: Front>(
+    State(app): State<Arc<App<F>>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    match decide(&app, &head).await {
+        Ok(signed_in) => {
+            if let Some(signed_in) = signed_in {
+                head.extensions.insert(signed_in);
+            }
+            next.run(Request::from_parts(head, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn decide<F: Front>(app: &App<F>, head: &Parts) -> Result<Option<SignedIn>, Problem> {
+    admit_host(app, head)?;
+    let template = head.extensions.get::<MatchedPath>();
+    let route = template.and_then(|path| routes::find(&head.method, path.as_str()));
+    // What is in no row needs a login before anything is told about it.
+    let permission = route.map_or(Permission::SignedIn, |route| route.permission);
+    let signed_in = identify(app, head, permission).await?;
+    if changes_something(&head.method) && !hosts::is_of_this_origin(&head.headers) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross-origin",
+            "a page of another origin may not change anything here",
+        ));
+    }
+    if head.uri.to_string().len() > app.settings.limits.target_bytes {
+        return Err(Problem::new(
+            StatusCode::URI_TOO_LONG,
+            "too-long",
+            format!(
+                "a path with its query may be {} bytes long",
+                app.settings.limits.target_bytes
+            ),
+        ));
+    }
+    if head.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-encoding",
+            "send the body as it is, without `Content-Encoding`",
+        )
+        .and_close());
+    }
+    Ok(signed_in)
+}
+
+fn admit_host<F>(app: &App<F>, head: &Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(header::HOST).into_iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "a request carries one `Host` header",
+        )
+        .and_close());
+    };
+    let host = host.to_str().unwrap_or_default();
+    let target = head.uri.authority();
+    let admitted = app.settings.allowed_hosts.admits(host)
+        && target.is_none_or(|it| app.settings.allowed_hosts.admits(it.as_str()));
+    if admitted {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "unknown-host",
+        "this process does not answer to the name in the `Host` header; use the address of \
+         `localSite`, or add the name to `allowedHosts` (or `publicName`)",
+    ))
+}
+
+/// Who sends the request, if the route wants to know; a refusal if that user may not use it.
+async fn identify<F: Front>(
+    app: &App<F>,
+    head: &Parts,
+    permission: Permission,
+) -> Result<Option<SignedIn>, Problem> {
+    let needed = match permission {
+        Permission::Public => return Ok(None),
+        Permission::SignedIn | Permission::Settled => None,
+        Permission::Needs(right) => Some(right),
+    };
+    let Some(Peer(peer)) = head.extensions.get::<Peer>().copied() else {
+        return Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "bug",
+            "the connection's address is not known",
+        ));
+    };
+    let caller = app.caller(peer, &head.headers);
+    if matches!(&caller, admin::Caller::Remote { token: None, .. }) {
+        return Err(Refusal::Unauthenticated.into());
+    }
+    let user = match app.ask(caller.clone(), Verb::WhoAmI).await? {
+        admin::Response::You(user) => user,
+        other => return Err(unexpected(&other)),
+    };
+    if user.must_change_password && permission != Permission::SignedIn {
+        return Err(Refusal::PasswordChangeRequired { user: user.user }.into());
+    }
+    if let Some(right) = needed
+        && !has(&user, right)
+    {
+        let user = user.user;
+        return Err(Refusal::Forbidden { user, right }.into());
+    }
+    Ok(Some(SignedIn { caller, user }))
+}
+
+/// Whether a user has a right. An administrator has all but those on the data itself, which the
+/// machine judges by its own table; that table has the last word in any case.
+fn has(user: &UserRow, right: Right) -> bool {
+    user.rights.contains(&right) || (user.admin && matches!(right, Right::Admin | Right::LogRead))
+}
+
+fn changes_something(method: &Method) -> bool {
+    !(method == Method::GET || method == Method::HEAD || method == Method::OPTIONS)
+}
+
+/// The machine answered something else than was asked: a bug, told without the answer itself.
+pub(super) fn unexpected(response: &admin::Response) -> Problem {
+    let what = match response {
+        admin::Response::Done => "a confirmation",
+        admin::Response::LoggedIn { .. } => "a token",
+        admin::Response::You(_) => "a user",
+        admin::Response::Status(_) => "a state",
+        admin::Response::Nodes(_) => "nodes",
+        admin::Response::Ordered(_) => "orders",
+        admin::Response::Log(_) => "a piece of a log",
+        admin::Response::Users(_) => "users",
+    };
+    tracing::error!(
+        "the HTTP interface was answered with {what} where it had asked for another thing; this is a bug"
+    );
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "bug",
+        format!("the process answered with {what}, which was not asked for; please report it"),
+    )
+}

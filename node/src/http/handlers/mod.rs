@@ -1,0 +1,136 @@
+//! What each endpoint does, once the gate has let a request through.
+
+mod log;
+mod nodes;
+mod pages;
+mod session;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, RawPathParams, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use serde::Serialize;
+use vaquita_core::admin::Refusal;
+
+use super::app::App;
+use super::front::Front;
+use super::problem::Problem;
+use super::routes::{Endpoint, ROUTES, Route};
+
+/// What a handler returns.
+type Answer = Result<Response, Problem>;
+
+/// The state that every handler is given.
+type Shared<F> = State<Arc<App<F>>>;
+
+/// The handler of a route.
+pub(super) fn method_router<F: Front>(route: &Route) -> MethodRouter<Arc<App<F>>> {
+    // The table is checked by a test, which walks it.
+    let filter = match route.method {
+        Method::GET => MethodFilter::GET,
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::TRACE,
+    };
+    match route.endpoint {
+        Endpoint::FrontPage => on(filter, pages::front_page::<F>),
+        Endpoint::Alive => on(filter, pages::alive),
+        Endpoint::Ready => on(filter, pages::ready::<F>),
+        Endpoint::Metrics => on(filter, pages::metrics::<F>),
+        Endpoint::OpenApi => on(filter, pages::openapi),
+        Endpoint::Login => on(filter, session::login::<F>),
+        Endpoint::Logout => on(filter, session::logout::<F>),
+        Endpoint::Me => on(filter, session::me),
+        Endpoint::Status => on(filter, nodes::status::<F>),
+        Endpoint::ListNodes => on(filter, nodes::list::<F>),
+        Endpoint::StartNodes => on(filter, nodes::start::<F>),
+        Endpoint::StopNodes => on(filter, nodes::stop::<F>),
+        Endpoint::NodeLog => on(filter, log::read::<F>),
+        Endpoint::ListUsers => on(filter, users::list::<F>),
+        Endpoint::AddUser => on(filter, users::add::<F>),
+        Endpoint::RemoveUser => on(filter, users::remove::<F>),
+        Endpoint::SetPassword => on(filter, users::set_password::<F>),
+        Endpoint::Grant => on(filter, users::grant::<F>),
+        Endpoint::Revoke => on(filter, users::revoke::<F>),
+    }
+}
+
+/// There is no such path.
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    let help = match nearest_path(&path) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "/api/v1/openapi.json lists what there is".to_owned(),
+    };
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        format!("there is no `{path}` here; {help}"),
+    )
+}
+
+/// The path exists, and takes other methods.
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        format!(
+            "`{path}` does not take {method}; the header `Allow` and /api/v1/openapi.json say what \
+             it takes"
+        ),
+    )
+}
+
+/// The fixed path that is spelt most like this one, if it is close.
+fn nearest_path(path: &str) -> Option<&'static str> {
+    ROUTES
+        .iter()
+        .map(|route| route.path)
+        .filter(|known| !known.contains('{'))
+        .map(|known| (strsim::osa_distance(known, path), known))
+        .filter(|(distance, _)| *distance <= 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// The parts of the path that vary, decoded. A path that cannot be decoded names nothing.
+struct Segments(RawPathParams);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Problem> {
+        RawPathParams::from_request_parts(head, state)
+            .await
+            .map(Self)
+            .map_err(|_| {
+                let what = "the path names nothing: its `%` signs do not spell UTF-8".to_owned();
+                Refusal::NotFound { what }.into()
+            })
+    }
+}
+
+impl Segments {
+    /// The part that the route's template calls `name`.
+    fn named(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Response {
+    Json(value).into_response()
+}
+
+fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}

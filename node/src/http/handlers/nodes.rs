@@ -1,0 +1,86 @@
+//! The members of the cluster, and orders for them.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use serde::Deserialize;
+use vaquita_core::admin::{Response as Told, Selection, Verb};
+
+use super::{Answer, Shared, json};
+use crate::http::app::SignedIn;
+use crate::http::body::read_json;
+use crate::http::front::Front;
+use crate::http::gate::unexpected;
+use crate::http::problem::Problem;
+
+pub(super) async fn status<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
+    match app.work(caller, Verb::Status).await? {
+        Told::Status(status) => Ok(json(&status)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn list<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
+    match app.work(caller, Verb::ListNodes).await? {
+        Told::Nodes(nodes) => Ok(json(&nodes)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Which nodes an order is for: `{"aliases": ["P1-NODE1"]}` or `{"all": true}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    aliases: Option<Vec<String>>,
+    all: Option<bool>,
+}
+
+impl Chosen {
+    fn selection(self) -> Result<Selection, Problem> {
+        match (self.aliases, self.all.unwrap_or(false)) {
+            (None, true) => Ok(Selection::All),
+            (Some(aliases), false) if !aliases.is_empty() => Ok(Selection::Aliases(aliases)),
+            (Some(_), true) => Err(Problem::invalid("send `aliases` or `all`, not both")),
+            (Some(_), false) => Err(Problem::invalid(
+                "`aliases` is empty; name the nodes, or send `{\"all\": true}`",
+            )),
+            (None, false) => Err(Problem::invalid(
+                "say which nodes: `{\"aliases\": [\"P1-NODE1\"]}` or `{\"all\": true}`",
+            )),
+        }
+    }
+}
+
+pub(super) async fn start<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let chosen: Chosen = read_json(request, &app.settings.limits).await?;
+    let verb = Verb::StartNodes(chosen.selection()?);
+    ordered(app.work(caller, verb).await?)
+}
+
+pub(super) async fn stop<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let chosen: Chosen = read_json(request, &app.settings.limits).await?;
+    let verb = Verb::StopNodes(chosen.selection()?);
+    ordered(app.work(caller, verb).await?)
+}
+
+fn ordered(told: Told) -> Answer {
+    match told {
+        Told::Ordered(rows) => Ok(json(&rows)),
+        other => Err(unexpected(&other)),
+    }
+}

@@ -1,0 +1,41 @@
+//! The HTTP interface of a process: the administration API, the probes and the metrics.
+//!
+//! It knows users, nodes and logs only as [`vaquita_core::admin`] speaks of them: each handler
+//! turns a request into a [`Verb`](vaquita_core::admin::Verb), asks the machine through a
+//! [`Front`], and turns the answer into JSON. It opens no socket: [`serve_connection`] is handed a
+//! byte stream, so that the very same code answers a TCP connection, a simulated one, and the
+//! in-memory pipe of a test.
+//!
+//! | what | where |
+//! |---|---|
+//! | who may use which route | [`ROUTES`], the only list of routes there is |
+//! | what every request passes first | `gate` |
+//! | what a client may send and how slowly | [`HttpLimits`] |
+//! | how a refusal looks | `problem` |
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod body;
+mod connection;
+mod front;
+mod gate;
+mod handlers;
+mod hosts;
+mod limits;
+mod metrics;
+mod openapi;
+mod problem;
+mod routes;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use app::HttpSettings;
+pub use connection::{HttpServer, serve_connection};
+pub use front::Front;
+pub use hosts::AllowedHosts;
+pub use limits::HttpLimits;
+pub use metrics::Metrics;
+pub use openapi::DOCUMENT as OPENAPI;
+pub use routes::{Endpoint, Permission, ROUTES, Route};

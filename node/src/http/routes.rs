@@ -1,0 +1,113 @@
+//! The one table of routes: what each is for and who may use it.
+//!
+//! The router is built from this table and from nothing else, so that there is no way to serve a
+//! path without having said who may use it. A request for anything that is not in the table needs
+//! a login before it is told so.
+
+use axum::http::Method;
+use vaquita_core::admin::Right;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Everybody, without a login.
+    Public,
+    /// Every user, even one who still has to change a first password.
+    SignedIn,
+    /// Every user who has a password of their own.
+    Settled,
+    /// Users who have this right.
+    Needs(Right),
+}
+
+/// What a route does: the name under which the router finds its handler, and its operation id in
+/// the API's description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is described by its row of the table")]
+pub enum Endpoint {
+    FrontPage,
+    Alive,
+    Ready,
+    Metrics,
+    OpenApi,
+    Login,
+    Logout,
+    Me,
+    Status,
+    ListNodes,
+    StartNodes,
+    StopNodes,
+    NodeLog,
+    ListUsers,
+    AddUser,
+    RemoveUser,
+    SetPassword,
+    Grant,
+    Revoke,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method; `HEAD` counts as `GET`.
+    pub method: Method,
+    /// The path, with `{name}` for what varies.
+    pub path: &'static str,
+    /// What it does.
+    pub endpoint: Endpoint,
+    /// Who may use it.
+    pub permission: Permission,
+}
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    endpoint: Endpoint,
+    permission: Permission,
+) -> Route {
+    Route {
+        method,
+        path,
+        endpoint,
+        permission,
+    }
+}
+
+use Endpoint as E;
+use Permission::{Needs, Public, Settled, SignedIn};
+
+/// Every route there is.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    route(Method::GET,    "/",                                E::FrontPage,   Public),
+    route(Method::GET,    "/healthz",                         E::Alive,       Public),
+    route(Method::GET,    "/readyz",                          E::Ready,       Public),
+    route(Method::GET,    "/metrics",                         E::Metrics,     Settled),
+    route(Method::GET,    "/api/v1/openapi.json",             E::OpenApi,     Public),
+    route(Method::POST,   "/api/v1/login",                    E::Login,       Public),
+    route(Method::POST,   "/api/v1/logout",                   E::Logout,      SignedIn),
+    route(Method::GET,    "/api/v1/me",                       E::Me,          SignedIn),
+    route(Method::GET,    "/api/v1/status",                   E::Status,      Settled),
+    route(Method::GET,    "/api/v1/nodes",                    E::ListNodes,   Settled),
+    route(Method::POST,   "/api/v1/nodes/start",              E::StartNodes,  Needs(Right::Admin)),
+    route(Method::POST,   "/api/v1/nodes/stop",               E::StopNodes,   Needs(Right::Admin)),
+    route(Method::GET,    "/api/v1/nodes/{alias}/log",        E::NodeLog,     Needs(Right::LogRead)),
+    route(Method::GET,    "/api/v1/users",                    E::ListUsers,   Needs(Right::Admin)),
+    route(Method::POST,   "/api/v1/users",                    E::AddUser,     Needs(Right::Admin)),
+    route(Method::DELETE, "/api/v1/users/{user}",             E::RemoveUser,  Needs(Right::Admin)),
+    route(Method::PUT,    "/api/v1/users/{user}/password",    E::SetPassword, SignedIn),
+    route(Method::PUT,    "/api/v1/users/{user}/rights/{right}", E::Grant,    Needs(Right::Admin)),
+    route(Method::DELETE, "/api/v1/users/{user}/rights/{right}", E::Revoke,   Needs(Right::Admin)),
+];
+
+/// The row of a method and a path template, if there is one.
+pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    ROUTES
+        .iter()
+        .find(|route| route.method == *method && route.path == path)
+}

@@ -1,0 +1,466 @@
+//! Each route does what it says.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vaquita_core::admin::{
+    Caller, LogPiece, LogRange, NodeState, OrderRow, Response, Right, Selection, Verb,
+};
+use vaquita_core::ids::{Alias, Role};
+use vaquita_core::secret::Password;
+
+use super::harness::{ADMIN, FRESH, FakeFront, PLAIN, READER, node, request, user};
+
+fn alias(text: &str) -> Alias {
+    Alias::new(text).unwrap()
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text.to_owned())
+}
+
+#[tokio::test]
+async fn login_exchanges_name_and_password_for_a_token() {
+    let front = FakeFront::telling([Ok(Response::LoggedIn {
+        token: "vqt_1_2".to_owned(),
+        must_change_password: true,
+    })]);
+    let answer = request("POST", "/api/v1/login")
+        .json(r#"{"user":"admin","password":"123456","valid_for_s":60}"#)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        answer.json(),
+        json!({"token": "vqt_1_2", "expires_in_s": 60, "must_change_password": true})
+    );
+    assert_eq!(
+        front.verbs(),
+        [Verb::Login {
+            user: "admin".to_owned(),
+            password: password("123456"),
+            valid_for: Duration::from_secs(60),
+        }]
+    );
+}
+
+#[tokio::test]
+async fn a_caller_is_the_socket_address_and_the_token_and_no_header_changes_that() {
+    let front = FakeFront::telling([Ok(Response::Done)]);
+    request("POST", "/api/v1/logout")
+        .token(PLAIN)
+        .header("X-Forwarded-For", "10.9.9.9")
+        .peer("[::ffff:10.1.1.1]:40000")
+        .send(&front)
+        .await;
+    let asked = front.asked.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        asked.caller,
+        Caller::Remote {
+            address: "10.1.1.1".parse().unwrap(),
+            token: Some(PLAIN.to_owned()),
+            unix_ms: 0,
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_is_no_token() {
+    let path = format!("/api/v1/me?token={ADMIN}&access_token={ADMIN}");
+    let answer = request("GET", path).send(&FakeFront::default()).await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn a_login_across_the_network_works_with_a_warning_unless_defaults_are_strict() {
+    let front = FakeFront::telling([Ok(Response::LoggedIn {
+        token: "t".to_owned(),
+        must_change_password: false,
+    })]);
+    let login = || {
+        request("POST", "/api/v1/login")
+            .peer("10.1.1.99:40000")
+            .json(r#"{"user":"admin","password":"x"}"#)
+    };
+    let answer = login().send(&front).await;
+    assert_eq!(answer.status, 200);
+    let warning = answer.json()["warning"].as_str().unwrap().to_owned();
+    assert!(warning.contains("unencrypted"), "{warning}");
+
+    let strict = crate::http::HttpSettings {
+        strict_defaults: true,
+        ..super::harness::settings()
+    };
+    let server = super::harness::server_with(&front, strict);
+    let answer = login().to(&server).await;
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (403, "insecure-login")
+    );
+}
+
+#[tokio::test]
+async fn me_tells_who_the_token_belongs_to_even_before_the_first_password_change() {
+    let answer = request("GET", "/api/v1/me")
+        .token(FRESH)
+        .send(&FakeFront::default())
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.json(),
+        json!({"user": "fresh", "admin": true, "rights": [], "must_change_password": true})
+    );
+}
+
+#[tokio::test]
+async fn logout_voids_the_token() {
+    let front = FakeFront::telling([Ok(Response::Done)]);
+    let answer = request("POST", "/api/v1/logout")
+        .token(PLAIN)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(front.verbs(), [Verb::Logout]);
+}
+
+#[tokio::test]
+async fn nodes_are_listed_with_the_fields_that_scripts_rely_on() {
+    let row = node("P1-NODE1", Role::DataNode, NodeState::Online);
+    let front = FakeFront::telling([Ok(Response::Nodes(vec![row]))]);
+    let answer = request("GET", "/api/v1/nodes")
+        .token(PLAIN)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(
+        answer.json(),
+        json!([{
+            "alias": "P1-NODE1", "mode": "datanode", "host": "127.0.0.2", "port": 8961,
+            "site": "127.0.0.2:8961:P1-NODE1", "state": "online", "agent": "P1-agent",
+            "reason": "", "admin": "none", "conditions": [], "pid": 4711, "epoch": null,
+            "silent_ms": 12,
+        }])
+    );
+}
+
+#[tokio::test]
+async fn nodes_are_started_by_alias_and_stopped_all_at_once() {
+    let row = OrderRow {
+        alias: alias("P1-NODE1"),
+        changed: true,
+        note: "starting".to_owned(),
+    };
+    let front = FakeFront::telling([
+        Ok(Response::Ordered(vec![row.clone()])),
+        Ok(Response::Ordered(vec![row])),
+    ]);
+    let answer = request("POST", "/api/v1/nodes/start")
+        .token(ADMIN)
+        .json(r#"{"aliases":["P1-NODE1"]}"#)
+        .send(&front)
+        .await;
+    assert_eq!(
+        answer.json(),
+        json!([{"alias": "P1-NODE1", "changed": true, "note": "starting"}])
+    );
+    let answer = request("POST", "/api/v1/nodes/stop")
+        .token(ADMIN)
+        .json(r#"{"all":true}"#)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        front.verbs(),
+        [
+            Verb::StartNodes(Selection::Aliases(vec!["P1-NODE1".to_owned()])),
+            Verb::StopNodes(Selection::All),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_order_for_no_node_or_for_two_choices_is_refused() {
+    for body in [
+        "{}",
+        r#"{"all":false}"#,
+        r#"{"aliases":[]}"#,
+        r#"{"aliases":["A"],"all":true}"#,
+        r#"{"aliases":"A"}"#,
+        r#"{"alias":["A"]}"#,
+        "[]",
+    ] {
+        let front = FakeFront::default();
+        let answer = request("POST", "/api/v1/nodes/start")
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (422, "invalid"),
+            "{body}"
+        );
+        assert_eq!(front.verbs(), [], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_piece_of_a_log_is_plain_text_with_its_place_in_the_headers() {
+    let front = FakeFront::telling([Ok(Response::Log(LogPiece {
+        offset: 5,
+        file_len: 1000,
+        bytes: b"<script>alert(1)</script>\n".to_vec(),
+    }))]);
+    let answer = request("GET", "/api/v1/nodes/P1-NODE1/log?gen=2&offset=5&len=100")
+        .token(READER)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body, "<script>alert(1)</script>\n");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("x-log-offset"), Some("5"));
+    assert_eq!(answer.header("x-log-length"), Some("1000"));
+    assert_eq!(
+        front.verbs(),
+        [Verb::ReadLog {
+            alias: alias("P1-NODE1"),
+            generation: 2,
+            range: LogRange::From {
+                offset: 5,
+                len: 100
+            },
+        }]
+    );
+}
+
+#[tokio::test]
+async fn log_parameters_choose_the_piece() {
+    let from = |offset, len| LogRange::From { offset, len };
+    for (query, generation, range) in [
+        ("", 0, LogRange::Tail { len: 65_536 }),
+        ("?tail=10", 0, LogRange::Tail { len: 10 }),
+        ("?gen=1&tail=262144", 1, LogRange::Tail { len: 262_144 }),
+        ("?offset=18446744073709551615", 0, from(u64::MAX, 262_144)),
+        ("?len=7", 0, from(0, 7)),
+    ] {
+        let front = FakeFront::telling([Ok(Response::Log(LogPiece::default()))]);
+        request("GET", format!("/api/v1/nodes/A/log{query}"))
+            .token(ADMIN)
+            .send(&front)
+            .await;
+        let expected = Verb::ReadLog {
+            alias: alias("A"),
+            generation,
+            range,
+        };
+        assert_eq!(front.verbs(), [expected], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn log_parameters_out_of_range_are_refused() {
+    for query in [
+        "tail=262145",
+        "len=262145",
+        "tail=1&offset=2",
+        "tail=1&len=2",
+        "tail=-1",
+        "offset=18446744073709551616",
+        "len=",
+        "gen=99999",
+        "tail=1&tail=1",
+        "file=/etc/passwd",
+    ] {
+        let front = FakeFront::default();
+        let answer = request("GET", format!("/api/v1/nodes/A/log?{query}"))
+            .token(ADMIN)
+            .send(&front)
+            .await;
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (422, "invalid"),
+            "{query}"
+        );
+        assert_eq!(front.verbs(), [], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_leaves_the_log_of_a_node() {
+    for segment in [
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e",
+        "..",
+        "..%5c",
+        "%5cetc",
+        "A%00",
+        "%c0%ae%c0%ae",
+        "%ef%bc%8e%ef%bc%8e",
+        "A%2f..",
+        "%2fetc%2fpasswd",
+        "C%3a%5c",
+        "A%zz",
+        "A%ff",
+    ] {
+        let front = FakeFront::default();
+        let answer = request("GET", format!("/api/v1/nodes/{segment}/log"))
+            .token(ADMIN)
+            .send(&front)
+            .await;
+        assert_eq!(answer.status, 404, "{segment}: {answer:?}");
+        assert_eq!(front.verbs(), [], "{segment}");
+    }
+}
+
+#[tokio::test]
+async fn users_are_listed_added_removed_and_given_rights() {
+    let front = FakeFront::telling([
+        Ok(Response::Users(vec![user("a", false, &[Right::DfsRead])])),
+        Ok(Response::Done),
+        Ok(Response::Done),
+        Ok(Response::Done),
+        Ok(Response::Done),
+    ]);
+    let answer = request("GET", "/api/v1/users")
+        .token(ADMIN)
+        .send(&front)
+        .await;
+    assert_eq!(
+        answer.json(),
+        json!([{"user": "a", "admin": false, "rights": ["dfs-read"], "must_change_password": false}])
+    );
+    let answer = request("POST", "/api/v1/users")
+        .token(ADMIN)
+        .json(r#"{"user":"b","password":"a good password"}"#)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("location"), Some("/api/v1/users/b"));
+    for (method, path) in [
+        ("PUT", "/api/v1/users/b/rights/dfs-write"),
+        ("DELETE", "/api/v1/users/b/rights/dfs-write"),
+        ("DELETE", "/api/v1/users/b"),
+    ] {
+        let answer = request(method, path).token(ADMIN).send(&front).await;
+        assert_eq!(answer.status, 204, "{method} {path}");
+    }
+    let named = || "b".to_owned();
+    let right = Right::DfsWrite;
+    assert_eq!(
+        front.verbs(),
+        [
+            Verb::ListUsers,
+            Verb::AddUser {
+                user: named(),
+                password: password("a good password"),
+                admin: false,
+            },
+            Verb::Grant {
+                user: named(),
+                right
+            },
+            Verb::Revoke {
+                user: named(),
+                right
+            },
+            Verb::RemoveUser { user: named() },
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_user_with_a_first_password_may_change_it() {
+    let front = FakeFront::telling([Ok(Response::Done)]);
+    let answer = request("PUT", "/api/v1/users/fresh/password")
+        .token(FRESH)
+        .json(r#"{"old":"123456","new":"a good password"}"#)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(
+        front.verbs(),
+        [Verb::ChangePassword {
+            user: Some("fresh".to_owned()),
+            old: Some(password("123456")),
+            new: password("a good password"),
+        }]
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_right_is_not_found_and_the_known_ones_are_named() {
+    let answer = request("PUT", "/api/v1/users/b/rights/root")
+        .token(ADMIN)
+        .send(&FakeFront::default())
+        .await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.message().contains("`dfs-read`"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn status_is_the_report_of_the_process() {
+    let answer = request("GET", "/api/v1/status")
+        .token(PLAIN)
+        .send(&FakeFront::default())
+        .await;
+    let status = answer.json();
+    assert_eq!(status["summary"], "2 of 3 data nodes are online");
+    assert_eq!(status["nodes"].as_array().unwrap().len(), 4);
+    assert_eq!(status["commit_index"], 42);
+}
+
+#[tokio::test]
+async fn a_process_is_alive_without_asking_its_machine() {
+    let front = FakeFront::default();
+    let answer = request("GET", "/healthz").send(&front).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
+    assert_eq!(front.verbs(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_is_the_machines_word_and_asked_for_at_most_four_times_a_second() {
+    let unready = vaquita_core::admin::StatusReport {
+        ready: false,
+        ..super::harness::status()
+    };
+    let front = FakeFront::telling([Ok(Response::Status(Box::new(unready)))]);
+    let server = super::harness::server_with(&front, super::harness::settings());
+    for _ in 0..10 {
+        let answer = request("GET", "/readyz").to(&server).await;
+        assert_eq!(answer.status, 503);
+    }
+    assert_eq!(front.verbs().len(), 1);
+    tokio::time::advance(Duration::from_millis(250)).await;
+    let answer = request("GET", "/readyz").to(&server).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ready\n"));
+}
+
+#[tokio::test]
+async fn the_page_says_what_this_is_and_escapes_it() {
+    let answer = request("GET", "/").send(&FakeFront::default()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(
+        answer.body.contains("controller &lt;master&gt;"),
+        "{}",
+        answer.body
+    );
+    assert!(answer.body.contains("/api/v1/"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn head_answers_like_get_without_a_body() {
+    let answer = request("HEAD", "/healthz")
+        .send(&FakeFront::default())
+        .await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert_eq!(answer.header("content-length"), Some("3"));
+}

@@ -1,0 +1,170 @@
+//! The table of routes is what the router does.
+
+use std::collections::BTreeSet;
+
+use vaquita_core::admin::{Refusal, Right};
+
+use super::harness::{ADMIN, FRESH, FakeFront, PLAIN, READER, request};
+use crate::http::{Permission, ROUTES, Route};
+
+fn method(route: &Route) -> &'static str {
+    ["GET", "POST", "PUT", "DELETE"]
+        .into_iter()
+        .find(|method| route.method == *method)
+        .expect("the table has no other methods")
+}
+
+fn path(route: &Route) -> String {
+    route
+        .path
+        .replace("{alias}", "A")
+        .replace("{user}", "u")
+        .replace("{right}", "dfs-read")
+}
+
+/// A front that refuses everything it is asked, so that what got through shows as 409.
+fn refusing() -> FakeFront {
+    let reason = "got through".to_owned();
+    let refusal = || Refusal::Conflict {
+        reason: reason.clone(),
+    };
+    FakeFront::telling((0..4).map(|_| Err(refusal())))
+}
+
+#[test]
+fn every_endpoint_and_every_route_stands_in_the_table_once() {
+    let routes: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (route.path, route.method.as_str()))
+        .collect();
+    assert_eq!(routes.len(), ROUTES.len(), "a route twice");
+    let endpoints: BTreeSet<_> = ROUTES.iter().map(|route| route.endpoint).collect();
+    assert_eq!(endpoints.len(), ROUTES.len(), "an endpoint twice");
+}
+
+#[tokio::test]
+async fn every_route_of_the_table_is_served_under_its_method() {
+    for route in ROUTES {
+        let answer = request(method(route), path(route))
+            .token(ADMIN)
+            .json("{}")
+            .send(&refusing())
+            .await;
+        assert!(
+            ![404, 405, 401, 403].contains(&answer.status),
+            "{} {}: {answer:?}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_only_public_routes_answer() {
+    for route in ROUTES {
+        let answer = request(method(route), path(route)).send(&refusing()).await;
+        let public = route.permission == Permission::Public;
+        assert_eq!(
+            answer.status != 401,
+            public,
+            "{} {}: {answer:?}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_a_token_that_nobody_knows_only_public_routes_answer() {
+    for route in ROUTES {
+        let front = refusing();
+        let answer = request(method(route), path(route))
+            .token("made-up")
+            .send(&front)
+            .await;
+        let public = route.permission == Permission::Public;
+        assert_eq!(
+            answer.status != 401,
+            public,
+            "{} {}",
+            route.method,
+            route.path
+        );
+        assert!(
+            public || front.verbs().is_empty(),
+            "{} {}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_user_may_use_exactly_what_the_table_allows() {
+    for route in ROUTES {
+        for (token, settled, rights) in [
+            (ADMIN, true, &[Right::Admin, Right::LogRead][..]),
+            (READER, true, &[Right::LogRead][..]),
+            (PLAIN, true, &[][..]),
+            (FRESH, false, &[][..]),
+        ] {
+            let allowed = match route.permission {
+                Permission::Public | Permission::SignedIn => true,
+                Permission::Settled => settled,
+                Permission::Needs(right) => settled && rights.contains(&right),
+            };
+            let answer = request(method(route), path(route))
+                .token(token)
+                .send(&refusing())
+                .await;
+            assert_eq!(
+                answer.status != 403,
+                allowed,
+                "{token}: {} {}: {answer:?}",
+                route.method,
+                route.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_comes_before_the_body_the_path_and_the_content_type_are_looked_at() {
+    let front = FakeFront::default();
+    let long = "x".repeat(5000);
+    for sent in [
+        request("POST", "/api/v1/nodes/start").json("{not json"),
+        request("POST", "/api/v1/nodes/start").raw("a=b"),
+        request("POST", "/api/v1/users").header("Content-Encoding", "gzip"),
+        request("GET", "/api/v1/no/such/path"),
+        request("GET", format!("/{long}")),
+        request("GET", "/api/v1/nodes/..%2f/log?tail=nonsense"),
+        request("DELETE", "/api/v1/status"),
+        request("PUT", "/api/v1/users/u/rights/no-such-right"),
+    ] {
+        let answer = sent.send(&front).await;
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (401, "unauthenticated")
+        );
+        assert!(answer.header("www-authenticate").is_some());
+    }
+    assert!(front.asked.lock().unwrap().is_empty(), "nobody was asked");
+    for sent in [
+        request("POST", "/api/v1/nodes/start").json("{not json"),
+        request("PUT", "/api/v1/users/u/rights/no-such-right"),
+        request("GET", "/api/v1/nodes/..%2f/log?tail=nonsense"),
+    ] {
+        let answer = sent.token(PLAIN).send(&front).await;
+        assert_eq!((answer.status, answer.kind().as_str()), (403, "forbidden"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_not_ask_is_refused_while_its_body_is_still_on_the_way() {
+    let server = super::harness::server_with(&FakeFront::default(), super::harness::settings());
+    let text = "POST /api/v1/nodes/start HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
+    let answer = super::harness::exchange(&server, super::harness::loopback(), text).await;
+    assert_eq!(answer.status, 401);
+}
