@@ -173,11 +173,13 @@ impl Ideal {
             members.push(Member {
                 site: site(host, AGENT_PORT, &format!("P{node}-agent")),
                 role: Role::Agent,
+                host: format!("127.0.0.{host}"),
                 node_cfg: String::new(),
             });
             members.push(Member {
                 site: site(host, NODE_PORT, &format!("P{node}-NODE1")),
                 role: Role::DataNode,
+                host: format!("127.0.0.{host}"),
                 node_cfg: "workerNum=4\n".to_owned(),
             });
         }
@@ -220,6 +222,7 @@ impl Ideal {
         let config = AgentConfig {
             facts: self.facts(site(host, AGENT_PORT, &name), Role::Agent, host),
             secret: None,
+            node_lines: String::new(),
             limits: self.limits.clone(),
             planted: self.planted,
         };

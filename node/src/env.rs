@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use vaquita_core::disk::{DiskBatch, DiskFault, FileName};
-use vaquita_core::ids::Endpoint;
+use vaquita_core::ids::{Alias, Endpoint};
 use vaquita_core::io::CloseReason;
 use vaquita_core::prng::Seed;
 use vaquita_core::process::{ProcessEvent, ProcessOrder};
@@ -222,6 +222,8 @@ pub struct HostFolders {
     pub home: PathBuf,
     /// The folder of the agent's log file; a node's log is `<alias>.log` in it.
     pub logs: PathBuf,
+    /// The process's own alias and log file, which is called otherwise.
+    pub own_log: Option<(Alias, PathBuf)>,
 }
 
 /// The processes of a host.

@@ -14,3 +14,4 @@ pub mod http;
 pub mod logging;
 pub mod os_env;
 pub mod secret_file;
+pub mod server;

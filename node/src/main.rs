@@ -2,20 +2,10 @@
 
 use std::process::ExitCode;
 
-use vaquita_node::cli::{self, Failure, ServerPlan, Status, Terminal};
+use vaquita_node::cli::{self, Terminal};
+use vaquita_node::server;
 
 fn main() -> ExitCode {
     let mut terminal = Terminal::of_process();
-    ExitCode::from(cli::run(std::env::args_os(), &mut terminal, serve))
-}
-
-/// Runs a server process.
-fn serve(plan: ServerPlan, _terminal: &mut Terminal) -> Result<u8, Failure> {
-    Err(Failure::new(
-        Status::Unavailable,
-        format!(
-            "the configuration of this {} is in order, and this build does not contain the role",
-            plan.mode
-        ),
-    ))
+    ExitCode::from(cli::run(std::env::args_os(), &mut terminal, server::serve))
 }

@@ -120,6 +120,7 @@ pub(crate) struct Around<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) policy: RestartPolicy,
     pub(crate) planted: &'a Planted,
+    pub(crate) node_lines: &'a str,
     pub(crate) out: &'a mut Outbox,
 }
 
@@ -328,7 +329,7 @@ impl Child {
         let next_probe = around.now.after(around.limits.port_probe_period);
         let obstacle = match state {
             PortState::Free => {
-                let node_cfg = desired.node_cfg.clone();
+                let node_cfg = format!("{}{}", desired.node_cfg, around.node_lines);
                 self.phase = Phase::Launching;
                 let alias = self.alias.clone();
                 around

@@ -44,6 +44,9 @@ pub struct AgentConfig {
     pub facts: NodeFacts,
     /// The cluster secret, if there is one.
     pub secret: Option<ClusterSecret>,
+    /// Lines that the configuration file of every data node of this host gets beside those the
+    /// controller sends: where the host's secret is, what the host is called.
+    pub node_lines: String,
     /// Bounds and periods.
     pub limits: Limits,
     /// Bugs to be found by the simulator; none in production.
@@ -72,6 +75,7 @@ struct AgentState {
 #[derive(Debug)]
 pub struct Agent {
     base: Base,
+    node_lines: String,
     state: AgentState,
     file: StateFile,
     children: BTreeMap<Alias, Child>,
@@ -104,6 +108,7 @@ impl Agent {
         let AgentConfig {
             facts,
             secret,
+            node_lines,
             limits,
             planted,
         } = config;
@@ -111,6 +116,7 @@ impl Agent {
         let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
         let mut agent = Self {
             base,
+            node_lines,
             state,
             file: StateFile::new(state_file()),
             children: BTreeMap::new(),
@@ -133,6 +139,7 @@ impl Agent {
             limits: &self.base.limits,
             policy,
             planted: &self.base.planted,
+            node_lines: &self.node_lines,
             out: &mut self.base.out,
         };
         for (alias, record) in &self.state.children {
@@ -166,6 +173,7 @@ impl Agent {
                 limits: &self.base.limits,
                 policy,
                 planted: &self.base.planted,
+                node_lines: &self.node_lines,
                 out: &mut self.base.out,
             };
             act(child, &mut around);
@@ -378,6 +386,7 @@ impl Agent {
                 limits: &self.base.limits,
                 policy,
                 planted: &self.base.planted,
+                node_lines: &self.node_lines,
                 out: &mut self.base.out,
             };
             child.reconcile(&mut around);

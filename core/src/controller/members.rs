@@ -19,6 +19,9 @@ pub struct Member {
     pub site: Site,
     /// What it is for: an agent or a data node.
     pub role: Role,
+    /// What tells its host from others in the nodes file: the host of its site. A data node is
+    /// started by the agent with the same.
+    pub host: String,
     /// Whole text of its configuration file; empty for an agent, which has its own.
     pub node_cfg: String,
 }
@@ -104,11 +107,11 @@ impl Members {
             .iter()
             .enumerate()
             .filter(|(_, member)| member.role == Role::Agent)
-            .map(|(slot, member)| (member.site.endpoint.host.clone(), slot))
+            .map(|(slot, member)| (member.host.clone(), slot))
             .collect();
         let state = |member: Member| MemberState {
             agent: (member.role == Role::DataNode)
-                .then(|| agents.get(&member.site.endpoint.host).copied())
+                .then(|| agents.get(&member.host).copied())
                 .flatten(),
             member,
             presence: Presence::Away,

@@ -54,7 +54,7 @@ pub(super) async fn compute<E: Env>(
         Job::HashPassword { password } => {
             let seed = env.seed();
             env.compute(Effort::Password, move || {
-                JobOutcome::PasswordHashed(hash(cost, &password, seed))
+                JobOutcome::PasswordHashed(hash_password(cost, &password, seed))
             })
             .await
         }
@@ -99,7 +99,7 @@ fn hasher(cost: PasswordCost) -> Argon2<'static> {
 }
 
 /// The PHC string of a password, with a salt from `seed`.
-fn hash(cost: PasswordCost, password: &Password, seed: Seed) -> String {
+pub(crate) fn hash_password(cost: PasswordCost, password: &Password, seed: Seed) -> String {
     let salt = SecretPrng::new(seed).next_16();
     hasher(cost)
         .hash_password_with_salt(password.reveal().as_bytes(), &salt)
@@ -111,7 +111,7 @@ fn hash(cost: PasswordCost, password: &Password, seed: Seed) -> String {
 /// same, so that an unknown user cannot be told from a known one by the time it takes.
 fn verify(cost: PasswordCost, password: &Password, stored: Option<&str>) -> bool {
     let Some(stored) = stored else {
-        let _ = hash(cost, password, Seed::new([0; 32]));
+        let _ = hash_password(cost, password, Seed::new([0; 32]));
         return false;
     };
     let Ok(stored) = PasswordHash::new(stored) else {

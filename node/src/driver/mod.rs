@@ -55,6 +55,7 @@ pub use bind::{Port, bind};
 pub(crate) use connection::close_reason;
 pub use front::{Front, Questions, front};
 pub use http::{HttpService, NoHttp};
+pub(crate) use jobs::hash_password;
 pub use jobs::{BuildCheckpoint, PasswordCost};
 pub use lanes::SealedFile;
 pub use limits::DriverLimits;

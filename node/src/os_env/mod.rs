@@ -3,6 +3,7 @@
 //! The only module that makes sockets, threads and processes, reads clocks and draws entropy.
 
 mod disk;
+mod own;
 mod proc;
 mod proc_net;
 mod processes;
@@ -32,6 +33,7 @@ use vaquita_core::prng::{SecretPrng, Seed};
 use vaquita_core::time::Timestamp;
 
 pub use disk::{OsDisk, Sealed};
+pub use own::{cores, host_id, memory_bytes};
 pub use processes::OsProcesses;
 pub use signals::watch_signals;
 pub use sockets::{OsListener, OsUdp};

@@ -62,6 +62,7 @@ pub(super) async fn taken<E: Env>(env: &E, sites: &[Site]) -> Result<Vec<Taken>,
     // The folders are for launching, which is not asked for here.
     let folders = HostFolders {
         home: std::env::temp_dir(),
+        own_log: None,
         logs: std::env::temp_dir(),
     };
     let processes = env.processes(folders).map_err(|error| unprobed(&error))?;

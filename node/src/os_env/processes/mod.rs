@@ -59,6 +59,7 @@ impl OsProcesses {
         let folders = HostFolders {
             home: std::path::absolute(folders.home)?,
             logs: std::path::absolute(folders.logs)?,
+            own_log: folders.own_log,
         };
         let launcher = Launcher::start(Arc::clone(&program), folders.clone())?;
         Ok(Self::with(program, folders, launcher))
@@ -250,6 +251,11 @@ impl Shared {
     }
 
     fn log_file(&self, alias: &Alias) -> LogFile {
+        if let Some((own, file)) = &self.folders.own_log
+            && own == alias
+        {
+            return LogFile::new(file.clone());
+        }
         LogFile::new(self.folders.logs.join(format!("{alias}.log")))
     }
 

@@ -1,0 +1,342 @@
+//! The server processes: controller, agent and data node on the operating system.
+
+mod bootstrap;
+mod roles;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tracing::{error, info, warn};
+use vaquita_config::{Mode, Resolved};
+use vaquita_core::agent::AgentConfig;
+use vaquita_core::datanode::DataNodeConfig;
+use vaquita_core::ids::Role;
+use vaquita_core::io::{ExitCode, ExitReason};
+use vaquita_core::limits::Limits;
+use vaquita_core::planted::Planted;
+use vaquita_core::secret::ClusterSecret;
+
+pub use roles::{Start, run_agent, run_controller, run_data_node};
+
+use crate::cli::{Failure, ServerPlan, Status, Terminal};
+use crate::driver::{self, Front, PasswordCost, Terminator};
+use crate::env::HostFolders;
+use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
+use crate::logging::{self, LogSettings, Target};
+use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
+use crate::{console, secret_file};
+
+/// Runs a server process until it ends; returns its exit status.
+///
+/// # Errors
+/// If it cannot even begin to log.
+pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let unavailable = |message: String| Failure::new(Status::Unavailable, message);
+    let log =
+        logging::install(&log_settings(&plan)).map_err(|error| unavailable(error.to_string()))?;
+    let workers = settings::count(&plan.settings, "workerNum")
+        .unwrap_or(1)
+        .clamp(1, WORKERS_MAX);
+    let io_workers = settings::count(&plan.settings, "localExecutors")
+        .unwrap_or(1)
+        .max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers.min(os_env::cores() as usize))
+        .max_blocking_threads(io_workers + BLOCKING_OWN)
+        .enable_all()
+        .build()
+        .map_err(|error| unavailable(format!("cannot start the worker threads: {error}")))?;
+    let mode = plan.mode;
+    let reason = runtime.block_on(run(plan));
+    if reason.code == ExitCode::Success {
+        info!("MainServer shutdown");
+    } else {
+        error!("{}", reason.message);
+        // Whoever started the process by hand looks here and not in the log.
+        terminal.complain(&format!("the {mode} ends: {}", reason.message));
+    }
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    log.flush();
+    Ok(reason.code.number())
+}
+
+/// More threads than this help nobody on any machine there is.
+const WORKERS_MAX: usize = 512;
+/// Threads for what blocks beside the I/O workers: name look-ups, the standard input.
+const BLOCKING_OWN: usize = 4;
+
+fn log_settings(plan: &ServerPlan) -> LogSettings {
+    let settings = &plan.settings;
+    let mut log = LogSettings::new(plan.log_file.clone());
+    log.target = match settings.integer("stdoutLog") {
+        Some(1) => Target::Stdout,
+        Some(2) => Target::Both,
+        _ => Target::File,
+    };
+    if let Some(level) = settings.word("logLevel").and_then(logging::level_from_word) {
+        log.level = level;
+    }
+    if let Some(bytes) = settings.size("maxLogSize").filter(|bytes| *bytes > 0) {
+        log.max_bytes = bytes;
+    }
+    log.retention = settings
+        .duration("logRetentionTime")
+        .filter(|age| !age.is_zero());
+    log
+}
+
+async fn run(plan: ServerPlan) -> ExitReason {
+    match try_run(plan).await {
+        Ok(reason) | Err(reason) => reason,
+    }
+}
+
+fn failed(code: ExitCode, message: impl Into<String>) -> ExitReason {
+    ExitReason {
+        code,
+        message: message.into(),
+    }
+}
+
+async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
+    let env = OsEnv::new().map_err(|error| failed(ExitCode::Unavailable, error.to_string()))?;
+    OsEnv::name_process("vaquita");
+    greet(&plan);
+    let site = settings::site_of(&plan.settings, "localSite")?;
+    let secret = secret(&plan)?;
+    let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
+    let (front, questions) = driver::front(&limits);
+    let (terminator, termination) = driver::terminator();
+    watch_signals(&terminator).map_err(|error| {
+        failed(
+            ExitCode::Unavailable,
+            format!("cannot watch signals: {error}"),
+        )
+    })?;
+    let (http, metrics) = http(&plan, &front);
+    if plan.console {
+        talk(&front, &terminator);
+    }
+    let logs = plan
+        .log_file
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let folders = HostFolders {
+        home: plan.home.clone(),
+        logs,
+        own_log: Some((site.alias.clone(), plan.log_file.clone())),
+    };
+    let directory = match plan.mode {
+        // The home of a data node is its own; controllers and agents may share one.
+        Mode::Datanode => plan.home.join("meta"),
+        _ => plan.home.join(site.alias.as_str()).join("meta"),
+    };
+    let observed = metrics.clone();
+    let start = Start {
+        directory,
+        folders: (plan.mode != Mode::Datanode).then_some(folders),
+        limits,
+        http,
+        questions,
+        termination,
+        password_cost: PasswordCost::default(),
+        on_event: Some(Box::new(move |event| observed.event(event.name))),
+    };
+    match plan.mode {
+        Mode::Controller => {
+            let bootstrap = bootstrap::read(&plan.home, &env).await?;
+            let config =
+                settings::controller(&plan.files, &plan.settings, secret, bootstrap.clone())?;
+            info!(
+                "controller {} with {} members",
+                config.site,
+                config.members.len()
+            );
+            Ok(run_controller(env, config, start).await)
+        }
+        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, start).await,
+        mode => Err(failed(
+            ExitCode::Usage,
+            format!("there is no process of the mode `{mode}`"),
+        )),
+    }
+}
+
+async fn run_node(
+    plan: &ServerPlan,
+    env: OsEnv,
+    secret: Option<ClusterSecret>,
+    start: Start<HttpServer>,
+) -> Result<ExitReason, ExitReason> {
+    let settings = &plan.settings;
+    let role = if plan.mode == Mode::Agent {
+        Role::Agent
+    } else {
+        Role::DataNode
+    };
+    let process = env
+        .own_identity()
+        .map_err(|error| failed(ExitCode::Unavailable, format!("cannot see itself: {error}")))?;
+    let own = settings::site_of(settings, "localSite")?;
+    let label = settings.text("hostLabel");
+    let host = os_env::host_id(label, &own.endpoint.host);
+    let facts = settings::node_facts(settings, role, host, process)?;
+    info!(
+        "{role} {} of the controller {}",
+        facts.site, facts.controller_site
+    );
+    if role == Role::Agent {
+        let config = AgentConfig {
+            facts,
+            secret,
+            node_lines: node_lines(plan, label),
+            limits: Limits::default(),
+            planted: Planted::default(),
+        };
+        return Ok(run_agent(env, config, start).await);
+    }
+    let agent = match settings.site("agentSite") {
+        Some(agent) => Some(settings::site(agent)?.endpoint),
+        None => None,
+    };
+    let config = DataNodeConfig {
+        facts,
+        agent,
+        secret,
+        limits: Limits::default(),
+        planted: Planted::default(),
+    };
+    Ok(run_data_node(env, config, start).await)
+}
+
+/// What every data node of this agent's host is told beside what the controller sends.
+fn node_lines(plan: &ServerPlan, label: Option<&str>) -> String {
+    let mut lines = format!(
+        "clusterSecretFile={}\nagentHome={}\n",
+        plan.secret_file.display(),
+        plan.home.display()
+    );
+    if let Some(label) = label {
+        lines.push_str(&format!("hostLabel={label}\n"));
+    }
+    lines
+}
+
+/// The first lines of the log: which program, from which files, and what is odd about them.
+fn greet(plan: &ServerPlan) {
+    info!(
+        "Vaquita {} starts as {} (pid {})",
+        settings::BUILD,
+        plan.mode,
+        std::process::id()
+    );
+    info!(
+        "home {}, log {}",
+        plan.home.display(),
+        plan.log_file.display()
+    );
+    for diagnostic in &plan.warnings.diagnostics {
+        warn!("{diagnostic}");
+    }
+    for key in [
+        "workerNum",
+        "localExecutors",
+        "webWorkerNum",
+        "maxConnections",
+        "maxMemSize",
+    ] {
+        if let Some(setting) = plan.settings.setting(key)
+            && setting.is_set()
+        {
+            info!("{key}={} ({})", setting.text(), setting.origin);
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        warn!("running as root: give the cluster a user of its own");
+    }
+}
+
+/// The cluster's secret, or none on loopback.
+fn secret(plan: &ServerPlan) -> Result<Option<ClusterSecret>, ExitReason> {
+    if plan.secret_file.exists() {
+        return secret_file::read(&plan.secret_file)
+            .map(Some)
+            .map_err(|error| failed(ExitCode::Usage, error.to_string()));
+    }
+    let cure = format!(
+        "run `vaquita secret` and copy the file to {} on each host",
+        plan.secret_file.display()
+    );
+    if !is_loopback(&plan.settings) {
+        return Err(failed(
+            ExitCode::Usage,
+            format!(
+                "there is no cluster secret, and localSite is not a loopback address: anybody on the \
+                 network could give orders to this process; {cure}"
+            ),
+        ));
+    }
+    warn!(
+        "there is no cluster secret: peers are not authenticated, and only loopback is served; {cure}"
+    );
+    Ok(None)
+}
+
+fn is_loopback(settings: &Resolved) -> bool {
+    settings
+        .site("localSite")
+        .is_some_and(vaquita_config::Site::is_loopback)
+}
+
+fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
+    let settings = &plan.settings;
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let mut names = Vec::new();
+    if let Some(site) = settings.site("localSite") {
+        names.push(site.host.clone());
+    }
+    names.extend(
+        settings
+            .hosts("publicName")
+            .unwrap_or_default()
+            .iter()
+            .cloned(),
+    );
+    names.extend(
+        settings
+            .text("allowedHosts")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::to_owned),
+    );
+    let alias = settings
+        .site("localSite")
+        .map_or("", |site| site.alias.as_str());
+    let http_settings = HttpSettings {
+        title: format!("{} {alias}", plan.mode),
+        allowed_hosts: AllowedHosts::new(&names),
+        web_workers: settings::count(settings, "webWorkerNum").unwrap_or(1),
+        strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
+        limits: HttpLimits::default(),
+    };
+    let server = HttpServer::new(
+        front.clone(),
+        http_settings,
+        metrics.clone(),
+        Arc::new(registry),
+    );
+    (server, metrics)
+}
+
+/// Reads commands from the standard input, for as long as there is one.
+fn talk(front: &Front, terminator: &Terminator) {
+    match (stdin_lines(), stdout_printer()) {
+        (Ok(lines), Ok(out)) => {
+            tokio::spawn(console::run(front.clone(), lines, out, terminator.clone()));
+        }
+        (Err(error), _) | (_, Err(error)) => warn!("no console: {error}"),
+    }
+}
