@@ -5,6 +5,8 @@
 //! output, everything else to standard error, and the exit status has one meaning each
 //! ([`Status`]).
 
+#![forbid(unsafe_code)]
+
 mod client;
 mod command_line;
 mod commands;
@@ -14,7 +16,6 @@ mod exit;
 mod json;
 mod local;
 mod prompt;
-mod secret_file;
 mod server;
 mod server_flags;
 mod table;

@@ -7,10 +7,11 @@ use vaquita_config::{
     parse_key_value, resolve_agent, resolve_controller, resolve_node_file,
 };
 
+use super::commands::secret;
 use super::exit::{Failure, Status};
 use super::server_flags::ServerFlags;
 use super::terminal::Terminal;
-use super::{config_files, diagnostics, secret_file};
+use super::{config_files, diagnostics};
 
 /// A server process that can be started: everything is read and makes sense.
 #[derive(Clone, Debug)]
@@ -126,11 +127,11 @@ impl ServerPlan {
             .log_file
             .as_deref()
             .unwrap_or(Path::new("dolphindb.log"));
-        let secret = match settings.text("clusterSecretFile") {
+        let secret_file = match settings.text("clusterSecretFile") {
             Some(path) => absolute(Path::new(path))?,
             None => match &paths.config {
-                Some(config) => config.with_file_name(secret_file::NAME),
-                None => absolute(Path::new(secret_file::NAME))?,
+                Some(config) => config.with_file_name(secret::NAME),
+                None => absolute(Path::new(secret::NAME))?,
             },
         };
         Ok(Self {
@@ -141,7 +142,7 @@ impl ServerPlan {
             settings,
             files,
             paths,
-            secret_file: secret,
+            secret_file,
             warnings: report,
         })
     }

@@ -33,15 +33,11 @@ pub struct HttpSettings {
     pub limits: HttpLimits,
 }
 
-/// The wall clock, in milliseconds since 1970: tokens expire by it and nothing else looks at it.
-pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
 pub(super) struct App<F> {
     pub(super) front: F,
     pub(super) settings: HttpSettings,
     pub(super) metrics: Metrics,
     pub(super) registry: Arc<Registry>,
-    pub(super) unix_ms: WallClock,
     workers: Semaphore,
     readiness: Mutex<Option<(Instant, bool)>>,
 }
@@ -75,7 +71,6 @@ impl<F: Front> App<F> {
         settings: HttpSettings,
         metrics: Metrics,
         registry: Arc<Registry>,
-        unix_ms: WallClock,
     ) -> Self {
         Self {
             workers: Semaphore::new(settings.web_workers.max(1)),
@@ -84,16 +79,16 @@ impl<F: Front> App<F> {
             settings,
             metrics,
             registry,
-            unix_ms,
         }
     }
 
-    /// Whoever sends a request with these headers from that address.
+    /// Whoever sends a request with these headers from that address. The date is the driver's to
+    /// fill in: this interface has no clock.
     pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
         Caller::Remote {
             address: peer.ip().to_canonical(),
             token: bearer_token(headers),
-            unix_ms: (self.unix_ms)(),
+            unix_ms: 0,
         }
     }
 

@@ -16,15 +16,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::app::{App, HttpSettings, Peer, WallClock};
+use super::app::{App, HttpSettings, Peer};
 use super::front::Front;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
 use super::stream::Stream;
 use super::{gate, handlers};
+use crate::driver::{Closing, HttpService, Rewound};
 use crate::http::routes::ROUTES;
 
 /// Answers the HTTP connections of one process. Cloning gives another handle on the same.
@@ -32,14 +32,12 @@ use crate::http::routes::ROUTES;
 pub struct HttpServer {
     router: Router,
     limits: HttpLimits,
-    draining: watch::Sender<bool>,
 }
 
 impl fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpServer")
             .field("limits", &self.limits)
-            .field("draining", &*self.draining.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -55,10 +53,9 @@ impl HttpServer {
         settings: HttpSettings,
         metrics: Metrics,
         registry: Arc<Registry>,
-        unix_ms: WallClock,
     ) -> Self {
         let limits = settings.limits.clone();
-        let app = Arc::new(App::new(front, settings, metrics, registry, unix_ms));
+        let app = Arc::new(App::new(front, settings, metrics, registry));
         let mut router = Router::new();
         for route in ROUTES {
             router = router.route(route.path, handlers::method_router::<F>(route));
@@ -69,21 +66,23 @@ impl HttpServer {
             .layer(from_fn_with_state(app.clone(), gate::admit::<F>))
             .layer(from_fn_with_state(app.clone(), gate::account::<F>))
             .with_state(app);
-        Self {
-            router,
-            limits,
-            draining: watch::Sender::new(false),
-        }
-    }
-
-    /// Has every connection end after the request it is at, and new ones after their first.
-    pub fn drain(&self) {
-        self.draining.send_replace(true);
+        Self { router, limits }
     }
 }
 
-/// Answers the requests of one connection until it ends: by the client, by a limit, or after
-/// [`HttpServer::drain`].
+impl HttpService for HttpServer {
+    async fn serve<S>(&self, stream: Rewound<S>, peer: SocketAddr, mut closing: Closing)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (already_read, stream) = stream.into_parts();
+        let closing = async move { closing.begun().await };
+        serve_connection(stream, already_read, peer, self.clone(), closing).await;
+    }
+}
+
+/// Answers the requests of one connection until it ends: by the client, by a limit, or once
+/// `closing` is complete; then the request that runs is finished and no other one is taken.
 ///
 /// `already_read` are the bytes by which the caller recognised HTTP. `peer` is what the other
 /// side's address is taken to be; no header can change it.
@@ -92,6 +91,7 @@ pub async fn serve_connection<S>(
     already_read: Bytes,
     peer: SocketAddr,
     server: HttpServer,
+    closing: impl Future<Output = ()> + Send,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -123,12 +123,10 @@ pub async fn serve_connection<S>(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let mut draining = server.draining.subscribe();
-    let drained = async move { _ = draining.wait_for(|draining| *draining).await };
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
-        () = drained => None,
+        () = closing => None,
     };
     let ended = match ended {
         Some(ended) => ended,

@@ -13,6 +13,8 @@
 //! | what a client may send and how slowly | [`HttpLimits`] |
 //! | how a refusal looks | `problem` |
 
+#![forbid(unsafe_code)]
+
 mod app;
 mod body;
 mod connection;
@@ -29,7 +31,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use app::{HttpSettings, WallClock};
+pub use app::HttpSettings;
 pub use connection::{HttpServer, serve_connection};
 pub use front::Front;
 pub use hosts::AllowedHosts;

@@ -80,6 +80,10 @@ impl fmt::Display for TransportError {
 }
 
 /// Sends a request and reads the whole answer.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command is a client outside the cluster, with no process of its own to simulate"
+)]
 pub(super) async fn exchange(
     server: &Server,
     token: Option<&str>,

@@ -1,12 +1,15 @@
 //! `vaquita secret`: the secret by which the processes of a cluster know one another.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::exit::{Failure, Outcome, Status};
-use crate::cli::secret_file;
 use crate::cli::terminal::Terminal;
+use crate::secret_file::{self, SecretFileError};
+
+/// The file's usual name, beside the file of `-config`.
+pub(in crate::cli) const NAME: &str = "cluster.secret";
 
 /// Make the secret by which the processes of a cluster know one another
 ///
@@ -48,7 +51,7 @@ impl MakeSecret {
         match action {
             Action::Generate { place } => {
                 let path = file_of(place);
-                secret_file::generate(&path)?;
+                secret_file::generate(&path).map_err(failed)?;
                 terminal.say(path.display().to_string())?;
                 terminal.note(
                     "copy it to every host, beside the file of -config, readable by its owner \
@@ -58,7 +61,7 @@ impl MakeSecret {
             }
             Action::Path { place } => {
                 let path = file_of(place);
-                secret_file::check(&path)?;
+                secret_file::read(&path).map_err(failed)?;
                 let path = std::path::absolute(&path).unwrap_or(path);
                 Ok(terminal.say(path.display().to_string())?)
             }
@@ -68,19 +71,20 @@ impl MakeSecret {
 
 fn file_of(place: PathBuf) -> PathBuf {
     if place.is_dir() {
-        place.join(secret_file::NAME)
+        place.join(NAME)
     } else {
         place
     }
 }
 
-/// The failure of a file operation on the secret.
-pub(in crate::cli) fn failed(path: &Path, what: &str, error: &std::io::Error) -> Failure {
-    let status = match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Status::Exists,
-        std::io::ErrorKind::NotFound => Status::No,
-        std::io::ErrorKind::PermissionDenied => Status::Denied,
-        _ => Status::Disk,
+/// The failure of an operation on the file; its sentence says what to do.
+pub(in crate::cli) fn failed(error: SecretFileError) -> Failure {
+    let status = match &error {
+        SecretFileError::Missing { .. } => Status::No,
+        SecretFileError::Exposed { .. } => Status::Denied,
+        SecretFileError::Malformed { .. } => Status::Damaged,
+        SecretFileError::Exists { .. } => Status::Exists,
+        SecretFileError::Io { .. } => Status::Disk,
     };
-    Failure::new(status, format!("{}: {what}: {error}", path.display()))
+    Failure::new(status, error.to_string())
 }

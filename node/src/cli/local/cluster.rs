@@ -191,6 +191,10 @@ impl Cluster {
         ))?)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a role is started here as a person would start it; only an agent starts nodes"
+    )]
     fn spawn(&self, alias: &str, arguments: &[String], log: PathBuf) -> Result<Role, Failure> {
         let failed = |error: io::Error| {
             Failure::new(

@@ -8,8 +8,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Host, Layout};
+use crate::cli::commands::secret;
 use crate::cli::exit::{Failure, Status};
-use crate::cli::secret_file;
+use crate::secret_file;
 
 /// What the controller is told at its first start and nobody else ever.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +41,15 @@ pub(super) fn write(
         &cluster_nodes(layout),
     )?;
     create(&layout.directory.join("cluster.cfg"), 0o640, CLUSTER_CFG)?;
-    let secret = layout.directory.join(secret_file::NAME);
-    let secret_text = secret_file::generate(&secret)?;
+    let secret_path = layout.directory.join(secret::NAME);
+    secret_file::generate(&secret_path).map_err(secret::failed)?;
+    let secret_text = fs::read_to_string(&secret_path)
+        .map_err(|error| failed(&secret_path, "cannot be read", &error))?;
     for host in &layout.hosts {
         directory(&host.directory)?;
         directory(&host.directory.join("data"))?;
         directory(&host.directory.join("log"))?;
-        let copy = host.directory.join(secret_file::NAME);
+        let copy = host.directory.join(secret::NAME);
         create(&copy, 0o600, &secret_text)?;
         create(&host.agent_cfg, 0o640, &agent_cfg(layout, host))?;
     }

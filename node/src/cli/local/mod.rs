@@ -21,6 +21,8 @@ use super::client::{Api, block_on};
 use super::exit::{Failure, Outcome, Status};
 use super::terminal::{Colour, Terminal};
 use super::{config_files, diagnostics};
+use crate::env::Env;
+use crate::os_env::OsEnv;
 
 /// Run a whole cluster on this machine, until Ctrl-C
 ///
@@ -78,13 +80,16 @@ impl Local {
     async fn operate(self, terminal: &mut Terminal) -> Outcome {
         // Before anything is started, so that no signal finds nobody.
         let mut interrupts = Interrupts::new()?;
-        let opened = self.open(terminal)?;
+        let env =
+            OsEnv::new().map_err(|error| Failure::new(Status::Unavailable, error.to_string()))?;
+        let opened = self.open(&env, terminal).await?;
         let directory = opened.layout.directory.clone();
         if !processes::running_under(&directory).is_empty() {
             terminal.say("an earlier run left processes behind; stopping them first")?;
             stop_running_under(&directory, Keep::Nothing, terminal).await?;
         }
-        let taken = ports::taken(opened.layout.sites());
+        let sites: Vec<_> = opened.layout.sites().cloned().collect();
+        let taken = ports::taken(&env, &sites).await?;
         if !taken.is_empty() {
             return Err(ports_taken(&taken));
         }
@@ -152,7 +157,7 @@ impl Local {
     }
 
     /// Makes the directory ready: new files in a new one, its own files in an old one.
-    fn open(&self, terminal: &mut Terminal) -> Result<Opened, Failure> {
+    async fn open<E: Env>(&self, env: &E, terminal: &mut Terminal) -> Result<Opened, Failure> {
         let directory = std::path::absolute(&self.dir)
             .map_err(|error| files::failed(&self.dir, "is no path", &error))?;
         if directory.to_str().is_none() {
@@ -176,7 +181,8 @@ impl Local {
         }
         let subnet = self.subnet.unwrap_or([127, 0, 0]);
         let hosts = self.hosts.unwrap_or(4);
-        let layout = Layout::plan(&directory, hosts, ports::choose(subnet, hosts));
+        let addresses = ports::choose(env, subnet, hosts).await?;
+        let layout = Layout::plan(&directory, hosts, addresses);
         let bootstrap = files::write(&layout, draw)?;
         terminal.say(format!(
             "wrote a cluster of {hosts} hosts to {}",
@@ -336,37 +342,66 @@ fn welcome(opened: &Opened, terminal: &Terminal) -> String {
 /// Ctrl-C, SIGTERM and the end of the terminal.
 #[derive(Debug)]
 struct Interrupts {
-    signals: [Signal; 3],
+    interrupt: Signal,
+    terminate: Signal,
+    /// Unless whoever started this program wants it ignored, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Interrupts {
     fn new() -> Result<Self, Failure> {
-        let watch = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(
-                    Status::Unavailable,
-                    format!("signals cannot be watched: {error}"),
-                )
-            })
-        };
         Ok(Self {
-            signals: [
-                watch(SignalKind::interrupt())?,
-                watch(SignalKind::terminate())?,
-                watch(SignalKind::hangup())?,
-            ],
+            interrupt: watch(SignalKind::interrupt())?,
+            terminate: watch(SignalKind::terminate())?,
+            hangup: if hangup_is_ignored() {
+                None
+            } else {
+                Some(watch(SignalKind::hangup())?)
+            },
         })
     }
 
     async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
+        let Self {
+            interrupt,
+            terminate,
+            hangup,
+        } = self;
+        let hung_up = async {
+            match hangup {
+                Some(hangup) => _ = hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = hung_up => {}
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program stops its processes on a signal; a server process has a driver for that"
+)]
+fn watch(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(
+            Status::Unavailable,
+            format!("signals cannot be watched: {error}"),
+        )
+    })
+}
+
+fn hangup_is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]

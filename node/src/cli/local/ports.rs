@@ -1,25 +1,35 @@
 //! Which addresses and ports of this machine can be had, and who has the others.
 
-use std::fs;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _, UdpSocket};
+use std::net::Ipv4Addr;
 
+use tokio::sync::mpsc;
 use vaquita_config::Site;
+use vaquita_core::ids::{Alias, Endpoint};
+use vaquita_core::process::{PortState, ProcessEvent, ProcessOrder};
 
 use super::layout::Addresses;
-use super::processes;
+use crate::cli::exit::{Failure, Status};
+use crate::env::{Env, HostFolders, Processes};
 
 /// The addresses for a new cluster with so many hosts: one a host if this machine has them.
-pub(super) fn choose(subnet: [u8; 3], hosts: u8) -> Addresses {
+pub(super) async fn choose<E: Env>(
+    env: &E,
+    subnet: [u8; 3],
+    hosts: u8,
+) -> Result<Addresses, Failure> {
     let [a, b, c] = subnet;
-    let all = (1..=hosts + 1).all(|last| {
-        let address = SocketAddr::from((Ipv4Addr::new(a, b, c, last), 0));
-        bind(address).is_ok()
-    });
-    if all {
-        Addresses::OnePerHost { subnet }
+    let sites: Vec<Site> = (1..=hosts + 1)
+        .map(|last| Site {
+            host: Ipv4Addr::new(a, b, c, last).to_string(),
+            // Any port: what is asked is whether the address is this machine's.
+            port: 0,
+            alias: format!("host-{last}"),
+        })
+        .collect();
+    if taken(env, &sites).await?.is_empty() {
+        Ok(Addresses::OnePerHost { subnet })
     } else {
-        Addresses::OnePort
+        Ok(Addresses::OnePort)
     }
 }
 
@@ -39,87 +49,56 @@ impl std::fmt::Display for Taken {
     }
 }
 
-/// The ports of these sites that cannot be bound now.
-pub(super) fn taken<'a>(sites: impl IntoIterator<Item = &'a Site>) -> Vec<Taken> {
-    sites
-        .into_iter()
-        .filter_map(|site| {
-            why_not(site).map(|why| Taken {
-                site: site.clone(),
-                why,
-            })
-        })
-        .collect()
-}
-
-fn why_not(site: &Site) -> Option<String> {
-    let host = site.host.trim_matches(['[', ']']);
-    let address = match (host, site.port).to_socket_addrs() {
-        Ok(mut addresses) => addresses.next()?,
-        Err(error) => return Some(format!("has no address: {error}")),
+/// The ports of these sites that cannot be bound now, in the order of the sites.
+///
+/// They are probed as an agent probes the port of a node that it is about to start.
+pub(super) async fn taken<E: Env>(env: &E, sites: &[Site]) -> Result<Vec<Taken>, Failure> {
+    let unprobed = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Status::Unavailable,
+            format!("the ports of this machine cannot be looked at: {error}"),
+        )
     };
-    let error = bind(address).err()?;
-    Some(match error.kind() {
-        io::ErrorKind::AddrInUse => match holder(address) {
-            Some(pid) => format!("is held by {}", processes::describe(pid)),
-            None => "is held by a process of another user".to_owned(),
-        },
-        _ => format!("cannot be bound: {error}"),
-    })
-}
-
-/// Binds TCP and UDP for a moment.
-fn bind(address: SocketAddr) -> io::Result<()> {
-    TcpListener::bind(address)?;
-    UdpSocket::bind(address)?;
-    Ok(())
-}
-
-/// The process that has the port, if `/proc` shows it.
-fn holder(address: SocketAddr) -> Option<u32> {
-    let inodes: Vec<u64> = ["tcp", "tcp6", "udp", "udp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(format!("/proc/net/{table}")).ok())
-        .flat_map(|table| table.lines().filter_map(row).collect::<Vec<_>>())
-        .filter(|(local, _)| {
-            let same = local.ip() == address.ip() || local.ip().is_unspecified();
-            local.port() == address.port() && same
-        })
-        .map(|(_, inode)| inode)
-        .collect();
-    processes::pids().find(|pid| {
-        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return false;
+    // The folders are for launching, which is not asked for here.
+    let folders = HostFolders {
+        home: std::env::temp_dir(),
+        logs: std::env::temp_dir(),
+    };
+    let processes = env.processes(folders).map_err(|error| unprobed(&error))?;
+    let (orders, taken_orders) = mpsc::channel(sites.len().max(1));
+    let (events, mut told) = mpsc::channel(sites.len().max(1));
+    let probing = tokio::spawn(processes.run(taken_orders, events));
+    for site in sites {
+        let alias = Alias::new(&site.alias).map_err(|error| unprobed(&error))?;
+        let endpoint = Endpoint {
+            host: site.host.clone(),
+            port: site.port,
         };
-        entries.filter_map(Result::ok).any(|entry| {
-            let target = fs::read_link(entry.path()).unwrap_or_default();
-            let target = target.to_string_lossy().into_owned();
-            inodes
-                .iter()
-                .any(|inode| target == format!("socket:[{inode}]"))
-        })
-    })
-}
-
-/// Local address and inode of a row of `/proc/net/tcp`, unless the socket has no owner any more.
-fn row(line: &str) -> Option<(SocketAddr, u64)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (address, port) = fields.get(1)?.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let words = |index: usize| {
-        let digits = address.get(index * 8..index * 8 + 8)?;
-        // Each word is printed in the byte order of the machine.
-        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
-    };
-    let address = if address.len() == 8 {
-        IpAddr::from(words(0)?)
-    } else {
-        let mut bytes = [0; 16];
-        for (index, word) in bytes.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&words(index)?);
-        }
-        IpAddr::from(bytes).to_canonical()
-    };
-    let inode = fields.get(9)?.parse().ok().filter(|inode| *inode != 0)?;
-    Some((SocketAddr::new(address, port), inode))
+        let order = ProcessOrder::ProbePort { alias, endpoint };
+        // The channel has room for all of them.
+        orders.send(order).await.map_err(|error| unprobed(&error))?;
+    }
+    let mut found = Vec::new();
+    for _ in sites {
+        let Some(ProcessEvent::PortProbed { alias, state }) = told.recv().await else {
+            return Err(unprobed(&"the probe ended early"));
+        };
+        let why = match state {
+            PortState::Free => continue,
+            PortState::Held {
+                holder: Some(holder),
+            } => format!("is held by {holder}"),
+            PortState::Held { holder: None } => "is held by a process that cannot be told".into(),
+            PortState::Refused { reason } => format!("cannot be had: {reason}"),
+        };
+        let site = sites.iter().find(|site| site.alias == alias.as_str());
+        found.extend(site.map(|site| Taken {
+            site: site.clone(),
+            why,
+        }));
+    }
+    drop(orders);
+    probing.abort();
+    found.sort_by_key(|taken| sites.iter().position(|site| *site == taken.site));
+    Ok(found)
 }

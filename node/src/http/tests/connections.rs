@@ -1,11 +1,12 @@
 //! What a client can do to a connection, and how little that costs. Time is tokio's and paused.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use vaquita_core::admin::{Reply, Request, Response};
 
@@ -135,7 +136,13 @@ async fn a_client_that_does_not_read_its_answer_loses_the_connection() {
     }))]);
     let server = server_with(&front, settings());
     let (mut ours, theirs) = duplex(1024);
-    let served = tokio::spawn(serve_connection(theirs, Bytes::new(), loopback(), server));
+    let served = tokio::spawn(serve_connection(
+        theirs,
+        Bytes::new(),
+        loopback(),
+        server,
+        pending(),
+    ));
     let text = format!(
         "GET /api/v1/nodes/A/log HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n\r\n"
     );
@@ -155,7 +162,13 @@ async fn bytes_that_were_read_to_recognise_http_are_part_of_the_request() {
         let (head, rest) = PLAIN_GET.split_at(split);
         let (mut ours, theirs) = duplex(4096);
         let already_read = Bytes::copy_from_slice(head.as_bytes());
-        tokio::spawn(serve_connection(theirs, already_read, loopback(), server()));
+        tokio::spawn(serve_connection(
+            theirs,
+            already_read,
+            loopback(),
+            server(),
+            pending(),
+        ));
         ours.write_all(rest.as_bytes()).await.unwrap();
         let text = read_one(&mut ours).await;
         assert_eq!(parse(&text).status, 200, "{split}");
@@ -190,16 +203,27 @@ async fn a_connection_carries_many_requests_and_the_last_says_so() {
 }
 
 #[tokio::test]
-async fn draining_ends_an_idle_connection_and_finishes_a_running_request() {
+async fn closing_ends_an_idle_connection_and_finishes_a_running_request() {
     let front = Gated::default();
     let server = gated_server(&front, 4);
-    let mut idle = connect(&server, loopback());
+    let close = watch::Sender::new(false);
+    let connect = || {
+        let (ours, theirs) = duplex(64 * 1024);
+        let mut closing = close.subscribe();
+        let closing = async move { _ = closing.wait_for(|closing| *closing).await };
+        let server = server.clone();
+        tokio::spawn(async move {
+            serve_connection(theirs, Bytes::new(), loopback(), server, closing).await;
+        });
+        ours
+    };
+    let mut idle = connect();
     idle.write_all(PLAIN_GET.as_bytes()).await.unwrap();
     read_one(&mut idle).await;
-    let mut busy = connect(&server, loopback());
+    let mut busy = connect();
     busy.write_all(nodes_request().as_bytes()).await.unwrap();
     front.arrived.notified().await;
-    server.drain();
+    close.send_replace(true);
     assert_eq!(read_to_end(&mut idle).await, "");
     front.release.notify_one();
     assert_eq!(parse(&read_to_end(&mut busy).await).status, 200);
@@ -254,13 +278,7 @@ fn gated_server(front: &Gated, web_workers: usize) -> HttpServer {
         web_workers,
         ..settings()
     };
-    HttpServer::new(
-        front.clone(),
-        settings,
-        metrics,
-        Arc::new(registry),
-        Arc::new(|| 0),
-    )
+    HttpServer::new(front.clone(), settings, metrics, Arc::new(registry))
 }
 
 fn nodes_request() -> String {

@@ -18,8 +18,6 @@ use crate::http::{
     AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
 };
 
-/// The wall clock of every test.
-pub(super) const NOW_MS: u64 = 1_700_000_000_000;
 /// Tokens that the fake machine knows.
 pub(super) const ADMIN: &str = "token-of-admin";
 pub(super) const READER: &str = "token-of-reader";
@@ -147,13 +145,7 @@ pub(super) fn server_with(front: &FakeFront, settings: HttpSettings) -> HttpServ
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     metrics.event("node.offline");
-    HttpServer::new(
-        front.clone(),
-        settings,
-        metrics,
-        Arc::new(registry),
-        Arc::new(|| NOW_MS),
-    )
+    HttpServer::new(front.clone(), settings, metrics, Arc::new(registry))
 }
 
 pub(super) fn loopback() -> SocketAddr {
@@ -163,7 +155,13 @@ pub(super) fn loopback() -> SocketAddr {
 /// Opens a connection to a server.
 pub(super) fn connect(server: &HttpServer, peer: SocketAddr) -> DuplexStream {
     let (ours, theirs) = duplex(1024 * 1024);
-    tokio::spawn(serve_connection(theirs, Bytes::new(), peer, server.clone()));
+    tokio::spawn(serve_connection(
+        theirs,
+        Bytes::new(),
+        peer,
+        server.clone(),
+        std::future::pending(),
+    ));
     ours
 }
 

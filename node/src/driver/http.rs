@@ -1,0 +1,39 @@
+//! The seam to whatever serves HTTP.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::rewound::Rewound;
+use super::terminate::Closing;
+
+/// Serves connections that speak HTTP.
+///
+/// Each runs in a task of its own, so that none delays the machine; the machine is asked through a
+/// [`Front`](super::Front). Every wait of a service needs a time-out of its own, because the driver
+/// sets none on a connection that it has handed over.
+pub trait HttpService: Clone + Send + Sync + 'static {
+    /// Serves one connection until it ends. When `closing` has begun, the running request is
+    /// finished and no other one is taken.
+    fn serve<S>(
+        &self,
+        stream: Rewound<S>,
+        peer: SocketAddr,
+        closing: Closing,
+    ) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
+/// Serves nothing: each connection is closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHttp;
+
+impl HttpService for NoHttp {
+    async fn serve<S>(&self, _: Rewound<S>, _: SocketAddr, _: Closing)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+    }
+}

@@ -1,0 +1,124 @@
+//! The bounds a driver keeps to, by name, with their defaults and the reasons.
+
+use std::time::Duration;
+
+/// Bounds and time-outs of a driver.
+///
+/// Production takes most of [`DriverLimits::default`] and sets `connections_max` from the key
+/// `maxConnections`; tests make the numbers small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverLimits {
+    /// Connections others may hold to this process, whatever they speak (`maxConnections`).
+    pub connections_max: usize,
+    /// Of these, connections that speak the node protocol.
+    pub node_connections_max: usize,
+    /// Of these, connections that speak HTTP. Their number must not take the others' room.
+    pub http_connections_max: usize,
+    /// Of these, those from one address. Addresses of this very host are exempt: a proxy on the
+    /// same host carries many people.
+    pub http_connections_per_address: usize,
+    /// Connections whose protocol is not known yet. One more, and the oldest of them gives way.
+    pub sniffing_max: usize,
+    /// Connections above `connections_max` that are told so before they are closed. Beyond it they
+    /// are closed without a word.
+    pub refusing_max: usize,
+    /// How long a new connection may take to show which protocol it speaks.
+    pub sniff_timeout: Duration,
+    /// How long a refused connection may take to do so.
+    pub refusal_timeout: Duration,
+
+    /// How long opening a connection may take, the look-up of its host included.
+    pub connect_timeout: Duration,
+    /// How long looking up a host for datagrams may take.
+    pub resolve_timeout: Duration,
+    /// Age at which a looked-up address is looked up again. It is used meanwhile.
+    pub address_max_age: Duration,
+    /// Shortest time between two look-ups of one host.
+    pub resolve_pause: Duration,
+    /// Hosts whose addresses are remembered.
+    pub addresses_max: usize,
+    /// Datagrams to one host that wait for its first look-up. The oldest gives way.
+    pub unresolved_datagrams: usize,
+
+    /// Bytes waiting to be sent on one connection. A peer that reads slower than that is closed,
+    /// not waited for.
+    pub send_queue_bytes: usize,
+    /// Pieces waiting to be sent on one connection; see [`DriverLimits::send_queue_bytes`].
+    pub send_queue_pieces: usize,
+    /// How long one write may take.
+    pub write_timeout: Duration,
+    /// Bytes read from a connection at once.
+    pub read_bytes: usize,
+    /// How long a closed connection is read on, so that the network does not take back the last
+    /// bytes the peer has not read yet.
+    pub linger: Duration,
+
+    /// Datagrams, and pieces from connections, that wait for the machine. Whoever brings one more
+    /// waits.
+    pub inputs_max: usize,
+    /// Batches that may wait for one lane of the disk. The machines keep a handful.
+    pub disk_batches_max: usize,
+    /// Orders about processes that may wait.
+    pub orders_max: usize,
+    /// Requests that may wait for the machine.
+    pub requests_max: usize,
+    /// Requests the machine has taken and not answered.
+    pub replies_max: usize,
+    /// How long [`Front::ask`](super::Front::ask) waits for an answer.
+    pub request_timeout: Duration,
+
+    /// How often a bind is tried again while another process, perhaps one that is just ending,
+    /// holds the port.
+    pub bind_retry: Duration,
+    /// For how long it is.
+    pub bind_patience: Duration,
+    /// How long the connections may take to end after the machine has.
+    pub farewell: Duration,
+    /// Time between two reports of dropped datagrams.
+    pub drop_report_period: Duration,
+    /// Effects of one input above which the machine is taken to be in a loop.
+    pub effects_per_input: usize,
+}
+
+impl Default for DriverLimits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const MIB: usize = 1024 * KIB;
+        Self {
+            connections_max: 512,
+            node_connections_max: 1024,
+            http_connections_max: 128,
+            http_connections_per_address: 32,
+            sniffing_max: 64,
+            refusing_max: 16,
+            sniff_timeout: Duration::from_secs(5),
+            refusal_timeout: Duration::from_secs(1),
+
+            connect_timeout: Duration::from_secs(3),
+            resolve_timeout: Duration::from_secs(5),
+            address_max_age: Duration::from_secs(60),
+            resolve_pause: Duration::from_secs(1),
+            addresses_max: 4096,
+            unresolved_datagrams: 4,
+
+            send_queue_bytes: 8 * MIB,
+            send_queue_pieces: 1024,
+            write_timeout: Duration::from_secs(10),
+            read_bytes: 16 * KIB,
+            linger: Duration::from_secs(1),
+
+            inputs_max: 256,
+            disk_batches_max: 1024,
+            orders_max: 4096,
+            requests_max: 256,
+            replies_max: 10_000,
+            request_timeout: Duration::from_secs(30),
+
+            bind_retry: Duration::from_secs(1),
+            bind_patience: Duration::from_secs(30),
+            farewell: Duration::from_secs(2),
+            drop_report_period: Duration::from_secs(1),
+            effects_per_input: 1_000_000,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One process a directory: an advisory lock on a file in it, with the holder's id inside.
+//!
+//! The kernel releases the lock when the process ends, however it ends, so that nothing is ever
+//! left behind that somebody would have to remove.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+use rustix::io::Errno;
+
+use super::LOCK;
+use crate::env::OpenDiskError;
+use crate::os_env::proc::describe;
+
+/// A lock on a directory, held until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks `directory`, or tells who has it.
+    pub(super) fn take(directory: &OwnedFd, path: &Path) -> Result<Self, OpenDiskError> {
+        let at = path.join(LOCK);
+        let refused = |action: &'static str, source: io::Error| OpenDiskError::Refused {
+            action,
+            path: at.display().to_string(),
+            directory: path.display().to_string(),
+            source,
+        };
+        let mut file: File = openat(
+            directory,
+            LOCK,
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o600),
+        )
+        .map_err(|error| refused("open", error.into()))?
+        .into();
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                // The id is for the message only; what locks is the kernel.
+                let _ = file.read_to_string(&mut text);
+                return Err(OpenDiskError::InUse {
+                    directory: path.display().to_string(),
+                    holder: text.trim().parse().ok().map(describe),
+                });
+            }
+            Err(error) => return Err(refused("lock", error.into())),
+        }
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(|error| refused("write this process's id to", error))?;
+        Ok(Self { _file: file })
+    }
+}

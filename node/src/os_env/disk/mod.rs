@@ -1,0 +1,205 @@
+//! A machine's directory on a real file system.
+//!
+//! One thread for each lane does what a [`DiskBatch`] says, with the system calls its names stand
+//! for. Files are opened relative to the directory's descriptor, so that renaming the directory, or
+//! putting another in its place, does not lead a running process astray.
+
+mod lock;
+mod ops;
+mod sealed;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use tokio::sync::{mpsc, oneshot};
+use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
+
+pub use sealed::Sealed;
+
+use super::threads::{blocking, spawn};
+use crate::env::{Disk, Listing, OpenDiskError};
+use lock::Lock;
+use ops::Files;
+
+/// Name of the file that is locked for the life of a process. No [`FileName`] can spell it.
+const LOCK: &str = "LOCK";
+
+/// A locked directory of the operating system.
+#[derive(Clone, Debug)]
+pub struct OsDisk {
+    directory: Arc<Directory>,
+    foreground: mpsc::Sender<Task>,
+    background: mpsc::Sender<Task>,
+}
+
+/// A batch and the way back to who waits for it.
+type Task = (DiskBatch, oneshot::Sender<Result<(), DiskFault>>);
+
+/// The open directory. The threads share it, so that the lock outlives every write.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    fd: OwnedFd,
+    _lock: Lock,
+}
+
+impl OsDisk {
+    /// Creates the directory if need be (mode 0700), locks it, opens it and starts its lanes.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenDiskError> {
+        let refused = |action: &'static str, at: &Path, source: io::Error| OpenDiskError::Refused {
+            action,
+            path: at.display().to_string(),
+            directory: path.display().to_string(),
+            source,
+        };
+        create_private(path).map_err(|error| refused("create the directory", path, error))?;
+        // From here on the real place counts, whatever a later change of directory does.
+        let path = std::fs::canonicalize(path)
+            .map_err(|error| refused("find the directory", path, error))?;
+        let fd = rustix::fs::open(
+            &path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| refused("open the directory", &path, error.into()))?;
+        let lock = Lock::take(&fd, &path)?;
+        let directory = Arc::new(Directory {
+            path: path.clone(),
+            fd,
+            _lock: lock,
+        });
+        let files = Arc::new(Files::default());
+        let lane = |name| {
+            let (sender, tasks) = mpsc::channel(1);
+            let directory = Arc::clone(&directory);
+            let files = Arc::clone(&files);
+            spawn(name, move || work(&directory, &files, tasks))
+                .map_err(|error| refused("start a thread for", &path, error))?;
+            Ok(sender)
+        };
+        let foreground = lane("vaquita-disk")?;
+        let background = lane("vaquita-disk-bg")?;
+        Ok(Self {
+            directory,
+            foreground,
+            background,
+        })
+    }
+}
+
+/// Creates a directory and its missing parents, for this user alone. One that exists is left as it
+/// is.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    // The name is durable only when the parent is; else a power cut could take the whole home.
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        std::fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// The life of a lane's thread.
+fn work(directory: &Directory, files: &Files, mut tasks: mpsc::Receiver<Task>) {
+    while let Some((batch, done)) = tasks.blocking_recv() {
+        let result = files.apply(directory, &batch);
+        // Whoever waited may be gone; the work is done all the same.
+        let _ = done.send(result);
+    }
+}
+
+impl Disk for OsDisk {
+    type Sealed = Sealed;
+
+    async fn apply(&self, batch: DiskBatch) -> Result<(), DiskFault> {
+        let lane = match batch.lane {
+            Lane::Foreground => &self.foreground,
+            Lane::Background => &self.background,
+        };
+        let (done, outcome) = oneshot::channel();
+        // Both fail only when the thread is gone, which is only when it panicked.
+        let lost = || DiskFault {
+            kind: DiskFaultKind::Io,
+            failed_op: 0,
+            op: format!("work on {}", self.directory.path.display()),
+            message: "the thread that writes there ended by a bug in this program".to_owned(),
+        };
+        lane.send((batch, done)).await.map_err(|_| lost())?;
+        outcome.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    async fn list(&self) -> io::Result<Listing> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || directory.list()).await?
+    }
+
+    async fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
+        let directory = Arc::clone(&self.directory);
+        let file = file.clone();
+        blocking(move || directory.read(&file)).await?
+    }
+
+    async fn open_sealed(&self, file: &FileName) -> io::Result<Sealed> {
+        let directory = Arc::clone(&self.directory);
+        let file = file.clone();
+        blocking(move || Sealed::map(&directory.open(&file)?)).await?
+    }
+}
+
+impl Directory {
+    fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy();
+            if matches!(&*name, "." | ".." | LOCK) {
+                continue;
+            }
+            let status = rustix::fs::statat(
+                &self.fd,
+                entry.file_name(),
+                rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+            )?;
+            let regular = rustix::fs::FileType::from_raw_mode(status.st_mode).is_file();
+            match FileName::new(&name).filter(|_| regular) {
+                Some(file) => {
+                    let len = u64::try_from(status.st_size).unwrap_or(0);
+                    listing.files.insert(file, len);
+                }
+                None => listing.foreign.push(name.into_owned()),
+            }
+        }
+        listing.foreign.sort();
+        Ok(listing)
+    }
+
+    fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut self.open(file)?, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Opens a file of the directory for reading; a symbolic link is refused.
+    fn open(&self, file: &FileName) -> io::Result<std::fs::File> {
+        let fd = rustix::fs::openat(
+            &self.fd,
+            file.as_str(),
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(fd.into())
+    }
+}

@@ -1,0 +1,175 @@
+//! What each operation of a batch is in system calls.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName};
+
+use super::Directory;
+
+/// Files without unsynced bytes that are kept open.
+const IDLE_FILES: usize = 16;
+
+/// The files that are open for writing.
+///
+/// A file stays open from its first write until its sync, because the kernel reports a failed
+/// write-back only to those who had the file open when it failed.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    open: Mutex<BTreeMap<FileName, OpenFile>>,
+}
+
+#[derive(Clone, Debug)]
+struct OpenFile {
+    file: Arc<File>,
+    /// Whether bytes were written that no sync has covered.
+    dirty: bool,
+}
+
+impl Files {
+    /// Carries out a batch up to its first failure.
+    pub(super) fn apply(&self, directory: &Directory, batch: &DiskBatch) -> Result<(), DiskFault> {
+        for (at, op) in batch.ops.iter().enumerate() {
+            self.carry_out(directory, op).map_err(|error| DiskFault {
+                kind: kind(&error),
+                failed_op: at,
+                op: describe(directory, op),
+                message: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, directory: &Directory, op: &DiskOp) -> io::Result<()> {
+        match op {
+            DiskOp::CreateNew { file } => self.create(directory, file, OFlags::EXCL),
+            DiskOp::CreateOrEmpty { file } => self.create(directory, file, OFlags::TRUNC),
+            DiskOp::Append {
+                file,
+                offset,
+                bytes,
+            } => {
+                let open = self.writable(directory, file)?;
+                let len = open.metadata()?.len();
+                if len != *offset {
+                    return Err(io::Error::other(format!("the file has {len} bytes")));
+                }
+                open.write_all_at(bytes, *offset)
+            }
+            DiskOp::Truncate { file, len } => self.writable(directory, file)?.set_len(*len),
+            DiskOp::Sync { file } => {
+                self.writable(directory, file)?.sync_data()?;
+                self.settle(file);
+                Ok(())
+            }
+            DiskOp::Rename { from, to } => {
+                let at = &directory.fd;
+                rustix::fs::renameat(at, from.as_str(), at, to.as_str())?;
+                let mut open = self.lock();
+                open.remove(to);
+                if let Some(file) = open.remove(from) {
+                    open.insert(to.clone(), file);
+                }
+                Ok(())
+            }
+            DiskOp::Remove { file } => {
+                self.lock().remove(file);
+                match rustix::fs::unlinkat(&directory.fd, file.as_str(), AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            DiskOp::SyncDir => {
+                rustix::io::retry_on_intr(|| rustix::fs::fsync(&directory.fd))?;
+                Ok(())
+            }
+        }
+    }
+
+    fn create(&self, directory: &Directory, name: &FileName, how: OFlags) -> io::Result<()> {
+        let file = open_for_writing(directory, name, OFlags::CREATE | how)?;
+        self.keep(name, Arc::new(file));
+        Ok(())
+    }
+
+    /// The file, open for writing, and from now on taken to have unsynced bytes.
+    fn writable(&self, directory: &Directory, name: &FileName) -> io::Result<Arc<File>> {
+        if let Some(open) = self.lock().get_mut(name) {
+            open.dirty = true;
+            return Ok(Arc::clone(&open.file));
+        }
+        let file = Arc::new(open_for_writing(directory, name, OFlags::empty())?);
+        self.keep(name, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn keep(&self, name: &FileName, file: Arc<File>) {
+        let mut open = self.lock();
+        open.insert(name.clone(), OpenFile { file, dirty: true });
+        let mut idle = open.values().filter(|file| !file.dirty).count();
+        open.retain(|_, file| {
+            let close = !file.dirty && idle > IDLE_FILES;
+            idle -= usize::from(close);
+            !close
+        });
+    }
+
+    /// All bytes of the file are durable.
+    fn settle(&self, name: &FileName) {
+        if let Some(open) = self.lock().get_mut(name) {
+            open.dirty = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileName, OpenFile>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open_for_writing(directory: &Directory, name: &FileName, how: OFlags) -> io::Result<File> {
+    let fd = rustix::fs::openat(
+        &directory.fd,
+        name.as_str(),
+        OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | how,
+        Mode::from_raw_mode(0o600),
+    )?;
+    Ok(fd.into())
+}
+
+fn kind(error: &io::Error) -> DiskFaultKind {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match errno {
+        Some(Errno::NOSPC | Errno::DQUOT) => DiskFaultKind::NoSpace,
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => DiskFaultKind::Denied,
+        _ => DiskFaultKind::Io,
+    }
+}
+
+/// An operation in words, with the file's whole path.
+fn describe(directory: &Directory, op: &DiskOp) -> String {
+    let path = |file: &FileName| directory.path.join(file.as_str()).display().to_string();
+    match op {
+        DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
+            format!("create {}", path(file))
+        }
+        DiskOp::Append {
+            file,
+            offset,
+            bytes,
+        } => format!(
+            "write {} bytes at offset {offset} of {}",
+            bytes.len(),
+            path(file)
+        ),
+        DiskOp::Truncate { file, len } => format!("cut {} to {len} bytes", path(file)),
+        DiskOp::Sync { file } => format!("sync {}", path(file)),
+        DiskOp::Rename { from, to } => format!("rename {} to {}", path(from), path(to)),
+        DiskOp::Remove { file } => format!("remove {}", path(file)),
+        DiskOp::SyncDir => format!("sync the directory {}", directory.path.display()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Signals that end the process in good order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use tracing::error;
+use vaquita_core::io::ExitCode;
+
+use crate::driver::Terminator;
+
+/// SIGHUP, SIGINT and SIGTERM by number, for the mask in `/proc/self/status`.
+const WATCHED: [(i32, SignalKind); 3] = [
+    (1, SignalKind::hangup()),
+    (2, SignalKind::interrupt()),
+    (15, SignalKind::terminate()),
+];
+
+/// Calls `terminator` at each SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed).
+///
+/// Signals that whoever started this process wants ignored stay so: `nohup` does it for SIGHUP, a
+/// shell for SIGINT when it starts something in the background.
+///
+/// The first call ends the machine, the second one the driver. Whoever sends a third sees neither
+/// happen, so it ends the process on the spot.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn watch_signals(terminator: &Terminator) -> io::Result<()> {
+    let ignored = ignored_signals();
+    let received = Arc::new(AtomicU32::new(0));
+    for (number, kind) in WATCHED {
+        if ignored >> (number - 1) & 1 == 1 {
+            continue;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where signals are watched"
+        )]
+        let mut arrivals = signal(kind)?;
+        let terminator = terminator.clone();
+        let received = Arc::clone(&received);
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                terminator.terminate();
+                if received.fetch_add(1, Ordering::Relaxed) >= 2 {
+                    error!("ended by a third signal: this process hung");
+                    std::process::exit(i32::from(ExitCode::Bug.number()));
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// The signals this process ignores, bit 0 for signal 1.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
