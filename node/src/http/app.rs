@@ -29,6 +29,8 @@ pub struct HttpSettings {
     pub web_workers: usize,
     /// `strictDefaults`: whether a login that crosses the network in the clear is refused.
     pub strict_defaults: bool,
+    /// `allowPlainHttp`: whether such a login comes without a warning.
+    pub allow_plain_http: bool,
     /// What clients may send, and how slowly.
     pub limits: HttpLimits,
 }

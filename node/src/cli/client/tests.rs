@@ -1,1 +1,161 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
+use super::address::{Server, choose};
+use super::logins::{Login, Logins};
+use crate::cli::exit::Status;
+
+fn server(text: &str) -> String {
+    Server::parse(text).unwrap().to_string()
+}
+
+#[test]
+fn a_server_is_written_in_one_way() {
+    assert_eq!(server("10.1.1.7:8990"), "10.1.1.7:8990");
+    assert_eq!(server("10.1.1.7"), "10.1.1.7:8990");
+    assert_eq!(server("P4.Example:80"), "p4.example:80");
+    assert_eq!(server("http://p4:8990/"), "p4:8990");
+    assert_eq!(server("10.1.1.7:8990:master"), "10.1.1.7:8990");
+    assert_eq!(server("[::1]:8990"), "[::1]:8990");
+    assert_eq!(server("[::1]"), "[::1]:8990");
+}
+
+#[test]
+fn what_is_no_server_is_refused_with_an_example() {
+    for text in [
+        "",
+        ":8990",
+        "host:0",
+        "host:65536",
+        "host:port",
+        "a b:1",
+        "[::1:80",
+        "[nonsense]:1",
+        "https://host",
+        "host/path",
+        "user@host",
+        "host:1\r\nX: y",
+    ] {
+        let failure = Server::parse(text).unwrap_err();
+        assert_eq!(failure.status, Status::Usage, "{text:?}");
+        assert!(
+            failure.message.contains("127.0.0.1:8990"),
+            "{text:?}: {failure}"
+        );
+    }
+}
+
+fn logins(directory: &tempfile::TempDir) -> Logins {
+    Logins::read_from(path(directory)).unwrap()
+}
+
+fn path(directory: &tempfile::TempDir) -> PathBuf {
+    directory.path().join("vaquita").join("logins.json")
+}
+
+fn login(server: &str, user: &str, token: &str) -> Login {
+    Login {
+        server: server.to_owned(),
+        user: user.to_owned(),
+        token: token.to_owned(),
+    }
+}
+
+#[test]
+fn the_server_is_the_flag_else_the_variable_else_the_last_login_else_the_usual_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut logins = logins(&directory);
+    let chosen = |flag: Option<&str>, variable: Option<&str>, logins: &Logins| {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        choose(owned(flag), owned(variable), logins)
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(chosen(None, None, &logins), "127.0.0.1:8990");
+    logins.keep(login("c:3", "u", "t")).unwrap();
+    assert_eq!(chosen(None, None, &logins), "c:3");
+    assert_eq!(chosen(None, Some("b:2"), &logins), "b:2");
+    assert_eq!(chosen(Some("a:1"), Some("b:2"), &logins), "a:1");
+}
+
+#[test]
+fn logins_are_kept_a_server_and_user_for_their_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    kept.keep(login("a:1", "alice", "t1")).unwrap();
+    kept.keep(login("a:1", "bob", "t2")).unwrap();
+    kept.keep(login("b:2", "alice", "t3")).unwrap();
+    kept.keep(login("a:1", "alice", "t4")).unwrap();
+    let mode = fs::metadata(path(&directory)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let read = logins(&directory);
+    assert_eq!(read.current(), Some("a:1"));
+    assert_eq!(read.find("a:1", None).unwrap().token, "t4");
+    assert_eq!(read.find("a:1", Some("bob")).unwrap().token, "t2");
+    assert_eq!(read.find("b:2", None).unwrap().token, "t3");
+    assert!(read.find("c:3", None).is_none());
+}
+
+#[test]
+fn a_login_by_the_environment_takes_nobodys_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    kept.keep(login("a:1", "alice", "t1")).unwrap();
+    kept.keep_aside(login("b:2", "ci", "t2")).unwrap();
+    kept.keep_aside(login("a:1", "ci", "t3")).unwrap();
+    assert_eq!(kept.current(), Some("a:1"));
+    assert_eq!(kept.find("a:1", None).unwrap().user, "alice");
+    assert_eq!(kept.find("a:1", Some("ci")).unwrap().token, "t3");
+}
+
+#[test]
+fn a_forgotten_login_is_gone_and_with_the_last_one_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    kept.keep(login("a:1", "alice", "t1")).unwrap();
+    kept.keep(login("a:1", "bob", "t2")).unwrap();
+    kept.forget("a:1", "bob").unwrap();
+    assert_eq!(kept.current(), Some("a:1"));
+    kept.forget("a:1", "alice").unwrap();
+    assert_eq!(logins(&directory).current(), None);
+    let text = fs::read_to_string(path(&directory)).unwrap();
+    assert!(!text.contains("t1") && !text.contains("t2"), "{text}");
+}
+
+#[test]
+fn logins_that_others_can_read_are_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    logins(&directory)
+        .keep(login("a:1", "alice", "t1"))
+        .unwrap();
+    fs::set_permissions(path(&directory), fs::Permissions::from_mode(0o640)).unwrap();
+    let failure = Logins::read_from(path(&directory)).unwrap_err();
+    assert_eq!(failure.status, Status::Denied);
+    assert!(failure.message.contains("chmod 600"), "{failure}");
+}
+
+#[test]
+fn damaged_logins_are_reported_with_the_cure() {
+    let directory = tempfile::tempdir().unwrap();
+    logins(&directory)
+        .keep(login("a:1", "alice", "secret"))
+        .unwrap();
+    fs::write(path(&directory), "{\"logins\": [{\"token\": \"secret\"").unwrap();
+    let failure = Logins::read_from(path(&directory)).unwrap_err();
+    assert_eq!(failure.status, Status::Damaged);
+    assert!(failure.message.contains("remove the file"), "{failure}");
+    assert!(!failure.message.contains("secret"), "{failure}");
+}
+
+#[test]
+fn fields_of_a_later_version_do_not_disturb() {
+    let directory = tempfile::tempdir().unwrap();
+    logins(&directory)
+        .keep(login("a:1", "alice", "t1"))
+        .unwrap();
+    let text = fs::read_to_string(path(&directory)).unwrap();
+    let later = text.replacen('{', "{\"color\": 1,", 1);
+    fs::write(path(&directory), later).unwrap();
+    assert_eq!(logins(&directory).current(), Some("a:1"));
+}

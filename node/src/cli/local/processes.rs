@@ -61,7 +61,9 @@ fn role_of(pid: u32, directory: &Path) -> Option<Running> {
         .split(|byte| *byte == 0)
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect();
-    let (_, arguments) = words.split_first()?;
+    // Behind the program, and behind the interpreter if the program is a script.
+    let flags = words.iter().position(|word| word.starts_with('-'))?;
+    let arguments = &words[flags..];
     // The last argument ends with a NUL as well.
     let arguments = arguments
         .strip_suffix(&[String::new()])

@@ -74,14 +74,15 @@ pub(super) async fn login<F: Front>(
             token,
             must_change_password,
         } => {
-            if crosses_network {
+            let warns = crosses_network && !app.settings.allow_plain_http;
+            if warns {
                 tracing::warn!("a login from {} came in the clear", peer.ip());
             }
             Ok(json(&Token {
                 token,
                 expires_in_s: valid_for.as_secs(),
                 must_change_password,
-                warning: crosses_network.then_some(IN_THE_CLEAR),
+                warning: warns.then_some(IN_THE_CLEAR),
             }))
         }
         other => Err(unexpected(&other)),

@@ -87,6 +87,17 @@ async fn a_login_across_the_network_works_with_a_warning_unless_defaults_are_str
     let warning = answer.json()["warning"].as_str().unwrap().to_owned();
     assert!(warning.contains("unencrypted"), "{warning}");
 
+    let allowing = crate::http::HttpSettings {
+        allow_plain_http: true,
+        ..super::harness::settings()
+    };
+    let front = FakeFront::telling([Ok(Response::LoggedIn {
+        token: "t".to_owned(),
+        must_change_password: false,
+    })]);
+    let server = super::harness::server_with(&front, allowing);
+    assert_eq!(login().to(&server).await.json().get("warning"), None);
+
     let strict = crate::http::HttpSettings {
         strict_defaults: true,
         ..super::harness::settings()

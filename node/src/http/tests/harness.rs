@@ -137,6 +137,7 @@ pub(super) fn settings() -> HttpSettings {
         allowed_hosts: AllowedHosts::new(["10.1.1.7:8990", "Cluster.Example"]),
         web_workers: 2,
         strict_defaults: false,
+        allow_plain_http: false,
         limits: HttpLimits::default(),
     }
 }

@@ -1,0 +1,338 @@
+//! A cluster that is a list of nodes and users, behind the real HTTP interface.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use vaquita_core::admin::{
+    Caller, LogPiece, LogRange, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response,
+    Right, Selection, StatusReport, UserRow, Verb,
+};
+use vaquita_core::ids::{Alias, LogIndex, Role};
+use vaquita_node::http::{
+    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
+};
+
+use crate::program::Place;
+
+/// A controller to talk to.
+#[derive(Clone, Default)]
+pub(crate) struct FakeCluster {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    users: BTreeMap<String, User>,
+    tokens: BTreeMap<String, String>,
+    logins: usize,
+    nodes: BTreeMap<String, NodeState>,
+    /// States that a started node passes, one at each look.
+    course: Vec<NodeState>,
+    reason: String,
+    log: Vec<u8>,
+}
+
+#[derive(Clone)]
+struct User {
+    password: String,
+    row: UserRow,
+}
+
+impl FakeCluster {
+    /// A cluster with `admin`, whose password is the first one, and two stopped data nodes.
+    pub(crate) fn new() -> Self {
+        let cluster = Self::default();
+        cluster.add("admin", "123456", true);
+        {
+            let mut state = cluster.state.lock().unwrap();
+            state
+                .users
+                .get_mut("admin")
+                .unwrap()
+                .row
+                .must_change_password = true;
+            for alias in ["P1-NODE1", "P2-NODE1"] {
+                state.nodes.insert(alias.to_owned(), NodeState::Stopped);
+            }
+            state.course = vec![NodeState::Online];
+        }
+        cluster
+    }
+
+    /// A cluster whose administrator has changed the password to `long enough`.
+    pub(crate) fn settled() -> Self {
+        let cluster = Self::new();
+        cluster.add("admin", "long enough", true);
+        cluster
+    }
+
+    pub(crate) fn add(&self, name: &str, password: &str, admin: bool) {
+        let row = UserRow {
+            user: name.to_owned(),
+            admin,
+            rights: Vec::new(),
+            must_change_password: false,
+        };
+        let password = password.to_owned();
+        let mut state = self.state.lock().unwrap();
+        state.users.insert(name.to_owned(), User { password, row });
+    }
+
+    /// What a node passes through when it is started.
+    pub(crate) fn course(&self, states: &[NodeState], reason: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.course = states.to_vec();
+        state.reason = reason.to_owned();
+    }
+
+    pub(crate) fn log(&self, text: &str) {
+        self.state.lock().unwrap().log = text.as_bytes().to_vec();
+    }
+
+    pub(crate) fn logins(&self) -> usize {
+        self.state.lock().unwrap().logins
+    }
+
+    pub(crate) fn forget_tokens(&self) {
+        self.state.lock().unwrap().tokens.clear();
+    }
+
+    pub(crate) fn rights_of(&self, user: &str) -> Vec<Right> {
+        self.state.lock().unwrap().users[user].row.rights.clone()
+    }
+
+    pub(crate) fn users(&self) -> Vec<String> {
+        self.state.lock().unwrap().users.keys().cloned().collect()
+    }
+
+    /// Serves the cluster, and a place whose commands find it by VAQUITA_SERVER.
+    pub(crate) async fn serve(&self) -> Place {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let settings = HttpSettings {
+            title: "controller".to_owned(),
+            allowed_hosts: AllowedHosts::default(),
+            web_workers: 4,
+            strict_defaults: false,
+            allow_plain_http: false,
+            limits: HttpLimits::default(),
+        };
+        let server = HttpServer::new(self.clone(), settings, metrics, Arc::new(registry));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the port that a driver would serve"
+        )]
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, peer)) = listener.accept().await {
+                let never = std::future::pending();
+                let server = server.clone();
+                tokio::spawn(serve_connection(stream, Bytes::new(), peer, server, never));
+            }
+        });
+        let mut place = Place::new();
+        place.set("VAQUITA_SERVER", &address.to_string());
+        place
+    }
+}
+
+fn not_found(what: &str) -> Refusal {
+    let what = what.to_owned();
+    Refusal::NotFound { what }
+}
+
+impl State {
+    fn caller(&self, caller: &Caller) -> Result<UserRow, Refusal> {
+        let Caller::Remote { token, .. } = caller else {
+            return Err(Refusal::Unauthenticated);
+        };
+        let user = token.as_ref().and_then(|token| self.tokens.get(token));
+        let user = user.ok_or(Refusal::Unauthenticated)?;
+        Ok(self.users[user].row.clone())
+    }
+
+    fn rows(&mut self) -> Vec<NodeRow> {
+        let row = |alias: &str, mode, state| NodeRow {
+            alias: Alias::new(alias).unwrap(),
+            mode,
+            host: "10.1.1.1".to_owned(),
+            port: 8961,
+            site: format!("10.1.1.1:8961:{alias}"),
+            state,
+            agent: (mode == Role::DataNode).then(|| Alias::new("P1-agent").unwrap()),
+            reason: match state {
+                NodeState::Failed => self.reason.clone(),
+                _ => String::new(),
+            },
+            admin: "none",
+            conditions: Vec::new(),
+            pid: None,
+            epoch: None,
+            silent_ms: None,
+        };
+        let mut rows = vec![row("P1-agent", Role::Agent, NodeState::Online)];
+        rows.extend(
+            self.nodes
+                .iter()
+                .map(|(alias, state)| row(alias, Role::DataNode, *state)),
+        );
+        // Each look moves the started nodes on.
+        for state in self.nodes.values_mut() {
+            let position = self.course.iter().position(|it| it == state);
+            if let Some(next) = position.and_then(|at| self.course.get(at + 1)) {
+                *state = *next;
+            }
+        }
+        rows
+    }
+
+    fn order(&mut self, selection: &Selection, start: bool) -> Reply {
+        let aliases: Vec<String> = match selection {
+            Selection::All => self.nodes.keys().cloned().collect(),
+            Selection::Aliases(aliases) => aliases.clone(),
+        };
+        if let Some(unknown) = aliases.iter().find(|it| !self.nodes.contains_key(*it)) {
+            return Err(not_found(&format!(
+                "there is no data node `{unknown}`; did you mean `P1-NODE1`?"
+            )));
+        }
+        let rows = aliases.into_iter().map(|alias| {
+            let goal = if start {
+                self.course[0]
+            } else {
+                NodeState::Stopped
+            };
+            let before = self.nodes.insert(alias.clone(), goal);
+            OrderRow {
+                alias: Alias::new(&alias).unwrap(),
+                changed: before != Some(goal),
+                note: if start {
+                    "starting".to_owned()
+                } else {
+                    String::new()
+                },
+            }
+        });
+        Ok(Response::Ordered(rows.collect()))
+    }
+
+    fn answer(&mut self, request: &Request) -> Reply {
+        if let Verb::Login { user, password, .. } = &request.verb {
+            let known = self
+                .users
+                .get(user)
+                .filter(|it| it.password == password.reveal());
+            let must_change_password = match known {
+                Some(user) => user.row.must_change_password,
+                None => return Err(Refusal::WrongPassword),
+            };
+            self.logins += 1;
+            let token = format!("token-{}", self.logins);
+            self.tokens.insert(token.clone(), user.clone());
+            return Ok(Response::LoggedIn {
+                token,
+                must_change_password,
+            });
+        }
+        let me = self.caller(&request.caller)?;
+        match &request.verb {
+            Verb::Login { .. } => unreachable!("answered above"),
+            Verb::Logout => {
+                self.tokens.retain(|_, user| *user != me.user);
+                Ok(Response::Done)
+            }
+            Verb::WhoAmI => Ok(Response::You(me)),
+            Verb::Status => Ok(Response::Status(Box::new(StatusReport {
+                alias: Alias::new("master").unwrap(),
+                mode: Role::Controller,
+                summary: "all is well".to_owned(),
+                ready: true,
+                nodes: self.rows(),
+                alarms: Vec::new(),
+                commit_index: Some(LogIndex(7)),
+                uptime_ms: 5000,
+                all_green_after_ms: None,
+            }))),
+            Verb::ListNodes => Ok(Response::Nodes(self.rows())),
+            Verb::StartNodes(selection) => self.order(selection, true),
+            Verb::StopNodes(selection) => self.order(selection, false),
+            Verb::ReadLog { range, .. } => {
+                let LogRange::Tail { len } = *range else {
+                    panic!("{range:?}");
+                };
+                let offset = self.log.len().saturating_sub(len as usize);
+                Ok(Response::Log(LogPiece {
+                    offset: offset as u64,
+                    file_len: self.log.len() as u64,
+                    bytes: self.log[offset..].to_vec(),
+                }))
+            }
+            Verb::ListUsers => {
+                let rows = self.users.values().map(|user| user.row.clone());
+                Ok(Response::Users(rows.collect()))
+            }
+            Verb::AddUser {
+                user,
+                password,
+                admin,
+            } => {
+                if self.users.contains_key(user) {
+                    let reason = format!("there is a user `{user}` already");
+                    return Err(Refusal::Conflict { reason });
+                }
+                let password = password.reveal().to_owned();
+                let row = UserRow {
+                    user: user.clone(),
+                    admin: *admin,
+                    rights: Vec::new(),
+                    must_change_password: true,
+                };
+                self.users.insert(user.clone(), User { password, row });
+                Ok(Response::Done)
+            }
+            Verb::RemoveUser { user } => match self.users.remove(user) {
+                Some(_) => Ok(Response::Done),
+                None => Err(not_found(&format!("there is no user `{user}`"))),
+            },
+            Verb::ChangePassword { user, old, new } => {
+                let name = user.clone().unwrap_or_else(|| me.user.clone());
+                let Some(user) = self.users.get_mut(&name) else {
+                    return Err(not_found(&format!("there is no user `{name}`")));
+                };
+                let old = old.as_ref().map(|old| old.reveal());
+                if name == me.user && old != Some(user.password.as_str()) {
+                    return Err(Refusal::WrongPassword);
+                }
+                user.password = new.reveal().to_owned();
+                user.row.must_change_password = false;
+                self.tokens.retain(|_, user| *user != name);
+                Ok(Response::Done)
+            }
+            Verb::Grant { user, right } => {
+                let user = self
+                    .users
+                    .get_mut(user)
+                    .ok_or_else(|| not_found("no such user"))?;
+                user.row.rights.push(*right);
+                Ok(Response::Done)
+            }
+            Verb::Revoke { user, right } => {
+                let user = self
+                    .users
+                    .get_mut(user)
+                    .ok_or_else(|| not_found("no such user"))?;
+                user.row.rights.retain(|it| it != right);
+                Ok(Response::Done)
+            }
+        }
+    }
+}
+
+impl Front for FakeCluster {
+    async fn ask(&self, request: Request) -> Reply {
+        self.state.lock().unwrap().answer(&request)
+    }
+}
