@@ -48,6 +48,8 @@ pub mod ids;
 pub mod io;
 pub mod limits;
 pub mod metalog;
+#[doc(hidden)]
+pub mod planted;
 pub mod prng;
 pub mod process;
 pub mod secret;

@@ -1,0 +1,81 @@
+//! The names of the log's files.
+//!
+//! ```text
+//! seg-<first index, 20 digits>.log      a segment
+//! snap-<last index, 20 digits>.snap     a checkpoint
+//! *.snap.tmp                            a checkpoint in the making
+//! torn-<index>-<offset>.bin             what recovery cut off a segment, kept for people
+//! reserve.bin                           space that a full disk gets back
+//! ```
+//!
+//! Twenty digits hold every 64-bit number, so that names sort as indexes do.
+
+use crate::disk::FileName;
+use crate::ids::LogIndex;
+
+/// What a name says about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFile {
+    /// A segment, by the index of its first record.
+    Segment(LogIndex),
+    /// A checkpoint, by the index of the last record it covers.
+    Checkpoint(LogIndex),
+    /// A checkpoint that was never finished.
+    Unfinished,
+}
+
+/// Whether [`recover`](super::recover) wants to see a file of this name.
+#[must_use]
+pub fn belongs_to_log(name: &FileName) -> bool {
+    classify(name).is_some()
+}
+
+/// What `name` stands for; `None` if it is nothing recovery needs.
+pub(super) fn classify(name: &FileName) -> Option<LogFile> {
+    let text = name.as_str();
+    if let Some(digits) = text
+        .strip_prefix("seg-")
+        .and_then(|rest| rest.strip_suffix(".log"))
+    {
+        return index(digits).map(LogFile::Segment);
+    }
+    let rest = text.strip_prefix("snap-")?;
+    if let Some(digits) = rest.strip_suffix(".snap") {
+        return index(digits).map(LogFile::Checkpoint);
+    }
+    index(rest.strip_suffix(".snap.tmp")?).map(|_| LogFile::Unfinished)
+}
+
+/// The index in a name. Zero names no record, and the upper half of the numbers will not be
+/// reached; leaving it out means that arithmetic on an index read from a disk cannot overflow.
+fn index(digits: &str) -> Option<LogIndex> {
+    let well_formed = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse().ok().filter(|_| well_formed)?;
+    (1..=u64::MAX / 2)
+        .contains(&number)
+        .then_some(LogIndex(number))
+}
+
+/// The name of the segment whose first record is `first`.
+pub(super) fn segment(first: LogIndex) -> FileName {
+    named(format!("seg-{first:020}.log"))
+}
+
+/// The name of the checkpoint that covers all records up to `last`.
+pub(super) fn checkpoint(last: LogIndex) -> FileName {
+    named(format!("snap-{last:020}.snap"))
+}
+
+/// The name under which the tail that began with record `missing` at `offset` is kept.
+pub(super) fn torn(missing: LogIndex, offset: usize) -> FileName {
+    named(format!("torn-{missing}-{offset}.bin"))
+}
+
+/// Space that is given back when the disk is full.
+pub(super) fn reserve() -> FileName {
+    FileName::fixed("reserve.bin")
+}
+
+fn named(text: String) -> FileName {
+    FileName::new(&text).expect("letters, digits, a dash and a dot make a file name")
+}

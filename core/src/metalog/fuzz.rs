@@ -1,0 +1,212 @@
+//! A body for fuzzers: recovery meets files that nobody wrote.
+
+use std::collections::BTreeMap;
+
+use super::recovery::{Expected, Recovered, recover};
+use super::replay::replay;
+use super::writer::MetaLog;
+use crate::disk::{DiskOp, FileName};
+use crate::ids::{ClusterId, ControllerEpoch, DiskTicket, LineageId, LogIndex};
+use crate::limits::Limits;
+use crate::planted::Planted;
+
+/// Files of a home in memory, in which everything is durable at once.
+pub(super) type Files = BTreeMap<FileName, Vec<u8>>;
+
+const CLUSTER: ClusterId = ClusterId::new([0xc1; 16]);
+const LINEAGE: LineageId = LineageId::new([0x11; 16]);
+const RECORDS: u64 = 24;
+
+/// Reads `data` as a home, or as a list of changes to a good one, and recovers it.
+///
+/// # Panics
+/// If recovery of a changed log yields a record that was not written, if the repairs do not lead
+/// to a clean log with the same records, or if the log cannot be continued.
+pub fn fuzz_recovery(data: &[u8]) {
+    let Some((mode, rest)) = data.split_first() else {
+        return;
+    };
+    let written = good_home();
+    let mut files = written.clone();
+    let invented = mode & 1 == 0;
+    if invented {
+        files = invent(rest);
+    } else {
+        rest.chunks(6).for_each(|change| damage(&mut files, change));
+    }
+    let expected = Expected {
+        cluster: CLUSTER,
+        durable: (mode & 2 == 0).then_some(LogIndex(u64::from(mode >> 4))),
+    };
+    let Ok(recovered) = recover(&files, &expected) else {
+        return;
+    };
+    if !invented {
+        assert_prefix(&recovered);
+    }
+    let last = recovered.end.last_index();
+    let count = recovered.records.len();
+    let mut repaired = files.clone();
+    apply(&mut repaired, recovered.repairs());
+    let again = recover(&repaired, &expected).expect("what was repaired can be recovered");
+    assert!(again.repairs().is_empty(), "repairs are made once");
+    assert_eq!(again.records.len(), count, "repairs change no record");
+    assert_eq!(again.end.last_index(), last, "repairs change no record");
+
+    let mut log = MetaLog::resume(recovered.end, LINEAGE, &limits(), Planted::default());
+    let next = log.append(ControllerEpoch(u64::MAX), 7, b"goes on");
+    run(&mut log, &mut files);
+    let third = recover(&files, &expected).expect("a continued log can be recovered");
+    assert_eq!(third.end.last_index(), next, "the log goes on");
+}
+
+fn limits() -> Limits {
+    Limits {
+        group_commit_records: 3,
+        segment_bytes: 300,
+        checkpoint_records: u64::MAX,
+        ..Limits::default()
+    }
+}
+
+/// The payload of record `index` in the good log.
+fn payload(index: LogIndex) -> Vec<u8> {
+    let len = usize::try_from(index.0 * 37 % 90).expect("less than 90");
+    vec![u8::try_from(index.0 % 251).expect("less than 251"); len]
+}
+
+/// A log of some segments with two checkpoints.
+fn good_home() -> Files {
+    let mut files = Files::new();
+    let expected = Expected {
+        cluster: CLUSTER,
+        durable: None,
+    };
+    let fresh = recover(&files, &expected).expect("an empty home is a new log");
+    let mut log = MetaLog::resume(fresh.end, LINEAGE, &limits(), Planted::default());
+    for number in 1..=RECORDS {
+        let index = log.append(ControllerEpoch(number / 8), 7, &payload(LogIndex(number)));
+        if number % 5 != 4 {
+            run(&mut log, &mut files);
+        }
+        if number == 9 || number == 17 {
+            let plan = log.begin_checkpoint().expect("no batch is under way");
+            let state = replay(&plan, &files).expect("the files are as they were written");
+            assert!(
+                state.checkpoint.is_some() == (number == 17),
+                "one before the other"
+            );
+            log.checkpoint_built(plan.encode(&index.0.to_le_bytes()))
+                .expect("the file is the plan's");
+            run(&mut log, &mut files);
+        }
+    }
+    run(&mut log, &mut files);
+    files
+}
+
+/// Carries out all that the log wants done.
+fn run(log: &mut MetaLog, files: &mut Files) {
+    while let Some(batch) = log.poll_batch(|| DiskTicket(1)) {
+        apply(files, &batch.ops);
+        let _ = log.disk_done(batch.ticket, Ok(()));
+        log.check_invariants();
+    }
+}
+
+/// Carries out operations in memory, forgiving all of them.
+pub(super) fn apply(files: &mut Files, ops: &[DiskOp]) {
+    for op in ops {
+        match op {
+            DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
+                files.insert(file.clone(), Vec::new());
+            }
+            DiskOp::Append { file, bytes, .. } => {
+                files.entry(file.clone()).or_default().extend(bytes);
+            }
+            DiskOp::Truncate { file, len } => {
+                let len = usize::try_from(*len).unwrap_or(usize::MAX);
+                files.entry(file.clone()).or_default().truncate(len);
+            }
+            DiskOp::Rename { from, to } => {
+                if let Some(contents) = files.remove(from) {
+                    files.insert(to.clone(), contents);
+                }
+            }
+            DiskOp::Remove { file } => {
+                files.remove(file);
+            }
+            DiskOp::Sync { .. } | DiskOp::SyncDir => {}
+        }
+    }
+}
+
+/// Files of which not a byte was written by a log: each begins with a length.
+fn invent(mut data: &[u8]) -> Files {
+    let names = [
+        "seg-00000000000000000001.log",
+        "snap-00000000000000000004.snap",
+        "seg-00000000000000000005.log",
+        "snap-00000000000000000009.snap.tmp",
+    ];
+    let mut files = Files::new();
+    for name in names {
+        let Some((len, rest)) = data.split_first() else {
+            break;
+        };
+        let (contents, rest) = rest.split_at(rest.len().min(usize::from(*len) * 4));
+        files.insert(FileName::fixed(name), contents.to_vec());
+        data = rest;
+    }
+    files
+}
+
+/// Applies one change: what, to which file, where (twice), how long, with what.
+fn damage(files: &mut Files, change: &[u8]) {
+    let &[what, which, high, low, len, value] = change else {
+        return;
+    };
+    let Some(name) = files.keys().nth(usize::from(which) % files.len().max(1)) else {
+        return;
+    };
+    let name = name.clone();
+    let contents = files.entry(name.clone()).or_default();
+    let at = usize::from(u16::from_be_bytes([high, low])) % (contents.len() + 1);
+    let end = (at + usize::from(len)).min(contents.len());
+    match what % 7 {
+        0 => contents[at..end].iter_mut().for_each(|byte| *byte ^= value),
+        1 => contents[at..end].fill(0),
+        2 => contents.truncate(at),
+        3 => contents.extend(core::iter::repeat_n(value, usize::from(len))),
+        4 => contents.extend_from_within(at..end),
+        5 => contents.copy_within(at..end, usize::from(value).min(at)),
+        _ => {
+            files.remove(&name);
+        }
+    }
+}
+
+/// Panics unless every record is the one that was written under its index.
+fn assert_prefix(recovered: &Recovered<'_>) {
+    let base = recovered.checkpoint.map_or(LogIndex(0), |(index, state)| {
+        assert_eq!(
+            state,
+            index.0.to_le_bytes(),
+            "the checkpoint is the one written"
+        );
+        index
+    });
+    for (position, record) in recovered.records.iter().enumerate() {
+        let index = LogIndex(base.0 + position as u64 + 1);
+        assert_eq!(record.index, index, "indexes are contiguous");
+        assert_eq!(
+            record.payload,
+            payload(index),
+            "record {index} is the one written"
+        );
+    }
+    assert!(
+        recovered.end.last_index() <= LogIndex(RECORDS),
+        "no record is invented"
+    );
+}

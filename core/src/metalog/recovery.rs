@@ -1,0 +1,349 @@
+//! What the files of a home say the log holds, and where it goes on.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use super::CHECKPOINT_SLICE;
+use super::checkpoint::CheckpointFault;
+use super::files;
+use super::home::Home;
+use super::record::Record;
+use super::refusal::RecoveryRefusal;
+use super::tail::Unreadable;
+use super::walk::{Reached, Segment, Walk};
+use crate::disk::{DiskOp, FileName};
+use crate::ids::{ClusterId, ControllerEpoch, LineageId, LogIndex};
+
+/// What the caller knows about a log before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The cluster of the home.
+    pub cluster: ClusterId,
+    /// A record that is known to have been durable: a log that ends before it is refused.
+    ///
+    /// `None` if the cluster has no history yet, so that a home without a log is a new one;
+    /// `Some(LogIndex(0))` if it has one of unknown length.
+    pub durable: Option<LogIndex>,
+}
+
+/// A log that was read.
+#[derive(Debug)]
+pub struct Recovered<'a> {
+    /// The newest good checkpoint: the last record it covers, and the encoded state.
+    pub checkpoint: Option<(LogIndex, &'a [u8])>,
+    /// All records behind the checkpoint, in order.
+    pub records: Vec<Record<'a>>,
+    /// How the log ended.
+    pub tail: Tail,
+    /// Checkpoints that could not be used, newest first. An operator should hear of each: the disk
+    /// changed a file.
+    pub damaged_checkpoints: Vec<(FileName, CheckpointFault)>,
+    /// The lineage of the newest segment or checkpoint; `None` in a new log.
+    pub lineage: Option<LineageId>,
+    /// Where [`MetaLog`](super::MetaLog) goes on.
+    pub end: LogEnd,
+}
+
+impl Recovered<'_> {
+    /// The operations that make the files say what was recovered; none in good order.
+    ///
+    /// [`MetaLog`](super::MetaLog) asks for them in its first batch. They may be interrupted
+    /// anywhere: recovery then comes to the same result again.
+    #[must_use]
+    pub fn repairs(&self) -> &[DiskOp] {
+        &self.end.repairs
+    }
+}
+
+/// How a log ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// With a record.
+    Clean,
+    /// With a write that a crash cut short. Nothing in it was ever promised.
+    Torn {
+        /// The last segment.
+        file: FileName,
+        /// Where the interrupted write begins, and the segment will end.
+        offset: usize,
+        /// How many bytes are cut off.
+        bytes: usize,
+        /// The file in which they are kept.
+        kept_as: FileName,
+    },
+    /// With a segment whose creation a crash cut short. It has no records and is removed.
+    Unfinished {
+        /// That segment.
+        file: FileName,
+    },
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clean => f.write_str("the log ends with a record"),
+            Self::Torn {
+                file,
+                offset,
+                bytes,
+                kept_as,
+            } => write!(
+                f,
+                "the log ended with an interrupted write: the {bytes} bytes of {file} from byte \
+                 {offset} on were never promised to anybody and are moved to {kept_as}"
+            ),
+            Self::Unfinished { file } => write!(
+                f,
+                "the log ended with the interrupted creation of {file}, which has no records and \
+                 is removed"
+            ),
+        }
+    }
+}
+
+/// The segment to which the next record may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenSegment {
+    /// The index of its first record.
+    pub(super) first: LogIndex,
+    /// Its good bytes.
+    pub(super) len: u64,
+    /// The checksum of its header.
+    pub(super) crc: u32,
+}
+
+/// Where a recovered log goes on; for [`MetaLog`](super::MetaLog).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    pub(super) cluster: ClusterId,
+    pub(super) lineage: Option<LineageId>,
+    pub(super) last_index: LogIndex,
+    pub(super) last_crc: u32,
+    pub(super) epoch: ControllerEpoch,
+    /// The last record that was certainly synced. Those behind it were read, but perhaps from a
+    /// cache that a power failure would empty.
+    pub(super) durable: LogIndex,
+    pub(super) open: Option<OpenSegment>,
+    /// All segments by their first index, the open one included.
+    pub(super) segments: Vec<LogIndex>,
+    /// All checkpoints that may be good, by their last index.
+    pub(super) checkpoints: Vec<LogIndex>,
+    /// The damaged ones.
+    pub(super) damaged: Vec<LogIndex>,
+    /// Bytes of records behind the newest checkpoint.
+    pub(super) bytes_since: u64,
+    pub(super) repairs: Vec<DiskOp>,
+}
+
+impl LogEnd {
+    /// The end of a log that has not begun.
+    fn new(cluster: ClusterId) -> Self {
+        Self {
+            cluster,
+            lineage: None,
+            last_index: LogIndex(0),
+            last_crc: 0,
+            epoch: ControllerEpoch(0),
+            durable: LogIndex(0),
+            open: None,
+            segments: Vec::new(),
+            checkpoints: Vec::new(),
+            damaged: Vec::new(),
+            bytes_since: 0,
+            repairs: Vec::new(),
+        }
+    }
+
+    /// The last record of the log.
+    #[must_use]
+    pub const fn last_index(&self) -> LogIndex {
+        self.last_index
+    }
+
+    /// The highest controller epoch in the records that were read; zero if there were none.
+    #[must_use]
+    pub const fn epoch(&self) -> ControllerEpoch {
+        self.epoch
+    }
+}
+
+/// Reads the log in `files`, the files of a home for whose names
+/// [`belongs_to_log`](super::belongs_to_log) holds; others are ignored.
+///
+/// Takes time in proportion to the bytes. Records are handed out where they lie. A file may be a
+/// map of it or a copy; but what a page cache holds is not always what the disk holds, so a driver
+/// does well to have the last segment read from the disk.
+///
+/// # Errors
+/// If a record that was promised may be missing. The files must then stay as they are.
+pub fn recover<'a, B: AsRef<[u8]>>(
+    files: &'a BTreeMap<FileName, B>,
+    expected: &Expected,
+) -> Result<Recovered<'a>, RecoveryRefusal> {
+    let home = Home::of(files);
+    let bases = home.verify_checkpoints(expected.cluster)?;
+    let Some((last, before)) = home.segments.split_last() else {
+        return without_segments(&home, expected);
+    };
+
+    let base = bases.base();
+    let newest_named = home.checkpoints.last().map(|file| file.last_index);
+    let known = expected.durable.max(newest_named).unwrap_or_default();
+    let first = home.first_needed(&bases)?;
+    let mut walk = Walk::new(expected.cluster, base, first);
+    let mut bytes_since = 0;
+    for segment in before.iter().filter(|segment| segment.first >= first) {
+        walk.sealed(segment)?;
+        bytes_since += segment.bytes.len() as u64;
+    }
+
+    let mut repairs = home.remove_leftovers();
+    let reached = walk.read(last)?;
+    let good_len = match reached {
+        Reached::End { .. } => last.bytes.len(),
+        Reached::Unreadable { offset, .. } => offset,
+        Reached::Unfinished => 0,
+    };
+    let at = || walk.place(last, good_len);
+    let (last_index, last_crc) = walk.end();
+    if let Reached::Unreadable {
+        segment_crc,
+        offset,
+    } = reached
+    {
+        let record = Unreadable {
+            segment: last.bytes,
+            segment_crc,
+            offset,
+            missing: last_index.next(),
+            known,
+        };
+        record
+            .is_torn()
+            .map_err(|evidence| RecoveryRefusal::DamagedRecord { at: at(), evidence })?;
+    }
+    if last_index < known {
+        return Err(RecoveryRefusal::EndsEarly { at: at(), known });
+    }
+
+    let mut segments: Vec<LogIndex> = home.segments.iter().map(|segment| segment.first).collect();
+    let (tail, open_crc) = match reached {
+        Reached::End { segment_crc } => (Tail::Clean, Some(segment_crc)),
+        Reached::Unreadable {
+            segment_crc,
+            offset,
+        } => {
+            let kept_as = files::torn(last_index.next(), offset);
+            repairs.extend(cut_torn_tail(last, offset, &kept_as));
+            let tail = Tail::Torn {
+                file: last.file.clone(),
+                offset,
+                bytes: last.bytes.len() - offset,
+                kept_as,
+            };
+            (tail, Some(segment_crc))
+        }
+        Reached::Unfinished => {
+            segments.pop();
+            let file = last.file.clone();
+            repairs.push(DiskOp::Remove { file: file.clone() });
+            (Tail::Unfinished { file }, None)
+        }
+    };
+    if !repairs.is_empty() && !matches!(tail, Tail::Torn { .. }) {
+        repairs.push(DiskOp::SyncDir);
+    }
+
+    let end = LogEnd {
+        cluster: expected.cluster,
+        lineage: walk.lineage.or(bases.lineage()),
+        last_index,
+        last_crc,
+        epoch: walk.epoch,
+        durable: known.max(walk.durable).max(LogIndex(last.first.0 - 1)),
+        open: open_crc.map(|crc| OpenSegment {
+            first: last.first,
+            len: good_len as u64,
+            crc,
+        }),
+        segments,
+        checkpoints: home.undamaged(&bases),
+        damaged: bases
+            .damaged
+            .iter()
+            .map(|(file, _)| file.last_index)
+            .collect(),
+        bytes_since: bytes_since + good_len as u64,
+        repairs,
+    };
+    Ok(Recovered {
+        checkpoint: bases.state(),
+        records: walk.records,
+        tail,
+        damaged_checkpoints: (bases.damaged.into_iter())
+            .map(|(file, fault)| (file.file.clone(), fault))
+            .collect(),
+        lineage: end.lineage,
+        end,
+    })
+}
+
+/// What a home without a single segment is: new, or robbed of its log.
+fn without_segments<'a>(
+    home: &Home<'a>,
+    expected: &Expected,
+) -> Result<Recovered<'a>, RecoveryRefusal> {
+    if let Some(newest) = home.checkpoints.last() {
+        return Err(RecoveryRefusal::MissingSegment {
+            at: newest.place(),
+            missing: newest.last_index,
+        });
+    }
+    if let Some(known) = expected.durable {
+        return Err(RecoveryRefusal::Absent { known });
+    }
+    let mut repairs = home.remove_leftovers();
+    if !repairs.is_empty() {
+        repairs.push(DiskOp::SyncDir);
+    }
+    Ok(Recovered {
+        checkpoint: None,
+        records: Vec::new(),
+        tail: Tail::Clean,
+        damaged_checkpoints: Vec::new(),
+        lineage: None,
+        end: LogEnd {
+            repairs,
+            ..LogEnd::new(expected.cluster)
+        },
+    })
+}
+
+/// The operations that put the end of a segment aside and then cut it off.
+///
+/// The copy is durable, with its name, before anything is cut.
+fn cut_torn_tail(segment: &Segment<'_>, offset: usize, kept_as: &FileName) -> Vec<DiskOp> {
+    let slices = segment.bytes[offset..].chunks(CHECKPOINT_SLICE);
+    let mut ops = vec![DiskOp::CreateOrEmpty {
+        file: kept_as.clone(),
+    }];
+    ops.extend(slices.enumerate().map(|(number, slice)| DiskOp::Append {
+        file: kept_as.clone(),
+        offset: (number * CHECKPOINT_SLICE) as u64,
+        bytes: slice.to_vec(),
+    }));
+    ops.extend([
+        DiskOp::Sync {
+            file: kept_as.clone(),
+        },
+        DiskOp::SyncDir,
+        DiskOp::Truncate {
+            file: segment.file.clone(),
+            len: offset as u64,
+        },
+        DiskOp::Sync {
+            file: segment.file.clone(),
+        },
+    ]);
+    ops
+}

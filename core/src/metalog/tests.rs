@@ -1,0 +1,12 @@
+//! What the log claims, held against a disk that keeps of a crash whatever it is allowed to keep.
+
+mod changed_bytes;
+mod choices;
+mod crash;
+mod disk;
+mod format;
+mod properties;
+mod recovery;
+mod rig;
+mod space;
+mod writer;
