@@ -258,15 +258,18 @@ impl Checkpointer {
         }
     }
 
-    /// Goes on after a batch for which there was no space. Returns whether that is possible.
-    pub(super) fn no_space(&mut self) -> bool {
-        match self.stage {
-            Stage::Writing { index, .. } | Stage::Publishing(index) => {
-                self.stage = Stage::Abandoning(index);
-                true
-            }
-            _ => false,
+    /// Goes on after a batch whose operation `failed_op` found no space. Returns whether that is
+    /// possible: a write that did not fit harms nothing that is needed, a sync says nothing.
+    pub(super) fn no_space(&mut self, failed_op: usize) -> bool {
+        let (index, writes) = match self.stage {
+            Stage::Writing { index, written, .. } => (index, 1 + usize::from(written == 0)),
+            Stage::Publishing(index) => (index, 1),
+            _ => return false,
+        };
+        if failed_op < writes {
+            self.stage = Stage::Abandoning(index);
         }
+        failed_op < writes
     }
 
     /// Panics if the lists contradict each other.

@@ -85,7 +85,7 @@ fn good_home() -> Files {
     let fresh = recover(&files, &expected).expect("an empty home is a new log");
     let mut log = MetaLog::resume(fresh.end, LINEAGE, &limits(), Planted::default());
     for number in 1..=RECORDS {
-        let index = log.append(ControllerEpoch(number / 8), 7, &payload(LogIndex(number)));
+        log.append(ControllerEpoch(number / 8), 7, &payload(LogIndex(number)));
         if number % 5 != 4 {
             run(&mut log, &mut files);
         }
@@ -96,7 +96,7 @@ fn good_home() -> Files {
                 state.checkpoint.is_some() == (number == 17),
                 "one before the other"
             );
-            log.checkpoint_built(plan.encode(&index.0.to_le_bytes()))
+            log.checkpoint_built(plan.encode(&plan.upto.0.to_le_bytes()))
                 .expect("the file is the plan's");
             run(&mut log, &mut files);
         }

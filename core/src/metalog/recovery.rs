@@ -22,7 +22,7 @@ pub struct Expected {
     /// A record that is known to have been durable: a log that ends before it is refused.
     ///
     /// `None` if the cluster has no history yet, so that a home without a log is a new one;
-    /// `Some(LogIndex(0))` if it has one of unknown length.
+    /// `Some(LogIndex(0))` if it has one of unknown length, so that such a home is refused.
     pub durable: Option<LogIndex>,
 }
 
@@ -224,6 +224,11 @@ pub fn recover<'a, B: AsRef<[u8]>>(
     }
     if last_index < known {
         return Err(RecoveryRefusal::EndsEarly { at: at(), known });
+    }
+    if let (Some(known), LogIndex(0), Reached::Unfinished) = (expected.durable, last_index, reached)
+    {
+        // Nothing but the beginning of a first segment is as good as nothing.
+        return Err(RecoveryRefusal::Absent { known });
     }
 
     let mut segments: Vec<LogIndex> = home.segments.iter().map(|segment| segment.first).collect();

@@ -591,7 +591,10 @@ impl MetaLog {
                 Step::Durable(index) => Some(LogProgress::CheckpointDurable { index }),
                 Step::Taken => None,
             },
-            Err(fault) if fault.kind == DiskFaultKind::NoSpace && self.checkpointer.no_space() => {
+            Err(fault)
+                if fault.kind == DiskFaultKind::NoSpace
+                    && self.checkpointer.no_space(fault.failed_op) =>
+            {
                 self.abandoned = true;
                 Some(LogProgress::CheckpointAbandoned(fault))
             }

@@ -1,1 +1,539 @@
+//! Homes as operators meet them.
 
+use super::rig::{
+    CLUSTER, LINEAGE, Rig, State, checkpoint_file, expected, segment_file, tiny_limits,
+};
+use crate::disk::{DiskOp, FileName};
+use crate::ids::{ClusterId, ControllerEpoch, DiskTicket, LineageId, LogIndex};
+use crate::limits::Limits;
+use crate::metalog::fuzz::{Files, apply};
+use crate::metalog::segment::SegmentHeader;
+use crate::metalog::{
+    CheckpointFault, Evidence, Expected, MetaLog, RecoveryRefusal, Tail, record, recover, replay,
+};
+use crate::planted::Planted;
+
+/// A log of twelve records in segments of two, with checkpoints at 4 and 8.
+fn home() -> (Rig, Files) {
+    let limits = Limits {
+        segment_bytes: 130,
+        ..tiny_limits()
+    };
+    let mut rig = Rig::new(limits, Planted::default());
+    for number in 1..=12 {
+        rig.append(8);
+        rig.run();
+        if number % 4 == 0 && number < 12 {
+            assert!(rig.begin_checkpoint() && rig.build_checkpoint());
+            rig.run();
+        }
+    }
+    let files = rig.disk.contents();
+    let names: Vec<&str> = files.keys().map(FileName::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "seg-00000000000000000005.log",
+            "seg-00000000000000000007.log",
+            "seg-00000000000000000009.log",
+            "seg-00000000000000000011.log",
+            "snap-00000000000000000004.snap",
+            "snap-00000000000000000008.snap",
+        ]
+    );
+    (rig, files)
+}
+
+fn refusal(files: &Files) -> RecoveryRefusal {
+    recover(files, &expected(LogIndex(1))).expect_err("this log is not in order")
+}
+
+#[test]
+fn a_home_without_a_log_is_new_only_to_a_new_cluster() {
+    let files = Files::new();
+    let fresh = recover(&files, &expected(LogIndex(0))).unwrap();
+    assert!(fresh.records.is_empty() && fresh.checkpoint.is_none() && fresh.repairs().is_empty());
+    assert_eq!(fresh.end.last_index(), LogIndex(0));
+    assert_eq!(
+        refusal(&files),
+        RecoveryRefusal::Absent { known: LogIndex(0) }
+    );
+}
+
+#[test]
+fn a_log_in_order_is_read_from_its_newest_checkpoint_on() {
+    let (rig, files) = home();
+    let recovered = recover(&files, &expected(rig.acked)).unwrap();
+    assert_eq!(recovered.tail, Tail::Clean);
+    assert_eq!(recovered.checkpoint.unwrap().0, LogIndex(8));
+    assert_eq!(recovered.records.len(), 4);
+    assert_eq!(recovered.records[0].index, LogIndex(9));
+    assert_eq!(recovered.records[0].kind, 7);
+    assert_eq!(recovered.lineage, Some(LINEAGE));
+    assert_eq!(recovered.end.epoch(), ControllerEpoch(1));
+    assert!(recovered.repairs().is_empty());
+}
+
+#[test]
+fn the_state_from_any_checkpoint_is_the_state_from_all_records() {
+    let (rig, mut files) = home();
+    let whole = State::after(&rig.history, rig.acked);
+    let state = |files: &Files| {
+        let recovered = recover(files, &expected(LogIndex(1))).unwrap();
+        State::replayed(recovered.checkpoint, &recovered.records)
+    };
+    assert_eq!(state(&files), whole);
+    files.remove(&checkpoint_file(LogIndex(8)));
+    assert_eq!(state(&files), whole);
+}
+
+#[test]
+fn files_of_others_are_ignored() {
+    let (_, mut files) = home();
+    for name in ["users.db", "seg-1.log", "torn-5-64.bin", "reserve.bin"] {
+        files.insert(FileName::fixed(name), vec![9; 100]);
+    }
+    let recovered = recover(&files, &expected(LogIndex(1))).unwrap();
+    assert_eq!(recovered.end.last_index(), LogIndex(12));
+    assert!(recovered.repairs().is_empty());
+}
+
+#[test]
+fn an_unfinished_checkpoint_is_removed() {
+    let (_, mut files) = home();
+    let leftover = FileName::fixed("snap-00000000000000000012.snap.tmp");
+    files.insert(leftover.clone(), vec![1; 10]);
+    let recovered = recover(&files, &expected(LogIndex(1))).unwrap();
+    let repairs = [DiskOp::Remove { file: leftover }, DiskOp::SyncDir];
+    assert_eq!(recovered.repairs(), repairs);
+}
+
+#[test]
+fn segments_that_no_checkpoint_needs_may_be_missing_or_damaged() {
+    let (_, mut files) = home();
+    // A crash in the middle of their removal may leave any of them.
+    files.insert(segment_file(1), vec![0; 70]);
+    files.get_mut(&segment_file(5)).unwrap()[70] ^= 1;
+    files.remove(&segment_file(7));
+    let recovered = recover(&files, &expected(LogIndex(1))).unwrap();
+    assert_eq!(recovered.end.last_index(), LogIndex(12));
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let (_, mut files) = home();
+    files.remove(&segment_file(9));
+    let RecoveryRefusal::MissingSegment { at, missing } = refusal(&files) else {
+        panic!("{}", refusal(&files));
+    };
+    assert_eq!((at.file, missing), (segment_file(11), LogIndex(9)));
+    assert_eq!(at.last_good, LogIndex(8));
+}
+
+#[test]
+fn a_log_without_any_segment_is_refused() {
+    let (_, mut files) = home();
+    files.retain(|name, _| name.as_str().starts_with("snap"));
+    let RecoveryRefusal::MissingSegment { at, missing } = refusal(&files) else {
+        panic!("{}", refusal(&files));
+    };
+    assert_eq!(
+        (at.file, missing),
+        (checkpoint_file(LogIndex(8)), LogIndex(8))
+    );
+}
+
+#[test]
+fn a_log_that_ends_before_its_newest_checkpoint_is_refused() {
+    let (_, mut files) = home();
+    for first in [7, 9, 11] {
+        files.remove(&segment_file(first));
+    }
+    let RecoveryRefusal::EndsEarly { known, .. } = refusal(&files) else {
+        panic!("{}", refusal(&files));
+    };
+    assert_eq!(known, LogIndex(8));
+}
+
+#[test]
+fn damage_in_a_segment_with_a_successor_is_refused_even_at_its_end() {
+    let (_, files) = home();
+    let len = files[&segment_file(9)].len();
+    for change in [
+        |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 1),
+        |bytes: &mut Vec<u8>| bytes.truncate(70),
+        |bytes: &mut Vec<u8>| bytes.push(0),
+    ] {
+        let mut files = files.clone();
+        change(files.get_mut(&segment_file(9)).unwrap());
+        let RecoveryRefusal::DamagedRecord { at, evidence } = refusal(&files) else {
+            panic!("{}", refusal(&files));
+        };
+        assert_eq!(evidence, Evidence::LaterSegment);
+        assert!(at.file == segment_file(9) && at.offset <= len);
+    }
+    let mut files = files;
+    files.get_mut(&segment_file(9)).unwrap().clear();
+    assert!(matches!(
+        refusal(&files),
+        RecoveryRefusal::DamagedHeader { .. }
+    ));
+}
+
+#[test]
+fn a_bad_checkpoint_is_replaced_by_the_older_one_and_a_longer_log() {
+    let (rig, mut files) = home();
+    files.get_mut(&checkpoint_file(LogIndex(8))).unwrap()[65] ^= 4;
+    let recovered = recover(&files, &expected(rig.acked)).unwrap();
+    assert_eq!(recovered.checkpoint.unwrap().0, LogIndex(4));
+    assert_eq!(recovered.records.len(), 8);
+    assert_eq!(
+        recovered.damaged_checkpoints,
+        [(
+            checkpoint_file(LogIndex(8)),
+            CheckpointFault::DamagedBlock { offset: 64 }
+        )]
+    );
+    assert!(recovered.repairs().is_empty(), "nothing is thrown away");
+}
+
+#[test]
+fn two_bad_checkpoints_are_refused() {
+    let (_, mut files) = home();
+    files.get_mut(&checkpoint_file(LogIndex(8))).unwrap()[65] ^= 4;
+    files.get_mut(&checkpoint_file(LogIndex(4))).unwrap()[3] ^= 1;
+    let RecoveryRefusal::NoCheckpoint { at, log_begins, .. } = refusal(&files) else {
+        panic!("{}", refusal(&files));
+    };
+    assert_eq!(at.file, checkpoint_file(LogIndex(8)));
+    assert_eq!(log_begins, LogIndex(5));
+}
+
+#[test]
+fn the_only_checkpoint_being_bad_the_whole_log_is_replayed() {
+    let mut rig = Rig::tiny();
+    for _ in 0..5 {
+        rig.append(8);
+        rig.run();
+    }
+    assert!(rig.begin_checkpoint() && rig.build_checkpoint());
+    rig.append(8);
+    rig.run();
+    let mut files = rig.disk.contents();
+    files
+        .get_mut(&checkpoint_file(LogIndex(5)))
+        .unwrap()
+        .truncate(80);
+    let recovered = rig.check_recovery(&files).unwrap();
+    assert!(recovered.checkpoint.is_none());
+    assert_eq!(recovered.records.len(), 6);
+}
+
+#[test]
+fn a_checkpoint_made_after_a_bad_one_replaces_it() {
+    let (mut rig, mut files) = home();
+    files.get_mut(&checkpoint_file(LogIndex(8))).unwrap()[65] ^= 4;
+    rig.restart(super::disk::ModelDisk::of(&files));
+    rig.run();
+    assert!(
+        rig.log.checkpoint_due(),
+        "eight records are behind the good one"
+    );
+    for number in [12, 13] {
+        assert!(rig.begin_checkpoint() && rig.build_checkpoint());
+        rig.run();
+        let files = rig.disk.contents();
+        let bad_one_stays = files.contains_key(&checkpoint_file(LogIndex(8)));
+        assert_eq!(bad_one_stays, number == 12, "it goes with its age");
+        rig.check_recovery(&files).unwrap();
+        rig.append(8);
+        rig.run();
+    }
+}
+
+#[test]
+fn a_file_of_another_cluster_is_refused() {
+    let (_, files) = home();
+    let other = Expected {
+        cluster: ClusterId::new([9; 16]),
+        durable: None,
+    };
+    for checkpoints in [true, false] {
+        let mut files = files.clone();
+        files.retain(|name, _| checkpoints || name.as_str().starts_with("seg"));
+        files.retain(|name, _| checkpoints || *name > segment_file(10));
+        let refusal = if checkpoints {
+            recover(&files, &other).unwrap_err()
+        } else {
+            let renamed = BTreeMapRenamed::first(&files);
+            recover(&renamed, &other).unwrap_err()
+        };
+        assert!(
+            matches!(refusal, RecoveryRefusal::ForeignFile { found, .. } if found == CLUSTER),
+            "{refusal}"
+        );
+    }
+}
+
+/// A home that has the last segment alone, as its first one.
+struct BTreeMapRenamed;
+
+impl BTreeMapRenamed {
+    fn first(files: &Files) -> Files {
+        let bytes = files.values().next_back().unwrap().clone();
+        Files::from([(segment_file(1), bytes)])
+    }
+}
+
+#[test]
+fn a_renamed_segment_is_refused() {
+    let (_, mut files) = home();
+    let bytes = files.remove(&segment_file(11)).unwrap();
+    files.insert(segment_file(9), bytes);
+    assert!(matches!(
+        refusal(&files),
+        RecoveryRefusal::Misplaced { named, found, .. }
+            if (named, found) == (LogIndex(9), LogIndex(11))
+    ));
+}
+
+#[test]
+fn a_file_of_a_later_version_is_refused_and_not_called_damaged() {
+    let (_, mut files) = home();
+    for name in [segment_file(11), checkpoint_file(LogIndex(8))] {
+        let bytes = files.get_mut(&name).unwrap();
+        bytes[4] = 9;
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        let refusal = refusal(&files);
+        assert!(
+            matches!(&refusal, RecoveryRefusal::UnknownVersion { at, version: 9 } if at.file == name),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_segment_of_another_history_is_refused() {
+    let (_, mut files) = home();
+    let (mut other, _) = home();
+    other.history.clear();
+    let mut fork = Rig::new(
+        Limits {
+            segment_bytes: 130,
+            ..tiny_limits()
+        },
+        Planted::default(),
+    );
+    for _ in 0..12 {
+        fork.append(9);
+        fork.run();
+    }
+    let forked = fork.disk.contents();
+    files.insert(segment_file(11), forked[&segment_file(11)].clone());
+    let RecoveryRefusal::BrokenChain { at } = refusal(&files) else {
+        panic!("{}", refusal(&files));
+    };
+    assert_eq!((at.file, at.offset), (segment_file(11), 0));
+    // The same behind a checkpoint, whose segment would be the first one read.
+    files.insert(segment_file(9), forked[&segment_file(9)].clone());
+    assert!(
+        matches!(refusal(&files), RecoveryRefusal::BrokenChain { at }
+        if at.file == segment_file(9))
+    );
+}
+
+#[test]
+fn a_checkpoint_of_another_history_than_the_log_is_refused() {
+    let (_, mut files) = home();
+    for first in [9, 11] {
+        files.remove(&segment_file(first));
+    }
+    // The log ends with the record that the checkpoint ends with, and it is another one.
+    let mut fork = Rig::new(
+        Limits {
+            segment_bytes: 130,
+            ..tiny_limits()
+        },
+        Planted::default(),
+    );
+    for _ in 0..8 {
+        fork.append(9);
+        fork.run();
+    }
+    files.insert(
+        segment_file(7),
+        fork.disk.contents()[&segment_file(7)].clone(),
+    );
+    assert!(
+        matches!(refusal(&files), RecoveryRefusal::BrokenChain { at }
+        if at.file == segment_file(7) && at.offset > 64)
+    );
+}
+
+/// A segment of its own making: each record as given, with good checksums.
+fn forged(records: &[(u64, u64, u64)]) -> Files {
+    let header = SegmentHeader {
+        cluster: CLUSTER,
+        lineage: LINEAGE,
+        first_index: LogIndex(1),
+        previous_crc: 0,
+    };
+    let (bytes, segment_crc) = header.encode();
+    let mut bytes = bytes.to_vec();
+    let mut chain = segment_crc;
+    for (index, epoch, durable) in records {
+        let mut one = Vec::new();
+        record::push(
+            &mut one,
+            LogIndex(*index),
+            ControllerEpoch(*epoch),
+            1,
+            b"forged",
+        );
+        chain = record::seal(&mut one, LogIndex(*durable), segment_crc, chain);
+        bytes.extend(one);
+    }
+    Files::from([(segment_file(1), bytes)])
+}
+
+#[test]
+fn records_whose_checksums_hold_and_whose_numbers_do_not_are_refused() {
+    let good = [(1, 3, 0), (2, 3, 1), (3, 4, 1)];
+    assert!(recover(&forged(&good), &expected(LogIndex(1))).is_ok());
+    for (what, records) in [
+        ("an index is left out", [(1, 3, 0), (3, 3, 1), (4, 4, 1)]),
+        ("an index comes twice", [(1, 3, 0), (1, 3, 0), (2, 4, 1)]),
+        ("the epoch falls", [(1, 3, 0), (2, 2, 1), (3, 4, 1)]),
+        (
+            "a record was durable before it was written",
+            [(1, 3, 0), (2, 3, 2), (3, 4, 2)],
+        ),
+        (
+            "a record is no longer durable",
+            [(1, 3, 0), (2, 3, 1), (3, 4, 0)],
+        ),
+    ] {
+        let refusal = refusal(&forged(&records));
+        assert!(
+            matches!(
+                refusal,
+                RecoveryRefusal::DamagedRecord {
+                    evidence: Evidence::Contradiction,
+                    ..
+                }
+            ),
+            "{what}: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_says_where_what_it_means_and_what_the_choices_are() {
+    let (_, mut files) = home();
+    files.get_mut(&segment_file(9)).unwrap()[110] ^= 1;
+    let text = refusal(&files).to_string();
+    for part in [
+        "seg-00000000000000000009.log at byte 64",
+        "the last good record is 8",
+        "a later segment exists",
+        "Nothing was changed",
+        "mirror",
+        "backup",
+        "vaquita meta repair --truncate-at 8 --i-accept-loss",
+        "new lineage",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    assert_eq!(refusal(&files).place().unwrap().offset, 64);
+}
+
+#[test]
+fn what_was_read_counts_as_durable_only_after_it_was_synced_again() {
+    let mut rig = Rig::tiny();
+    rig.append(8);
+    rig.run();
+    rig.append(8);
+    // Written by a process that is killed before the sync: the next one reads it from a cache.
+    assert!(rig.step(crate::disk::Lane::Foreground));
+    let disk = rig.disk.clone();
+    rig.restart(disk);
+    assert_eq!(rig.log.appended(), LogIndex(2));
+    assert!(rig.log.synced() < LogIndex(2));
+    assert_eq!(rig.append(8), LogIndex(3));
+    rig.run();
+    assert_eq!(rig.acked, LogIndex(3));
+    let order = [
+        DiskOp::Sync {
+            file: segment_file(1),
+        },
+        DiskOp::SyncDir,
+    ];
+    assert_eq!(rig.trace[..2], order, "before anything else");
+}
+
+#[test]
+fn another_lineage_begins_with_a_segment_of_its_own() {
+    let (rig, mut files) = home();
+    let lineage = LineageId::new([0xcc; 16]);
+    for (round, epoch) in [(1, ControllerEpoch(2)), (2, ControllerEpoch(3))] {
+        let recovered = recover(&files, &expected(rig.acked)).unwrap();
+        let mut log = MetaLog::resume(recovered.end, lineage, &tiny_limits(), Planted::default());
+        let index = log.append(epoch, 1, b"a new start");
+        while let Some(batch) = log.poll_batch(|| DiskTicket(1)) {
+            apply(&mut files, &batch.ops);
+            log.disk_done(batch.ticket, Ok(()));
+        }
+        assert_eq!(index, LogIndex(12 + round));
+        let recovered = recover(&files, &expected(rig.acked)).unwrap();
+        assert_eq!(recovered.end.last_index(), index);
+        assert_eq!(recovered.lineage, Some(lineage));
+    }
+    assert!(files.contains_key(&segment_file(13)));
+    assert!(!files.contains_key(&segment_file(14)), "only once");
+}
+
+#[test]
+fn another_lineage_replaces_an_empty_segment() {
+    let (rig, mut files) = home();
+    let last = files.get_mut(&segment_file(11)).unwrap();
+    last.truncate(64);
+    let lineage = LineageId::new([0xcc; 16]);
+    let recovered = recover(&files, &expected(rig.acked)).unwrap();
+    let mut log = MetaLog::resume(recovered.end, lineage, &tiny_limits(), Planted::default());
+    let index = log.append(ControllerEpoch(2), 1, b"a new start");
+    assert_eq!(index, LogIndex(11));
+    while let Some(batch) = log.poll_batch(|| DiskTicket(1)) {
+        apply(&mut files, &batch.ops);
+        log.disk_done(batch.ticket, Ok(()));
+    }
+    let recovered = recover(&files, &expected(LogIndex(1))).unwrap();
+    assert_eq!(recovered.end.last_index(), index);
+    assert_eq!(recovered.lineage, Some(lineage));
+}
+
+#[test]
+fn a_replay_for_a_checkpoint_notices_what_was_changed_since() {
+    let (mut rig, files) = home();
+    let plan = rig.log.begin_checkpoint().unwrap();
+    assert_eq!(plan.base, Some(checkpoint_file(LogIndex(8))));
+    assert_eq!(plan.segments, [segment_file(9), segment_file(11)]);
+    assert_eq!(plan.upto, LogIndex(12));
+    let replayed = replay(&plan, &files).unwrap();
+    assert_eq!(
+        State::replayed(replayed.checkpoint, &replayed.records),
+        State::after(&rig.history, LogIndex(12))
+    );
+    for name in plan.segments.iter().chain(&plan.base) {
+        let mut files = files.clone();
+        let bytes = files.get_mut(name).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        assert!(replay(&plan, &files).is_err(), "{name} was changed");
+        files.remove(name);
+        assert!(replay(&plan, &files).is_err(), "{name} is gone");
+    }
+    let mut files = files;
+    files.get_mut(&segment_file(11)).unwrap().truncate(64);
+    assert!(replay(&plan, &files).is_err(), "the last records are gone");
+}
