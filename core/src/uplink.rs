@@ -17,6 +17,7 @@
 //! 4/5 T, before the controller gives it up at T, does it fence itself.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use minicbor::{Decode, Encode};
 
@@ -147,10 +148,12 @@ pub(crate) struct Uplink {
     /// Whether the controller wants heartbeats over UDP.
     lan_cluster: bool,
     members: u64,
-    /// The last authenticated frame of the controller, by whichever way.
-    heard: Timestamp,
-    /// When the unanswered question over TCP was asked.
-    asked: Option<Timestamp>,
+    /// When the newest question was *sent* that the controller has answered, by whichever way. The
+    /// controller heard this node no earlier, so that the node, which counts from here, fences
+    /// itself before the controller gives it up, whichever direction is cut.
+    answered: Timestamp,
+    /// The unanswered question over TCP: when it was asked, and its nonce.
+    asked: Option<(Timestamp, u64)>,
     self_fenced: bool,
     beats: Beats,
     witness_saved: Timestamp,
@@ -166,6 +169,8 @@ struct Beats {
     ack_key: Option<DatagramKey>,
     seq: u64,
     acked: u64,
+    /// When the newest beats were sent, oldest first.
+    sent: VecDeque<(u64, Timestamp)>,
     /// The newest beat that was acknowledged over UDP.
     udp_acked: u64,
     next: Timestamp,
@@ -226,7 +231,7 @@ impl Uplink {
             prng: Prng::new(seed),
             thresholds: Thresholds::from_timeout(Duration::from_secs(8), None),
             members: 0,
-            heard: now,
+            answered: now,
             asked: None,
             self_fenced: false,
             beats: Beats::default(),
@@ -496,7 +501,7 @@ impl Uplink {
                 if let Phase::Reporting { report, .. } = self.phase
                     && applied.report == report
                 {
-                    self.heard_from(now, around.out);
+                    self.alive(now, around.out);
                     self.phase = Phase::Online { conn };
                     self.events.push(UplinkEvent::Online);
                     let text = format!("online at the controller {}", self.facts.controller_site);
@@ -505,13 +510,17 @@ impl Uplink {
             }
             Message::BeatAck(ack) => self.beat_acked(now, ack, around.out),
             Message::Ping(Ping { nonce }) => {
-                self.heard_from(now, around.out);
                 let pong = Message::Pong(Pong { nonce });
                 around.links.send(conn, self.envelope(), pong, around.out);
             }
-            Message::Pong(_) => self.heard_from(now, around.out),
+            Message::Pong(Pong { nonce }) => {
+                if let Some((asked, expected)) = self.asked
+                    && expected == nonce
+                {
+                    self.renew(now, asked, around.out);
+                }
+            }
             other => {
-                self.heard_from(now, around.out);
                 self.events.push(UplinkEvent::Message(Box::new(other)));
             }
         }
@@ -561,7 +570,9 @@ impl Uplink {
             index: granted.commit_index.max(self.identity.witness.index),
         };
         around.links.join_cluster(granted.cluster);
-        self.heard_from(now, around.out);
+        if let Phase::Registering { asked, .. } = self.phase {
+            self.renew(now, asked, around.out);
+        }
         for remark in &granted.remarks {
             around
                 .out
@@ -710,6 +721,7 @@ impl Uplink {
         self.beats.seq = 0;
         self.beats.acked = 0;
         self.beats.udp_acked = 0;
+        self.beats.sent.clear();
         self.beats.next = now;
         self.beats.planned = now;
         self.beats.udp_heard = now;
@@ -734,7 +746,7 @@ impl Uplink {
         if self.over_tcp() {
             match self.beats.tcp {
                 TcpBeats::Up(conn) => {
-                    let message = Message::Beat(self.next_beat(lag));
+                    let message = Message::Beat(self.next_beat(now, lag));
                     around
                         .links
                         .send(conn, self.envelope(), message, around.out);
@@ -749,7 +761,7 @@ impl Uplink {
             self.beats.udp_retry = now.after(around.limits.udp_retry_period);
         }
         if self.lan_cluster && (!self.beats.udp_blocked || try_udp_again) {
-            let beat = self.next_beat(lag);
+            let beat = self.next_beat(now, lag);
             let message = Message::Beat(beat);
             let kind = message.kind();
             let body = message.encode(self.envelope());
@@ -764,8 +776,12 @@ impl Uplink {
 
     /// The next beat. Each has a number of its own, whichever way it takes: the controller drops
     /// the second of two alike.
-    fn next_beat(&mut self, lag: Duration) -> Beat {
+    fn next_beat(&mut self, now: Timestamp, lag: Duration) -> Beat {
         self.beats.seq += 1;
+        self.beats.sent.push_back((self.beats.seq, now));
+        if self.beats.sent.len() > SENT_BEATS_MAX {
+            self.beats.sent.pop_front();
+        }
         Beat {
             seq: self.beats.seq,
             acked: self.beats.acked,
@@ -821,17 +837,32 @@ impl Uplink {
             return;
         }
         self.beats.acked = ack.seq;
+        let sent = self
+            .beats
+            .sent
+            .iter()
+            .find(|(seq, _)| *seq == ack.seq)
+            .map(|(_, at)| *at);
+        self.beats.sent.retain(|(seq, _)| *seq > ack.seq);
         let witness = &mut self.identity.witness;
         witness.index = witness.index.max(ack.commit_index);
-        self.heard_from(now, out);
+        if let Some(sent) = sent {
+            self.renew(now, sent, out);
+        }
     }
 
-    fn heard_from(&mut self, now: Timestamp, out: &mut Outbox) {
-        self.heard = now;
+    /// The controller has answered something that was sent at `sent`.
+    fn renew(&mut self, now: Timestamp, sent: Timestamp, out: &mut Outbox) {
+        self.answered = self.answered.max(sent);
         self.asked = None;
+        self.alive(now, out);
+    }
+
+    /// The controller is there: what went wrong before is over.
+    fn alive(&mut self, now: Timestamp, out: &mut Outbox) {
         self.redial_wait = Duration::ZERO;
         self.told.clear();
-        if self.self_fenced {
+        if self.self_fenced && now.since(self.answered) < self.thresholds.self_fence {
             self.self_fenced = false;
             out.notify(Event::info(
                 "uplink.unfenced",
@@ -865,11 +896,11 @@ impl Uplink {
             }
             _ => {}
         }
-        let silence = now.since(self.heard);
+        let silence = now.since(self.answered);
         if silence >= self.thresholds.self_fence && !self.self_fenced && self.attempt_made() {
             self.self_fenced = true;
             let text = format!(
-                "nothing heard from the controller for {} ms; this node takes no writes until it \
+                "nothing answered by the controller for {} ms; this node takes no writes until it \
                  answers",
                 silence.as_millis()
             );
@@ -885,16 +916,15 @@ impl Uplink {
     }
 
     fn watch(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
-        let silence = now.since(self.heard);
+        let silence = now.since(self.answered);
         match self.asked {
             None if silence >= self.thresholds.suspect => {
-                self.asked = Some(now);
-                let ping = Message::Ping(Ping {
-                    nonce: self.beats.seq,
-                });
+                let nonce = self.prng.next_u64();
+                self.asked = Some((now, nonce));
+                let ping = Message::Ping(Ping { nonce });
                 around.links.send(conn, self.envelope(), ping, around.out);
             }
-            Some(asked) if now.since(asked) >= around.limits.answer_timeout => {
+            Some((asked, _)) if now.since(asked) >= around.limits.answer_timeout => {
                 self.asked = None;
                 around.links.close(conn, around.out);
                 let text = format!(
@@ -908,7 +938,7 @@ impl Uplink {
             _ => {}
         }
         let udp_silence = now.since(self.beats.udp_heard);
-        let tcp_answers = now.since(self.heard) < self.thresholds.suspect;
+        let tcp_answers = now.since(self.answered) < self.thresholds.suspect;
         if self.lan_cluster
             && !self.beats.udp_blocked
             && udp_silence >= around.limits.udp_blocked_after
@@ -944,7 +974,7 @@ impl Uplink {
     /// When [`Uplink::tick`] has something to do.
     pub(crate) fn next_deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let fence = (!self.self_fenced && self.attempt_made())
-            .then(|| self.heard.after(self.thresholds.self_fence));
+            .then(|| self.answered.after(self.thresholds.self_fence));
         let next = match self.phase {
             Phase::Waiting { until } if !self.leaving => Some(until),
             Phase::Registering { asked, .. } => Some(asked.after(limits.answer_timeout)),
@@ -1032,6 +1062,8 @@ impl Uplink {
     }
 }
 
+/// Unacknowledged beats whose times are remembered: more than fit into any time-out.
+const SENT_BEATS_MAX: usize = 256;
 /// How often what was seen of the controller is written down, if it has changed.
 const WITNESS_PERIOD: Duration = Duration::from_secs(5);
 

@@ -320,6 +320,7 @@ fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
         allowed_hosts: AllowedHosts::new(&names),
         web_workers: settings::count(settings, "webWorkerNum").unwrap_or(1),
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
+        allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
         limits: HttpLimits::default(),
     };
     let server = HttpServer::new(
