@@ -3,6 +3,7 @@
 //! The HTTP interface, the console and the tests all speak these types; none of them knows how the
 //! answer comes about. Texts in here are shown to operators as they are.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -22,7 +23,7 @@ pub struct Request {
 }
 
 /// Who asks, as the driver could establish it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Caller {
     /// Somebody at the process's own console: as powerful as the user the process runs under.
     Console,
@@ -36,6 +37,25 @@ pub enum Caller {
         /// nothing else looks at it.
         unix_ms: u64,
     },
+}
+
+/// Says whether there is a token, not which.
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Console => f.write_str("Console"),
+            Self::Remote {
+                address,
+                token,
+                unix_ms,
+            } => f
+                .debug_struct("Remote")
+                .field("address", address)
+                .field("token", &token.as_ref().map(|_| format_args!("..")))
+                .field("unix_ms", unix_ms)
+                .finish(),
+        }
+    }
 }
 
 /// What is asked.
@@ -193,7 +213,7 @@ impl Right {
 pub type Reply = Result<Response, Refusal>;
 
 /// An answer that is no refusal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Response {
     /// Done; nothing to tell.
     Done,
@@ -216,6 +236,28 @@ pub enum Response {
     Log(LogPiece),
     /// The users.
     Users(Vec<UserRow>),
+}
+
+/// Leaves the token out.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::LoggedIn {
+                token: _,
+                must_change_password,
+            } => f
+                .debug_struct("LoggedIn")
+                .field("must_change_password", must_change_password)
+                .finish_non_exhaustive(),
+            Self::You(user) => f.debug_tuple("You").field(user).finish(),
+            Self::Status(report) => f.debug_tuple("Status").field(report).finish(),
+            Self::Nodes(rows) => f.debug_tuple("Nodes").field(rows).finish(),
+            Self::Ordered(rows) => f.debug_tuple("Ordered").field(rows).finish(),
+            Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
+            Self::Users(rows) => f.debug_tuple("Users").field(rows).finish(),
+        }
+    }
 }
 
 /// Why a request was not carried out. Nothing was changed.

@@ -2,6 +2,7 @@
 //!
 //! The calling contract stands in the [crate documentation](crate).
 
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::admin::{Reply, Request};
@@ -121,8 +122,8 @@ pub enum CloseReason {
     Broken(String),
 }
 
-impl core::fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("connection refused"),
             Self::TimedOut => f.write_str("no answer"),
@@ -200,7 +201,7 @@ pub enum Destination {
 }
 
 /// A computation that takes milliseconds or more.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Job {
     /// Hash a password with a fresh salt, for storage.
     HashPassword {
@@ -219,8 +220,19 @@ pub enum Job {
     BuildCheckpoint(crate::metalog::CheckpointPlan),
 }
 
+/// Leaves out what could be guessed with.
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HashPassword { .. } => f.write_str("HashPassword(..)"),
+            Self::VerifyPassword { .. } => f.write_str("VerifyPassword(..)"),
+            Self::BuildCheckpoint(plan) => f.debug_tuple("BuildCheckpoint").field(plan).finish(),
+        }
+    }
+}
+
 /// What a [`Job`] came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum JobOutcome {
     /// The hash, in PHC string form.
     PasswordHashed(String),
@@ -230,6 +242,25 @@ pub enum JobOutcome {
     Overloaded,
     /// The encoded state, or why there is none.
     CheckpointBuilt(Result<Vec<u8>, String>),
+}
+
+/// Leaves out hashes, and with them what a checkpoint contains.
+impl fmt::Debug for JobOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PasswordHashed(_) => f.write_str("PasswordHashed(..)"),
+            Self::PasswordVerified(right) => {
+                f.debug_tuple("PasswordVerified").field(right).finish()
+            }
+            Self::Overloaded => f.write_str("Overloaded"),
+            Self::CheckpointBuilt(Ok(bytes)) => {
+                write!(f, "CheckpointBuilt({} bytes)", bytes.len())
+            }
+            Self::CheckpointBuilt(Err(reason)) => {
+                f.debug_tuple("CheckpointBuilt").field(reason).finish()
+            }
+        }
+    }
 }
 
 /// Why a process ends, and the status it ends with.
