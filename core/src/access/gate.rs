@@ -1,168 +1,271 @@
-//! The gate: who asks, whether that one may, and the steps of what takes a password.
+//! The one door: who asks, what that needs, and the three steps from a request to its records.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::VecDeque;
 
-use super::password;
-use super::state::{AccessRecord, AccessState, TOKEN_PREFIX, digest};
-use super::throttle::Throttle;
+use super::change::{self, Change};
+use super::login::LoginAttempt;
+use super::name::UserName;
+use super::record::AccessRecord;
+use super::state::AccessState;
+use super::throttle::{Hold, Throttle, ThrottleRules};
+use super::token::{Token, TokenId};
 use crate::admin::{Caller, Refusal, Reply, Response, Right, UserRow, Verb};
+use crate::event::Event;
 use crate::ids::Alias;
 use crate::io::{Job, JobOutcome};
 use crate::prng::SecretPrng;
-use crate::secret::Password;
 use crate::time::Timestamp;
 
-/// What a verb takes of whoever asks.
+/// What a request needs of whoever makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needed {
-    /// Nothing: it is how one becomes somebody.
+pub enum Need<'a> {
+    /// Nothing.
     Nothing,
-    /// To be logged in, even with a password that has to be changed.
+    /// A valid token, even of a user who has to change the password first.
     Token,
-    /// To be logged in for real.
-    User,
-    /// To have a right.
+    /// A valid token of a user who does not.
+    Settled,
+    /// A right.
     Right(Right),
+    /// To be this user, even one who has to change the password first; a right otherwise.
+    BeOr {
+        /// The user.
+        user: &'a str,
+        /// What anybody else needs.
+        right: Right,
+    },
 }
 
-/// The one table of what each verb takes.
+/// What each request needs: the one table.
+///
+/// It has no wildcard: a verb that is added does not compile before somebody has said who may use
+/// it.
 #[must_use]
-pub const fn needed(verb: &Verb) -> Needed {
+pub fn need(verb: &Verb) -> Need<'_> {
     match verb {
-        Verb::Login { .. } => Needed::Nothing,
-        Verb::Logout | Verb::WhoAmI => Needed::Token,
-        // Whether it is the caller's own password or another's is decided where it is set.
-        Verb::ChangePassword { .. } => Needed::Token,
-        Verb::Status | Verb::ListNodes => Needed::User,
-        Verb::ReadLog { .. } => Needed::Right(Right::LogRead),
+        Verb::Login { .. } => Need::Nothing,
+        Verb::Logout | Verb::WhoAmI | Verb::ChangePassword { user: None, .. } => Need::Token,
+        Verb::ChangePassword {
+            user: Some(user), ..
+        } => Need::BeOr {
+            user,
+            right: Right::Admin,
+        },
+        Verb::Status | Verb::ListNodes => Need::Settled,
+        Verb::ReadLog { .. } => Need::Right(Right::LogRead),
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
         | Verb::Grant { .. }
-        | Verb::Revoke { .. } => Needed::Right(Right::Admin),
+        | Verb::Revoke { .. } => Need::Right(Right::Admin),
     }
 }
 
-/// Whoever asks, once known.
+/// Who asks, once that is established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nobody yet; may only log in.
-    Nobody,
-    /// Whoever sits at the process's console.
+    /// Whoever sits at the process's own console; an administrator.
     Console,
-    /// A user with a token.
-    User {
-        /// The name.
-        name: String,
-        /// The id of the token.
-        token: String,
-    },
+    /// Somebody who has not logged in. May log in.
+    Stranger,
+    /// A user.
+    User(Session),
 }
 
-/// What to do next about a request.
+/// A user who carries a valid token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The name.
+    pub user: UserName,
+    /// Which token.
+    pub token: TokenId,
+}
+
+impl Identity {
+    /// Whether this is the user of that name.
+    #[must_use]
+    pub fn is(&self, user: &str) -> bool {
+        matches!(self, Self::User(session) if session.user.as_str() == user)
+    }
+
+    /// Whether this identity meets a need at present.
+    ///
+    /// Asked when a request comes in and again when a job of it is done: a token that was revoked
+    /// in between meets none.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub fn meets(&self, state: &AccessState, need: Need<'_>) -> Result<(), Refusal> {
+        let session = match self {
+            Self::Console => return Ok(()),
+            Self::Stranger if need == Need::Nothing => return Ok(()),
+            Self::Stranger => return Err(Refusal::Unauthenticated),
+            Self::User(session) => session,
+        };
+        let issued = state.token(session.token);
+        let user = issued
+            .filter(|issued| *issued.user() == session.user)
+            .and_then(|_| state.user(session.user.as_str()))
+            .ok_or(Refusal::Unauthenticated)?;
+        let right = match need {
+            Need::Nothing | Need::Token => return Ok(()),
+            Need::BeOr { user, .. } if self.is(user) => return Ok(()),
+            Need::Settled => None,
+            Need::Right(right) | Need::BeOr { right, .. } => Some(right),
+        };
+        let name = || session.user.as_str().to_owned();
+        if user.must_change_password() {
+            return Err(Refusal::PasswordChangeRequired { user: name() });
+        }
+        match right {
+            Some(right) if !user.has(right) => Err(Refusal::Forbidden {
+                user: name(),
+                right,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who asks, and where from.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) identity: Identity,
+    pub(super) origin: Option<Origin>,
+}
+
+/// Where a request comes from, and the date there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) address: IpAddr,
+    pub(super) unix_ms: u64,
+}
+
+impl Asker {
+    fn new(identity: &Identity, caller: &Caller) -> Self {
+        let origin = match caller {
+            Caller::Console => None,
+            Caller::Remote {
+                address, unix_ms, ..
+            } => Some(Origin {
+                address: *address,
+                unix_ms: *unix_ms,
+            }),
+        };
+        Self {
+            identity: identity.clone(),
+            origin,
+        }
+    }
+}
+
+impl fmt::Display for Asker {
+    /// For the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.identity {
+            Identity::Console => f.write_str("the console")?,
+            Identity::Stranger => f.write_str("somebody")?,
+            Identity::User(session) => write!(f, "`{}`", session.user)?,
+        }
+        match self.origin {
+            Some(origin) => write!(f, " at {}", origin.address),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a request leads to.
 #[derive(Debug)]
 pub enum Step {
-    /// Answer it.
+    /// Answer now. Nothing changes.
     Reply(Reply),
-    /// Compute something, then hand the outcome to [`Access::finish`].
+    /// Compute something, and come back with its outcome to [`Access::finish`].
     Compute(Job, Pending),
-    /// Log these, and answer when they are durable.
+    /// Append these records, and give this answer once the last of them is durable.
     Append(Vec<AccessRecord>, Response),
 }
 
-/// A request in the middle of a computation.
-#[derive(Debug)]
-pub struct Pending(Continue);
-
-#[derive(Debug)]
-enum Continue {
-    /// Log in if the password is right.
-    Login {
-        user: String,
-        from: IpAddr,
-        unix_ms: u64,
-        valid_for: Duration,
-    },
-    /// Hash the new password if the old one is right.
-    Change {
-        user: String,
-        from: IpAddr,
-        token: Option<String>,
-        new: Password,
-    },
-    /// Set the hash.
-    Set { user: String, token: Option<String> },
-    /// Add the user with the hash.
-    Add { user: String, admin: bool },
+impl Step {
+    pub(super) const fn refuse(refusal: Refusal) -> Self {
+        Self::Reply(Err(refusal))
+    }
 }
 
-/// The longest that a token may be good for.
-const TOKEN_VALID_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A request whose job is under way. To drop it is to give the request up.
+#[derive(Debug)]
+pub enum Pending {
+    /// Somebody wants to log in.
+    Login(Box<LoginAttempt>),
+    /// Somebody changes users or passwords.
+    Change(Box<Change>),
+}
 
-/// The gate.
-#[derive(Debug, Default)]
+/// What this process remembers of logins: nothing that outlives it.
+#[derive(Debug)]
 pub struct Access {
-    throttle: Throttle,
+    pub(super) throttle: Throttle,
+    events: VecDeque<Event>,
+}
+
+/// Events kept for a caller who does not fetch them; the oldest gives way.
+const EVENTS_MAX: usize = 256;
+
+impl Default for Access {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Access {
-    /// A gate at which nobody has failed yet.
+    /// Remembers nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_rules(ThrottleRules::default())
     }
 
-    /// Says who asks, if that one may ask this.
+    /// Remembers nothing yet, and throttles by other rules than the default ones.
+    #[must_use]
+    pub fn with_rules(rules: ThrottleRules) -> Self {
+        Self {
+            throttle: Throttle::new(rules),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Who asks, if `verb` may be asked by them.
+    ///
+    /// Comes before all else: it looks at nothing of the request but who sends it and what kind it
+    /// is, and no throttle holds it up.
     ///
     /// # Errors
-    /// The refusal; nothing else about the request has been looked at.
+    /// The refusal to answer with.
     pub fn authorize(
         &self,
         state: &AccessState,
         caller: &Caller,
         verb: &Verb,
     ) -> Result<Identity, Refusal> {
-        let (token, unix_ms) = match caller {
-            Caller::Console => return Ok(Identity::Console),
-            Caller::Remote { token, unix_ms, .. } => (token, *unix_ms),
-        };
-        let needed = needed(verb);
-        if needed == Needed::Nothing {
-            return Ok(Identity::Nobody);
-        }
-        let known = token
-            .as_deref()
-            .and_then(|token| state.token_user(token, unix_ms));
-        let Some((name, id)) = known else {
-            return Err(Refusal::Unauthenticated);
-        };
-        let Some(user) = state.user(name) else {
-            return Err(Refusal::Unauthenticated);
-        };
-        if user.must_change && needed != Needed::Token {
-            return Err(Refusal::PasswordChangeRequired {
-                user: name.to_owned(),
-            });
-        }
-        match needed {
-            Needed::Right(right) if !user.admin && !user.rights.contains(&right) => {
-                Err(Refusal::Forbidden {
-                    user: name.to_owned(),
-                    right,
-                })
+        let need = need(verb);
+        let identity = match caller {
+            Caller::Console => Identity::Console,
+            Caller::Remote { .. } if need == Need::Nothing => Identity::Stranger,
+            Caller::Remote { token, unix_ms, .. } => {
+                Identity::User(authenticate(state, token.as_deref(), *unix_ms)?)
             }
-            _ => Ok(Identity::User {
-                name: name.to_owned(),
-                token: id.to_owned(),
-            }),
-        }
+        };
+        identity.meets(state, need)?;
+        Ok(identity)
     }
 
-    /// Begins what concerns users and logins. `identity` is what [`Access::authorize`] returned
-    /// for this very request.
+    /// Takes up a request that [`Access::authorize`] let through; `identity` is what it returned.
+    /// `aliases` are the names of the cluster's nodes, which make poor passwords.
+    ///
+    /// Only requests about logins and users belong here; any other is refused.
     pub fn begin(
         &mut self,
         now: Timestamp,
@@ -172,201 +275,52 @@ impl Access {
         verb: Verb,
         aliases: &[Alias],
     ) -> Step {
-        match self.try_begin(now, state, identity, caller, verb, aliases) {
-            Ok(step) => step,
-            Err(refusal) => Step::Reply(Err(refusal)),
+        if let Err(refusal) = identity.meets(state, need(&verb)) {
+            return Step::refuse(refusal);
         }
-    }
-
-    fn try_begin(
-        &mut self,
-        now: Timestamp,
-        state: &AccessState,
-        identity: &Identity,
-        caller: &Caller,
-        verb: Verb,
-        aliases: &[Alias],
-    ) -> Result<Step, Refusal> {
-        Ok(match verb {
+        let asker = &Asker::new(identity, caller);
+        match verb {
             Verb::Login {
                 user,
                 password,
                 valid_for,
-            } => {
-                return self.login(now, state, caller, user, password, valid_for);
-            }
-            Verb::Logout => match identity {
-                Identity::User { token, .. } => {
-                    let revoked = AccessRecord::TokenRevoked { id: token.clone() };
-                    Step::Append(vec![revoked], Response::Done)
-                }
-                Identity::Console | Identity::Nobody => Step::Reply(Ok(Response::Done)),
-            },
-            Verb::WhoAmI => Step::Reply(Ok(Response::You(who(state, identity)))),
+            } => self.begin_login(now, state, asker, &user, password, valid_for),
+            Verb::Logout => self.logout(asker),
+            Verb::WhoAmI => Step::Reply(who_am_i(state, identity)),
             Verb::ListUsers => Step::Reply(Ok(Response::Users(state.rows()))),
             Verb::AddUser {
                 user,
                 password,
                 admin,
-            } => {
-                password::check_user(&user)?;
-                if state.user(&user).is_some() {
-                    let reason = format!("there is a user `{user}` already");
-                    return Err(Refusal::Conflict { reason });
-                }
-                password::check(&password, &user, aliases)?;
-                let add = Continue::Add { user, admin };
-                Step::Compute(Job::HashPassword { password }, Pending(add))
-            }
+            } => change::plan_add(state, asker, &user, password, admin, aliases),
             Verb::RemoveUser { user } => {
-                known(state, &user)?;
-                not_the_last_admin(state, &user)?;
-                Step::Append(vec![AccessRecord::UserRemoved { user }], Response::Done)
-            }
-            Verb::Grant { user, right } => {
-                known(state, &user)?;
-                Step::Append(vec![AccessRecord::Granted { user, right }], Response::Done)
-            }
-            Verb::Revoke { user, right } => {
-                known(state, &user)?;
-                if right == Right::Admin {
-                    not_the_last_admin(state, &user)?;
-                }
-                Step::Append(vec![AccessRecord::Revoked { user, right }], Response::Done)
+                let step = change::plan_remove(state, &user);
+                self.announced(asker, step)
             }
             Verb::ChangePassword { user, old, new } => {
-                return self.change(now, state, identity, caller, user, old, new, aliases);
+                self.plan_password(now, state, asker, user, old, new, aliases)
+            }
+            Verb::Grant { user, right } => {
+                let step = change::plan_grant(state, &user, right);
+                self.announced(asker, step)
+            }
+            Verb::Revoke { user, right } => {
+                let step = change::plan_revoke(state, &user, right);
+                self.announced(asker, step)
             }
             Verb::Status
             | Verb::ListNodes
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
-            | Verb::ReadLog { .. } => {
-                let reason = "this is not a question about users".to_owned();
-                return Err(Refusal::Invalid { reason });
-            }
-        })
-    }
-
-    fn login(
-        &mut self,
-        now: Timestamp,
-        state: &AccessState,
-        caller: &Caller,
-        user: String,
-        password: Password,
-        valid_for: Duration,
-    ) -> Result<Step, Refusal> {
-        let Caller::Remote {
-            address, unix_ms, ..
-        } = caller
-        else {
-            let reason = "the console needs no login".to_owned();
-            return Err(Refusal::Invalid { reason });
-        };
-        self.not_too_often(now, &user, *address)?;
-        if password.reveal().len() > Password::MAX_LEN {
-            return Err(Refusal::WrongPassword);
-        }
-        let stored = state.user(&user).map(|user| user.password_hash.clone());
-        let login = Continue::Login {
-            user,
-            from: *address,
-            unix_ms: *unix_ms,
-            valid_for,
-        };
-        Ok(Step::Compute(
-            Job::VerifyPassword { password, stored },
-            Pending(login),
-        ))
-    }
-
-    fn not_too_often(&self, now: Timestamp, user: &str, from: IpAddr) -> Result<(), Refusal> {
-        match self.throttle.wait(now, user, from) {
-            None => Ok(()),
-            Some(retry_after) => {
-                let reason = "too many failed logins".to_owned();
-                Err(Refusal::Busy {
-                    reason,
-                    retry_after,
-                })
-            }
+            | Verb::ReadLog { .. } => Step::refuse(Refusal::Unavailable {
+                reason: "a request about nodes was handed to the user administration; this is a \
+                         bug, please report it"
+                    .to_owned(),
+            }),
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one verb, and what judges them"
-    )]
-    fn change(
-        &mut self,
-        now: Timestamp,
-        state: &AccessState,
-        identity: &Identity,
-        caller: &Caller,
-        user: Option<String>,
-        old: Option<Password>,
-        new: Password,
-        aliases: &[Alias],
-    ) -> Result<Step, Refusal> {
-        let (own, token) = match identity {
-            Identity::User { name, token } => (Some(name.clone()), Some(token.clone())),
-            Identity::Console | Identity::Nobody => (None, None),
-        };
-        let Some(user) = user.or_else(|| own.clone()) else {
-            let reason = "say whose password".to_owned();
-            return Err(Refusal::Invalid { reason });
-        };
-        let is_own = own.as_ref() == Some(&user);
-        if let Some(name) = own
-            && !is_own
-        {
-            let caller = state.user(&name);
-            if caller.is_some_and(|caller| caller.must_change) {
-                return Err(Refusal::PasswordChangeRequired { user: name });
-            }
-            if !caller.is_some_and(|caller| caller.admin) {
-                return Err(Refusal::Forbidden {
-                    user: name,
-                    right: Right::Admin,
-                });
-            }
-        }
-        known(state, &user)?;
-        password::check(&new, &user, aliases)?;
-        if !is_own {
-            let set = Continue::Set { user, token: None };
-            return Ok(Step::Compute(
-                Job::HashPassword { password: new },
-                Pending(set),
-            ));
-        }
-        let (Some(old), Caller::Remote { address, .. }) = (old, caller) else {
-            let reason = "the present password is needed to set a new one".to_owned();
-            return Err(Refusal::Invalid { reason });
-        };
-        if old == new {
-            let reason = "the new password is the present one".to_owned();
-            return Err(Refusal::Invalid { reason });
-        }
-        self.not_too_often(now, &user, *address)?;
-        let stored = state.user(&user).map(|user| user.password_hash.clone());
-        let change = Continue::Change {
-            user,
-            from: *address,
-            token,
-            new,
-        };
-        Ok(Step::Compute(
-            Job::VerifyPassword {
-                password: old,
-                stored,
-            },
-            Pending(change),
-        ))
-    }
-
-    /// Goes on with a request whose computation is done.
+    /// Goes on with a request whose job is done. `state` is that of this moment.
     pub fn finish(
         &mut self,
         now: Timestamp,
@@ -375,131 +329,107 @@ impl Access {
         outcome: JobOutcome,
         secrets: &mut SecretPrng,
     ) -> Step {
-        match (pending.0, outcome) {
-            (
-                Continue::Login {
-                    user,
-                    from,
-                    unix_ms,
-                    valid_for,
-                },
-                JobOutcome::PasswordVerified(ok),
-            ) => {
-                let Some(known) = state.user(&user).filter(|_| ok) else {
-                    self.throttle.failed(now, &user, from);
-                    return Step::Reply(Err(Refusal::WrongPassword));
-                };
-                self.throttle.succeeded(&user);
-                let must_change_password = known.must_change;
-                let valid_for = valid_for.min(TOKEN_VALID_MAX);
-                let valid_ms = u64::try_from(valid_for.as_millis()).unwrap_or(u64::MAX);
-                let (id, secret) = (hex(&secrets.next_16()[..8]), hex(&secrets.next_32()));
-                let issued = AccessRecord::TokenIssued {
-                    id: id.clone(),
-                    secret_digest: digest(&secret),
-                    user,
-                    expires_unix_ms: unix_ms.saturating_add(valid_ms),
-                };
-                let token = format!("{TOKEN_PREFIX}{id}_{secret}");
-                Step::Append(
-                    vec![issued],
-                    Response::LoggedIn {
-                        token,
-                        must_change_password,
-                    },
-                )
+        match pending {
+            Pending::Login(attempt) => self.finish_login(now, state, *attempt, &outcome, secrets),
+            Pending::Change(change) => self.finish_change(now, state, *change, outcome),
+        }
+    }
+
+    /// The next thing the operator should know of, oldest first. To be drained after each call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn notify(&mut self, event: Event) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// Notes a change for the log, if a step is one.
+    pub(super) fn announced(&mut self, asker: &Asker, step: Step) -> Step {
+        if let Step::Append(records, _) = &step {
+            for record in records {
+                self.notify(change::event(asker, record));
             }
-            (
-                Continue::Change {
-                    user,
-                    from,
-                    token,
-                    new,
-                },
-                JobOutcome::PasswordVerified(ok),
-            ) => {
-                if !ok {
-                    self.throttle.failed(now, &user, from);
-                    return Step::Reply(Err(Refusal::WrongPassword));
-                }
-                let set = Continue::Set { user, token };
-                Step::Compute(Job::HashPassword { password: new }, Pending(set))
+        }
+        step
+    }
+
+    fn logout(&mut self, asker: &Asker) -> Step {
+        match &asker.identity {
+            Identity::User(session) => {
+                let token = session.token;
+                let record = AccessRecord::TokenRevoked { token };
+                self.announced(asker, Step::Append(vec![record], Response::Done))
             }
-            (Continue::Set { user, token }, JobOutcome::PasswordHashed(password_hash)) => {
-                if let Err(refusal) = known(state, &user) {
-                    return Step::Reply(Err(refusal));
-                }
-                let set = AccessRecord::PasswordSet {
-                    user,
-                    password_hash,
-                    must_change: false,
-                    keep_token: token,
-                };
-                Step::Append(vec![set], Response::Done)
-            }
-            (Continue::Add { user, admin }, JobOutcome::PasswordHashed(password_hash)) => {
-                if state.user(&user).is_some() {
-                    let reason = format!("there is a user `{user}` already");
-                    return Step::Reply(Err(Refusal::Conflict { reason }));
-                }
-                let must_change = false;
-                let added = AccessRecord::UserAdded {
-                    user,
-                    password_hash,
-                    admin,
-                    must_change,
-                };
-                Step::Append(vec![added], Response::Done)
-            }
-            (_, _) => {
-                let reason = "too many passwords are being checked".to_owned();
-                let retry_after = Duration::from_secs(2);
-                Step::Reply(Err(Refusal::Busy {
-                    reason,
-                    retry_after,
-                }))
-            }
+            Identity::Console | Identity::Stranger => Step::refuse(Refusal::Conflict {
+                reason: "nobody is logged in here: the console needs no login".to_owned(),
+            }),
         }
     }
 }
 
-fn who(state: &AccessState, identity: &Identity) -> UserRow {
-    let row = match identity {
-        Identity::User { name, .. } => state.row(name),
-        Identity::Console | Identity::Nobody => None,
-    };
-    row.unwrap_or_else(|| UserRow {
-        user: "console".to_owned(),
-        admin: true,
-        rights: Vec::new(),
-        must_change_password: false,
+/// The user who carries `token`.
+///
+/// A token that is malformed, unknown, revoked or expired gets the same answer.
+fn authenticate(
+    state: &AccessState,
+    token: Option<&str>,
+    unix_ms: u64,
+) -> Result<Session, Refusal> {
+    let token = token
+        .and_then(Token::parse)
+        .ok_or(Refusal::Unauthenticated)?;
+    let user = state
+        .owner(&token, unix_ms)
+        .ok_or(Refusal::Unauthenticated)?;
+    Ok(Session {
+        user: user.clone(),
+        token: token.id(),
     })
 }
 
-fn known(state: &AccessState, user: &str) -> Result<(), Refusal> {
-    if state.user(user).is_some() {
-        return Ok(());
+fn who_am_i(state: &AccessState, identity: &Identity) -> Reply {
+    match identity {
+        Identity::Console => Ok(Response::You(UserRow {
+            user: UserName::CONSOLE.to_owned(),
+            admin: true,
+            rights: Vec::new(),
+            must_change_password: false,
+        })),
+        Identity::Stranger => Err(Refusal::Unauthenticated),
+        Identity::User(session) => state
+            .row(session.user.as_str())
+            .map(Response::You)
+            .ok_or(Refusal::Unauthenticated),
     }
-    let shown: String = user.chars().take(40).collect();
-    let what = format!(
-        "there is no user `{}`; `vaquita user list`",
-        shown.escape_debug()
-    );
-    Err(Refusal::NotFound { what })
 }
 
-fn not_the_last_admin(state: &AccessState, user: &str) -> Result<(), Refusal> {
-    let is_admin = state.user(user).is_some_and(|user| user.admin);
-    if is_admin && state.admins() == 1 {
-        let reason = format!(
-            "`{user}` is the last administrator: make somebody else one first, `vaquita user grant \
-             NAME admin`"
-        );
-        return Err(Refusal::Conflict { reason });
+/// The refusal for a request that comes too soon.
+pub(super) fn busy(hold: Hold) -> Refusal {
+    // Whole seconds, as the header of an HTTP answer has them, and never too few.
+    let seconds = hold.retry_after.as_millis().div_ceil(1000);
+    Refusal::Busy {
+        reason: hold.reason.to_owned(),
+        retry_after: Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)),
     }
-    Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The refusal where the hashing pool took no more.
+pub(super) fn overloaded() -> Refusal {
+    Refusal::Busy {
+        reason: "too many passwords are being hashed".to_owned(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
+/// The refusal where a job came back with something that was not asked for.
+pub(super) fn bewildered() -> Refusal {
+    Refusal::Unavailable {
+        reason: "a password was to be hashed or checked and something else came back; nothing was \
+                 changed. This is a bug, please report it"
+            .to_owned(),
+    }
 }

@@ -1,19 +1,52 @@
-//! Who may do what: users, rights, tokens and logins.
+//! Who may do what: users, their rights, the tokens they carry, and the passwords they prove
+//! themselves by.
 //!
-//! [`AccessState`] is what the log replays; [`Access`] is the gate in front of everything that is
-//! asked over HTTP. One table, [`needed`], says which right each verb takes; what it does not name
-//! cannot be asked. Nothing else in the cluster hangs on a password: nodes prove themselves by the
-//! cluster's secret.
+//! Two halves that never mix:
+//!
+//! * [`AccessState`] is what the controller's log says. It changes by [`AccessState::apply`] alone,
+//!   and two replays of one log agree byte for byte.
+//! * [`Access`] is what this process merely remembers: which passwords are being checked, and who
+//!   has guessed wrong lately. It starts empty, it is bounded, and it knows no date.
+//!
+//! A request takes three steps, each a pure function of what it is given:
+//!
+//! ```text
+//! authorize(state, caller, verb)       one table, default deny; touches nothing
+//!   `-> Identity
+//! begin(now, state, identity, ..)      Reply now | Compute a hash | Append records, then reply
+//!   `-> Pending ── job ── finish(now, state, pending, outcome)     … the same three again
+//! ```
+//!
+//! Hashing takes a tenth of a second, in which anything may happen. What [`Access::begin`] found to
+//! be so is therefore asked again in [`Access::finish`], of the state at that moment: a user who was
+//! removed meanwhile gets no token, an administrator who was deprived meanwhile adds nobody.
+//!
+//! # Invariants
+//!
+//! 1. A token belongs to a user who exists, and its user's password and rights are those under
+//!    which it was issued.
+//! 2. Once there is an administrator, there is one for ever.
+//! 3. A token's secret is nowhere but in the one reply that tells it; a password is nowhere but in
+//!    the job that hashes it. No `Debug` output, event or refusal contains either.
 
+mod change;
 mod gate;
+mod login;
+mod name;
 mod password;
+mod record;
 mod state;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod token;
 
-pub use gate::{Access, Identity, Needed, Pending, Step, needed};
-pub use password::{FIRST_PASSWORD, FIRST_USER, first_password};
-pub use state::{
-    AccessRecord, AccessState, Bootstrap, TOKEN_PREFIX, bootstrap_records, initial_records,
-};
+pub use change::Change;
+pub use gate::{Access, Identity, Need, Pending, Session, Step, need};
+pub use login::LoginAttempt;
+pub use name::{UserName, UserNameError};
+pub use password::{PasswordHash, check_new_password, first_password};
+pub use record::{AccessRecord, Bootstrap, bootstrap_records, initial_records};
+pub use state::{AccessState, IssuedToken, TOKENS_PER_USER_MAX, USERS_MAX, User};
+pub use throttle::ThrottleRules;
+pub use token::{Token, TokenDigest, TokenId};

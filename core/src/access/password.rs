@@ -1,140 +1,122 @@
-//! What a password and a user's name may be.
+//! Which passwords are accepted, and what is kept of them.
+
+use core::fmt;
+
+use minicbor::{Decode, Encode};
 
 use crate::admin::Refusal;
 use crate::ids::Alias;
 use crate::secret::Password;
 
-/// The first account.
-pub const FIRST_USER: &str = "admin";
-/// Its password, which is in every manual and therefore opens nothing but the change of itself.
-pub const FIRST_PASSWORD: &str = "123456";
+/// What the cluster keeps of a password: a PHC string with algorithm, parameters, salt and hash.
+///
+/// Opaque here; the job that checks a password reads it. It prints as dots, because whoever has it
+/// can guess at leisure.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct PasswordHash(String);
 
-/// The first account's password, to be hashed.
-#[must_use]
-pub fn first_password() -> Password {
-    Password::new(FIRST_PASSWORD.to_owned())
+impl PasswordHash {
+    /// Wraps a PHC string.
+    #[must_use]
+    pub const fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string, for the check and nobody else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
-const PASSWORD_MIN: usize = 10;
-const USER_MAX: usize = 30;
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
 
-/// Fragments that make up most guessed passwords; one that is nothing but such a fragment, digits
-/// and punctuation is refused.
-const COMMON: &[&str] = &[
-    "abc",
-    "access",
-    "adm",
-    "admin",
-    "administrator",
-    "asdf",
-    "asdfgh",
-    "baseball",
-    "batman",
-    "changeme",
-    "cluster",
-    "computer",
-    "database",
-    "default",
-    "dolphin",
-    "dolphindb",
-    "dragon",
-    "football",
-    "freedom",
-    "guest",
-    "hello",
-    "iloveyou",
-    "letmein",
-    "login",
-    "master",
-    "monkey",
-    "mypassword",
-    "pass",
-    "passw",
-    "password",
-    "passwort",
-    "princess",
-    "qaz",
-    "qazwsx",
-    "qwe",
-    "qwer",
-    "qwert",
-    "qwerty",
-    "qwertyuiop",
-    "root",
-    "secret",
-    "server",
-    "shadow",
-    "starwars",
-    "storage",
-    "sunshine",
-    "superman",
-    "system",
-    "temp",
-    "test",
-    "toor",
-    "trustno",
-    "user",
-    "vaquita",
-    "welcome",
-    "whatever",
-    "zaq",
-    "zxc",
-    "zxcvbn",
-    "zxcvbnm",
-];
+/// The password of the first account of a new cluster.
+///
+/// Everybody knows it, so that it opens one door only: the one to choose another.
+#[must_use]
+pub fn first_password() -> Password {
+    Password::new(WELL_KNOWN.to_owned())
+}
 
-/// Checks a new password: long, and none of those that are tried first. No rules on the kinds of
-/// characters; they make passwords worse.
-pub(super) fn check(new: &Password, user: &str, aliases: &[Alias]) -> Result<(), Refusal> {
-    let text = new.reveal();
+const WELL_KNOWN: &str = "123456";
+
+/// The shortest new password, in bytes.
+const MIN_LEN: usize = 10;
+
+/// Passwords of [`MIN_LEN`] bytes and more that every guesser tries first, in lower case, one a
+/// line. Shorter ones are refused for their length.
+pub(super) static COMMON: &str = include_str!("common_passwords.txt");
+
+/// Words with which guessers make longer ones, by putting digits and punctuation around them.
+pub(super) static COMMON_WORDS: &str = include_str!("common_words.txt");
+
+/// Whether `password` may become the password of `user` in a cluster that has nodes of these names.
+///
+/// There is no rule on kinds of characters and none on age: both make people choose worse
+/// passwords (NIST SP 800-63B, section 5.1.1.2).
+///
+/// # Errors
+/// [`Refusal::Invalid`] with what would be right; the text does not contain the password.
+pub fn check_new_password(
+    password: &Password,
+    user: &str,
+    aliases: &[Alias],
+) -> Result<(), Refusal> {
+    let text = password.reveal();
     let refuse = |reason: String| Err(Refusal::Invalid { reason });
-    if text.len() < PASSWORD_MIN || text.len() > Password::MAX_LEN {
+    if text.starts_with(WELL_KNOWN) {
         return refuse(format!(
-            "a password takes {PASSWORD_MIN} to {} bytes; this one has {}",
-            Password::MAX_LEN,
-            text.len()
+            "a new password may not start with {WELL_KNOWN}, which everybody tries first"
+        ));
+    }
+    if text.len() < MIN_LEN || text.len() > Password::MAX_LEN {
+        return refuse(format!(
+            "the new password has {} bytes; it takes {MIN_LEN} to {}",
+            text.len(),
+            Password::MAX_LEN
         ));
     }
     if text.chars().any(char::is_control) {
-        return refuse("a password cannot contain control characters".to_owned());
+        return refuse(
+            "the new password contains a control character (a tab or a line break?), which cannot \
+             be typed at the next login"
+                .to_owned(),
+        );
     }
-    let lower = text.to_lowercase();
-    if lower.starts_with(FIRST_PASSWORD) {
+    if text.eq_ignore_ascii_case(user) {
+        return refuse("the new password is the user's name; choose another".to_owned());
+    }
+    if let Some(alias) = aliases
+        .iter()
+        .find(|alias| text.eq_ignore_ascii_case(alias.as_str()))
+    {
         return refuse(format!(
-            "a password that begins with {FIRST_PASSWORD} is guessed first"
+            "the new password is the name of the node {alias}; choose another"
         ));
     }
-    let names = aliases.iter().map(Alias::as_str).chain([user]);
-    if names.into_iter().any(|name| lower == name.to_lowercase()) {
-        return refuse("the name of a user or node is no password".to_owned());
-    }
-    let letters: String = lower.chars().filter(|c| c.is_alphabetic()).collect();
-    let mut characters = lower.chars();
-    let first = characters.next();
-    let one_character = characters.all(|character| Some(character) == first);
-    if one_character || letters.is_empty() || COMMON.contains(&letters.as_str()) {
+    if is_common(&text.to_lowercase()) {
         return refuse(
-            "this password is among those that are tried first; take several unrelated words"
+            "the new password is one of those that guessers try first; take several words that \
+             have nothing to do with each other"
                 .to_owned(),
         );
     }
     Ok(())
 }
 
-/// Checks the name of a new user.
-pub(super) fn check_user(user: &str) -> Result<(), Refusal> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let starts_well = user.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    if starts_well && user.len() <= USER_MAX && user.bytes().all(legal) {
-        Ok(())
-    } else {
-        let shown: String = user.chars().take(USER_MAX).collect();
-        Err(Refusal::Invalid {
-            reason: format!(
-                "`{}` is no user name: it takes up to {USER_MAX} letters, digits, `-` and `_`, the \
-                 first a letter",
-                shown.escape_debug()
-            ),
-        })
-    }
+/// Whether a password, in lower case, is one of the commonest, one character over and over, or a
+/// common word with nothing but digits and punctuation around it.
+fn is_common(folded: &str) -> bool {
+    let word = folded.trim_matches(|character: char| !character.is_alphabetic());
+    let mut characters = folded.chars();
+    let first = characters.next();
+    COMMON.lines().any(|common| common == folded)
+        || COMMON_WORDS.lines().any(|common| common == word)
+        || characters.all(|character| Some(character) == first)
 }

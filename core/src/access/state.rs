@@ -1,228 +1,118 @@
-//! Users, rights and tokens as the log replays them.
+//! Users, rights and tokens as a replay of the log gives them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use super::password::FIRST_USER;
+use super::name::UserName;
+use super::password::PasswordHash;
+use super::record::AccessRecord;
+use super::token::{Token, TokenDigest, TokenId};
 use crate::admin::{Right, UserRow};
 
-/// What every token begins with, so that one is recognised where it should not be.
-pub const TOKEN_PREFIX: &str = "vqt_";
+/// Users that a cluster may have. What is decided is checked against it before it is logged; a log
+/// that has more is replayed as it is.
+pub const USERS_MAX: usize = 1000;
 
-/// The first account of a cluster, where it is not `admin` with the well-known password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Bootstrap {
-    /// PHC string of the administrator's password.
-    pub password_hash: String,
-    /// A token for the administrator, in the form in which it is sent.
-    pub token: String,
-    /// When the token stops working, in milliseconds since 1970.
-    pub token_expires_unix_ms: u64,
-}
+/// Tokens that a user may have at once. The one with the least life left gives way to a new one, so
+/// that a script that logs in for every command costs nobody a long-lived token.
+///
+/// A constant and no limit of the configuration: two replays of one log must agree.
+pub const TOKENS_PER_USER_MAX: usize = 32;
 
-impl core::fmt::Debug for Bootstrap {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Bootstrap(..)")
-    }
-}
-
-/// One change.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub enum AccessRecord {
-    /// A user was created.
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct User {
     #[n(0)]
-    UserAdded {
-        /// The name.
-        #[n(0)]
-        user: String,
-        /// PHC string of the password.
-        #[n(1)]
-        password_hash: String,
-        /// Whether the user may do everything.
-        #[n(2)]
-        admin: bool,
-        /// Whether the password has to be changed before anything else.
-        #[n(3)]
-        must_change: bool,
-    },
-    /// A user was removed.
-    #[n(1)]
-    UserRemoved {
-        /// The name.
-        #[n(0)]
-        user: String,
-    },
-    /// A password was set. All tokens of the user are void, but one.
-    #[n(2)]
-    PasswordSet {
-        /// Whose.
-        #[n(0)]
-        user: String,
-        /// PHC string of the password.
-        #[n(1)]
-        password_hash: String,
-        /// Whether it has to be changed before anything else.
-        #[n(2)]
-        must_change: bool,
-        /// Id of the token with which it was set; it stays.
-        #[n(3)]
-        keep_token: Option<String>,
-    },
-    /// A right was given.
-    #[n(3)]
-    Granted {
-        /// To whom.
-        #[n(0)]
-        user: String,
-        /// Which.
-        #[n(1)]
-        right: Right,
-    },
-    /// A right was taken.
-    #[n(4)]
-    Revoked {
-        /// From whom.
-        #[n(0)]
-        user: String,
-        /// Which.
-        #[n(1)]
-        right: Right,
-    },
-    /// A token was given out.
-    #[n(5)]
-    TokenIssued {
-        /// Its id: the part that may be seen.
-        #[n(0)]
-        id: String,
-        /// SHA-256 of its secret part.
-        #[cbor(n(1), with = "minicbor::bytes")]
-        secret_digest: [u8; 32],
-        /// To whom.
-        #[n(2)]
-        user: String,
-        /// When it stops working, in milliseconds since 1970.
-        #[n(3)]
-        expires_unix_ms: u64,
-    },
-    /// A token was voided.
-    #[n(6)]
-    TokenRevoked {
-        /// Its id.
-        #[n(0)]
-        id: String,
-    },
-}
-
-impl core::fmt::Debug for AccessRecord {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::UserAdded { user, .. } => write!(f, "UserAdded({user})"),
-            Self::UserRemoved { user } => write!(f, "UserRemoved({user})"),
-            Self::PasswordSet { user, .. } => write!(f, "PasswordSet({user})"),
-            Self::Granted { user, right } => write!(f, "Granted({user}, {})", right.as_str()),
-            Self::Revoked { user, right } => write!(f, "Revoked({user}, {})", right.as_str()),
-            Self::TokenIssued { user, .. } => write!(f, "TokenIssued({user})"),
-            Self::TokenRevoked { .. } => f.write_str("TokenRevoked"),
-        }
-    }
-}
-
-#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct User {
-    #[n(0)]
-    pub(super) password_hash: String,
+    pub(super) hash: PasswordHash,
     #[n(1)]
     pub(super) admin: bool,
+    /// Never contains [`Right::Admin`]: that is `admin`.
     #[n(2)]
-    pub(super) must_change: bool,
-    #[n(3)]
     pub(super) rights: BTreeSet<Right>,
+    #[n(3)]
+    pub(super) must_change: bool,
+    #[n(4)]
+    pub(super) well_known: bool,
+    #[n(5)]
+    pub(super) grant_version: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-struct Token {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    secret_digest: [u8; 32],
+impl User {
+    /// Whether the user administers the cluster.
+    #[must_use]
+    pub const fn is_admin(&self) -> bool {
+        self.admin
+    }
+
+    /// Whether the user may do nothing but change the password.
+    #[must_use]
+    pub const fn must_change_password(&self) -> bool {
+        self.must_change
+    }
+
+    /// Whether the user has a right.
+    ///
+    /// Who administers the cluster reads its logs as well. Files under `dfs://` are another matter:
+    /// to keep a cluster running nobody needs to see what is in it.
+    #[must_use]
+    pub fn has(&self, right: Right) -> bool {
+        match right {
+            Right::Admin => self.admin,
+            Right::LogRead => self.admin || self.rights.contains(&right),
+            Right::DfsRead | Right::DfsWrite => self.rights.contains(&right),
+        }
+    }
+
+    /// The [`AccessState::grant_version`] of the last change to this user.
+    #[must_use]
+    pub const fn grant_version(&self) -> u64 {
+        self.grant_version
+    }
+}
+
+/// A token as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct IssuedToken {
+    #[n(0)]
+    pub(super) digest: TokenDigest,
     #[n(1)]
-    user: String,
+    pub(super) user: UserName,
     #[n(2)]
-    expires_unix_ms: u64,
+    pub(super) issued_unix_ms: u64,
+    #[n(3)]
+    pub(super) expires_unix_ms: u64,
 }
 
-/// Tokens kept a user; the one that expires first gives way.
-const TOKENS_PER_USER: usize = 64;
+impl IssuedToken {
+    /// Whose it is.
+    #[must_use]
+    pub const fn user(&self) -> &UserName {
+        &self.user
+    }
 
-/// Everything the log says about access.
-#[derive(Clone, Default, PartialEq, Eq, Encode, Decode)]
+    /// When it was issued, in milliseconds since 1970; 0 if nobody noted it.
+    #[must_use]
+    pub const fn issued_unix_ms(&self) -> u64 {
+        self.issued_unix_ms
+    }
+
+    /// From when on it is void, in milliseconds since 1970.
+    #[must_use]
+    pub const fn expires_unix_ms(&self) -> u64 {
+        self.expires_unix_ms
+    }
+}
+
+/// Everything the log says about users, rights and tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct AccessState {
     #[n(0)]
-    users: BTreeMap<String, User>,
+    users: BTreeMap<UserName, User>,
     #[n(1)]
-    tokens: BTreeMap<String, Token>,
-    /// Counts the changes of users and rights, so that a cached answer can be recognised as old.
+    tokens: BTreeMap<TokenId, IssuedToken>,
     #[n(2)]
-    version: u64,
-}
-
-impl core::fmt::Debug for AccessState {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("AccessState")
-            .field("users", &self.users.keys())
-            .field("tokens", &self.tokens.len())
-            .field("version", &self.version)
-            .finish()
-    }
-}
-
-/// The records of the account that a new cluster has: `admin`, with the password everybody knows,
-/// good for nothing but changing it.
-#[must_use]
-pub fn initial_records(password_hash: String) -> Vec<AccessRecord> {
-    let user = FIRST_USER.to_owned();
-    vec![AccessRecord::UserAdded {
-        user,
-        password_hash,
-        admin: true,
-        must_change: true,
-    }]
-}
-
-/// The records of a first account whose password somebody has chosen already.
-#[must_use]
-pub fn bootstrap_records(bootstrap: &Bootstrap) -> Vec<AccessRecord> {
-    let user = FIRST_USER.to_owned();
-    let mut records = vec![AccessRecord::UserAdded {
-        user: user.clone(),
-        password_hash: bootstrap.password_hash.clone(),
-        admin: true,
-        must_change: false,
-    }];
-    if let Some((id, secret)) = split_token(&bootstrap.token) {
-        records.push(AccessRecord::TokenIssued {
-            id: id.to_owned(),
-            secret_digest: digest(secret),
-            user,
-            expires_unix_ms: bootstrap.token_expires_unix_ms,
-        });
-    }
-    records
-}
-
-pub(super) fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// The id and the secret of `vqt_<id>_<secret>`.
-pub(super) fn split_token(token: &str) -> Option<(&str, &str)> {
-    token
-        .strip_prefix(TOKEN_PREFIX)?
-        .split_once('_')
-        .filter(|(id, secret)| {
-            !id.is_empty() && id.len() <= 64 && !secret.is_empty() && secret.len() <= 128
-        })
+    grant_version: u64,
 }
 
 impl AccessState {
@@ -232,133 +122,24 @@ impl AccessState {
         self.users.is_empty()
     }
 
-    /// Counts the changes of users and rights.
+    /// How many users there are.
     #[must_use]
-    pub const fn version(&self) -> u64 {
-        self.version
+    pub fn user_count(&self) -> usize {
+        self.users.len()
     }
 
-    /// Makes a change. What concerns a user or token that is not there changes nothing.
-    pub fn apply(&mut self, record: &AccessRecord) {
-        if !matches!(
-            record,
-            AccessRecord::TokenIssued { .. } | AccessRecord::TokenRevoked { .. }
-        ) {
-            self.version += 1;
-        }
-        match record {
-            AccessRecord::UserAdded {
-                user,
-                password_hash,
-                admin,
-                must_change,
-            } => {
-                let added = User {
-                    password_hash: password_hash.clone(),
-                    admin: *admin,
-                    must_change: *must_change,
-                    rights: BTreeSet::new(),
-                };
-                self.users.insert(user.clone(), added);
-            }
-            AccessRecord::UserRemoved { user } => {
-                self.users.remove(user);
-                self.void_tokens(user, None);
-            }
-            AccessRecord::PasswordSet {
-                user,
-                password_hash,
-                must_change,
-                keep_token,
-            } => {
-                if let Some(known) = self.users.get_mut(user) {
-                    known.password_hash.clone_from(password_hash);
-                    known.must_change = *must_change;
-                    self.void_tokens(user, keep_token.as_deref());
-                }
-            }
-            AccessRecord::Granted { user, right } => {
-                if let Some(known) = self.users.get_mut(user) {
-                    if *right == Right::Admin {
-                        known.admin = true;
-                    } else {
-                        known.rights.insert(*right);
-                    }
-                }
-            }
-            AccessRecord::Revoked { user, right } => {
-                if let Some(known) = self.users.get_mut(user) {
-                    if *right == Right::Admin {
-                        known.admin = false;
-                    } else {
-                        known.rights.remove(right);
-                    }
-                    // Whoever holds a token from before must log in again and see what is left.
-                    self.void_tokens(user, None);
-                }
-            }
-            AccessRecord::TokenIssued {
-                id,
-                secret_digest,
-                user,
-                expires_unix_ms,
-            } => {
-                self.make_room_for_token(user);
-                let token = Token {
-                    secret_digest: *secret_digest,
-                    user: user.clone(),
-                    expires_unix_ms: *expires_unix_ms,
-                };
-                self.tokens.insert(id.clone(), token);
-            }
-            AccessRecord::TokenRevoked { id } => {
-                self.tokens.remove(id);
-            }
-        }
+    /// The user of this name.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
     }
 
-    fn void_tokens(&mut self, user: &str, keep: Option<&str>) {
-        self.tokens
-            .retain(|id, token| token.user != user || keep == Some(id));
+    /// The names of all users, in order.
+    pub fn names(&self) -> impl Iterator<Item = &UserName> {
+        self.users.keys()
     }
 
-    fn make_room_for_token(&mut self, user: &str) {
-        let of_user = |(_, token): &(&String, &Token)| token.user == user;
-        if self.tokens.iter().filter(of_user).count() >= TOKENS_PER_USER {
-            let first = self
-                .tokens
-                .iter()
-                .filter(of_user)
-                .min_by_key(|(_, t)| t.expires_unix_ms);
-            if let Some(id) = first.map(|(id, _)| id.clone()) {
-                self.tokens.remove(&id);
-            }
-        }
-    }
-
-    pub(super) fn user(&self, user: &str) -> Option<&User> {
-        self.users.get(user)
-    }
-
-    pub(super) fn admins(&self) -> usize {
-        self.users.values().filter(|user| user.admin).count()
-    }
-
-    /// The user that a token belongs to, if it is whole, known and not expired.
-    pub(super) fn token_user(&self, token: &str, unix_ms: u64) -> Option<(&str, &str)> {
-        let (id, secret) = split_token(token)?;
-        let (id, known) = self.tokens.get_key_value(id)?;
-        let right: bool = known.secret_digest.ct_eq(&digest(secret)).into();
-        (right && unix_ms < known.expires_unix_ms && self.users.contains_key(&known.user))
-            .then_some((known.user.as_str(), id.as_str()))
-    }
-
-    /// A user as lists show it.
-    pub(super) fn row(&self, name: &str) -> Option<UserRow> {
-        self.users.get(name).map(|user| row(name, user))
-    }
-
-    /// Every user as lists show it, by name.
+    /// All users as they may be shown, by name.
     #[must_use]
     pub fn rows(&self) -> Vec<UserRow> {
         self.users
@@ -366,11 +147,212 @@ impl AccessState {
             .map(|(name, user)| row(name, user))
             .collect()
     }
+
+    /// The user of this name as it may be shown.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<UserRow> {
+        let (name, user) = self.users.get_key_value(name)?;
+        Some(row(name, user))
+    }
+
+    /// A token that was issued and is not revoked; it may have expired.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<&IssuedToken> {
+        self.tokens.get(&id)
+    }
+
+    /// Whose token this is, if it is valid at `unix_ms`.
+    ///
+    /// The id is looked up as any key is, since it is no secret; the secret is compared in constant
+    /// time.
+    #[must_use]
+    pub fn owner(&self, token: &Token, unix_ms: u64) -> Option<&UserName> {
+        let issued = self.tokens.get(&token.id())?;
+        let proven = issued.digest == token.digest();
+        (proven && unix_ms < issued.expires_unix_ms).then_some(&issued.user)
+    }
+
+    /// Grows whenever somebody may do less than before, or something else: what was remembered of
+    /// anybody's rights under a lower version has to be asked again.
+    #[must_use]
+    pub const fn grant_version(&self) -> u64 {
+        self.grant_version
+    }
+
+    /// Whether an account still has the password that everybody knows.
+    #[must_use]
+    pub fn has_well_known_password(&self) -> bool {
+        self.users.values().any(|user| user.well_known)
+    }
+
+    /// Whether this user is an administrator, and the only one.
+    #[must_use]
+    pub fn is_last_admin(&self, name: &str) -> bool {
+        let mut admins = self.users.iter().filter(|(_, user)| user.admin);
+        admins.next().is_some_and(|(only, _)| only.as_str() == name) && admins.next().is_none()
+    }
+
+    /// Makes the change that a record stands for.
+    ///
+    /// Total: a record that makes no sense (an unknown user, a name that is taken, the end of the
+    /// last administrator) changes nothing. Which records those are is part of the log's format.
+    pub fn apply(&mut self, record: &AccessRecord) {
+        match record {
+            AccessRecord::UserAdded {
+                user,
+                hash,
+                admin,
+                rights,
+                must_change,
+                well_known,
+            } => {
+                if self.users.contains_key(user) {
+                    return;
+                }
+                let mut rights = rights.clone();
+                let admin = rights.remove(&Right::Admin) || *admin;
+                let added = User {
+                    hash: hash.clone(),
+                    admin,
+                    rights,
+                    must_change: *must_change,
+                    well_known: *well_known,
+                    grant_version: self.next_grant_version(),
+                };
+                self.users.insert(user.clone(), added);
+            }
+            AccessRecord::UserRemoved { user } => {
+                if !self.is_last_admin(user.as_str()) && self.users.remove(user).is_some() {
+                    self.next_grant_version();
+                    self.void_tokens_of(user);
+                }
+            }
+            AccessRecord::PasswordSet {
+                user,
+                hash,
+                must_change,
+            } => self.change(user, |account| {
+                account.hash = hash.clone();
+                account.must_change = *must_change;
+                account.well_known = false;
+                true
+            }),
+            AccessRecord::Granted { user, right } => self.change(user, |account| match right {
+                Right::Admin => !core::mem::replace(&mut account.admin, true),
+                right => account.rights.insert(*right),
+            }),
+            AccessRecord::Revoked { user, right } => {
+                if *right == Right::Admin && self.is_last_admin(user.as_str()) {
+                    return;
+                }
+                self.change(user, |account| match right {
+                    Right::Admin => core::mem::replace(&mut account.admin, false),
+                    right => account.rights.remove(right),
+                });
+            }
+            AccessRecord::TokenIssued {
+                token,
+                digest,
+                user,
+                issued_unix_ms,
+                expires_unix_ms,
+            } => {
+                if !self.users.contains_key(user) || self.tokens.contains_key(token) {
+                    return;
+                }
+                self.make_room_for_a_token_of(user);
+                let issued = IssuedToken {
+                    digest: *digest,
+                    user: user.clone(),
+                    issued_unix_ms: *issued_unix_ms,
+                    expires_unix_ms: *expires_unix_ms,
+                };
+                self.tokens.insert(*token, issued);
+            }
+            AccessRecord::TokenRevoked { token } => {
+                if self.tokens.remove(token).is_some() {
+                    self.next_grant_version();
+                }
+            }
+        }
+    }
+
+    /// Changes a user and, if `change` did, voids the user's tokens: who logged in under other
+    /// rights, or with another password, logs in again.
+    fn change(&mut self, name: &UserName, change: impl FnOnce(&mut User) -> bool) {
+        let version = self.grant_version.saturating_add(1);
+        if let Some(user) = self.users.get_mut(name)
+            && change(user)
+        {
+            user.grant_version = version;
+            self.grant_version = version;
+            self.void_tokens_of(name);
+        }
+    }
+
+    fn void_tokens_of(&mut self, name: &UserName) {
+        self.tokens.retain(|_, token| token.user != *name);
+    }
+
+    /// Expired tokens are not looked for: they have the least life left and go first anyway. A
+    /// clock that is wrong for a moment thus costs nobody a token for good.
+    fn make_room_for_a_token_of(&mut self, name: &UserName) {
+        let mut least_life = None;
+        let mut count = 0_usize;
+        for (id, token) in self.tokens.iter().filter(|(_, token)| token.user == *name) {
+            count += 1;
+            let life = (token.expires_unix_ms, token.issued_unix_ms, *id);
+            least_life = Some(least_life.map_or(life, |least| life.min(least)));
+        }
+        if let Some((_, _, id)) = least_life
+            && count >= TOKENS_PER_USER_MAX
+        {
+            self.tokens.remove(&id);
+            self.next_grant_version();
+        }
+    }
+
+    fn next_grant_version(&mut self) -> u64 {
+        self.grant_version = self.grant_version.saturating_add(1);
+        self.grant_version
+    }
+
+    /// Panics with a sentence if the state contradicts itself.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        let mut counts: BTreeMap<&UserName, usize> = BTreeMap::new();
+        for (id, token) in &self.tokens {
+            assert!(
+                self.users.contains_key(&token.user),
+                "token {id} belongs to {}, who does not exist",
+                token.user
+            );
+            *counts.entry(&token.user).or_default() += 1;
+        }
+        for (name, count) in counts {
+            assert!(
+                count <= TOKENS_PER_USER_MAX,
+                "{name} has {count} tokens, more than {TOKENS_PER_USER_MAX}"
+            );
+        }
+        for (name, user) in &self.users {
+            assert!(
+                !user.rights.contains(&Right::Admin),
+                "{name} has administration as a right beside the flag"
+            );
+            assert!(
+                user.grant_version <= self.grant_version,
+                "{name} was changed under version {} of {}",
+                user.grant_version,
+                self.grant_version
+            );
+        }
+    }
 }
 
-fn row(name: &str, user: &User) -> UserRow {
+fn row(name: &UserName, user: &User) -> UserRow {
     UserRow {
-        user: name.to_owned(),
+        user: name.as_str().to_owned(),
         admin: user.admin,
         rights: user.rights.iter().copied().collect(),
         must_change_password: user.must_change,

@@ -1,134 +1,364 @@
-//! Slows down guessing without locking anybody out.
+//! Slows down whoever guesses passwords.
 //!
-//! Only failures count. An account that is guessed at answers ever later, a source that guesses
-//! gets few tries a minute, and nobody is locked out for good: that would be a gift to whoever wants
-//! the only administrator out of the way.
+//! Only wrong guesses count, and they count three times: against the account, against the address
+//! they came from, and against the whole cluster. Nothing locks for good, because a lock would let
+//! anybody keep the only administrator out. For the same reason an account's delay does not hold
+//! for the address from which that account logged in within the last day: whoever guesses at
+//! `admin` all night from elsewhere delays nobody at the usual desk, and at that desk the address's
+//! own limit still holds.
+//!
+//! Whether an account exists plays no part, so that a delay does not give it away.
+//!
+//! The limits of addresses and of the whole are virtual scheduling, the "generic cell rate
+//! algorithm" of ITU-T I.371: a bucket is one moment, the one at which it would be full again.
+//! A guess that was let in before others failed may put a bucket into debt; the debt is waited for.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use super::name::UserName;
 use crate::time::Timestamp;
 
-/// Failures of an account that cost nothing.
-const FREE_FAILURES: u32 = 5;
-/// Longest wait of an account.
-const ACCOUNT_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Time after which an account's failures are forgotten.
-const ACCOUNT_MEMORY: Duration = Duration::from_secs(15 * 60);
-/// Failures a source has at once, and how often it gets one back.
-const SOURCE_BURST: u32 = 10;
-const SOURCE_REFILL: Duration = Duration::from_secs(6);
-/// Accounts and sources remembered.
-const ENTRIES_MAX: usize = 4096;
+/// How many wrong guesses are let in, and how much is remembered of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThrottleRules {
+    /// Wrong guesses at an account that cost nothing.
+    pub account_free: u32,
+    /// The wait after the first guess beyond; doubles with each one more.
+    pub account_delay_min: Duration,
+    /// The longest such wait.
+    pub account_delay_max: Duration,
+    /// Time without a wrong guess after which an account's are forgotten.
+    pub account_memory: Duration,
+    /// Wrong guesses that one address may make at once.
+    pub source_burst: u32,
+    /// Time after which an address may make one more.
+    pub source_period: Duration,
+    /// Wrong guesses that all together may make at once.
+    pub whole_burst: u32,
+    /// Time after which all together may make one more.
+    pub whole_period: Duration,
+    /// How long an address is known for a login that succeeded.
+    pub trust: Duration,
+    /// Passwords checked or waiting to be checked at once: what the hashing pool takes, two at work
+    /// and eight queued.
+    pub checks: usize,
+    /// Time after which a check that nobody answered is given up.
+    pub check_timeout: Duration,
+    /// Accounts and addresses remembered, each. A thousand wrong guesses are let in within
+    /// [`ThrottleRules::account_memory`], so that nobody flushes a table by filling it.
+    pub table: usize,
+}
+
+impl Default for ThrottleRules {
+    fn default() -> Self {
+        Self {
+            account_free: 5,
+            account_delay_min: Duration::from_secs(1),
+            account_delay_max: Duration::from_secs(60),
+            account_memory: Duration::from_secs(15 * 60),
+            source_burst: 5,
+            source_period: Duration::from_secs(6),
+            whole_burst: 60,
+            whole_period: Duration::from_secs(1),
+            trust: Duration::from_secs(24 * 60 * 60),
+            checks: 10,
+            check_timeout: Duration::from_secs(60),
+            table: 4096,
+        }
+    }
+}
+
+/// Where a guess comes from: an IPv4 address, or the /64 that one IPv6 customer gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    V4(Ipv4Addr),
+    V6Prefix(u64),
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6Prefix((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// Why a guess is not looked at, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) reason: &'static str,
+    pub(super) retry_after: Duration,
+}
+
+/// What a wrong guess led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Toll {
+    /// How long the account now waits, if it does.
+    pub(super) account_delay: Option<Duration>,
+    /// Whether this guess used up what all together may make.
+    pub(super) whole_exhausted: bool,
+}
+
+/// Names one check of a password until its outcome is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CheckId(u64);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    rules: ThrottleRules,
+    accounts: BTreeMap<UserName, Account>,
+    sources: BTreeMap<Source, Origin>,
+    whole: Bucket,
+    checks: BTreeMap<CheckId, Check>,
+    last_check: u64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Account {
     failures: u32,
-    last: Timestamp,
+    last_failure: Timestamp,
+    closed_until: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Source {
-    spent: u32,
-    since: Timestamp,
+#[derive(Clone, Debug)]
+struct Origin {
+    bucket: Bucket,
+    /// Whose login succeeded last from here, and when.
+    success: Option<(Timestamp, UserName)>,
+    touched: Timestamp,
 }
 
-/// Who has failed, and how often.
-#[derive(Debug, Default)]
-pub(super) struct Throttle {
-    accounts: BTreeMap<String, Account>,
-    sources: BTreeMap<[u8; 16], Source>,
+#[derive(Clone, Debug)]
+struct Check {
+    begun: Timestamp,
+    user: UserName,
 }
 
 impl Throttle {
-    /// How long this account and this source still have to wait.
-    pub(super) fn wait(&self, now: Timestamp, user: &str, from: IpAddr) -> Option<Duration> {
-        let account = self.accounts.get(user).and_then(|account| {
-            let excess = account.failures.checked_sub(FREE_FAILURES)?;
-            let wait = Duration::from_secs(1 << excess.min(6)).min(ACCOUNT_WAIT_MAX);
-            remaining(now, account.last, wait)
-        });
-        let source = self.sources.get(&source_key(from)).and_then(|source| {
-            let source = source.refilled(now);
-            (source.spent >= SOURCE_BURST)
-                .then(|| remaining(now, source.since, SOURCE_REFILL).unwrap_or(SOURCE_REFILL))
-        });
-        account.max(source)
-    }
-
-    /// Notes a failure.
-    pub(super) fn failed(&mut self, now: Timestamp, user: &str, from: IpAddr) {
-        make_room(&mut self.accounts, |account| account.last);
-        make_room(&mut self.sources, |source| source.since);
-        let fresh = Account {
-            failures: 0,
-            last: now,
-        };
-        let account = self.accounts.entry(user.to_owned()).or_insert(fresh);
-        if now.since(account.last) >= ACCOUNT_MEMORY {
-            *account = fresh;
+    pub(super) fn new(rules: ThrottleRules) -> Self {
+        Self {
+            rules,
+            accounts: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            whole: Bucket::default(),
+            checks: BTreeMap::new(),
+            last_check: 0,
         }
-        *account = Account {
-            failures: account.failures.saturating_add(1),
-            last: now,
-        };
-        let fresh = Source {
-            spent: 0,
-            since: now,
-        };
-        let source = self.sources.entry(source_key(from)).or_insert(fresh);
-        *source = source.refilled(now);
-        source.spent += 1;
     }
 
-    /// Forgets an account's failures: its owner is here.
-    pub(super) fn succeeded(&mut self, user: &str) {
+    /// Whether a password may be checked now; if so, it counts as being checked until
+    /// [`Throttle::passed`], [`Throttle::failed`] or [`Throttle::void`].
+    ///
+    /// A refused guess costs nothing, here as in hashing, and makes nothing worse.
+    pub(super) fn admit(
+        &mut self,
+        now: Timestamp,
+        source: Source,
+        user: &UserName,
+    ) -> Result<CheckId, Hold> {
+        self.checks
+            .retain(|_, check| now.since(check.begun) < self.rules.check_timeout);
+        let holds = [
+            self.account_hold(now, source, user),
+            self.source_hold(now, source),
+            self.whole_hold(now, source),
+            self.pool_hold(),
+        ];
+        if let Some(hold) = holds.into_iter().flatten().max_by_key(|it| it.retry_after) {
+            return Err(hold);
+        }
+        self.last_check += 1;
+        let id = CheckId(self.last_check);
+        let user = user.clone();
+        self.checks.insert(id, Check { begun: now, user });
+        Ok(id)
+    }
+
+    /// The password was right: the account's failures are forgotten, the address is known.
+    pub(super) fn passed(
+        &mut self,
+        now: Timestamp,
+        check: CheckId,
+        source: Source,
+        user: &UserName,
+    ) {
+        self.checks.remove(&check);
         self.accounts.remove(user);
+        let origin = self.origin(now, source);
+        origin.success = Some((now, user.clone()));
     }
-}
 
-impl Source {
-    fn refilled(self, now: Timestamp) -> Self {
-        let refills = now.since(self.since).as_nanos() / SOURCE_REFILL.as_nanos();
-        let refills = u32::try_from(refills).unwrap_or(u32::MAX);
-        match self.spent.checked_sub(refills) {
-            Some(spent) if spent > 0 => Self {
-                spent,
-                since: self.since.after(SOURCE_REFILL.saturating_mul(refills)),
-            },
-            _ => Self {
-                spent: 0,
-                since: now,
-            },
+    /// The password was wrong.
+    pub(super) fn failed(
+        &mut self,
+        now: Timestamp,
+        check: CheckId,
+        source: Source,
+        user: &UserName,
+    ) -> Toll {
+        self.checks.remove(&check);
+        let period = self.rules.source_period;
+        self.origin(now, source).bucket.charge(now, period);
+        let was_open = self.whole_wait(now).is_zero();
+        self.whole.charge(now, self.rules.whole_period);
+        Toll {
+            account_delay: self.account_failed(now, user),
+            whole_exhausted: was_open && !self.whole_wait(now).is_zero(),
         }
     }
-}
 
-fn remaining(now: Timestamp, since: Timestamp, wait: Duration) -> Option<Duration> {
-    wait.checked_sub(now.since(since))
-        .filter(|left| !left.is_zero())
-}
+    /// The password was not looked at.
+    pub(super) fn void(&mut self, check: CheckId) {
+        self.checks.remove(&check);
+    }
 
-/// An IPv4 address, or the /64 that an IPv6 address is in: who has one of those has them all.
-fn source_key(from: IpAddr) -> [u8; 16] {
-    match from.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => {
-            let mut key = address.octets();
-            key[8..].fill(0);
-            key
+    fn account_failed(&mut self, now: Timestamp, user: &UserName) -> Option<Duration> {
+        let memory = self.rules.account_memory;
+        self.accounts
+            .retain(|_, account| now.since(account.last_failure) < memory);
+        if !self.accounts.contains_key(user) && self.accounts.len() >= self.rules.table {
+            let oldest = self
+                .accounts
+                .iter()
+                .min_by_key(|(_, account)| account.last_failure);
+            if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+                self.accounts.remove(&name);
+            }
         }
+        let account = self.accounts.entry(user.clone()).or_insert(Account {
+            failures: 0,
+            last_failure: now,
+            closed_until: now,
+        });
+        account.failures = account.failures.saturating_add(1);
+        account.last_failure = now;
+        let beyond = account.failures.checked_sub(self.rules.account_free)?;
+        let delay = self
+            .rules
+            .account_delay_min
+            .saturating_mul(2_u32.saturating_pow(beyond))
+            .min(self.rules.account_delay_max);
+        account.closed_until = now.after(delay);
+        Some(delay)
+    }
+
+    /// The row of an address; the one that was quiet longest gives way if there are too many.
+    fn origin(&mut self, now: Timestamp, source: Source) -> &mut Origin {
+        if !self.sources.contains_key(&source) {
+            let trust = self.rules.trust;
+            self.sources.retain(|_, origin| {
+                !origin.bucket.is_full(now) || trusted_since(origin, now, trust).is_some()
+            });
+            if self.sources.len() >= self.rules.table {
+                let quietest = self.sources.iter().min_by_key(|(_, origin)| origin.touched);
+                if let Some(source) = quietest.map(|(source, _)| *source) {
+                    self.sources.remove(&source);
+                }
+            }
+        }
+        let origin = self.sources.entry(source).or_insert_with(|| Origin {
+            bucket: Bucket::default(),
+            success: None,
+            touched: now,
+        });
+        origin.touched = now;
+        origin
+    }
+
+    fn account_hold(&self, now: Timestamp, source: Source, user: &UserName) -> Option<Hold> {
+        let account = self.accounts.get(user)?;
+        let forgotten = now.since(account.last_failure) >= self.rules.account_memory;
+        if forgotten || account.failures < self.rules.account_free {
+            return None;
+        }
+        let at_home = self.trust(now, source).is_some_and(|known| known == user);
+        if at_home {
+            return None;
+        }
+        let wait = account.closed_until.since(now);
+        if !wait.is_zero() {
+            return Some(Hold {
+                reason: "too many wrong passwords for this user",
+                retry_after: wait,
+            });
+        }
+        // One guess a delay, not as many as arrive before the first of them has failed.
+        let being_checked = self.checks.values().any(|check| check.user == *user);
+        being_checked.then_some(Hold {
+            reason: "another password for this user is being checked",
+            retry_after: self.rules.account_delay_min,
+        })
+    }
+
+    fn source_hold(&self, now: Timestamp, source: Source) -> Option<Hold> {
+        let bucket = self.sources.get(&source)?.bucket;
+        let rules = &self.rules;
+        let wait = bucket.wait(now, rules.source_period, rules.source_burst);
+        (!wait.is_zero()).then_some(Hold {
+            reason: "too many wrong passwords from your address",
+            retry_after: wait,
+        })
+    }
+
+    fn whole_hold(&self, now: Timestamp, source: Source) -> Option<Hold> {
+        let wait = self.whole_wait(now);
+        (!wait.is_zero() && self.trust(now, source).is_none()).then_some(Hold {
+            reason: "too many wrong passwords from everywhere",
+            retry_after: wait,
+        })
+    }
+
+    fn pool_hold(&self) -> Option<Hold> {
+        (self.checks.len() >= self.rules.checks).then_some(Hold {
+            reason: "too many passwords are being checked",
+            retry_after: Duration::from_secs(1),
+        })
+    }
+
+    fn whole_wait(&self, now: Timestamp) -> Duration {
+        let rules = &self.rules;
+        self.whole.wait(now, rules.whole_period, rules.whole_burst)
+    }
+
+    /// Who logged in last from an address, if that was lately.
+    fn trust(&self, now: Timestamp, source: Source) -> Option<&UserName> {
+        trusted_since(self.sources.get(&source)?, now, self.rules.trust)
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.accounts.len(), self.sources.len(), self.checks.len())
     }
 }
 
-fn make_room<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, age: impl Fn(&V) -> Timestamp) {
-    if map.len() >= ENTRIES_MAX
-        && let Some(oldest) = map
-            .iter()
-            .min_by_key(|(_, value)| age(value))
-            .map(|(k, _)| k.clone())
-    {
-        map.remove(&oldest);
+fn trusted_since(origin: &Origin, now: Timestamp, trust: Duration) -> Option<&UserName> {
+    let (when, user) = origin.success.as_ref()?;
+    (now.since(*when) < trust).then_some(user)
+}
+
+/// A bucket that refills by one unit a period.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    full_at: Timestamp,
+}
+
+impl Bucket {
+    /// Takes one unit, into debt if there is none.
+    fn charge(&mut self, now: Timestamp, period: Duration) {
+        self.full_at = self.full_at.max(now).after(period);
+    }
+
+    /// How long until there is a unit to take, in a bucket of `burst` units.
+    fn wait(self, now: Timestamp, period: Duration, burst: u32) -> Duration {
+        let missing = self.full_at.since(now);
+        missing.saturating_sub(period.saturating_mul(burst.saturating_sub(1)))
+    }
+
+    fn is_full(self, now: Timestamp) -> bool {
+        self.full_at <= now
     }
 }

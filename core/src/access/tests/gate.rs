@@ -1,0 +1,270 @@
+use super::*;
+use crate::admin::{LogRange, Selection};
+
+/// One of each request, in the order of the table.
+fn every_verb() -> Vec<Verb> {
+    let verbs = vec![
+        login("admin", GOOD),
+        Verb::Logout,
+        Verb::WhoAmI,
+        set_own_password(GOOD, BETTER),
+        reset_password("plain", BETTER),
+        reset_password("admin", BETTER),
+        Verb::Status,
+        Verb::ListNodes,
+        Verb::ReadLog {
+            alias: Alias::new("node1").unwrap(),
+            generation: 0,
+            range: LogRange::Tail { len: 1 },
+        },
+        Verb::StartNodes(Selection::All),
+        Verb::StopNodes(Selection::All),
+        Verb::ListUsers,
+        add_user("somebody", false),
+        remove_user("plain"),
+        grant("plain", Right::DfsRead),
+        revoke("plain", Right::DfsRead),
+    ];
+    // A verb that is added to the vocabulary has to be added to the list above as well.
+    for verb in &verbs {
+        match verb {
+            Verb::Login { .. }
+            | Verb::Logout
+            | Verb::WhoAmI
+            | Verb::Status
+            | Verb::ListNodes
+            | Verb::StartNodes(_)
+            | Verb::StopNodes(_)
+            | Verb::ReadLog { .. }
+            | Verb::ListUsers
+            | Verb::AddUser { .. }
+            | Verb::RemoveUser { .. }
+            | Verb::ChangePassword { .. }
+            | Verb::Grant { .. }
+            | Verb::Revoke { .. } => {}
+        }
+    }
+    let kinds: std::collections::BTreeSet<String> = verbs
+        .iter()
+        .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
+        .collect();
+    assert_eq!(kinds.len(), 14, "a kind of request is missing: {kinds:?}");
+    verbs
+}
+
+/// What became of a request at the door, in one letter.
+fn verdict(outcome: &Result<Identity, Refusal>) -> char {
+    match outcome {
+        Ok(_) => 'y',
+        Err(Refusal::Unauthenticated) => '-',
+        Err(Refusal::PasswordChangeRequired { .. }) => 'c',
+        Err(Refusal::Forbidden {
+            right: Right::Admin,
+            ..
+        }) => 'A',
+        Err(Refusal::Forbidden {
+            right: Right::LogRead,
+            ..
+        }) => 'L',
+        Err(other) => panic!("not for the door to say: {other:?}"),
+    }
+}
+
+#[test]
+fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
+    let mut desk = Desk::with_users(&["plain", "reader", "files"]);
+    for (user, right) in [
+        ("reader", Right::LogRead),
+        ("files", Right::DfsRead),
+        ("files", Right::DfsWrite),
+    ] {
+        assert_eq!(
+            desk.ask(&Caller::Console, grant(user, right)),
+            Ok(Response::Done)
+        );
+    }
+    desk.append(vec![user_added("fresh", "123456", true)]);
+    let callers = [
+        Caller::Console,
+        caller(1, None),
+        caller(1, Some("vqt_0_0")),
+        desk.session("fresh", "123456"),
+        desk.session("plain", GOOD),
+        desk.session("files", GOOD),
+        desk.session("reader", GOOD),
+        desk.session("admin", GOOD),
+    ];
+    // y: let in; -: not logged in; c: change the password first; A, L: lacks that right.
+    #[rustfmt::skip]
+    let table = [
+        //                    console, nobody, bad token, fresh, plain, files, reader, admin
+        ("login",               "y y y y y y y y"),
+        ("logout",              "y - - y y y y y"),
+        ("who am i",            "y - - y y y y y"),
+        ("own password",        "y - - y y y y y"),
+        ("password of plain",   "y - - c y A A y"),
+        ("password of admin",   "y - - c A A A y"),
+        ("status",              "y - - c y y y y"),
+        ("list nodes",          "y - - c y y y y"),
+        ("read a log",          "y - - c L L y y"),
+        ("start nodes",         "y - - c A A A y"),
+        ("stop nodes",          "y - - c A A A y"),
+        ("list users",          "y - - c A A A y"),
+        ("add a user",          "y - - c A A A y"),
+        ("remove a user",       "y - - c A A A y"),
+        ("grant",               "y - - c A A A y"),
+        ("revoke",              "y - - c A A A y"),
+    ];
+    let verbs = every_verb();
+    assert_eq!(verbs.len(), table.len());
+    for (verb, (what, expected)) in verbs.iter().zip(table) {
+        let row: Vec<String> = callers
+            .iter()
+            .map(|caller| verdict(&desk.access.authorize(&desk.state, caller, verb)).to_string())
+            .collect();
+        assert_eq!(row.join(" "), expected, "{what}: {verb:?}");
+    }
+}
+
+#[test]
+fn the_door_is_asked_again_when_a_request_is_taken_up() {
+    let mut desk = Desk::with_users(&["plain"]);
+    let plain = desk.session("plain", GOOD);
+    let verb = Verb::WhoAmI;
+    let identity = desk.access.authorize(&desk.state, &plain, &verb).unwrap();
+    for verb in every_verb() {
+        if need(&verb) != Need::Right(Right::Admin) {
+            continue;
+        }
+        let step = desk
+            .access
+            .begin(desk.now, &desk.state, &identity, &plain, verb, &[]);
+        assert!(
+            matches!(step, Step::Reply(Err(Refusal::Forbidden { .. }))),
+            "an identity that was let in for another request: {step:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_about_nodes_is_not_the_user_administrations() {
+    let mut desk = Desk::settled();
+    let step = desk.begin(&Caller::Console, Verb::Status);
+    assert!(matches!(
+        step,
+        Step::Reply(Err(Refusal::Unavailable { .. }))
+    ));
+}
+
+#[test]
+fn the_first_password_opens_only_the_door_to_another() {
+    let mut desk = Desk::founded();
+    let reply = desk.ask(&caller(1, None), login("admin", "123456"));
+    let Ok(Response::LoggedIn {
+        token,
+        must_change_password,
+    }) = reply
+    else {
+        panic!("no login: {reply:?}");
+    };
+    assert!(must_change_password);
+    let admin = caller(1, Some(&token));
+    let must_change = Err(Refusal::PasswordChangeRequired {
+        user: "admin".to_owned(),
+    });
+    assert_eq!(desk.ask(&admin, add_user("bob", false)), must_change);
+    assert_eq!(desk.ask(&admin, reset_password("bob", GOOD)), must_change);
+    let changed = desk.ask(&admin, set_own_password("123456", GOOD));
+    assert_eq!(changed, Ok(Response::Done));
+
+    let admin = desk.session("admin", GOOD);
+    assert_eq!(desk.ask(&admin, add_user("bob", false)), Ok(Response::Done));
+    assert_eq!(
+        desk.ask(&caller(2, None), login("admin", "123456")),
+        Err(Refusal::WrongPassword)
+    );
+}
+
+#[test]
+fn a_user_who_must_change_may_name_themselves_to_do_so() {
+    let mut desk = Desk::founded();
+    let admin = desk.session("admin", "123456");
+    let verb = Verb::ChangePassword {
+        user: Some("admin".to_owned()),
+        old: Some(password("123456")),
+        new: password(GOOD),
+    };
+    assert_eq!(desk.ask(&admin, verb), Ok(Response::Done));
+}
+
+#[test]
+fn everybody_is_told_who_they_are() {
+    let mut desk = Desk::with_users(&["plain"]);
+    let plain = desk.session("plain", GOOD);
+    let Ok(Response::You(row)) = desk.who_am_i(&plain) else {
+        panic!("plain is somebody");
+    };
+    assert_eq!((row.user.as_str(), row.admin), ("plain", false));
+    let Ok(Response::You(row)) = desk.who_am_i(&Caller::Console) else {
+        panic!("the console is somebody");
+    };
+    assert_eq!((row.user.as_str(), row.admin), ("console", true));
+}
+
+#[test]
+fn the_console_neither_logs_in_nor_out() {
+    let mut desk = Desk::settled();
+    for verb in [login("admin", GOOD), Verb::Logout] {
+        let reply = desk.ask(&Caller::Console, verb);
+        assert!(matches!(reply, Err(Refusal::Conflict { .. })), "{reply:?}");
+    }
+    let reply = desk.ask(&Caller::Console, set_own_password(GOOD, BETTER));
+    assert!(matches!(reply, Err(Refusal::Invalid { .. })), "{reply:?}");
+}
+
+#[test]
+fn a_token_that_was_logged_out_is_nobodys() {
+    let mut desk = Desk::with_users(&["plain"]);
+    let (one, other) = (desk.session("plain", GOOD), desk.session("plain", GOOD));
+    assert_eq!(desk.ask(&one, Verb::Logout), Ok(Response::Done));
+    assert_eq!(desk.who_am_i(&one), Err(Refusal::Unauthenticated));
+    assert!(desk.who_am_i(&other).is_ok());
+}
+
+#[test]
+fn a_token_is_valid_until_its_last_millisecond() {
+    let mut desk = Desk::with_users(&["plain"]);
+    let token = desk.token("plain", GOOD);
+    let at = |unix_ms| Caller::Remote {
+        address: address(9),
+        token: Some(token.clone()),
+        unix_ms,
+    };
+    let end = TODAY + 3_600_000;
+    assert!(desk.who_am_i(&at(TODAY)).is_ok());
+    assert!(desk.who_am_i(&at(end - 1)).is_ok());
+    assert_eq!(desk.who_am_i(&at(end)), Err(Refusal::Unauthenticated));
+    assert_eq!(desk.who_am_i(&at(u64::MAX)), Err(Refusal::Unauthenticated));
+    // A clock that was wrong for a moment has voided nothing.
+    assert!(desk.who_am_i(&at(TODAY)).is_ok());
+}
+
+#[test]
+fn the_right_id_with_another_secret_is_nobodys() {
+    let mut desk = Desk::with_users(&["plain"]);
+    let token = desk.token("plain", GOOD);
+    for position in "vqt_".len()..token.len() {
+        let mut forged = token.clone().into_bytes();
+        forged[position] = match forged[position] {
+            b'0' => b'1',
+            b'_' => b'-',
+            _ => b'0',
+        };
+        let forged = String::from_utf8(forged).unwrap();
+        assert_eq!(
+            desk.who_am_i(&caller(1, Some(&forged))),
+            Err(Refusal::Unauthenticated),
+            "changed at {position}"
+        );
+    }
+}
