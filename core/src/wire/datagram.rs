@@ -1,130 +1,133 @@
-//! A single message that proves itself, and the window that drops the second of two alike.
+//! Datagrams: one sealed frame each, told apart from forgeries and repetitions.
 //!
-//! A datagram is one frame. Its counter is the sequence number of the heartbeat in it, its key is
-//! that of one node and one direction: an acknowledgement that is thrown back at its sender proves
-//! nothing there. No datagram carries a command, and none is answered before it has been verified.
+//! A datagram has no handshake in front of it. Its key follows from the secret, the direction and
+//! the node: a datagram of one node says nothing for another, and one sent back to its sender is
+//! refused. Which node it is of stands in the body, so that a receiver first [parses](parse), then
+//! looks up the node that the body names, then [verifies](Unverified::verify) with that node's
+//! key, and only then believes anything.
+//!
+//! What is *not* protected: the bodies can be read by whoever sees them, and a recorded datagram
+//! stays valid as long as the secret does. The receiver recognises repetitions by a
+//! [`ReplayWindow`], and those from before its own start by the epochs in the body.
 
-use super::frame::{self, CHECKSUM_LEN, FrameFault, FrameView, HEADER_LEN};
-use super::keys::{FrameKey, TAG_LEN};
+use core::fmt;
 
-/// The longest datagram: what passes every path on which IPv6 works at all.
+pub use crate::wire::frame::FrameFault;
+use crate::wire::frame::{self, Frame, OVERHEAD_TAGGED};
+use crate::wire::keys::TagKey;
+pub use crate::wire::replay::{ReplayWindow, Verdict};
+
+/// Longest datagram in bytes: it passes every path on which IPv6 works, tunnels included.
 pub const DATAGRAM_MAX: usize = 1200;
-const BODY_MAX: usize = DATAGRAM_MAX - HEADER_LEN - CHECKSUM_LEN - TAG_LEN;
+
+/// Longest body of a datagram in bytes, whether it is tagged or not.
+pub const BODY_MAX: usize = DATAGRAM_MAX - OVERHEAD_TAGGED;
 
 /// Which way a datagram goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
-    /// A heartbeat.
+    /// From a node to the controller: heartbeats.
     ToController,
-    /// Its acknowledgement.
+    /// From the controller to a node: acknowledgements.
     ToNode,
 }
 
-/// The key of one node and one direction; keyless in a cluster without a secret.
+impl fmt::Display for Direction {
+    /// As it stands in the label of a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ToController => "to-controller",
+            Self::ToNode => "to-node",
+        })
+    }
+}
+
+/// What seals and verifies the datagrams of one direction between the controller and one node.
+///
+/// Made by [`Keyring::datagram_key`](crate::wire::keys::Keyring::datagram_key). Without a secret
+/// it seals nothing, and accepts only what is not sealed.
 #[derive(Clone, Debug)]
-pub struct DatagramKey(Option<FrameKey>);
+pub struct DatagramKey {
+    tag_key: Option<TagKey>,
+}
 
 impl DatagramKey {
-    pub(super) const fn new(key: Option<FrameKey>) -> Self {
-        Self(key)
+    pub(crate) const fn new(tag_key: Option<TagKey>) -> Self {
+        Self { tag_key }
     }
 }
 
 /// The bytes of a datagram.
 ///
+/// `seq` grows with each datagram of a sender under one epoch.
+///
 /// # Panics
-/// If they would be more than [`DATAGRAM_MAX`]: heartbeats are made to fit.
+/// If the body is longer than [`BODY_MAX`]. What goes into datagrams is of bounded size; a body
+/// that is not belongs on a connection.
 #[must_use]
-pub fn seal(key: &DatagramKey, kind: u16, counter: u64, body: &[u8]) -> Vec<u8> {
+pub fn seal(key: &DatagramKey, kind: u16, seq: u64, body: &[u8]) -> Vec<u8> {
     assert!(
         body.len() <= BODY_MAX,
-        "a datagram body of {} bytes is too long",
+        "the body of a datagram of kind {kind:#06x} has {} bytes, and {BODY_MAX} fit",
         body.len()
     );
-    frame::seal(kind, counter, body, key.0.as_ref())
+    frame::write(kind, seq, body, key.tag_key.as_ref())
 }
 
-/// A datagram that is whole and may be anybody's.
-#[derive(Clone, Copy, Debug)]
-pub struct Unverified<'a>(FrameView<'a>);
-
-/// Reads a datagram. What it returns is whole; whose it is, only [`Unverified::verify`] tells.
+/// Takes a datagram apart. Costs a checksum and allocates nothing.
 ///
 /// # Errors
-/// If it is not exactly one undamaged frame.
+/// If it is not one whole frame of at most [`DATAGRAM_MAX`] bytes. Nobody is to be answered.
 pub fn parse(bytes: &[u8]) -> Result<Unverified<'_>, FrameFault> {
-    if bytes.len() > DATAGRAM_MAX {
-        return Err(FrameFault::BadLength);
-    }
-    match frame::read(bytes, BODY_MAX)? {
-        Some((view, len)) if len == bytes.len() => Ok(Unverified(view)),
-        _ => Err(FrameFault::BadLength),
-    }
+    frame::read_only(bytes, DATAGRAM_MAX, BODY_MAX).map(Unverified)
 }
+
+/// A datagram that arrived whole, from nobody knows whom.
+///
+/// Its fields serve to find the key with which to verify it, and for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unverified<'a>(Frame<'a>);
 
 impl<'a> Unverified<'a> {
     /// What the body claims to be.
     #[must_use]
     pub const fn kind(&self) -> u16 {
-        self.0.kind
+        self.0.kind()
     }
 
-    /// The body, to find out whose key to verify with and for nothing else.
+    /// The sequence number that the datagram claims to have.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.0.counter()
+    }
+
+    /// The body.
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
-        self.0.body
+        self.0.body()
     }
 
-    /// The frame, if it was made with this key.
+    /// Checks that the datagram was sealed with `key`. Allocates nothing unless it fails.
     ///
     /// # Errors
-    /// If it was not. Without a secret there is nothing to compare, and everything passes that
-    /// carries no tag.
-    pub fn verify(self, key: &DatagramKey) -> Result<FrameView<'a>, FrameFault> {
-        if let Some(key) = &key.0 {
-            self.0.verify(key)?;
-        }
-        Ok(self.0)
+    /// If the tag is wrong, of another key, missing, or there without a secret to check it.
+    pub fn verify(&self, key: &DatagramKey) -> Result<Verified<'a>, FrameFault> {
+        self.0.verify(key.tag_key.as_ref())?;
+        Ok(Verified {
+            kind: self.kind(),
+            seq: self.seq(),
+            body: self.body(),
+        })
     }
 }
 
-/// What a replay window says of a sequence number.
+/// A datagram of a process that has the key. It may still be a repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Not seen before.
-    Fresh,
-    /// Seen before.
-    Duplicate,
-    /// So far behind the newest that it cannot be told.
-    TooOld,
-}
-
-/// The sequence numbers of one sender that were seen: the newest, and a bit for each of the 128
-/// up to it (after RFC 4303, appendix A).
-#[derive(Clone, Debug, Default)]
-pub struct ReplayWindow {
-    newest: u64,
-    /// Bit `n` stands for `newest - n`.
-    seen: u128,
-}
-
-impl ReplayWindow {
-    /// Notes a sequence number, and says whether it is new.
-    pub fn accept(&mut self, seq: u64) -> Verdict {
-        if seq > self.newest {
-            let ahead = u32::try_from(seq - self.newest).unwrap_or(u32::MAX);
-            self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
-            self.newest = seq;
-            return Verdict::Fresh;
-        }
-        let behind = u32::try_from(self.newest - seq).unwrap_or(u32::MAX);
-        match 1u128.checked_shl(behind) {
-            None => Verdict::TooOld,
-            Some(bit) if self.seen & bit != 0 || seq == 0 => Verdict::Duplicate,
-            Some(bit) => {
-                self.seen |= bit;
-                Verdict::Fresh
-            }
-        }
-    }
+pub struct Verified<'a> {
+    /// What the body is.
+    pub kind: u16,
+    /// The sequence number: for a [`ReplayWindow`].
+    pub seq: u64,
+    /// The body.
+    pub body: &'a [u8],
 }

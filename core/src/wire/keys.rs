@@ -1,8 +1,12 @@
-//! What is derived from the cluster's secret.
+//! Keys: everything that is derived from the cluster's secret, and how it is derived.
 //!
-//! Every purpose has a key of its own (HKDF, RFC 5869, with SHA-256), so that a tag made for one
-//! purpose proves nothing for another. Without a secret there are no keys and nothing is proven;
-//! then processes listen on loopback only.
+//! HKDF-SHA256 (RFC 5869) with one label a use, `vaquita/v1/<role>/<purpose>`, so that a key found
+//! out in one place opens nothing in another. No key is ever printed, compared in variable time,
+//! or sent.
+//!
+//! On the wire a key goes by a number, the *key id*. 0 says that there is no secret; 1 is the
+//! shared secret of the cluster. Other numbers are free for a second secret during a rotation and
+//! for keys of single nodes: an id that a process does not have is refused by name.
 
 use core::fmt;
 
@@ -11,110 +15,167 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::datagram::{DatagramKey, Direction};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, Role};
 use crate::secret::ClusterSecret;
-
-/// Length of a tag: half of an HMAC-SHA256.
-pub const TAG_LEN: usize = 16;
+use crate::wire::datagram::{DatagramKey, Direction};
 
 /// The key id of a process without a secret.
-pub const NO_KEY: u8 = 0;
-/// The key id of the one secret that a cluster has now; more will be for rotation.
-const FIRST_KEY: u8 = 1;
+pub const NO_SECRET: u8 = 0;
 
-/// The keys of a process.
+/// The key id of the secret that all processes of a cluster share.
+pub const SHARED_SECRET: u8 = 1;
+
+/// Length of a tag in bytes: HMAC-SHA256 cut to its left half (RFC 2104, section 5).
+pub const TAG_LEN: usize = 16;
+
+/// Whose key one is: the `<role>` of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRole {
+    /// A process of the cluster, by what it is for.
+    Process(Role),
+    /// A client that holds a token of the controller.
+    ClientToken,
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(role) => fmt::Display::fmt(role, f),
+            Self::ClientToken => f.pad("client-token"),
+        }
+    }
+}
+
+/// A 32-byte key for one role and one purpose.
+#[derive(Clone)]
+pub struct DerivedKey([u8; 32]);
+
+impl DerivedKey {
+    /// The bytes, for a MAC and nobody else.
+    #[must_use]
+    pub const fn reveal(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKey(..)")
+    }
+}
+
+/// The keys of one process: those of the cluster's secret, or none.
 #[derive(Clone)]
 pub struct Keyring {
-    root: Option<Hkdf<Sha256>>,
+    shared: Option<Hkdf<Sha256>>,
 }
 
 impl Keyring {
-    /// The keys that follow from the secret, or none.
+    /// The keys that follow from a secret. Without one there are none, and nothing is
+    /// authenticated.
     #[must_use]
     pub fn new(secret: Option<&ClusterSecret>) -> Self {
         Self {
-            root: secret.map(|secret| Hkdf::new(None, secret.reveal())),
+            shared: secret.map(|secret| Hkdf::new(None, secret.reveal())),
         }
     }
 
-    /// By which the other side knows which secret is meant.
+    /// The key id that this process announces.
     #[must_use]
     pub const fn key_id(&self) -> u8 {
-        if self.root.is_some() {
-            FIRST_KEY
+        if self.shared.is_some() {
+            SHARED_SECRET
         } else {
-            NO_KEY
+            NO_SECRET
         }
     }
 
-    /// The key for a purpose; `None` without a secret.
-    pub(super) fn derive(&self, purpose: &[&[u8]]) -> Option<FrameKey> {
-        let mut okm = [0; 32];
-        let info: Vec<&[u8]> = [b"vaquita/v1/".as_slice()]
-            .iter()
-            .chain(purpose)
-            .copied()
-            .collect();
-        self.root
-            .as_ref()?
-            .expand_multi_info(&info, &mut okm)
-            .expect("32 bytes are one block");
-        Some(FrameKey::new(&okm))
+    /// The key with the label `vaquita/v1/<role>/<purpose>`; `None` without a secret.
+    #[must_use]
+    pub fn derive(&self, role: KeyRole, purpose: &str) -> Option<DerivedKey> {
+        let label = format!("vaquita/v1/{role}/{purpose}");
+        let shared = self.shared.as_ref()?;
+        Some(DerivedKey(expand(shared, &[label.as_bytes()])))
     }
 
-    /// The key of one node's heartbeats, or of their acknowledgements.
+    /// The key of the datagrams that go in one direction between the controller and one node.
+    ///
+    /// Deriving it costs several times what sealing a datagram does; keep it with the node.
     #[must_use]
     pub fn datagram_key(&self, direction: Direction, node: NodeId) -> DatagramKey {
-        let direction: &[u8] = match direction {
-            Direction::ToController => b"udp/to-controller/",
-            Direction::ToNode => b"udp/to-node/",
-        };
-        DatagramKey::new(self.derive(&[direction, node.as_bytes()]))
+        let tag_key = self.shared.as_ref().map(|shared| {
+            let label = format!("vaquita/v1/udp/{direction}/");
+            let key = expand(shared, &[label.as_bytes(), node.as_bytes()]);
+            TagKey::new(SHARED_SECRET, &key, &[])
+        });
+        DatagramKey::new(tag_key)
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring(key id {})", self.key_id())
+        f.debug_struct("Keyring")
+            .field("key_id", &self.key_id())
+            .finish_non_exhaustive()
     }
 }
 
-/// A key that makes and checks tags.
+/// 32 bytes of HKDF-Expand under a label given in parts.
+pub(crate) fn expand(prk: &Hkdf<Sha256>, label: &[&[u8]]) -> [u8; 32] {
+    let mut key = [0; 32];
+    prk.expand_multi_info(label, &mut key)
+        .expect("HKDF-SHA256 yields up to 8,160 bytes, and this asks for 32");
+    key
+}
+
+/// HMAC-SHA256 keyed with `key`.
+pub(crate) fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+/// A key that tags frames, with the context of the frames already absorbed.
 #[derive(Clone)]
-pub struct FrameKey(Hmac<Sha256>);
+pub(crate) struct TagKey {
+    key_id: u8,
+    mac: Hmac<Sha256>,
+}
 
-impl FrameKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
+impl TagKey {
+    /// `context` stands in front of every tagged frame without being sent: what the frame is bound
+    /// to beside its own bytes. It must have one length for all uses of a key; a multiple of 64
+    /// costs nothing for each frame.
+    pub(crate) fn new(key_id: u8, key: &[u8; 32], context: &[u8]) -> Self {
+        let mut mac = hmac(key);
+        mac.update(context);
+        Self { key_id, mac }
     }
 
-    /// The tag of some bytes.
-    #[must_use]
-    pub fn tag(&self, bytes: &[u8]) -> [u8; TAG_LEN] {
-        let full = self.full(&[bytes]);
-        full.first_chunk()
-            .copied()
-            .expect("an HMAC-SHA256 has 32 bytes")
+    /// The number under which the key goes on the wire.
+    pub(crate) const fn key_id(&self) -> u8 {
+        self.key_id
     }
 
-    /// Whether `tag` is the tag of `bytes`, in time that does not depend on where they differ.
-    #[must_use]
-    pub fn verifies(&self, bytes: &[u8], tag: &[u8]) -> bool {
-        self.tag(bytes).as_slice().ct_eq(tag).into()
+    /// The tag of `bytes`.
+    pub(crate) fn tag(&self, bytes: &[u8]) -> [u8; TAG_LEN] {
+        let mut mac = self.mac.clone();
+        mac.update(bytes);
+        let whole: [u8; 32] = mac.finalize().into_bytes().into();
+        let (tag, _) = whole
+            .split_first_chunk()
+            .expect("HMAC-SHA256 is longer than a tag");
+        *tag
     }
 
-    pub(super) fn full(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+    /// Whether `tag` is the tag of `bytes`, in a time that does not tell how much of it is right.
+    pub(crate) fn matches(&self, bytes: &[u8], tag: &[u8; TAG_LEN]) -> bool {
+        self.tag(bytes).ct_eq(tag).into()
     }
 }
 
-impl fmt::Debug for FrameKey {
+impl fmt::Debug for TagKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FrameKey(..)")
+        f.debug_struct("TagKey")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
     }
 }
