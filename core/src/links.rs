@@ -212,8 +212,14 @@ impl Links {
         if let Some(link) = self.links.get_mut(&conn)
             && link.peer.is_some()
         {
-            let bytes = link.session.seal(message.kind(), &message.encode(envelope));
-            out.push(Effect::Send { conn, bytes });
+            let (kind, name) = (message.kind(), message.name());
+            match link.session.try_seal(kind, &message.encode(envelope)) {
+                Ok(bytes) => out.push(Effect::Send { conn, bytes }),
+                Err(too_long) => {
+                    let text = format!("{name} was not sent: {too_long}");
+                    out.notify(Event::error("wire.too_long", text));
+                }
+            }
         }
     }
 

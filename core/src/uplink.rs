@@ -155,6 +155,8 @@ pub(crate) struct Uplink {
     /// The unanswered question over TCP: when it was asked, and its nonce.
     asked: Option<(Timestamp, u64)>,
     self_fenced: bool,
+    /// Whether what was granted is on disk, and was not voided since.
+    registered: bool,
     beats: Beats,
     witness_saved: Timestamp,
     events: Vec<UplinkEvent>,
@@ -234,6 +236,7 @@ impl Uplink {
             answered: now,
             asked: None,
             self_fenced: false,
+            registered: false,
             beats: Beats::default(),
             witness_saved: now,
             events: Vec::new(),
@@ -255,10 +258,14 @@ impl Uplink {
     }
 
     /// The registration under which this node speaks; 0 while it has none.
+    ///
+    /// It outlives the connection that it was granted on: only the controller voids it, and beats
+    /// go on under it while a lost connection is dialled again.
     pub(crate) const fn epoch(&self) -> NodeEpoch {
-        match self.phase {
-            Phase::Reporting { .. } | Phase::Online { .. } => self.identity.epoch,
-            _ => NodeEpoch(0),
+        if self.registered {
+            self.identity.epoch
+        } else {
+            NodeEpoch(0)
         }
     }
 
@@ -562,7 +569,10 @@ impl Uplink {
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
         self.identity.cluster = Some(granted.cluster);
-        self.identity.epoch = granted.node_epoch;
+        let before = core::mem::replace(&mut self.identity.epoch, granted.node_epoch);
+        if before != granted.node_epoch {
+            self.registered = false;
+        }
         self.identity.witness = Witness {
             lineage: Some(granted.lineage),
             epoch: envelope.controller_epoch,
@@ -578,7 +588,7 @@ impl Uplink {
                 .out
                 .notify(Event::warning("uplink.remark", remark.clone()));
         }
-        self.start_beats(now, around);
+        self.start_beats(now, before, around);
         // The node must not speak under what it would have forgotten after a crash.
         let save = self.save(around.out);
         self.witness_saved = now;
@@ -680,6 +690,7 @@ impl Uplink {
             fenced.reason
         );
         around.out.notify(Event::warning("uplink.fenced", text));
+        self.registered = false;
         self.attempt += 1;
         self.register(now, conn, around.links, around.out);
     }
@@ -713,15 +724,19 @@ impl Uplink {
 
     // ---- heartbeats ----
 
-    fn start_beats(&mut self, now: Timestamp, around: &UplinkAround<'_>) {
+    /// Prepares the beats of a granted registration. Under the same registration as before they go
+    /// on being counted: a number that was used is never used again.
+    fn start_beats(&mut self, now: Timestamp, before: NodeEpoch, around: &UplinkAround<'_>) {
         let keyring = around.links.keyring();
         let node = self.identity.node;
         self.beats.key = Some(keyring.datagram_key(Direction::ToController, node));
         self.beats.ack_key = Some(keyring.datagram_key(Direction::ToNode, node));
-        self.beats.seq = 0;
-        self.beats.acked = 0;
-        self.beats.udp_acked = 0;
-        self.beats.sent.clear();
+        if self.identity.epoch != before {
+            self.beats.seq = 0;
+            self.beats.acked = 0;
+            self.beats.udp_acked = 0;
+            self.beats.sent.clear();
+        }
         self.beats.next = now;
         self.beats.planned = now;
         self.beats.udp_heard = now;
@@ -875,27 +890,6 @@ impl Uplink {
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
-        match self.phase {
-            Phase::Waiting { until } if now >= until && !self.leaving => {
-                self.redial_wait = (self.redial_wait * 2)
-                    .clamp(around.limits.redial_min, around.limits.redial_max);
-                self.dial(now, around.links, around.out);
-            }
-            Phase::Registering { conn, asked }
-                if now.since(asked) >= around.limits.answer_timeout =>
-            {
-                around.links.close(conn, around.out);
-                let text = format!(
-                    "the controller at {} takes connections and does not answer",
-                    self.facts.controller_site
-                );
-                self.trouble(now, "uplink.mute", text, around.out);
-            }
-            Phase::Reporting { conn, .. } | Phase::Online { conn } if !self.leaving => {
-                self.watch(now, conn, around);
-            }
-            _ => {}
-        }
         let silence = now.since(self.answered);
         if silence >= self.thresholds.self_fence && !self.self_fenced && self.attempt_made() {
             self.self_fenced = true;
@@ -908,6 +902,44 @@ impl Uplink {
                 .out
                 .notify(Event::warning("uplink.self_fenced", text));
         }
+        if self.leaving {
+            return;
+        }
+        if self.registered {
+            self.choose_transport(now, around);
+            if now >= self.beats.next {
+                self.beat(now, around);
+            }
+            // What has been seen of the controller is kept on disk, not at each beat but soon.
+            if now.since(self.witness_saved) >= WITNESS_PERIOD {
+                self.witness_saved = now;
+                self.save_if_changed(around.out);
+            }
+        }
+        match self.phase {
+            Phase::Registering { conn, asked }
+                if now.since(asked) >= around.limits.answer_timeout =>
+            {
+                around.links.close(conn, around.out);
+                let text = format!(
+                    "the controller at {} takes connections and does not answer",
+                    self.facts.controller_site
+                );
+                self.trouble(now, "uplink.mute", text, around.out);
+            }
+            Phase::Reporting { conn, .. } | Phase::Online { conn } => {
+                self.ask_if_silent(now, conn, around);
+            }
+            _ => {}
+        }
+        // Last, since what was just given up may be due at once.
+        if let Phase::Waiting { until } = self.phase
+            && now >= until
+        {
+            self.redial_wait =
+                (self.redial_wait * 2).clamp(around.limits.redial_min, around.limits.redial_max);
+            self.dial(now, around.links, around.out);
+        }
     }
 
     /// Whether this process was ever registered.
@@ -915,7 +947,9 @@ impl Uplink {
         self.beats.key.is_some()
     }
 
-    fn watch(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
+    /// Asks over TCP when nothing was answered for 3/8 T, and gives the connection up when nothing
+    /// was for all of T: the peer is gone and its kernel cannot say so.
+    fn ask_if_silent(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
         let silence = now.since(self.answered);
         match self.asked {
             None if silence >= self.thresholds.suspect => {
@@ -924,7 +958,10 @@ impl Uplink {
                 let ping = Message::Ping(Ping { nonce });
                 around.links.send(conn, self.envelope(), ping, around.out);
             }
-            Some((asked, _)) if now.since(asked) >= around.limits.answer_timeout => {
+            Some((asked, _))
+                if silence >= self.thresholds.offline
+                    && now.since(asked) >= around.limits.answer_timeout =>
+            {
                 self.asked = None;
                 around.links.close(conn, around.out);
                 let text = format!(
@@ -933,10 +970,13 @@ impl Uplink {
                     silence.as_millis()
                 );
                 self.trouble(now, "uplink.silent", text, around.out);
-                return;
             }
             _ => {}
         }
+    }
+
+    /// Leaves UDP when nothing comes back over it while TCP answers.
+    fn choose_transport(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
         let udp_silence = now.since(self.beats.udp_heard);
         let tcp_answers = now.since(self.answered) < self.thresholds.suspect;
         if self.lan_cluster
@@ -961,29 +1001,22 @@ impl Uplink {
                 .out
                 .notify(Event::warning("uplink.udp_blocked", text));
         }
-        if now >= self.beats.next {
-            self.beat(now, around);
-        }
-        // What has been seen of the controller is kept on disk, not at each beat but soon.
-        if now.since(self.witness_saved) >= WITNESS_PERIOD {
-            self.witness_saved = now;
-            self.save_if_changed(around.out);
-        }
     }
 
     /// When [`Uplink::tick`] has something to do.
     pub(crate) fn next_deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let fence = (!self.self_fenced && self.attempt_made())
             .then(|| self.answered.after(self.thresholds.self_fence));
-        let next = match self.phase {
-            Phase::Waiting { until } if !self.leaving => Some(until),
+        if self.leaving {
+            return fence;
+        }
+        let beat = self.registered.then_some(self.beats.next);
+        let phase = match self.phase {
+            Phase::Waiting { until } => Some(until),
             Phase::Registering { asked, .. } => Some(asked.after(limits.answer_timeout)),
-            Phase::Reporting { .. } | Phase::Online { .. } if !self.leaving => {
-                Some(self.beats.next)
-            }
             _ => None,
         };
-        [fence, next].into_iter().flatten().min()
+        [fence, beat, phase].into_iter().flatten().min()
     }
 
     // ---- disk ----
@@ -1025,6 +1058,7 @@ impl Uplink {
     }
 
     fn report(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
+        self.registered = true;
         self.reports += 1;
         self.phase = Phase::Reporting {
             conn,
@@ -1041,7 +1075,7 @@ impl Uplink {
             .send(conn, self.envelope(), Message::Report(report), around.out);
         self.events.push(UplinkEvent::Registered);
         self.beats.next = now;
-        self.watch(now, conn, around);
+        self.tick(now, around);
     }
 
     fn save(&mut self, out: &mut Outbox) -> u64 {

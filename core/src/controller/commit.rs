@@ -138,6 +138,12 @@ impl Controller {
                     self.log.synced()
                 );
                 self.out.notify(Event::info("controller.serving", text));
+                if self.state.access.has_well_known_password() {
+                    let text = "`admin` still has the password that is in every manual; it opens \
+                                nothing but its own change: `vaquita user passwd admin`";
+                    self.out
+                        .notify(Event::warning("access.well_known_password", text));
+                }
             }
             Continuation::Granted { conn, slot, epoch } => self.granted(now, conn, slot, epoch),
             Continuation::Reply { id, reply } => self.reply(id, reply),

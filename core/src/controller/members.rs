@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::admin::{NodeRow, NodeState};
-use crate::ids::{Alias, ConnId, NodeId, Role, Site};
+use crate::ids::{Alias, ConnId, NodeEpoch, NodeId, Role, Site};
 use crate::membership::{FailureDetector, FlapDamper, Health, Registration, Slot};
 use crate::message::{ChildPhase, ChildStatus};
 use crate::process::ProcessIdentity;
@@ -59,6 +59,8 @@ pub(super) struct MemberState {
     pub(super) process: Option<ProcessIdentity>,
     pub(super) keys: Option<BeatKeys>,
     pub(super) window: ReplayWindow,
+    /// The registration whose beats the window has seen.
+    pub(super) window_of: NodeEpoch,
     pub(super) udp_blocked: bool,
     pub(super) self_fenced: bool,
     /// What differs between its configuration and the controller's, in words.
@@ -119,6 +121,7 @@ impl Members {
             process: None,
             keys: None,
             window: ReplayWindow::default(),
+            window_of: NodeEpoch(0),
             udp_blocked: false,
             self_fenced: false,
             remarks: Vec::new(),

@@ -3,7 +3,7 @@
 //!
 //! What it decides is a record of its log. A record is applied to the state when it is appended, so
 //! that the next decision sees it, but nobody is told before it is synced: every answer waits as a
-//! [`Continuation`] for the index it depends on. A controller that cannot sync says nothing more and
+//! *continuation* for the index it depends on. A controller that cannot sync says nothing more and
 //! ends; the next one reads what the disk really has.
 //!
 //! What it merely sees (who is alive, what an agent's table says) is soft state. It starts empty
@@ -390,6 +390,9 @@ impl Machine for Controller {
             Input::Request { id, request } => self.request(now, id, request),
             Input::JobDone { job, outcome } => self.job_done(now, job, outcome),
             Input::Terminate => self.terminate(),
+        }
+        while let Some(event) = self.access.poll_event() {
+            self.out.notify(event);
         }
         self.take_link_events(now);
         if now >= self.next_tick {

@@ -330,7 +330,11 @@ impl Controller {
         }
         let member = &mut self.members.all[slot];
         member.presence = Presence::Joining;
-        member.window = datagram::ReplayWindow::default();
+        if member.window_of != epoch {
+            // The same registration goes on counting its beats; only a new one begins anew.
+            member.window = datagram::ReplayWindow::default();
+            member.window_of = epoch;
+        }
         member.udp_blocked = false;
         member.self_fenced = false;
         member.left = false;
