@@ -28,8 +28,6 @@ pub struct Limits {
     pub udp_blocked_after: Duration,
     /// Unanswered datagrams that are needed beside that silence.
     pub udp_blocked_probes: u32,
-    /// How often a node that beats over TCP tries UDP again.
-    pub udp_retry_period: Duration,
 
     /// First wait before a lost session is dialled again; doubles up to
     /// [`Limits::redial_max`].
@@ -106,7 +104,6 @@ impl Default for Limits {
             heartbeat_jitter_percent: 10,
             udp_blocked_after: Duration::from_secs(5),
             udp_blocked_probes: 3,
-            udp_retry_period: Duration::from_secs(60),
 
             redial_min: Duration::from_millis(50),
             redial_max: Duration::from_secs(2),

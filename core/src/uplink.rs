@@ -9,9 +9,9 @@
 //!     └────────────────┴──── refused ────┴──────────── connection lost ─────────┘
 //! ```
 //!
-//! Heartbeats go over UDP. Where nothing comes back over UDP while TCP answers, the node goes over
-//! to TCP by itself, on a connection of its own so that a long report does not delay a beat, and
-//! tries UDP again from time to time.
+//! Heartbeats go over UDP. Where nothing comes back over UDP while TCP answers, the node beats over
+//! TCP too, on a connection of its own so that a long report does not delay a beat, until a datagram
+//! comes back.
 //!
 //! The node doubts the silence before it acts on it: after 3/8 T it asks over TCP, and only at
 //! 4/5 T, before the controller gives it up at T, does it fence itself.
@@ -181,7 +181,6 @@ struct Beats {
     /// Datagrams sent since then.
     udp_unanswered: u32,
     udp_blocked: bool,
-    udp_retry: Timestamp,
     tcp: TcpBeats,
     planned: Timestamp,
 }
@@ -752,10 +751,14 @@ impl Uplink {
 
     fn beat(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
         let lag = now.since(self.beats.planned);
-        let period = self.prng.jitter(
-            around.limits.heartbeat_period,
-            around.limits.heartbeat_jitter_percent,
-        );
+        // An unanswered node asks more often for as long as it may still be heard in time: under
+        // heavy loss the chance that all of many datagrams are lost is what decides.
+        let silence = now.since(self.answered);
+        let hurried = silence >= self.thresholds.suspect && silence < self.thresholds.offline;
+        let period = around.limits.heartbeat_period / if hurried { HURRY } else { 1 };
+        let period = self
+            .prng
+            .jitter(period, around.limits.heartbeat_jitter_percent);
         self.beats.next = now.after(period);
         self.beats.planned = self.beats.next;
         if self.over_tcp() {
@@ -771,11 +774,10 @@ impl Uplink {
                 TcpBeats::Waiting { .. } | TcpBeats::Dialing(_) => {}
             }
         }
-        let try_udp_again = self.beats.udp_blocked && now >= self.beats.udp_retry;
-        if try_udp_again {
-            self.beats.udp_retry = now.after(around.limits.udp_retry_period);
-        }
-        if self.lan_cluster && (!self.beats.udp_blocked || try_udp_again) {
+        // Datagrams go on even where nothing comes back: they cost nothing, they show at once when
+        // UDP passes again, and a network that loses much is easily taken for one that passes
+        // nothing, where the better transport must not be given up.
+        if self.lan_cluster {
             let beat = self.next_beat(now, lag);
             let message = Message::Beat(beat);
             let kind = message.kind();
@@ -987,7 +989,6 @@ impl Uplink {
             && !around.planted.no_tcp_beats
         {
             self.beats.udp_blocked = true;
-            self.beats.udp_retry = now.after(around.limits.udp_retry_period);
             self.beats.next = now;
             let text = format!(
                 "no heartbeat comes back over UDP from {} for {} ms while TCP answers: UDP is \
@@ -1096,6 +1097,8 @@ impl Uplink {
     }
 }
 
+/// How many times as often an unanswered node beats.
+const HURRY: u32 = 5;
 /// Unacknowledged beats whose times are remembered: more than fit into any time-out.
 const SENT_BEATS_MAX: usize = 256;
 /// How often what was seen of the controller is written down, if it has changed.

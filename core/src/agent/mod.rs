@@ -54,20 +54,17 @@ pub struct AgentConfig {
     pub planted: Planted,
 }
 
-/// What an agent keeps on disk.
+/// What an agent keeps on disk: what it has started, and how far it has followed the controller.
+///
+/// Not what it was told to do. An agent that was away starts nothing before it has asked: the order
+/// may have been taken back meanwhile, and a stop that was acknowledged has to stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 struct AgentState {
     /// The epoch and index of the newest orders.
     #[n(0)]
     as_of: (ControllerEpoch, LogIndex),
-    /// The newest orders.
-    #[n(1)]
-    orders: BTreeMap<Alias, DesiredNode>,
-    /// What happens to a node that crashed.
-    #[n(2)]
-    restart: Option<RestartPolicy>,
     /// The processes.
-    #[n(3)]
+    #[n(1)]
     children: BTreeMap<Alias, ChildRecord>,
 }
 
@@ -77,6 +74,10 @@ pub struct Agent {
     base: Base,
     node_lines: String,
     state: AgentState,
+    /// The newest orders, once the controller has been asked.
+    orders: BTreeMap<Alias, DesiredNode>,
+    /// What happens to a node that crashed.
+    restart: RestartPolicy,
     file: StateFile,
     children: BTreeMap<Alias, Child>,
     /// Data nodes that keep a connection to this agent.
@@ -118,6 +119,8 @@ impl Agent {
             base,
             node_lines,
             state,
+            orders: BTreeMap::new(),
+            restart: RestartPolicy::Backoff,
             file: StateFile::new(state_file()),
             children: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -133,7 +136,7 @@ impl Agent {
     }
 
     fn recover_children(&mut self, now: Timestamp) {
-        let policy = self.policy();
+        let policy = self.restart;
         let mut around = Around {
             now,
             limits: &self.base.limits,
@@ -146,17 +149,6 @@ impl Agent {
             let child = Child::recovered(alias.clone(), record.clone(), &mut around);
             self.children.insert(alias.clone(), child);
         }
-        for (alias, order) in &self.state.orders {
-            let child = self
-                .children
-                .entry(alias.clone())
-                .or_insert_with(|| Child::new(alias.clone(), now));
-            child.order(order.clone(), &mut around);
-        }
-    }
-
-    fn policy(&self) -> RestartPolicy {
-        self.state.restart.unwrap_or(RestartPolicy::Backoff)
     }
 
     /// Has one child act.
@@ -166,7 +158,7 @@ impl Agent {
         alias: &Alias,
         act: impl FnOnce(&mut Child, &mut Around<'_>),
     ) {
-        let policy = self.policy();
+        let policy = self.restart;
         if let Some(child) = self.children.get_mut(alias) {
             let mut around = Around {
                 now,
@@ -188,18 +180,18 @@ impl Agent {
         if as_of < self.state.as_of {
             return;
         }
-        let changed = self.state.restart != Some(desired.restart)
-            || self.state.orders.len() != desired.nodes.len()
+        let changed = self.restart != desired.restart
+            || self.orders.len() != desired.nodes.len()
             || desired
                 .nodes
                 .iter()
-                .any(|node| self.state.orders.get(&node.alias) != Some(node));
+                .any(|node| self.orders.get(&node.alias) != Some(node));
         self.state.as_of = as_of;
-        self.state.restart = Some(desired.restart);
+        self.restart = desired.restart;
         if !changed {
             return;
         }
-        self.state.orders = desired
+        self.orders = desired
             .nodes
             .iter()
             .map(|node| (node.alias.clone(), node.clone()))
@@ -376,7 +368,7 @@ impl Agent {
         self.base.tick(now);
         let aliases: Vec<Alias> = self.children.keys().cloned().collect();
         let mut any_dirty = false;
-        let policy = self.policy();
+        let policy = self.restart;
         for alias in &aliases {
             let Some(child) = self.children.get_mut(alias) else {
                 continue;

@@ -62,7 +62,8 @@ pub(super) struct MemberState {
     /// The registration whose beats the window has seen.
     pub(super) window_of: NodeEpoch,
     pub(super) udp_blocked: bool,
-    pub(super) self_fenced: bool,
+    /// Since when it says that it hears no answers, and has fenced itself.
+    pub(super) deaf_since: Option<Timestamp>,
     /// What differs between its configuration and the controller's, in words.
     pub(super) remarks: Vec<String>,
     pub(super) flap: FlapDamper,
@@ -123,7 +124,7 @@ impl Members {
             window: ReplayWindow::default(),
             window_of: NodeEpoch(0),
             udp_blocked: false,
-            self_fenced: false,
+            deaf_since: None,
             remarks: Vec::new(),
             flap: FlapDamper::default(),
             chunks: 0,
@@ -242,6 +243,11 @@ impl Outlook<'_> {
                     .is_some_and(|child| child.phase == ChildPhase::Stopping);
                 if stopping {
                     return (NodeState::Stopping, String::new());
+                }
+                if state.deaf_since.is_some() {
+                    let reason = "it is heard and hears no answer: one direction of the network is \
+                                  cut. It takes no writes until that is mended";
+                    return (NodeState::Suspect, reason.to_owned());
                 }
                 return (NodeState::Online, String::new());
             }
@@ -368,7 +374,7 @@ impl Outlook<'_> {
             if state.udp_blocked {
                 conditions.push("udp-blocked".to_owned());
             }
-            if state.self_fenced {
+            if state.deaf_since.is_some() {
                 conditions.push("self-fenced".to_owned());
             }
             conditions.extend(state.remarks.iter().cloned());

@@ -336,7 +336,7 @@ impl Controller {
             member.window_of = epoch;
         }
         member.udp_blocked = false;
-        member.self_fenced = false;
+        member.deaf_since = None;
         member.left = false;
         member.why_away.clear();
         member.probing.finding.clear();
@@ -466,7 +466,17 @@ impl Controller {
             Replay::Duplicate | Replay::TooOld => return None,
         }
         let was_blocked = core::mem::replace(&mut member.udp_blocked, beat.udp_blocked);
-        member.self_fenced = beat.self_fenced;
+        member.deaf_since = beat.self_fenced.then(|| member.deaf_since.unwrap_or(now));
+        // Who says for all of T that no answer arrives is heard no longer, and answered no longer:
+        // then nothing that it still may hear renews it, and it is given up for its silence like
+        // one that cannot be heard. It has fenced itself long before.
+        let patience = self.thresholds.offline;
+        if member
+            .deaf_since
+            .is_some_and(|since| now.since(since) >= patience)
+        {
+            return None;
+        }
         if was_blocked != beat.udp_blocked {
             let alias = &member.member.site.alias;
             let event = if beat.udp_blocked {
