@@ -120,6 +120,9 @@ impl Base {
 
     /// Handles what is common; hands back what is left for the role.
     pub(crate) fn handle(&mut self, now: Timestamp, input: Input) -> Option<Input> {
+        // Before the link events are sorted: an end that waited for the next input might wait for
+        // ever.
+        self.links.expire(now, &self.limits, &mut self.out);
         match input {
             Input::Deadline => {}
             Input::Datagram { bytes, .. } => {
@@ -204,7 +207,6 @@ impl Base {
 
     /// Does what is due by time.
     pub(crate) fn tick(&mut self, now: Timestamp) {
-        self.links.expire(now, &self.limits, &mut self.out);
         let (uplink, mut around) = self.uplink();
         uplink.tick(now, &mut around);
     }

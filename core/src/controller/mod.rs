@@ -397,6 +397,7 @@ impl Machine for Controller {
         self.take_link_events(now);
         if now >= self.next_tick {
             self.tick(now);
+            self.take_link_events(now);
         }
         self.write_log();
     }

@@ -318,3 +318,17 @@ fn an_agent_that_does_not_run_is_found_out() {
         row.reason
     );
 }
+
+#[test]
+fn a_handshake_that_comes_to_nothing_is_tried_again() {
+    let mut cluster = Ideal::of(1);
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    // It takes connections and says nothing, like a host under a heavy load.
+    cluster.freeze(Ideal::controller_at(), true);
+    cluster.start_agent(2);
+    cluster.run_for(seconds(60));
+    cluster.freeze(Ideal::controller_at(), false);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.state("P1-agent"), NodeState::Online);
+}
