@@ -208,6 +208,15 @@ impl Plan {
         &self.steps
     }
 
+    /// The steps before a moment.
+    #[must_use]
+    pub fn before(&self, end: SimTime) -> Self {
+        let before = self.steps.iter().filter(|timed| timed.at < end);
+        Self {
+            steps: before.cloned().collect(),
+        }
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn with(mut self, at: SimTime, step: Step) -> Self {

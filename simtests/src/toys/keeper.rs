@@ -22,6 +22,18 @@ enum Stage {
     Launching,
     Inspecting,
     Running(ProcessIdentity),
+    /// Its port is held by a process of its name that is written down nowhere: the keeper ended
+    /// between the launch and the writing. It lets it be, and looks again then.
+    Orphaned(Timestamp),
+}
+
+impl Stage {
+    const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Resting(until) | Self::Orphaned(until) => Some(*until),
+            Self::Probing | Self::Launching | Self::Inspecting | Self::Running(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -96,15 +108,13 @@ impl Keeper {
     /// How many workers run as far as it knows.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.workers
-            .iter()
-            .filter(|kept| matches!(kept.stage, Stage::Running(_)))
-            .count()
+        let runs = |kept: &&Kept| matches!(kept.stage, Stage::Running(_) | Stage::Orphaned(_));
+        self.workers.iter().filter(runs).count()
     }
 
     fn due(&mut self, now: Timestamp) {
         for kept in &mut self.workers {
-            if matches!(kept.stage, Stage::Resting(until) if until <= now) {
+            if kept.stage.until().is_some_and(|until| until <= now) {
                 kept.stage = Stage::Probing;
                 self.out.push(Effect::Process(ProcessOrder::ProbePort {
                     alias: kept.alias.clone(),
@@ -162,12 +172,17 @@ impl Keeper {
                         .push(Effect::Process(ProcessOrder::Launch { alias, node_cfg }));
                 }
                 PortState::Held { holder } => {
-                    kept.stage = Stage::Resting(now.after(PAUSE));
                     let holder = holder.unwrap_or_default();
-                    self.out.notify(
-                        "keeper.port_held",
-                        format!("{holder} has the port of {alias}"),
-                    );
+                    let until = now.after(PAUSE);
+                    if holder == format!("vaquita {alias}") {
+                        kept.stage = Stage::Orphaned(until);
+                        self.out
+                            .notify("keeper.orphan", format!("{alias} runs already"));
+                    } else {
+                        kept.stage = Stage::Resting(until);
+                        let text = format!("{holder} has the port of {alias}");
+                        self.out.notify("keeper.port_held", text);
+                    }
                 }
                 PortState::Refused { reason } => {
                     kept.stage = Stage::Resting(now.after(PAUSE));
@@ -232,14 +247,15 @@ impl Machine for Keeper {
     fn handle(&mut self, now: Timestamp, input: Input) {
         match input {
             Input::Process(event) => self.event(now, event),
-            Input::DiskDone { ticket, result } if self.saving == Some(ticket) => {
-                self.saving = None;
-                match result {
-                    Ok(()) if self.unsaved => self.save(),
-                    Ok(()) => {}
-                    Err(fault) => self.out.exit(ExitCode::DiskFault, fault.to_string()),
+            Input::DiskDone { ticket, result } if self.saving == Some(ticket) => match result {
+                Ok(()) => {
+                    self.saving = None;
+                    if self.unsaved {
+                        self.save();
+                    }
                 }
-            }
+                Err(fault) => self.out.exit(ExitCode::DiskFault, fault.to_string()),
+            },
             Input::Terminate => self.out.exit(ExitCode::Success, "asked to end"),
             _ => {}
         }
@@ -251,11 +267,10 @@ impl Machine for Keeper {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let resting = |kept: &Kept| match kept.stage {
-            Stage::Resting(until) => Some(until),
-            _ => None,
-        };
-        self.workers.iter().filter_map(resting).min()
+        self.workers
+            .iter()
+            .filter_map(|kept| kept.stage.until())
+            .min()
     }
 
     fn check_invariants(&self) {

@@ -288,8 +288,11 @@ impl<F: Factory> World<F> {
             self.nodes[node.index()].at_op = None;
             self.heal_disk(node);
             self.resume(node);
-            if self.life(node) == Life::Down && self.nodes[node.index()].spec.at_boot {
+            if self.nodes[node.index()].spec.at_boot {
+                // Twice: one that was paused may find that it was asked to end.
                 self.start(node);
+                let later = self.now.after(Duration::from_secs(10));
+                self.schedule(node, later, Event::Start { node });
             }
         }
         for host in hosts {
@@ -302,7 +305,8 @@ impl<F: Factory> World<F> {
     }
 
     /// Runs a plan in two phases: the plan with everything it disturbs, for safety; then everything
-    /// is put right, and `goal` has to be reached within `patience`, for liveness.
+    /// is put right, and `goal` has to be reached within `patience`, for liveness. Steps of the
+    /// plan that lie behind the first phase are left out.
     ///
     /// # Errors
     /// If the plan cannot be carried out, the run goes wrong, or the goal is not reached.
@@ -313,7 +317,7 @@ impl<F: Factory> World<F> {
         patience: Duration,
         goal: impl FnMut(&Self) -> bool,
     ) -> Result<(), super::Failure> {
-        if let Err(what) = self.load(plan) {
+        if let Err(what) = self.load(&plan.before(until)) {
             self.fail(None, what);
         }
         self.run_until(until)?;
