@@ -210,3 +210,6 @@ impl<F: Factory> Checker<F> for LogsKeepPromises {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,6 +170,15 @@ impl Host {
         free
     }
 
+    /// Puts another program in the place of a process: same id, same start.
+    #[cfg(test)]
+    pub(crate) fn replace_program(&mut self, pid: u32, name: &str) {
+        if let Some(process) = self.process_mut(pid) {
+            process.executable = (2049, 1);
+            process.running = Running::Foreign(name.to_owned());
+        }
+    }
+
     fn insert(&mut self, now: SimTime, pid: u32, running: Running, parent: Option<(NodeIx, u32)>) {
         let executable = match &running {
             Running::Foreign(name) => (2049, u64::from(crc32fast::hash(name.as_bytes()))),

@@ -295,3 +295,6 @@ pub fn report<S: Scenario>(scenario: &S, seed: u64) -> String {
 fn say(text: &str) {
     eprintln!("{text}");
 }
+
+#[cfg(test)]
+mod tests;

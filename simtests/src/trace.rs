@@ -215,3 +215,6 @@ pub fn first_difference<'a>(
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

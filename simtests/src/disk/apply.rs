@@ -103,6 +103,13 @@ impl SimDisk {
         self.abandon();
     }
 
+    /// Carries out an operation that no machine has asked for.
+    #[cfg(test)]
+    pub(crate) fn carry_out_for_test(&mut self, op: &DiskOp) {
+        let mut draw = crate::streams::Streams::new(0).at(crate::streams::Stream::Fault, 0, 0);
+        self.carry_out(op, &mut draw).unwrap();
+    }
+
     fn carry_out(&mut self, op: &DiskOp, draw: &mut Draw) -> Outcome {
         let syncs = matches!(op, DiskOp::Sync { .. } | DiskOp::SyncDir);
         let rate = if syncs {

@@ -173,9 +173,10 @@ impl SimFile {
             match fate {
                 Fate::Old => {}
                 Fate::New => {
-                    for at in start..end {
-                        bytes[at] = self.cache.get(at).copied().unwrap_or(0);
-                    }
+                    let new = self.cache.get(start..).unwrap_or_default();
+                    let len = new.len().min(end - start);
+                    bytes[start..start + len].copy_from_slice(&new[..len]);
+                    bytes[start + len..end].fill(0);
                 }
                 Fate::Garbage => {
                     for byte in &mut bytes[start..end] {

@@ -57,6 +57,11 @@ pub(crate) type ConnNumber = u64;
 /// Which end: 0 dialled, 1 was dialled.
 pub(crate) type SideNo = usize;
 
+/// The other end.
+pub(crate) const fn other(side: SideNo) -> SideNo {
+    1 - side
+}
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sides: [Side; 2],

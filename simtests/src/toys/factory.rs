@@ -84,18 +84,13 @@ impl Factory for ToyFactory {
             ["echo"] => Ok(Toy::Echo(Echo::default())),
             ["caller", place @ ..] => {
                 let echo = Self::endpoint(place)?;
-                Ok(Toy::Caller(Caller::new(echo, prng, start.now, bug)))
+                Ok(Toy::Caller(Caller::new(echo, prng, start.now)))
             }
             ["ledger"] => Ok(Toy::Ledger(Ledger::new(start.files, bug))),
             ["keeper", workers @ ..] => {
                 let worker = |word: &&str| Self::worker(start.host, word);
                 let workers = workers.iter().map(worker).collect::<Result<Vec<_>, _>>()?;
-                Ok(Toy::Keeper(Keeper::new(
-                    workers,
-                    start.files,
-                    start.now,
-                    bug,
-                )))
+                Ok(Toy::Keeper(Keeper::new(workers, start.files, start.now)))
             }
             ["worker"] => Ok(Toy::Worker(Worker::default())),
             _ => Err(refused(format!("`{}` is no toy", start.config))),

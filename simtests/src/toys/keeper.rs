@@ -8,7 +8,7 @@ use vaquita_core::io::{Effect, ExitCode, Input, Machine};
 use vaquita_core::process::{Inspection, PortState, ProcessEvent, ProcessIdentity, ProcessOrder};
 use vaquita_core::time::Timestamp;
 
-use super::{Bug, Out};
+use super::Out;
 use crate::disk::Files;
 
 /// Wait before an ended worker is started again, and before a taken port is probed again.
@@ -59,12 +59,7 @@ fn table() -> FileName {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        workers: Vec<(Alias, Endpoint)>,
-        files: &Files,
-        now: Timestamp,
-        bug: Option<Bug>,
-    ) -> Self {
+    pub(super) fn new(workers: Vec<(Alias, Endpoint)>, files: &Files, now: Timestamp) -> Self {
         let text = files
             .get(&table())
             .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -73,9 +68,7 @@ impl Keeper {
         let workers = workers
             .into_iter()
             .map(|(alias, endpoint)| {
-                let forgets = bug == Some(Bug::ForgetsWorkers);
-                let mut known = known.lines().filter(|_| !forgets);
-                let identity = known.find_map(|line| parse(line, &alias));
+                let identity = known.lines().find_map(|line| parse(line, &alias));
                 let stage = match &identity {
                     Some(identity) => {
                         let order = ProcessOrder::Inspect {

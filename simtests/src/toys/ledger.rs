@@ -207,10 +207,8 @@ fn read(log: &[u8]) -> (Vec<(String, usize)>, usize) {
 impl Machine for Ledger {
     fn handle(&mut self, _: Timestamp, input: Input) {
         match input {
-            Input::Request { id, request } => {
-                if !matches!(self.phase, Phase::Dead) {
-                    self.request(id, request.verb);
-                }
+            Input::Request { id, request } if !matches!(self.phase, Phase::Dead) => {
+                self.request(id, request.verb);
             }
             Input::DiskDone {
                 result: Err(fault), ..

@@ -39,10 +39,6 @@ pub enum Bug {
     CountsCopies,
     /// The hub believes a beat whose checksum is wrong.
     IgnoresChecksum,
-    /// The caller never doubts a silent connection.
-    TrustsSilence,
-    /// The keeper does not look after a restart which workers run already.
-    ForgetsWorkers,
     /// The beacon's jitter depends on where the allocator put something.
     DependsOnAddress,
     /// The beacon goes through a table in the order of a seed that the operating system drew.

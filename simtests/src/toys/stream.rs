@@ -8,7 +8,7 @@ use vaquita_core::io::{Effect, ExitCode, Input, Machine};
 use vaquita_core::prng::Prng;
 use vaquita_core::time::Timestamp;
 
-use super::{Bug, Out};
+use super::Out;
 
 /// Time between two messages.
 const PERIOD: Duration = Duration::from_millis(700);
@@ -85,12 +85,11 @@ pub struct Caller {
     /// Connections that opened.
     pub opened: u64,
     prng: Prng,
-    bug: Option<Bug>,
     out: Out,
 }
 
 impl Caller {
-    pub(super) fn new(echo: Endpoint, prng: Prng, now: Timestamp, bug: Option<Bug>) -> Self {
+    pub(super) fn new(echo: Endpoint, prng: Prng, now: Timestamp) -> Self {
         Self {
             echo,
             line: Line::Waiting,
@@ -101,7 +100,6 @@ impl Caller {
             returned: 0,
             opened: 0,
             prng,
-            bug,
             out: Out::default(),
         }
     }
@@ -126,9 +124,7 @@ impl Caller {
             }
             Line::Dialling(_) => self.next = now.after(Duration::from_secs(3600)),
             Line::Open(conn) => {
-                let patient = self.bug == Some(Bug::TrustsSilence)
-                    || self.expected.is_empty()
-                    || now.since(self.at_peace) < PATIENCE;
+                let patient = self.expected.is_empty() || now.since(self.at_peace) < PATIENCE;
                 if !patient {
                     self.out
                         .notify("caller.gave_up", "the echo does not answer");

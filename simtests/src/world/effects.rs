@@ -60,7 +60,10 @@ impl<F: Factory> World<F> {
 
     pub(super) fn schedule_request(&mut self, node: NodeIx, id: RequestId, request: Request) {
         // The way to the process takes a moment, and two requests may overtake each other.
-        let mut draw = self.streams.at(Stream::Workload, node.index() as u64, id.0);
+        let moment = self.now.as_nanos();
+        let mut draw = self
+            .streams
+            .at(Stream::Workload, node.index() as u64, moment);
         let at = self.now.after_nanos(1_000 + draw.below(100_000));
         self.schedule(node, at, Event::Request(Box::new((node, id, request))));
     }

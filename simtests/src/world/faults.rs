@@ -134,10 +134,9 @@ impl<F: Factory> World<F> {
             }
             Step::Ask { node, text } => {
                 let node = self.node(node)?;
-                let counters = &mut self.nodes[node.index()].counters;
-                counters.faults += 1;
-                let key = node.index() as u64;
-                let mut draw = self.streams.at(Stream::Workload, !key, counters.faults);
+                // By moment and not by number: a request less leaves the others as they were.
+                let key = !(node.index() as u64);
+                let mut draw = self.streams.at(Stream::Workload, key, now.as_nanos());
                 match self.factory.request(text, &mut draw) {
                     Ok(request) => drop(self.request(node, request)),
                     Err(what) => self.fail(Some(node), what),
@@ -211,10 +210,9 @@ impl<F: Factory> World<F> {
     fn disturb_disk(&mut self, node: NodeIx, what: &DiskStep) {
         let now = self.now;
         let slot = &mut self.nodes[node.index()];
-        slot.counters.faults += 1;
         let mut draw = self
             .streams
-            .at(Stream::Fault, node.index() as u64, slot.counters.faults);
+            .at(Stream::Fault, node.index() as u64, now.as_nanos());
         let disk = &mut slot.disk;
         match what {
             DiskStep::FailSync => disk.fail_next_sync = true,

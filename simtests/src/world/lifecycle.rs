@@ -315,10 +315,10 @@ impl<F: Factory> World<F> {
             let slot = &mut self.nodes[node.index()];
             slot.process = None;
             slot.at_op = None;
-            slot.counters.faults += 1;
-            let mut draw =
-                self.streams
-                    .at(Stream::PowerCut, node.index() as u64, slot.counters.faults);
+            let moment = self.now.as_nanos();
+            let mut draw = self
+                .streams
+                .at(Stream::PowerCut, node.index() as u64, moment);
             slot.disk.power_cut(self.now, &mut draw);
             slot.disk.hung = false;
             self.drop_requests(node);

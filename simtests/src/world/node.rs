@@ -107,7 +107,6 @@ pub(super) struct Counters {
     pub(super) timers: u64,
     pub(super) disk: u64,
     pub(super) jobs: u64,
-    pub(super) faults: u64,
     pub(super) orders: u64,
 }
 
