@@ -1,0 +1,99 @@
+//! A simulator that cannot find a planted bug is broken: each mistake of the toys is found within a
+//! stated number of seeds, by the right checker, and not without the mistake.
+
+use std::time::Duration;
+
+use simtests::plan::{Plan, minimise};
+use simtests::run::{Outcome, Scenario, run_one};
+use simtests::toys::{Bug, Everything};
+use simtests::trace::TraceMode;
+
+const fn scenario(bug: Bug) -> Everything {
+    Everything {
+        name: "planted",
+        target: "meta",
+        bug: Some(bug),
+        span: Duration::from_secs(120),
+    }
+}
+
+/// The first failure within so many seeds.
+fn first_failure(bug: Bug, seeds: u64) -> Outcome {
+    let scenario = scenario(bug);
+    (0..seeds)
+        .map(|seed| run_one(&scenario, seed, TraceMode::Tail))
+        .find(|outcome| outcome.failure.is_some())
+        .unwrap_or_else(|| panic!("{bug:?} was not found within {seeds} seeds"))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "how soon a mistake is found is worth knowing"
+)]
+fn found_by(bug: Bug, seeds: u64, words: &str) {
+    let outcome = first_failure(bug, seeds);
+    let what = outcome
+        .failure
+        .map(|failure| failure.to_string())
+        .unwrap_or_default();
+    eprintln!("{bug:?} found by seed {}: {what}", outcome.seed);
+    assert!(
+        what.contains(words),
+        "{bug:?} was found for another reason: {what}"
+    );
+}
+
+#[test]
+fn an_answer_before_the_sync_is_found() {
+    found_by(Bug::AnswersBeforeSync, 200, "was acknowledged and is gone");
+}
+
+#[test]
+fn a_forgotten_sync_of_the_directory_is_found() {
+    found_by(Bug::ForgetsDirectory, 60, "was acknowledged and is");
+}
+
+#[test]
+fn trust_in_the_cache_after_a_failed_sync_is_found() {
+    found_by(Bug::TrustsCache, 2_000, "was acknowledged and is");
+}
+
+#[test]
+fn a_torn_tail_cut_too_far_is_found() {
+    found_by(Bug::CutsTooMuch, 1_000, "was acknowledged and is gone");
+}
+
+#[test]
+fn a_copy_that_counts_is_found() {
+    found_by(Bug::CountsCopies, 30, "beats count once");
+}
+
+#[test]
+fn a_checksum_that_nobody_looks_at_is_found() {
+    found_by(Bug::IgnoresChecksum, 60, "beats count once");
+}
+
+#[test]
+fn a_plan_that_finds_a_mistake_is_reduced_to_what_finds_it() {
+    let scenario = scenario(Bug::ForgetsDirectory);
+    let seed = first_failure(Bug::ForgetsDirectory, 60).seed;
+    let fails = |plan: &Plan| {
+        let mut world = scenario.build(seed, TraceMode::Tail);
+        let failure = scenario.drive_plan(&mut world, plan).err();
+        failure.is_some_and(|failure| failure.what.contains("was acknowledged and is"))
+    };
+    let whole = scenario.plan(&scenario.build(seed, TraceMode::Tail));
+    let small = minimise(&whole, fails);
+    assert!(fails(&small), "the small plan finds it too");
+    assert!(
+        small.steps().len() <= 4,
+        "{} steps are left:\n{small}",
+        small.steps().len()
+    );
+    // As text it outlives the code that made it.
+    let read_back: Plan = small
+        .to_string()
+        .parse()
+        .expect("a plan prints as it is read");
+    assert_eq!(read_back, small);
+}
