@@ -7,7 +7,7 @@ use super::files::{self, LogFile};
 use super::refusal::{Place, RecoveryRefusal};
 use super::walk::{Base, Segment};
 use crate::disk::{DiskOp, FileName};
-use crate::ids::{ClusterId, LineageId, LogIndex};
+use crate::ids::{ClusterId, LogIndex};
 
 /// A checkpoint file.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,12 @@ impl<'a> Home<'a> {
             }
         }
         home
+    }
+
+    /// Takes out the last segment if its creation was interrupted. The log is then read as if it
+    /// were gone already, so that it reads the same when it is.
+    pub(super) fn take_unfinished(&mut self) -> Option<Segment<'a>> {
+        self.segments.pop_if(|segment| segment.is_unfinished())
     }
 
     /// Finds the newest good checkpoint.
@@ -158,10 +164,6 @@ impl<'a> Bases<'a> {
             index: header.last_index,
             crc: header.last_crc,
         })
-    }
-
-    pub(super) fn lineage(&self) -> Option<LineageId> {
-        self.good.map(|(header, _)| header.lineage)
     }
 
     pub(super) fn state(&self) -> Option<(LogIndex, &'a [u8])> {

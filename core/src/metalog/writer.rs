@@ -196,6 +196,8 @@ impl MetaLog {
             ops.retain(|op| *op != DiskOp::SyncDir);
         }
         let newest = end.checkpoints.last().copied().unwrap_or_default();
+        let covered =
+            [end.checkpoints.last(), end.damaged.first()].contains(&Some(&end.last_index));
         Self {
             cluster: end.cluster,
             lineage,
@@ -212,7 +214,7 @@ impl MetaLog {
             epoch: end.epoch,
             last_crc: end.last_crc,
             pending: VecDeque::new(),
-            sealed: !empty && (other_lineage || newest == end.last_index),
+            sealed: !empty && (other_lineage || covered),
             open,
             segments,
             foreground: if ops.is_empty() {
