@@ -71,9 +71,9 @@ impl<'a> Home<'a> {
 
     /// Finds the newest good checkpoint.
     ///
-    /// A second one is checked too: it is what the log falls back on, and the records it would
-    /// need are kept only for one that is good. A checkpoint that is whole, but is not what it
-    /// should be, was put there by somebody; that is not for this program to sort out.
+    /// A second one is checked too: it is what the log falls back on, and an operator should hear
+    /// that it is bad while the newest one is still good. A checkpoint that is whole, but is not
+    /// what it should be, was put there by somebody; that is not for this program to sort out.
     pub(super) fn verify_checkpoints(
         &self,
         cluster: ClusterId,

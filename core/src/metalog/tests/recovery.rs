@@ -198,6 +198,39 @@ fn a_bad_checkpoint_is_replaced_by_the_older_one_and_a_longer_log() {
 }
 
 #[test]
+fn a_bad_older_checkpoint_is_reported_while_the_newest_is_good() {
+    let (rig, mut files) = home();
+    files.get_mut(&checkpoint_file(LogIndex(4))).unwrap()[65] ^= 4;
+    let recovered = recover(&files, &expected(rig.acked)).unwrap();
+    assert_eq!(recovered.checkpoint.unwrap().0, LogIndex(8));
+    assert_eq!(
+        recovered.damaged_checkpoints[0].0,
+        checkpoint_file(LogIndex(4))
+    );
+}
+
+#[test]
+fn a_segment_that_a_checkpoint_ends_with_is_not_written_to_again() {
+    for damaged in [false, true] {
+        let (mut rig, mut files) = home();
+        for first in [9, 11] {
+            files.remove(&segment_file(first));
+        }
+        if damaged {
+            files.get_mut(&checkpoint_file(LogIndex(8))).unwrap()[65] ^= 4;
+        }
+        rig.acked = LogIndex(8);
+        rig.limits.segment_bytes = 10_000;
+        rig.restart(super::disk::ModelDisk::of(&files));
+        rig.append(8);
+        rig.run();
+        let contents = rig.disk.contents();
+        assert_eq!(contents[&segment_file(7)], files[&segment_file(7)]);
+        assert!(contents.contains_key(&segment_file(9)));
+    }
+}
+
+#[test]
 fn two_bad_checkpoints_are_refused() {
     let (_, mut files) = home();
     files.get_mut(&checkpoint_file(LogIndex(8))).unwrap()[65] ^= 4;
@@ -207,6 +240,11 @@ fn two_bad_checkpoints_are_refused() {
     };
     assert_eq!(at.file, checkpoint_file(LogIndex(8)));
     assert_eq!(log_begins, LogIndex(5));
+    let text = refusal(&files).to_string();
+    assert!(
+        !text.contains("--truncate-at"),
+        "it would leave nothing: {text}"
+    );
 }
 
 #[test]
@@ -265,7 +303,7 @@ fn a_file_of_another_cluster_is_refused() {
         let refusal = if checkpoints {
             recover(&files, &other).unwrap_err()
         } else {
-            let renamed = BTreeMapRenamed::first(&files);
+            let renamed = last_as_first(&files);
             recover(&renamed, &other).unwrap_err()
         };
         assert!(
@@ -275,14 +313,10 @@ fn a_file_of_another_cluster_is_refused() {
     }
 }
 
-/// A home that has the last segment alone, as its first one.
-struct BTreeMapRenamed;
-
-impl BTreeMapRenamed {
-    fn first(files: &Files) -> Files {
-        let bytes = files.values().next_back().unwrap().clone();
-        Files::from([(segment_file(1), bytes)])
-    }
+/// A home that has the last segment alone, under the name of a first one.
+fn last_as_first(files: &Files) -> Files {
+    let bytes = files.values().next_back().unwrap().clone();
+    Files::from([(segment_file(1), bytes)])
 }
 
 #[test]
@@ -316,8 +350,6 @@ fn a_file_of_a_later_version_is_refused_and_not_called_damaged() {
 #[test]
 fn a_segment_of_another_history_is_refused() {
     let (_, mut files) = home();
-    let (mut other, _) = home();
-    other.history.clear();
     let mut fork = Rig::new(
         Limits {
             segment_bytes: 130,
@@ -426,6 +458,22 @@ fn records_whose_checksums_hold_and_whose_numbers_do_not_are_refused() {
             "{what}: {refusal}"
         );
     }
+}
+
+#[test]
+fn a_record_with_flags_that_mean_nothing_yet_is_refused() {
+    let mut files = forged(&[(1, 3, 0), (2, 3, 1)]);
+    let bytes = files.get_mut(&segment_file(1)).unwrap();
+    bytes[64 + 34] = 1;
+    let segment_crc = u32::from_le_bytes(bytes[60..64].try_into().unwrap());
+    record::seal(&mut bytes[64..], LogIndex(0), segment_crc, segment_crc);
+    assert!(matches!(
+        refusal(&files),
+        RecoveryRefusal::DamagedRecord {
+            evidence: Evidence::Contradiction,
+            ..
+        }
+    ));
 }
 
 #[test]
