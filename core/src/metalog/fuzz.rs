@@ -44,14 +44,19 @@ pub fn fuzz_recovery(data: &[u8]) {
     if !invented {
         assert_prefix(&recovered);
     }
-    let last = recovered.end.last_index();
-    let count = recovered.records.len();
     let mut repaired = files.clone();
     apply(&mut repaired, recovered.repairs());
     let again = recover(&repaired, &expected).expect("what was repaired can be recovered");
     assert!(again.repairs().is_empty(), "repairs are made once");
-    assert_eq!(again.records.len(), count, "repairs change no record");
-    assert_eq!(again.end.last_index(), last, "repairs change no record");
+    assert!(
+        again.records == recovered.records && again.checkpoint == recovered.checkpoint,
+        "repairs change no record"
+    );
+    assert_eq!(
+        again.end.repaired(),
+        recovered.end.repaired(),
+        "repairs change no place"
+    );
 
     let mut log = MetaLog::resume(recovered.end, LINEAGE, &limits(), Planted::default());
     let next = log.append(ControllerEpoch(u64::MAX), 7, b"goes on");

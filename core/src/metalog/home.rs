@@ -7,7 +7,7 @@ use super::files::{self, LogFile};
 use super::refusal::{Place, RecoveryRefusal};
 use super::walk::{Base, Segment};
 use crate::disk::{DiskOp, FileName};
-use crate::ids::{ClusterId, LineageId, LogIndex};
+use crate::ids::{ClusterId, LogIndex};
 
 /// A checkpoint file.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +63,17 @@ impl<'a> Home<'a> {
         home
     }
 
+    /// Takes out the last segment if its creation was interrupted. The log is then read as if it
+    /// were gone already, so that it reads the same when it is.
+    pub(super) fn take_unfinished(&mut self) -> Option<Segment<'a>> {
+        self.segments.pop_if(|segment| segment.is_unfinished())
+    }
+
     /// Finds the newest good checkpoint.
     ///
-    /// A second one is checked too: it is what the log falls back on, and the records it would
-    /// need are kept only for one that is good. A checkpoint that is whole, but is not what it
-    /// should be, was put there by somebody; that is not for this program to sort out.
+    /// A second one is checked too: it is what the log falls back on, and an operator should hear
+    /// that it is bad while the newest one is still good. A checkpoint that is whole, but is not
+    /// what it should be, was put there by somebody; that is not for this program to sort out.
     pub(super) fn verify_checkpoints(
         &self,
         cluster: ClusterId,
@@ -158,10 +164,6 @@ impl<'a> Bases<'a> {
             index: header.last_index,
             crc: header.last_crc,
         })
-    }
-
-    pub(super) fn lineage(&self) -> Option<LineageId> {
-        self.good.map(|(header, _)| header.lineage)
     }
 
     pub(super) fn state(&self) -> Option<(LogIndex, &'a [u8])> {

@@ -41,6 +41,7 @@
 
 mod checkpoint;
 mod checkpointer;
+mod commit;
 mod fields;
 mod files;
 mod fuzz;

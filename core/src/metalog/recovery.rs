@@ -8,7 +8,7 @@ use super::checkpoint::CheckpointFault;
 use super::files;
 use super::home::Home;
 use super::record::Record;
-use super::refusal::RecoveryRefusal;
+use super::refusal::{Place, RecoveryRefusal};
 use super::tail::Unreadable;
 use super::walk::{Reached, Segment, Walk};
 use crate::disk::{DiskOp, FileName};
@@ -136,6 +136,15 @@ pub struct LogEnd {
 }
 
 impl LogEnd {
+    /// The same end, of a log whose repairs are made.
+    pub(super) fn repaired(&self) -> Self {
+        Self {
+            repairs: Vec::new(),
+            durable: LogIndex(0),
+            ..self.clone()
+        }
+    }
+
     /// The end of a log that has not begun.
     fn new(cluster: ClusterId) -> Self {
         Self {
@@ -180,105 +189,54 @@ pub fn recover<'a, B: AsRef<[u8]>>(
     files: &'a BTreeMap<FileName, B>,
     expected: &Expected,
 ) -> Result<Recovered<'a>, RecoveryRefusal> {
-    let home = Home::of(files);
+    let mut home = Home::of(files);
+    let unfinished = home.take_unfinished();
     let bases = home.verify_checkpoints(expected.cluster)?;
     let Some((last, before)) = home.segments.split_last() else {
-        return without_segments(&home, expected);
+        return without_segments(&home, unfinished, expected);
     };
 
-    let base = bases.base();
     let newest_named = home.checkpoints.last().map(|file| file.last_index);
     let known = expected.durable.max(newest_named).unwrap_or_default();
     let first = home.first_needed(&bases)?;
-    let mut walk = Walk::new(expected.cluster, base, first);
+    let mut walk = Walk::new(expected.cluster, bases.base(), first);
     let mut bytes_since = 0;
     for segment in before.iter().filter(|segment| segment.first >= first) {
         walk.sealed(segment)?;
         bytes_since += segment.bytes.len() as u64;
     }
-
-    let mut repairs = home.remove_leftovers();
-    let reached = walk.read(last)?;
-    let good_len = match reached {
-        Reached::End { .. } => last.bytes.len(),
-        Reached::Unreadable { offset, .. } => offset,
-        Reached::Unfinished => 0,
+    let reached = if let Some(next) = unfinished {
+        continue_to(&mut walk, last, &next)?
+    } else {
+        read_last(&mut walk, last, known)?
     };
-    let at = || walk.place(last, good_len);
+    bytes_since += reached.good_len as u64;
+
     let (last_index, last_crc) = walk.end();
-    if let Reached::Unreadable {
-        segment_crc,
-        offset,
-    } = reached
-    {
-        let record = Unreadable {
-            segment: last.bytes,
-            segment_crc,
-            offset,
-            missing: last_index.next(),
-            known,
-        };
-        record
-            .is_torn()
-            .map_err(|evidence| RecoveryRefusal::DamagedRecord { at: at(), evidence })?;
-    }
     if last_index < known {
-        return Err(RecoveryRefusal::EndsEarly { at: at(), known });
+        let at = walk.place(last, reached.good_len);
+        return Err(RecoveryRefusal::EndsEarly { at, known });
     }
-    if let (Some(known), LogIndex(0), Reached::Unfinished) = (expected.durable, last_index, reached)
-    {
-        // Nothing but the beginning of a first segment is as good as nothing.
-        return Err(RecoveryRefusal::Absent { known });
-    }
-
-    let mut segments: Vec<LogIndex> = home.segments.iter().map(|segment| segment.first).collect();
-    let (tail, open_crc) = match reached {
-        Reached::End { segment_crc } => (Tail::Clean, Some(segment_crc)),
-        Reached::Unreadable {
-            segment_crc,
-            offset,
-        } => {
-            let kept_as = files::torn(last_index.next(), offset);
-            repairs.extend(cut_torn_tail(last, offset, &kept_as));
-            let tail = Tail::Torn {
-                file: last.file.clone(),
-                offset,
-                bytes: last.bytes.len() - offset,
-                kept_as,
-            };
-            (tail, Some(segment_crc))
-        }
-        Reached::Unfinished => {
-            segments.pop();
-            let file = last.file.clone();
-            repairs.push(DiskOp::Remove { file: file.clone() });
-            (Tail::Unfinished { file }, None)
-        }
-    };
-    if !repairs.is_empty() && !matches!(tail, Tail::Torn { .. }) {
-        repairs.push(DiskOp::SyncDir);
-    }
-
+    let (tail, repairs) = repair(&home, last, reached, last_index, unfinished);
+    let synced_before = unfinished.map_or(last.first.0 - 1, |_| last_index.0);
     let end = LogEnd {
         cluster: expected.cluster,
-        lineage: walk.lineage.or(bases.lineage()),
+        lineage: walk.lineage,
         last_index,
         last_crc,
         epoch: walk.epoch,
-        durable: known.max(walk.durable).max(LogIndex(last.first.0 - 1)),
-        open: open_crc.map(|crc| OpenSegment {
+        durable: known.max(walk.durable).max(LogIndex(synced_before)),
+        open: Some(OpenSegment {
             first: last.first,
-            len: good_len as u64,
-            crc,
+            len: reached.good_len as u64,
+            crc: reached.segment_crc,
         }),
-        segments,
+        segments: home.segments.iter().map(|segment| segment.first).collect(),
         checkpoints: home.undamaged(&bases),
-        damaged: bases
-            .damaged
-            .iter()
+        damaged: (bases.damaged.iter())
             .map(|(file, _)| file.last_index)
             .collect(),
-        bytes_since: bytes_since + good_len as u64,
+        bytes_since,
         repairs,
     };
     Ok(Recovered {
@@ -293,9 +251,91 @@ pub fn recover<'a, B: AsRef<[u8]>>(
     })
 }
 
-/// What a home without a single segment is: new, or robbed of its log.
+/// Reads the last segment behind which another one was being created: all of it was synced.
+fn continue_to<'a>(
+    walk: &mut Walk<'a>,
+    last: &Segment<'a>,
+    next: &Segment<'_>,
+) -> Result<Reached, RecoveryRefusal> {
+    let reached = walk.sealed(last)?;
+    let missing = walk.end().0.next();
+    if next.first == missing {
+        Ok(reached)
+    } else {
+        Err(RecoveryRefusal::MissingSegment {
+            at: walk.place(next, 0),
+            missing,
+        })
+    }
+}
+
+/// Reads the last segment, which may end with an interrupted write.
+fn read_last<'a>(
+    walk: &mut Walk<'a>,
+    last: &Segment<'a>,
+    known: LogIndex,
+) -> Result<Reached, RecoveryRefusal> {
+    let reached = walk.read(last)?;
+    if reached.good_len < last.bytes.len() {
+        let unreadable = Unreadable {
+            segment: last.bytes,
+            segment_crc: reached.segment_crc,
+            offset: reached.good_len,
+            missing: walk.end().0.next(),
+            known,
+        };
+        unreadable
+            .is_torn()
+            .map_err(|evidence| RecoveryRefusal::DamagedRecord {
+                at: walk.place(last, reached.good_len),
+                evidence,
+            })?;
+    }
+    Ok(reached)
+}
+
+/// How the log ended, and what makes its files say so.
+fn repair(
+    home: &Home<'_>,
+    last: &Segment<'_>,
+    reached: Reached,
+    last_index: LogIndex,
+    unfinished: Option<Segment<'_>>,
+) -> (Tail, Vec<DiskOp>) {
+    let mut repairs = home.remove_leftovers();
+    let offset = reached.good_len;
+    let bytes = last.bytes.len() - offset;
+    if bytes > 0 {
+        let kept_as = files::torn(last_index.next(), offset);
+        repairs.extend(cut_torn_tail(last, offset, &kept_as));
+        let file = last.file.clone();
+        let tail = Tail::Torn {
+            file,
+            offset,
+            bytes,
+            kept_as,
+        };
+        return (tail, repairs);
+    }
+    let tail = unfinished.map_or(Tail::Clean, |segment| {
+        remove_unfinished(&segment, &mut repairs)
+    });
+    if !repairs.is_empty() {
+        repairs.push(DiskOp::SyncDir);
+    }
+    (tail, repairs)
+}
+
+fn remove_unfinished(segment: &Segment<'_>, repairs: &mut Vec<DiskOp>) -> Tail {
+    let file = segment.file.clone();
+    repairs.push(DiskOp::Remove { file: file.clone() });
+    Tail::Unfinished { file }
+}
+
+/// What a home without a segment that was ever written to is: new, or robbed of its log.
 fn without_segments<'a>(
     home: &Home<'a>,
+    unfinished: Option<Segment<'a>>,
     expected: &Expected,
 ) -> Result<Recovered<'a>, RecoveryRefusal> {
     if let Some(newest) = home.checkpoints.last() {
@@ -307,14 +347,27 @@ fn without_segments<'a>(
     if let Some(known) = expected.durable {
         return Err(RecoveryRefusal::Absent { known });
     }
+    if let Some(segment) = unfinished.filter(|segment| segment.first > LogIndex(1)) {
+        return Err(RecoveryRefusal::MissingSegment {
+            at: Place {
+                file: segment.file.clone(),
+                offset: 0,
+                last_good: LogIndex(0),
+            },
+            missing: LogIndex(1),
+        });
+    }
     let mut repairs = home.remove_leftovers();
+    let tail = unfinished.map_or(Tail::Clean, |segment| {
+        remove_unfinished(&segment, &mut repairs)
+    });
     if !repairs.is_empty() {
         repairs.push(DiskOp::SyncDir);
     }
     Ok(Recovered {
         checkpoint: None,
         records: Vec::new(),
-        tail: Tail::Clean,
+        tail,
         damaged_checkpoints: Vec::new(),
         lineage: None,
         end: LogEnd {

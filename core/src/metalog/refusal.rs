@@ -36,14 +36,21 @@ struct Choices<'a>(&'a Place);
 
 impl fmt::Display for Choices<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
+        f.write_str(
             "Nothing was changed. The choices: copy the damaged files back from a mirror of this \
-             log; restore a backup, which begins a new lineage; or give up all records behind the \
-             last good one with `vaquita meta repair --truncate-at {} --i-accept-loss`, which \
-             begins a new lineage too.",
-            self.0.last_good
-        )
+             log; restore a backup, which begins a new lineage; or ",
+        )?;
+        match self.0.last_good {
+            LogIndex(0) => f.write_str(
+                "begin a new cluster, for not one record would be left if those that cannot be \
+                 read were given up.",
+            ),
+            last_good => write!(
+                f,
+                "give up all records behind the last good one with `vaquita meta repair \
+                 --truncate-at {last_good} --i-accept-loss`, which begins a new lineage too."
+            ),
+        }
     }
 }
 

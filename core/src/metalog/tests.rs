@@ -7,6 +7,7 @@ mod disk;
 mod format;
 mod properties;
 mod recovery;
+mod refusals;
 mod rig;
 mod space;
 mod writer;

@@ -23,23 +23,24 @@ pub(super) struct Base {
     pub(super) crc: u32,
 }
 
-/// How a segment ended.
+impl Segment<'_> {
+    /// Whether the creation of this segment was interrupted, provided that it is the last one.
+    ///
+    /// The header is durable before a record is written: without a byte behind a bad one there
+    /// never was a record.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.bytes.len() <= HEADER_LEN
+            && SegmentHeader::decode(self.bytes) == Err(HeaderFault::Damaged)
+    }
+}
+
+/// How far a segment could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reached {
-    /// With its last record.
-    End {
-        /// The checksum of its header.
-        segment_crc: u32,
-    },
-    /// With something that is not the next record.
-    Unreadable {
-        /// The checksum of its header.
-        segment_crc: u32,
-        /// Where that begins.
-        offset: usize,
-    },
-    /// Before it began: its creation was interrupted.
-    Unfinished,
+pub(super) struct Reached {
+    /// The checksum of its header.
+    pub(super) segment_crc: u32,
+    /// Where its last record ends. What stands behind is not the next record.
+    pub(super) good_len: usize,
 }
 
 /// What has been read so far.
@@ -104,17 +105,15 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// If it is not whole, or does not continue what was read before.
-    pub(super) fn sealed(&mut self, segment: &Segment<'a>) -> Result<(), RecoveryRefusal> {
-        match self.read(segment)? {
-            Reached::End { .. } => Ok(()),
-            Reached::Unfinished => Err(RecoveryRefusal::DamagedHeader {
-                at: self.place(segment, 0),
-            }),
-            Reached::Unreadable { offset, .. } => Err(RecoveryRefusal::DamagedRecord {
-                at: self.place(segment, offset),
+    pub(super) fn sealed(&mut self, segment: &Segment<'a>) -> Result<Reached, RecoveryRefusal> {
+        let reached = self.read(segment)?;
+        if reached.good_len < segment.bytes.len() {
+            return Err(RecoveryRefusal::DamagedRecord {
+                at: self.place(segment, reached.good_len),
                 evidence: Evidence::LaterSegment,
-            }),
+            });
         }
+        Ok(reached)
     }
 
     /// Reads a segment up to its end or to the first thing in it that is not the next record.
@@ -139,11 +138,6 @@ impl<'a> Walk<'a> {
                     version,
                 });
             }
-            // The header is durable before a record is written: without a byte behind it there
-            // never was a record.
-            Err(HeaderFault::Damaged) if segment.bytes.len() <= HEADER_LEN => {
-                return Ok(Reached::Unfinished);
-            }
             Err(HeaderFault::Damaged) => {
                 return Err(RecoveryRefusal::DamagedHeader {
                     at: self.place(segment, 0),
@@ -155,10 +149,7 @@ impl<'a> Walk<'a> {
         let mut chain = segment_crc;
         while let Some(bytes) = segment.bytes.get(offset..).filter(|rest| !rest.is_empty()) {
             let Some((record, head)) = record::read(bytes, segment_crc, chain) else {
-                return Ok(Reached::Unreadable {
-                    segment_crc,
-                    offset,
-                });
+                break;
             };
             if !self.may_follow(&record) || head.flags != 0 {
                 return Err(RecoveryRefusal::DamagedRecord {
@@ -175,7 +166,10 @@ impl<'a> Walk<'a> {
                 });
             }
         }
-        Ok(Reached::End { segment_crc })
+        Ok(Reached {
+            segment_crc,
+            good_len: offset,
+        })
     }
 
     fn check_header(

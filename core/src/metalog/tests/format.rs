@@ -236,6 +236,21 @@ fn a_damaged_checkpoint_says_which_block_it_is() {
 }
 
 #[test]
+fn a_checkpoint_whose_payload_and_checksums_were_exchanged_together_fails_its_digest() {
+    let whole = CHECKPOINT.encode(b"state");
+    let mut file = CHECKPOINT.encode(b"STATE");
+    let footer = file.len() - 64;
+    file[footer + 24..footer + 56].copy_from_slice(&whole[footer + 24..footer + 56]);
+    let mut sum = crc32fast::Hasher::new_with_initial(crc32fast::hash(&file[..60]));
+    sum.update(&file[footer..footer + 60]);
+    file[footer + 60..].copy_from_slice(&sum.finalize().to_le_bytes());
+    assert_eq!(
+        CheckpointHeader::verify(&file, CLUSTER, LogIndex(77)),
+        Err(CheckpointFault::Damaged { part: "the digest" })
+    );
+}
+
+#[test]
 fn a_checkpoint_of_another_cluster_or_place_is_told_from_damage() {
     let file = CHECKPOINT.encode(b"state");
     let other = ClusterId::new([1; 16]);

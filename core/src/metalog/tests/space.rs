@@ -216,6 +216,29 @@ fn space_that_returns_while_the_remains_are_removed_is_not_forgotten() {
 }
 
 #[test]
+fn a_checkpoint_that_did_not_fit_is_due_when_there_is_space() {
+    let mut rig = Rig::tiny();
+    for _ in 0..4 {
+        rig.append(8);
+        rig.run();
+    }
+    rig.disk.capacity = Some(0);
+    assert!(rig.begin_checkpoint() && rig.build_checkpoint());
+    rig.run();
+    assert!(matches!(
+        rig.progress.last(),
+        Some(LogProgress::CheckpointAbandoned(_))
+    ));
+    assert!(!rig.log.checkpoint_due(), "not before");
+    rig.disk.capacity = None;
+    rig.log.space_returned();
+    assert!(rig.log.checkpoint_due());
+    assert!(rig.begin_checkpoint() && rig.build_checkpoint());
+    rig.run();
+    assert_eq!(rig.log.checkpointed(), LogIndex(4));
+}
+
+#[test]
 fn a_checkpoint_frees_a_full_disk() {
     let limits = Limits {
         group_commit_records: 1,

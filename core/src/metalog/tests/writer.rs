@@ -226,6 +226,7 @@ fn a_checkpoint_seals_the_segment_and_commits_go_on() {
     assert_eq!(rig.acked, LogIndex(2), "no commit waits for the checkpoint");
     assert!(rig.disk.contents().contains_key(&segment_file(2)));
     rig.build_checkpoint();
+    assert!(rig.step(Lane::Background), "a slice is under way");
     rig.append(1);
     while rig.acked < LogIndex(3) {
         assert!(rig.step(Lane::Foreground));
