@@ -199,7 +199,11 @@ impl Udp for OsUdp {
     }
 
     fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.socket.try_send_to(bytes, to).map(drop)
+        // Not by tokio's own `try_send_to`: that one refuses until the reactor has once reported the
+        // socket writable, which would lose the first heartbeats of a process.
+        SockRef::from(&self.socket)
+            .send_to(bytes, &to.into())
+            .map(drop)
     }
 
     fn dropped(&self) -> u64 {
