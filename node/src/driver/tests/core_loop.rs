@@ -1,9 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use vaquita_core::admin::{Refusal, Response, Verb};
 use vaquita_core::event::Event;
-use vaquita_core::io::{Destination, Effect, ExitCode, ExitReason, Input};
+use vaquita_core::io::{Effect, ExitCode, ExitReason, Input};
 use vaquita_core::time::Timestamp;
 
 use super::{Setup, accepted, idle, read_to_end, request, request_id, soon};
@@ -128,53 +130,40 @@ async fn a_deadline_that_is_always_past_starves_nobody() {
 }
 
 #[tokio::test]
-async fn a_flood_of_datagrams_starves_neither_requests_nor_connections() {
-    let driver = Setup::new()
-        .start(|toy, _, input| match input {
-            Input::Datagram { from, bytes } => {
-                // Each one causes two, so that there is always one waiting.
-                for _ in 0..2 {
-                    toy.emit(Effect::SendDatagram {
-                        to: Destination::Address(*from),
-                        bytes: bytes.clone(),
-                    });
-                }
+async fn a_flood_on_an_urgent_source_does_not_starve_the_others() {
+    const PEERS: usize = 8;
+    const BYTES: usize = 50_000;
+    let before = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&before);
+    // Byte by byte, the flood is half a million inputs, all of them more urgent than a request.
+    let mut driver = Setup::new()
+        .limits(|limits| limits.read_bytes = 1)
+        .start(move |toy, _, input| match input {
+            Input::Received { bytes, .. } => {
+                seen.fetch_add(bytes.len(), Ordering::Relaxed);
             }
             Input::Request { id, .. } => {
                 let reply = Ok(Response::Done);
                 toy.emit(Effect::Reply { id: *id, reply });
             }
-            Input::Accepted { conn, .. } => {
-                let bytes = b"here".to_vec();
-                toy.emit(Effect::Send { conn: *conn, bytes });
-                toy.emit(Effect::Close { conn: *conn });
-            }
             _ => {}
         })
         .await;
-    // From the driver's own address, so that its datagrams come back to itself.
-    let echo = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let flood = tokio::spawn({
-        let to = driver.address;
-        async move {
-            let mut buffer = [0; 64];
-            for _ in 0..100 {
-                echo.send_to(b"beat", to).await.unwrap();
-            }
-            loop {
-                let (len, from) = echo.recv_from(&mut buffer).await.unwrap();
-                let _ = echo.try_send_to(&buffer[..len], from);
-            }
-        }
-    });
-    for _ in 0..20 {
-        let reply = soon(driver.front.ask(request(Verb::Status))).await;
-        assert_eq!(reply, Ok(Response::Done));
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        let mut peer = driver.dial().await;
+        peer.write_all(b"VQT1").await.unwrap();
+        peer.write_all(&[0; BYTES]).await.unwrap();
+        peers.push(peer);
     }
-    let mut stream = driver.dial().await;
-    stream.write_all(b"VQT1").await.unwrap();
-    assert_eq!(read_to_end(&mut stream).await, b"here");
-    flood.abort();
+    while !matches!(driver.told().await, Input::Received { .. }) {}
+    let reply = soon(driver.front.ask(request(Verb::Status))).await;
+    assert_eq!(reply, Ok(Response::Done));
+    let before = before.load(Ordering::Relaxed);
+    assert!(
+        before < PEERS * BYTES / 2,
+        "the request waited behind {before} bytes"
+    );
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use vaquita_core::ids::ConnId;
 use vaquita_core::time::Timestamp;
 
+use crate::driver::DriverLimits;
+use crate::driver::connection::{ConnEvent, converse, line};
 use crate::driver::rewound::Rewound;
 use crate::driver::sniff::{Protocol, Unknown, classify, sniff};
 use crate::driver::throttle::Throttle;
@@ -121,4 +125,53 @@ fn a_line_that_strangers_can_cause_is_written_now_and_then() {
     let text = throttle.admit(at(11)).unwrap();
     assert_eq!(text, " (and 2 more like it since the last such line)");
     assert_eq!(throttle.admit(at(60)).as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_read_on_so_that_nothing_is_taken_back() {
+    let (stream, mut peer) = duplex(64);
+    let limits = DriverLimits::default();
+    let (line, outbox) = line(&limits);
+    let (events, _told) = mpsc::channel(64);
+    let task = tokio::spawn(async move {
+        converse(ConnId(1), stream, Bytes::new(), outbox, &events, &limits).await;
+    });
+    line.send(vec![7; 1000], &DriverLimits::default()).unwrap();
+    drop(line);
+    let mut bytes = Vec::new();
+    peer.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes, [7; 1000]);
+    // More than fits between the two: somebody still reads.
+    peer.write_all(&[1; 1000]).await.unwrap();
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_connection_is_not_read_on_for_ever() {
+    let (stream, mut peer) = duplex(64);
+    let limits = DriverLimits::default();
+    let (line, outbox) = line(&limits);
+    let (events, _told) = mpsc::channel(64);
+    drop(line);
+    let begun = Instant::now();
+    converse(ConnId(1), stream, Bytes::new(), outbox, &events, &limits).await;
+    assert_eq!(begun.elapsed(), limits.linger);
+    assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up_in_time() {
+    let (stream, _peer) = duplex(64);
+    let limits = DriverLimits::default();
+    let (line, outbox) = line(&limits);
+    let (events, mut told) = mpsc::channel(64);
+    line.send(vec![7; 1000], &limits).unwrap();
+    let begun = Instant::now();
+    converse(ConnId(1), stream, Bytes::new(), outbox, &events, &limits).await;
+    assert_eq!(begun.elapsed(), limits.write_timeout);
+    let Some(ConnEvent::Ended { reason, .. }) = told.recv().await else {
+        panic!("its end was not told");
+    };
+    assert_eq!(reason.to_string(), "the peer took no bytes for 10 s");
 }
