@@ -119,6 +119,20 @@ fn a_full_file_is_put_aside_under_the_time_of_that_moment() {
 }
 
 #[test]
+fn a_log_that_cannot_be_put_aside_grows_on() {
+    let folder = TempDir::new().unwrap();
+    // As long as a name may be: there is no room for a time in front of it.
+    let mut settings = LogSettings::new(folder.path().join("x".repeat(250)));
+    settings.max_bytes = 64 * 1024;
+    let mut log = appender(&settings);
+    let half = vec![b'x'; 40 * 1024];
+    for minute in 0..3 {
+        log.append(&half, NOW + 60 * SECOND * minute).unwrap();
+    }
+    assert_eq!(fs::metadata(&settings.file).unwrap().len(), 120 * 1024);
+}
+
+#[test]
 fn generations_count_back_from_the_present_file() {
     let folder = TempDir::new().unwrap();
     let mut settings = settings(folder.path());

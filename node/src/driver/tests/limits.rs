@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -84,6 +85,35 @@ async fn http_is_told_that_the_process_ends_and_is_waited_for() {
             .await
             .is_err()
     );
+}
+
+/// Never ends of itself.
+#[derive(Clone)]
+struct Stubborn;
+
+impl HttpService for Stubborn {
+    async fn serve<S>(&self, _stream: Rewound<S>, _: SocketAddr, _: Closing)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_end_is_not_waited_for_after_a_second_call() {
+    let mut driver = Setup::new()
+        .limits(|limits| limits.farewell = Duration::from_secs(3600))
+        .http(Stubborn)
+        .start(idle)
+        .await;
+    let mut stream = driver.dial().await;
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    driver.terminator.terminate();
+    assert_eq!(driver.told().await, Input::Terminate);
+    driver.terminator.terminate();
+    assert!(driver.ended().await.message.contains("second call"));
+    assert!(read_to_end(&mut stream).await.is_empty());
 }
 
 #[tokio::test]
@@ -185,7 +215,7 @@ async fn of_those_who_say_nothing_the_oldest_gives_way() {
 async fn a_held_port_is_told_with_its_holder() {
     let env = OsEnv::new().unwrap();
     let limits = DriverLimits {
-        bind_patience: std::time::Duration::ZERO,
+        bind_patience: Duration::ZERO,
         ..DriverLimits::default()
     };
     let at = Endpoint {
@@ -208,7 +238,7 @@ async fn a_held_port_is_told_with_its_holder() {
 async fn a_port_that_only_udp_lacks_is_held_as_well() {
     let env = OsEnv::new().unwrap();
     let limits = DriverLimits {
-        bind_patience: std::time::Duration::ZERO,
+        bind_patience: Duration::ZERO,
         ..DriverLimits::default()
     };
     let at = Endpoint {
@@ -231,7 +261,7 @@ async fn a_port_that_only_udp_lacks_is_held_as_well() {
 async fn a_port_is_waited_for_while_its_holder_ends() {
     let env = OsEnv::new().unwrap();
     let limits = DriverLimits {
-        bind_retry: std::time::Duration::from_millis(1),
+        bind_retry: Duration::from_millis(1),
         ..DriverLimits::default()
     };
     let at = Endpoint {
