@@ -19,14 +19,14 @@ pub struct Front {
 /// The other end of a [`Front`]; belongs to the driver.
 #[derive(Debug)]
 pub struct Questions {
-    pub(super) receiver: mpsc::Receiver<Question>,
+    pub(crate) receiver: mpsc::Receiver<Question>,
 }
 
 /// A request and the way back to who asked.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) request: Request,
-    pub(super) reply: oneshot::Sender<Reply>,
+pub(crate) struct Question {
+    pub(crate) request: Request,
+    pub(crate) reply: oneshot::Sender<Reply>,
 }
 
 /// Makes the two ends of a queue of requests.

@@ -124,7 +124,3 @@ fn verify(cost: PasswordCost, password: &Password, stored: Option<&str>) -> bool
             .verify_password(password.reveal().as_bytes(), &stored)
             .is_ok()
 }
-
-#[cfg(test)]
-#[path = "jobs_tests.rs"]
-mod tests;

@@ -177,12 +177,9 @@ where
         limits: Arc::clone(&limits),
         env: env.clone(),
     };
-    let mut core = Core {
-        machine,
-        due: None,
-        terminating: false,
-    };
+    let mut core = Core { machine, due: None };
 
+    let mut calls_to_end = 0_u32;
     let mut turns = Turns::new();
     let mut timer = pin!(sleep(Duration::ZERO));
     let mut timer_set_for = None;
@@ -200,14 +197,14 @@ where
         let input = tokio::select! {
             biased;
             Some(()) = termination.calls.recv() => {
-                if core.terminating {
+                calls_to_end += 1;
+                if calls_to_end > 1 {
                     break ExitReason {
                         code: ExitCode::Success,
                         message: "ended at once by a second call to end".to_owned(),
                     };
                 }
                 info!("asked to end; a second call ends at once");
-                core.terminating = true;
                 Input::Terminate
             }
             () = &mut timer, if timer_set_for.is_some() && turns.may(Source::Timer) => {
@@ -271,7 +268,11 @@ where
         outcome = core.step(input, &mut hands);
     };
 
-    // The machine is gone. What it has said is still delivered, if the peers take it soon.
+    // The machine is gone. What it has said is still delivered, if the peers take it soon; unless
+    // somebody who has called twice waits for this process to be gone.
+    if calls_to_end > 1 {
+        return exit;
+    }
     drop(core);
     drop(connections);
     close.begin();
@@ -295,7 +296,6 @@ fn wait<E: Env>(env: &E, due: Timestamp) -> Duration {
 struct Core<M> {
     machine: M,
     due: Option<Timestamp>,
-    terminating: bool,
 }
 
 impl<M: Machine> Core<M> {

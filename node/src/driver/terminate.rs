@@ -13,7 +13,7 @@ pub struct Terminator {
 /// The other end of a [`Terminator`]; belongs to the driver.
 #[derive(Debug)]
 pub struct Termination {
-    pub(super) calls: mpsc::Receiver<()>,
+    pub(crate) calls: mpsc::Receiver<()>,
 }
 
 /// Makes the two ends.

@@ -21,10 +21,14 @@ pub(super) struct Appender {
     len: u64,
     /// When it was last looked for files that are too old.
     last_cleaning: i64,
+    /// When putting the file aside failed last.
+    rotation_failed: Option<i64>,
 }
 
 /// How often it is looked for files that are too old, beside each rotation.
 const CLEANING_PERIOD_MICROS: i64 = 3600 * 1_000_000;
+/// How long a file that could not be put aside is left as it is.
+const ROTATION_RETRY_MICROS: i64 = 60 * 1_000_000;
 
 impl Appender {
     /// Opens the file, creating it and its folder if need be, and removes what is too old.
@@ -46,6 +50,7 @@ impl Appender {
             file,
             len,
             last_cleaning: now,
+            rotation_failed: None,
         };
         appender.remove_old(now);
         Ok(appender)
@@ -54,8 +59,13 @@ impl Appender {
     /// Appends whole lines. `now` is the date in microseconds since 1970.
     pub(super) fn append(&mut self, lines: &[u8], now: i64) -> io::Result<()> {
         let added = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        if self.len > 0 && self.len.saturating_add(added) > self.max_bytes {
-            self.rotate(now)?;
+        let full = self.len > 0 && self.len.saturating_add(added) > self.max_bytes;
+        let retry = self
+            .rotation_failed
+            .is_none_or(|failed| (now - failed).abs() >= ROTATION_RETRY_MICROS);
+        if full && retry {
+            // A log that cannot be rotated grows on: better too long than with a hole.
+            self.rotation_failed = self.rotate(now).is_err().then_some(now);
         } else if (now - self.last_cleaning).abs() >= CLEANING_PERIOD_MICROS {
             self.remove_old(now);
         }

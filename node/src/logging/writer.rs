@@ -63,6 +63,12 @@ impl LogHandle {
         }
     }
 
+    /// Lines that could not be written and of which the log does not tell yet.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.queue.lost.load(Ordering::Relaxed)
+    }
+
     /// Changes which lines are written, from now on.
     pub fn set_level(&self, level: Level) {
         self.level.store(rank(level), Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::time::timeout;
 use tracing::debug;
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::CloseReason;
@@ -23,6 +24,9 @@ const BACKLOG: i32 = 1024;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Time between two such questions.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long one address of a host may take to accept. Hosts often have an address of a family that
+/// leads nowhere, and the next one should still get its chance within the time-out of the whole.
+const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up. The
 /// machines notice a dead peer sooner; this is for what they do not watch.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
@@ -139,7 +143,9 @@ pub(super) async fn connect(to: &Endpoint) -> Result<(TcpStream, SocketAddr), Cl
             TcpSocket::new_v6()
         };
         let connected = match socket {
-            Ok(socket) => socket.connect(address).await,
+            Ok(socket) => timeout(ATTEMPT_MAX, socket.connect(address))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
             Err(error) => Err(error),
         };
         match connected.and_then(prepared) {
@@ -199,7 +205,11 @@ impl Udp for OsUdp {
     }
 
     fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.socket.try_send_to(bytes, to).map(drop)
+        // Not by tokio's own `try_send_to`: that one refuses until the reactor has once reported the
+        // socket writable, which would lose the first heartbeats of a process.
+        SockRef::from(&self.socket)
+            .send_to(bytes, &to.into())
+            .map(drop)
     }
 
     fn dropped(&self) -> u64 {

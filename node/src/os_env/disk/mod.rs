@@ -17,6 +17,8 @@ use rustix::fs::{Mode, OFlags};
 use tokio::sync::{mpsc, oneshot};
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
 
+#[cfg(test)]
+pub(super) use ops::kind_of_errno;
 pub use sealed::Sealed;
 
 use super::threads::{blocking, spawn};

@@ -142,10 +142,16 @@ fn open_for_writing(directory: &Directory, name: &FileName, how: OFlags) -> io::
 }
 
 fn kind(error: &io::Error) -> DiskFaultKind {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    error.raw_os_error().map_or(DiskFaultKind::Io, |errno| {
+        kind_of_errno(Errno::from_raw_os_error(errno))
+    })
+}
+
+/// What kind of fault an error number stands for.
+pub(in crate::os_env) fn kind_of_errno(errno: Errno) -> DiskFaultKind {
     match errno {
-        Some(Errno::NOSPC | Errno::DQUOT) => DiskFaultKind::NoSpace,
-        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => DiskFaultKind::Denied,
+        Errno::NOSPC | Errno::DQUOT => DiskFaultKind::NoSpace,
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => DiskFaultKind::Denied,
         _ => DiskFaultKind::Io,
     }
 }

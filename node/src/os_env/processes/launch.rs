@@ -29,12 +29,12 @@ const ENVIRONMENT: [&str; 4] = ["LANG", "TZ", "RUST_BACKTRACE", "RUST_LOG"];
 const LAST_WORDS_BYTES: u64 = 16 * 1024;
 
 /// The arguments of a node's process.
-pub(super) type Arguments = fn(&HostFolders, &Alias) -> Vec<OsString>;
+pub(in crate::os_env) type Arguments = fn(&HostFolders, &Alias) -> Vec<OsString>;
 
 /// Starts processes, on a thread of its own that has given up gaining privileges by `exec`; its
 /// children inherit that.
 #[derive(Debug)]
-pub(super) struct Launcher {
+pub(in crate::os_env) struct Launcher {
     orders: mpsc::Sender<Order>,
 }
 
@@ -52,7 +52,7 @@ impl Launcher {
         Self::with_arguments(program, folders, arguments)
     }
 
-    pub(super) fn with_arguments(
+    pub(in crate::os_env) fn with_arguments(
         program: Arc<Program>,
         folders: HostFolders,
         arguments: Arguments,
@@ -94,7 +94,7 @@ impl Launcher {
 }
 
 /// A data node's arguments, in this order and no others.
-pub(super) fn arguments(folders: &HostFolders, alias: &Alias) -> Vec<OsString> {
+pub(in crate::os_env) fn arguments(folders: &HostFolders, alias: &Alias) -> Vec<OsString> {
     let home = folders.home.join(alias.as_str());
     let config = home.join("node.cfg");
     let log = folders.logs.join(format!("{alias}.log"));

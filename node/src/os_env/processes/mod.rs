@@ -10,7 +10,7 @@
 //! 4. Processes outlive this one.
 
 mod identity;
-mod launch;
+pub(super) mod launch;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -65,7 +65,7 @@ impl OsProcesses {
         Ok(Self::with(program, folders, launcher))
     }
 
-    fn with(program: Arc<Program>, folders: HostFolders, launcher: Launcher) -> Self {
+    pub(super) fn with(program: Arc<Program>, folders: HostFolders, launcher: Launcher) -> Self {
         Self {
             shared: Arc::new(Shared {
                 program,

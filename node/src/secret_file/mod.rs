@@ -164,5 +164,4 @@ pub fn generate(path: &Path) -> Result<(), SecretFileError> {
 }
 
 #[cfg(test)]
-#[path = "secret_file_tests.rs"]
 mod tests;
