@@ -21,4 +21,5 @@ pub mod streams;
 pub mod time;
 pub mod toys;
 pub mod trace;
+pub mod vaquita;
 pub mod world;

@@ -7,6 +7,7 @@ use vaquita_core::ids::Alias;
 use vaquita_core::io::{ExitReason, Job, JobOutcome, Machine};
 use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::prng::Seed;
+use vaquita_core::process::ProcessIdentity;
 use vaquita_core::time::Timestamp;
 
 use super::NodeIx;
@@ -33,6 +34,8 @@ pub struct Start<'a> {
     pub files: &'a Files,
     /// Its entropy.
     pub seed: Seed,
+    /// Its process, as the host knows it.
+    pub process: ProcessIdentity,
     /// Its clock. Not zero: a process has run for a while before there is a machine.
     pub now: Timestamp,
 }

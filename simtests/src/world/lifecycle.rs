@@ -129,7 +129,11 @@ impl<F: Factory> World<F> {
         let now = Timestamp::from_nanos(draw.below(AGE_AT_START));
         let reading = self.hosts[host.index()].clock.reading(self.now);
         let files = slot.disk.files();
+        let table = &self.hosts[host.index()];
+        let process = table.process(pid).map(|process| table.identity(process));
+        let process = process.expect("a process that begins is in its host's table");
         let made = self.factory.start(&Start {
+            process,
             node,
             host: &self.hosts[host.index()].name,
             address: std::net::SocketAddr::new(address(host), slot.spec.port),

@@ -1,0 +1,208 @@
+//! Makes the machines of a cluster, as the drivers do from the configuration files.
+
+use vaquita_core::admin::{Caller, Request, Selection, Verb};
+use vaquita_core::agent::{Agent, AgentConfig};
+use vaquita_core::controller::{Controller, ControllerConfig, Member};
+use vaquita_core::datanode::{DataNode, DataNodeConfig};
+use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
+use vaquita_core::io::ExitReason;
+use vaquita_core::metalog::CheckpointPlan;
+use vaquita_core::secret::ClusterSecret;
+use vaquita_core::state;
+use vaquita_core::uplink::NodeFacts;
+
+use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
+use crate::disk::Files;
+use crate::net::address;
+use crate::streams::Draw;
+use crate::world::{Factory, HostIx, Start};
+
+/// Makes the machines of a [`Cluster`].
+#[derive(Clone, Debug)]
+pub struct VaquitaFactory {
+    /// The cluster; may be changed as the run goes, for processes that start later.
+    pub cluster: Cluster,
+}
+
+fn site(host: u32, port: u16, alias: &str) -> Site {
+    let host = address(HostIx::new(host)).to_string();
+    let alias = Alias::new(alias).expect("the names of a cluster are aliases");
+    Site {
+        endpoint: Endpoint { host, port },
+        alias,
+    }
+}
+
+impl VaquitaFactory {
+    /// The factory of a cluster.
+    #[must_use]
+    pub fn new(cluster: &Cluster) -> Self {
+        Self {
+            cluster: cluster.clone(),
+        }
+    }
+
+    fn secret(&self) -> Option<ClusterSecret> {
+        let bytes = core::array::from_fn(|at| u8::try_from(at).unwrap_or(0));
+        self.cluster
+            .secret
+            .then(|| ClusterSecret::new(bytes))
+            .flatten()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for host in 1..=self.cluster.hosts {
+            let label = Cluster::host_name(host);
+            members.push(Member {
+                site: site(host, AGENT_PORT, &Cluster::agent_name(host)),
+                role: Role::Agent,
+                host: label.clone(),
+                node_cfg: String::new(),
+            });
+            for node in 1..=self.cluster.nodes_per_host {
+                let port = NODE_PORT + u16::try_from(node - 1).unwrap_or(u16::MAX);
+                members.push(Member {
+                    site: site(host, port, &Cluster::node_name(host, node)),
+                    role: Role::DataNode,
+                    host: label.clone(),
+                    node_cfg: "workerNum=4\n".to_owned(),
+                });
+            }
+        }
+        members
+    }
+
+    fn facts(&self, start: &Start<'_>, role: Role) -> NodeFacts {
+        let mut host = [0; 16];
+        for (byte, character) in host.iter_mut().zip(start.host.bytes()) {
+            *byte = character;
+        }
+        let endpoint = Endpoint {
+            host: start.address.ip().to_string(),
+            port: start.address.port(),
+        };
+        NodeFacts {
+            site: Site {
+                endpoint,
+                alias: start.alias.clone(),
+            },
+            role,
+            controller_site: site(0, CONTROLLER_PORT, MASTER),
+            lan_cluster: self.cluster.lan_cluster,
+            host: HostId::new(host),
+            process: start.process.clone(),
+            build: "simulated".to_owned(),
+        }
+    }
+}
+
+impl Factory for VaquitaFactory {
+    type Machine = Vaquita;
+
+    fn start(&mut self, start: &Start<'_>) -> Result<Vaquita, ExitReason> {
+        let Cluster {
+            limits,
+            planted,
+            lan_cluster,
+            restart,
+            ..
+        } = &self.cluster;
+        let (limits, planted, secret) = (limits.clone(), *planted, self.secret());
+        if start.alias.as_str() == MASTER {
+            let config = ControllerConfig {
+                site: site(0, CONTROLLER_PORT, MASTER),
+                members: self.members(),
+                heartbeat_timeout: TIMEOUT,
+                recovery_wait: Some(std::time::Duration::from_secs(300)),
+                lan_cluster: *lan_cluster,
+                restart: *restart,
+                restart_stopped: false,
+                secret,
+                bootstrap: None,
+                build: "simulated".to_owned(),
+                limits,
+                planted,
+            };
+            let controller = Controller::new(config, start.files, start.seed.clone(), start.now)?;
+            return Ok(Vaquita::Controller(Box::new(controller)));
+        }
+        if start.address.port() == AGENT_PORT {
+            let facts = self.facts(start, Role::Agent);
+            let config = AgentConfig {
+                facts,
+                secret,
+                node_lines: String::new(),
+                limits,
+                planted,
+            };
+            let agent = Agent::new(config, start.files, start.seed.clone(), start.now)?;
+            return Ok(Vaquita::Agent(Box::new(agent)));
+        }
+        let facts = self.facts(start, Role::DataNode);
+        let agent = Endpoint {
+            host: start.address.ip().to_string(),
+            port: AGENT_PORT,
+        };
+        let config = DataNodeConfig {
+            facts,
+            agent: Some(agent),
+            secret,
+            limits,
+            planted,
+        };
+        let node = DataNode::new(config, start.files, start.seed.clone(), start.now)?;
+        Ok(Vaquita::DataNode(Box::new(node)))
+    }
+
+    fn build_checkpoint(
+        &mut self,
+        plan: &CheckpointPlan,
+        files: &Files,
+    ) -> Result<Vec<u8>, String> {
+        state::build_checkpoint(plan, files)
+    }
+
+    /// `start NAME`, `start all`, `stop NAME`, `stop all`, `status`.
+    fn request(&mut self, text: &str, _: &mut Draw) -> Result<Request, String> {
+        let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
+        let selection = match what {
+            "all" => Selection::All,
+            name => Selection::Aliases(vec![name.to_owned()]),
+        };
+        let verb = match verb {
+            "start" => Verb::StartNodes(selection),
+            "stop" => Verb::StopNodes(selection),
+            "status" => Verb::Status,
+            _ => {
+                return Err(format!(
+                    "`{text}` is no request; there are start, stop and status"
+                ));
+            }
+        };
+        Ok(Request {
+            caller: Caller::Console,
+            verb,
+        })
+    }
+
+    fn status(&self, machine: &Vaquita) -> String {
+        match machine {
+            Vaquita::Controller(controller) => {
+                let (epoch, serving) = controller.epoch();
+                let (synced, appended) = controller.log_positions();
+                let phase = if serving { "serving" } else { "starting" };
+                format!("epoch {epoch} {phase} log {synced}/{appended}")
+            }
+            Vaquita::Agent(agent) => format!("{} running", agent.running().count()),
+            Vaquita::DataNode(node) => {
+                let (_, _, epoch, fenced) = node.identity();
+                format!(
+                    "{} epoch {epoch}{}",
+                    node.state().as_str(),
+                    if fenced { " fenced" } else { "" }
+                )
+            }
+        }
+    }
+}

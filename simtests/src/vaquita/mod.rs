@@ -1,0 +1,320 @@
+//! The real machines in the World: one controller, and hosts with an agent and data nodes each.
+//!
+//! [`Cluster`] builds the World that the configuration files would; [`checkers`] knows what must hold
+//! whatever happens; the scenarios are in `tests/`.
+
+pub mod checkers;
+mod factory;
+mod machine;
+
+use std::time::Duration;
+
+use vaquita_core::admin::{Caller, NodeRow, NodeState, Request, Selection, Verb};
+use vaquita_core::controller::Controller;
+use vaquita_core::ids::{Alias, RequestId};
+use vaquita_core::limits::Limits;
+use vaquita_core::message::RestartPolicy;
+use vaquita_core::planted::Planted;
+
+pub use factory::VaquitaFactory;
+pub use machine::Vaquita;
+
+use crate::checker::{Bounds, LogsKeepPromises};
+use crate::plan::Shape;
+use crate::time::SimTime;
+use crate::world::{Failure, NodeIx, NodeSpec, Settings, World};
+
+/// A World of real machines.
+pub type VaquitaWorld = World<VaquitaFactory>;
+
+/// What a cluster is like before anything happens to it.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Hosts with an agent; the controller's own host comes on top.
+    pub hosts: u32,
+    /// Data nodes on each.
+    pub nodes_per_host: u32,
+    /// Bounds and periods.
+    pub limits: Limits,
+    /// Bugs left in.
+    pub planted: Planted,
+    /// Whether heartbeats go over UDP.
+    pub lan_cluster: bool,
+    /// Whether peers prove themselves.
+    pub secret: bool,
+    /// What happens to nodes that crashed.
+    pub restart: RestartPolicy,
+    /// The World's own settings.
+    pub settings: Settings,
+}
+
+/// T of every cluster here.
+pub const TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const CONTROLLER_PORT: u16 = 8990;
+pub(crate) const AGENT_PORT: u16 = 8960;
+pub(crate) const NODE_PORT: u16 = 8961;
+/// The controller's alias.
+pub const MASTER: &str = "master";
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            hosts: 4,
+            nodes_per_host: 1,
+            limits: Limits::default(),
+            planted: Planted::default(),
+            lan_cluster: true,
+            secret: true,
+            restart: RestartPolicy::Backoff,
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Cluster {
+    /// A cluster of so many hosts with one data node each.
+    #[must_use]
+    pub fn of(hosts: u32) -> Self {
+        Self {
+            hosts,
+            ..Self::default()
+        }
+    }
+
+    /// Limits of one and two where the production has hundreds: the edges are reached in seconds.
+    #[must_use]
+    pub fn with_tiny_limits(mut self) -> Self {
+        self.limits.segment_bytes = 400;
+        self.limits.checkpoint_records = 5;
+        self.limits.group_commit_records = 2;
+        self
+    }
+
+    /// The host of an agent, counted from 1.
+    #[must_use]
+    pub fn host_name(number: u32) -> String {
+        format!("h{number}")
+    }
+
+    /// An agent's alias.
+    #[must_use]
+    pub fn agent_name(number: u32) -> String {
+        format!("P{number}-agent")
+    }
+
+    /// A data node's alias.
+    #[must_use]
+    pub fn node_name(host: u32, number: u32) -> String {
+        format!("P{host}-NODE{number}")
+    }
+
+    /// Every data node's alias.
+    pub fn node_names(&self) -> impl Iterator<Item = String> + '_ {
+        (1..=self.hosts)
+            .flat_map(|host| (1..=self.nodes_per_host).map(move |n| Self::node_name(host, n)))
+    }
+
+    /// Every agent's alias.
+    pub fn agent_names(&self) -> impl Iterator<Item = String> {
+        (1..=self.hosts).map(Self::agent_name)
+    }
+
+    /// The World, with everything that must always hold being checked; nothing runs yet.
+    #[must_use]
+    pub fn build(&self, seed: u64) -> VaquitaWorld {
+        let factory = VaquitaFactory::new(self);
+        let mut world = World::new(seed, self.settings.clone(), factory);
+        let controller_host = world.add_host("h0");
+        let restart = Duration::from_secs(1);
+        world.add_node(
+            NodeSpec::new(MASTER, controller_host, CONTROLLER_PORT).restarted_after(restart),
+        );
+        for number in 1..=self.hosts {
+            let host = world.add_host(&Self::host_name(number));
+            let agent = NodeSpec::new(&Self::agent_name(number), host, AGENT_PORT);
+            world.add_node(agent.restarted_after(restart));
+            for node in 1..=self.nodes_per_host {
+                let port = NODE_PORT + u16::try_from(node - 1).unwrap_or(u16::MAX);
+                let spec = NodeSpec::new(&Self::node_name(number, node), host, port);
+                world.add_node(spec.launched());
+            }
+        }
+        world.add_checker(Bounds::default());
+        world.add_checker(LogsKeepPromises::new(|file| file.starts_with("seg-")));
+        world.add_checker(checkers::Epochs::default());
+        world.add_checker(checkers::Promises::default());
+        world.add_checker(checkers::StopStands::default());
+        world.add_checker(checkers::FenceFirst::default());
+        world
+    }
+
+    /// The same, started, with all data nodes ordered to run and online.
+    ///
+    /// # Errors
+    /// If that is not reached within a minute.
+    pub fn build_online(&self, seed: u64) -> Result<VaquitaWorld, Failure> {
+        let mut world = self.build(seed);
+        bring_online(&mut world)?;
+        Ok(world)
+    }
+
+    /// What may happen to such a cluster.
+    #[must_use]
+    pub fn shape(&self, span: Duration) -> Shape {
+        let agents = (1..=self.hosts).map(|n| (Self::agent_name(n), Self::host_name(n)));
+        let nodes = (1..=self.hosts).flat_map(|host| {
+            (1..=self.nodes_per_host)
+                .map(move |n| (Self::node_name(host, n), Self::host_name(host)))
+        });
+        let asks = self
+            .node_names()
+            .flat_map(|name| [format!("start {name}"), format!("stop {name}")])
+            .chain(["start all".to_owned(), "status".to_owned()])
+            .map(|text| (MASTER.to_owned(), text))
+            .collect();
+        Shape {
+            hosts: (0..=self.hosts).map(Self::host_name).collect(),
+            nodes: std::iter::once((MASTER.to_owned(), "h0".to_owned()))
+                .chain(agents)
+                .chain(nodes)
+                .collect(),
+            disks: std::iter::once(MASTER.to_owned())
+                .chain(self.agent_names())
+                .collect(),
+            expendable: Vec::new(),
+            ports: (1..=self.hosts)
+                .map(|n| (Self::host_name(n), NODE_PORT))
+                .collect(),
+            asks,
+            span,
+            disturbances: 12,
+            requests: 8,
+        }
+    }
+}
+
+/// Starts everything and waits until it is online.
+///
+/// # Errors
+/// If that is not reached within a minute.
+pub fn bring_online(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    world.start_all();
+    wait_until(world, "every agent is online", |world| {
+        let rows = rows(world);
+        let there = |row: &NodeRow| row.agent.is_some() || row.state == NodeState::Online;
+        !rows.is_empty() && rows.iter().all(there)
+    })?;
+    order(world, Verb::StartNodes(Selection::All));
+    wait_until(world, "every node is online", all_online)
+}
+
+/// Has an operator at the controller's console order something.
+pub fn order(world: &mut VaquitaWorld, verb: Verb) -> Option<RequestId> {
+    let master = world.node(MASTER)?;
+    Some(world.request(
+        master,
+        Request {
+            caller: Caller::Console,
+            verb,
+        },
+    ))
+}
+
+/// Orders about some nodes.
+#[must_use]
+pub fn nodes(names: &[&str]) -> Selection {
+    Selection::Aliases(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// Lets time pass until something is so.
+///
+/// # Errors
+/// If it is not so within a minute.
+pub fn wait_until(
+    world: &mut VaquitaWorld,
+    what: &str,
+    reached: impl FnMut(&VaquitaWorld) -> bool,
+) -> Result<(), Failure> {
+    if !world.run_until_reached(Duration::from_secs(60), reached)? {
+        let rows = rows(world)
+            .iter()
+            .filter(|row| row.state != NodeState::Online)
+            .map(|row| format!("{} is {} ({})", row.alias, row.state.as_str(), row.reason))
+            .collect::<Vec<_>>();
+        world.fail(
+            None,
+            format!("not within a minute: {what}; {}", rows.join("; ")),
+        );
+        world.finish()?;
+    }
+    Ok(())
+}
+
+/// The controller, while it runs.
+#[must_use]
+pub fn controller(world: &VaquitaWorld) -> Option<(NodeIx, &Controller)> {
+    let master = world.node(MASTER)?;
+    match world.machine(master)? {
+        Vaquita::Controller(controller) => Some((master, controller)),
+        Vaquita::Agent(_) | Vaquita::DataNode(_) => None,
+    }
+}
+
+/// Every member as the controller shows it; empty while there is no controller.
+#[must_use]
+pub fn rows(world: &VaquitaWorld) -> Vec<NodeRow> {
+    let Some((master, controller)) = controller(world) else {
+        return Vec::new();
+    };
+    world
+        .local_time(master)
+        .map(|now| controller.rows(now))
+        .unwrap_or_default()
+}
+
+/// One member as the controller shows it.
+#[must_use]
+pub fn row(world: &VaquitaWorld, name: &str) -> Option<NodeRow> {
+    rows(world)
+        .into_iter()
+        .find(|row| row.alias.as_str() == name)
+}
+
+/// Whether the controller shows every member online.
+#[must_use]
+pub fn all_online(world: &VaquitaWorld) -> bool {
+    let rows = rows(world);
+    !rows.is_empty() && rows.iter().all(|row| row.state == NodeState::Online)
+}
+
+/// Whether every member is as it was ordered to be: online or stopped.
+#[must_use]
+pub fn all_settled(world: &VaquitaWorld) -> bool {
+    let Some((_, controller)) = controller(world) else {
+        return false;
+    };
+    let wanted = |alias: &Alias| {
+        controller
+            .state()
+            .orders
+            .get(alias)
+            .is_some_and(|order| order.run)
+    };
+    let rows = rows(world);
+    !rows.is_empty()
+        && rows.iter().all(|row| match row.state {
+            NodeState::Online => true,
+            // A person's SIGTERM stands like an order, and so does a failure that needs a person.
+            NodeState::Stopped => {
+                row.agent.is_some() && (!wanted(&row.alias) || !row.reason.is_empty())
+            }
+            NodeState::Failed => row.agent.is_some(),
+            _ => false,
+        })
+}
+
+/// A moment of the World.
+#[must_use]
+pub fn at(seconds: u64) -> SimTime {
+    SimTime::ZERO.after(Duration::from_secs(seconds))
+}
