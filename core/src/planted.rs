@@ -26,8 +26,6 @@ pub struct Planted {
     pub never_doubt_itself: bool,
     /// The controller admits a second process under an alias whose first one lives.
     pub admit_duplicates: bool,
-    /// A node obeys a controller with a lower epoch than it has seen.
-    pub obey_stale_controller: bool,
     /// A node stays on UDP when nothing comes back.
     pub no_tcp_beats: bool,
     /// An agent takes whatever has a recorded process id for its node.
@@ -38,6 +36,4 @@ pub struct Planted {
     pub forget_children: bool,
     /// An agent starts a node again that was stopped by order.
     pub restart_after_stop: bool,
-    /// A node registers before its identity is on disk.
-    pub register_before_saved: bool,
 }

@@ -118,6 +118,9 @@ pub struct Controller {
     next_tick: Timestamp,
     all_green_after: Option<Duration>,
     mass_event: bool,
+    /// Messages under void epochs, and beats seen before, that were acted on all the same: none, or
+    /// the rules above are broken.
+    wrongly_taken: u64,
     /// When the disk was last tried for space.
     space_asked: Timestamp,
     /// What an operator has to look at until a restart, such as a history that went back.
@@ -252,6 +255,7 @@ impl Controller {
             all_green_after: None,
             mass_event: false,
             alarms: Vec::new(),
+            wrongly_taken: 0,
             space_asked: now,
             limits: config.limits,
             planted: config.planted,
@@ -412,6 +416,10 @@ impl Machine for Controller {
 
     fn check_invariants(&self) {
         self.log.check_invariants();
+        assert!(
+            self.wrongly_taken == 0,
+            "a message under a void epoch, or a beat seen before, changed the state"
+        );
         for index in self.waiting.keys() {
             assert!(
                 *index > self.log.synced(),

@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::state::Record;
 use crate::time::Timestamp;
-use crate::wire::datagram::{self, Direction, Verdict as Replay};
+use crate::wire::datagram::{self, Direction};
 
 /// Controller epochs whose beginnings are announced to a node.
 const EPOCHS_ANNOUNCED: usize = 64;
@@ -128,14 +128,22 @@ impl Controller {
     }
 
     /// Whether a member speaks under the epochs that are in force.
-    fn is_current(&self, slot: Slot, envelope: &Envelope) -> bool {
+    fn is_current(&mut self, slot: Slot, envelope: &Envelope) -> bool {
         let alias = &self.members.all[slot].member.site.alias;
-        self.state.registry.get(alias).is_some_and(|registration| {
-            (envelope.controller_epoch == self.epoch || self.planted.ignore_controller_epoch)
-                && Some(registration.node) == envelope.node
-                && (registration.epoch == envelope.node_epoch || self.planted.ignore_node_epoch)
-                && envelope.cluster == self.state.cluster
-        })
+        let Some(registration) = self.state.registry.get(alias) else {
+            return false;
+        };
+        let known =
+            Some(registration.node) == envelope.node && envelope.cluster == self.state.cluster;
+        let of_this_controller = envelope.controller_epoch == self.epoch;
+        let of_this_registration = registration.epoch == envelope.node_epoch;
+        let taken = known
+            && (of_this_controller || self.planted.ignore_controller_epoch)
+            && (of_this_registration || self.planted.ignore_node_epoch);
+        if taken && !(of_this_controller && of_this_registration) {
+            self.wrongly_taken += 1;
+        }
+        taken
     }
 
     fn heard(&mut self, now: Timestamp, slot: Slot) {
@@ -330,10 +338,10 @@ impl Controller {
         }
         let member = &mut self.members.all[slot];
         member.presence = Presence::Joining;
-        if member.window_of != epoch {
+        if member.beats_of != epoch {
             // The same registration goes on counting its beats; only a new one begins anew.
-            member.window = datagram::ReplayWindow::default();
-            member.window_of = epoch;
+            member.newest_beat = 0;
+            member.beats_of = epoch;
         }
         member.udp_blocked = false;
         member.deaf_since = None;
@@ -460,11 +468,14 @@ impl Controller {
             return None;
         }
         let member = &mut self.members.all[slot];
-        match member.window.accept(beat.seq) {
-            Replay::Fresh => {}
-            Replay::Duplicate | Replay::TooOld if self.planted.accept_replays => {}
-            Replay::Duplicate | Replay::TooOld => return None,
+        if beat.seq <= member.newest_beat {
+            if !self.planted.accept_replays {
+                return None;
+            }
+            self.wrongly_taken += 1;
         }
+        let member = &mut self.members.all[slot];
+        member.newest_beat = member.newest_beat.max(beat.seq);
         let was_blocked = core::mem::replace(&mut member.udp_blocked, beat.udp_blocked);
         member.deaf_since = beat.self_fenced.then(|| member.deaf_since.unwrap_or(now));
         // Who says for all of T that no answer arrives is heard no longer, and answered no longer:
