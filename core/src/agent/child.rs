@@ -277,9 +277,6 @@ impl Child {
             }
             (Phase::Unproven { process, next_look }, _) if around.now >= *next_look => {
                 let process = process.clone();
-                if around.planted.signal_unproven {
-                    self.signal(&process, StopSignal::Kill, around);
-                }
                 around.out.push(Effect::Process(ProcessOrder::Inspect {
                     alias: self.alias.clone(),
                     identity: process.clone(),
@@ -484,8 +481,10 @@ impl Child {
             around.out.notify(Event::info("child.stopped", text));
             self.reason.clear();
             self.log_tail.clear();
-            if around.planted.restart_after_stop {
-                self.begin_start(around);
+            if around.planted.restart_after_stop
+                && let Some(desired) = &mut self.desired
+            {
+                desired.run = true;
             }
         } else {
             self.log_tail = log_tail;

@@ -93,9 +93,6 @@ impl Controller {
 
     /// Asks a member, and through its agent, whether it is there.
     pub(super) fn ping(&mut self, slot: Slot) {
-        if self.planted.never_ask {
-            return;
-        }
         let nonce = self.secrets.next_u64();
         self.tell(slot, Message::Ping(Ping { nonce }));
         let member = &self.members.all[slot];

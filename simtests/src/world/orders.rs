@@ -211,9 +211,7 @@ impl<F: Factory> World<F> {
         let Some(process) = table.process(identity.pid) else {
             return;
         };
-        if let Running::Foreign(name) = &process.running
-            && process.start_ticks == identity.start_ticks
-        {
+        if let Running::Foreign(name) = &process.running {
             // The kernel would find out; an agent that knows no better must not even try.
             let what = format!("sends a signal to {name}, which is none of its nodes");
             self.fail(Some(agent), what);
