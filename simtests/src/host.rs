@@ -41,7 +41,7 @@ pub(crate) enum Running {
 #[derive(Clone, Debug)]
 pub(crate) struct HostProcess {
     pub(crate) pid: u32,
-    pub(crate) start_ticks: u64,
+    start_ticks: u64,
     executable: (u64, u64),
     pub(crate) running: Running,
     /// The agent's process that launched it.

@@ -178,7 +178,9 @@ fn a_reused_pid(world: &mut VaquitaWorld) -> Result<(), Failure> {
     world.disturb(&Step::ReusePid("P2-NODE1".to_owned()));
     world.run_for(seconds(20))?;
     order(world, Verb::StopNodes(nodes(&["P2-NODE1"])));
-    world.run_for(seconds(10))
+    world.run_for(seconds(10))?;
+    order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
+    wait_until(world, "all online again", all_online)
 }
 
 /// The agent dies and comes back; its node runs on.

@@ -211,12 +211,6 @@ impl<F: Factory> World<F> {
         let Some(process) = table.process(identity.pid) else {
             return;
         };
-        if let Running::Foreign(name) = &process.running {
-            // The kernel would find out; an agent that knows no better must not even try.
-            let what = format!("sends a signal to {name}, which is none of its nodes");
-            self.fail(Some(agent), what);
-            return;
-        }
         if table.identity(process) != *identity {
             return;
         }
