@@ -170,7 +170,8 @@ impl Cluster {
         self.isolate(names);
         for host in self.expand(names) {
             self.sim.crash(host.as_str());
-            lock(&self.shared.store(&directory(&host))).power_cut();
+            let home = self.shared.home(&host);
+            lock(&self.shared.store(&directory(&home))).power_cut();
             let mut state = self.shared.state();
             if let Some(entry) = state.hosts.get_mut(&host) {
                 entry.process = None;

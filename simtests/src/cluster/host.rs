@@ -20,9 +20,9 @@ use super::env::{TurmoilEnv, elapsed};
 use super::program::Program;
 use super::shared::Shared;
 
-/// The directory of the process of a host.
-pub(super) fn directory(host: &str) -> String {
-    format!("/homes/{host}/meta")
+/// The directory of a machine whose home this is.
+pub(super) fn directory(home: &str) -> String {
+    format!("{home}/meta")
 }
 
 /// What runs on a host: its process, if one is to run, and after its end nothing; the host itself
@@ -58,10 +58,11 @@ fn start(
         let (host, shared) = (host.to_owned(), shared.clone());
         Box::new(move |event| shared.note(elapsed(), &host, event))
     };
+    let home = shared.home(host);
     Start {
-        directory: PathBuf::from(directory(host)),
+        directory: PathBuf::from(directory(&home)),
         folders: Some(HostFolders {
-            home: PathBuf::from(format!("/homes/{host}")),
+            home: PathBuf::from(home),
             logs: PathBuf::from("/logs"),
             own_log: None,
         }),

@@ -231,6 +231,17 @@ impl Cluster {
         change(&mut entry.program);
     }
 
+    /// Has the process of one host work in the home of another's, as after a slip of the pen.
+    ///
+    /// # Panics
+    /// If there is no such host.
+    pub fn share_home(&mut self, host: &str, owner: &str) {
+        let home = self.shared.home(owner);
+        let mut state = self.shared.state();
+        let entry = state.hosts.get_mut(host).expect("a host of the simulation");
+        entry.home = home;
+    }
+
     fn note(&self, message: String) {
         self.shared.note_fault(self.sim.elapsed(), message);
     }

@@ -51,6 +51,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) program: Program,
+    /// The directory of its process.
+    pub(super) home: String,
     /// The text of the configuration file that the process was last launched with.
     pub(super) node_cfg: String,
     pub(super) process: Option<Running>,
@@ -124,6 +126,7 @@ impl Shared {
     pub(super) fn add_host(&self, name: &str, program: Program) {
         let host = Host {
             program,
+            home: format!("/homes/{name}"),
             node_cfg: String::new(),
             process: None,
             exits: Vec::new(),
@@ -208,6 +211,15 @@ impl Shared {
     pub(super) fn store(&self, directory: &str) -> Arc<Mutex<Store>> {
         let mut state = self.state();
         Arc::clone(state.disks.entry(directory.to_owned()).or_default())
+    }
+
+    /// The home of a host's process.
+    pub(super) fn home(&self, host: &str) -> String {
+        let state = self.state();
+        state
+            .hosts
+            .get(host)
+            .map_or_else(String::new, |host| host.home.clone())
     }
 
     /// The process id of a host's process.
