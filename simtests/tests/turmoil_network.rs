@@ -9,6 +9,11 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+fn pids(cluster: &Cluster) -> Vec<Option<u32>> {
+    let nodes = cluster.data_nodes();
+    nodes.iter().map(|node| cluster.pid(node)).collect()
+}
+
 /// A cut in one direction: the node stops taking writes before the controller gives it up, and
 /// comes back by itself, with the same process.
 fn one_way_cut(seed: u64, from: &str, to: &str) {
@@ -63,30 +68,59 @@ fn a_node_that_hears_nothing_fences_itself_and_comes_back() {
     one_way_cut(12, CONTROLLER, "P1");
 }
 
-/// Scenario 9: the controller stands still for longer than any time-out and blames itself.
+/// Scenario 6: what the node alone sends is lost, while its agent is heard.
 #[test]
-fn nobody_is_blamed_for_a_controller_that_stood_still() {
-    let mut cluster = Cluster::of(3).seed(13).build();
+fn a_node_that_only_its_agent_hears_does_not_stay_half_alive() {
+    one_way_cut(24, "P1-NODE1", CONTROLLER);
+}
+
+/// Scenario 6: what is sent to the node alone is lost, while its agent is reached.
+#[test]
+fn a_node_that_only_its_agent_reaches_does_not_stay_half_alive() {
+    one_way_cut(25, CONTROLLER, "P1-NODE1");
+}
+
+/// Scenario 9: the controller stands still for longer than any time-out and blames itself.
+fn stand_still(seed: u64, suspend: impl FnOnce(&mut Cluster), wake: impl FnOnce(&mut Cluster)) {
+    let mut cluster = Cluster::of(3).seed(seed).build();
     cluster.bring_up();
-    let pids: Vec<_> = cluster
-        .data_nodes()
-        .iter()
-        .map(|node| cluster.pid(node))
-        .collect();
+    let before = pids(&cluster);
     let mark = cluster.mark();
-    cluster.pause(CONTROLLER);
+    suspend(&mut cluster);
     cluster.run_for(seconds(30));
-    cluster.resume(CONTROLLER);
-    cluster.until_all_online(seconds(10));
+    wake(&mut cluster);
+    cluster.run_for(seconds(10));
+    assert!(cluster.all_online());
     cluster.run_for(seconds(30));
     assert!(cluster.all_online());
     assert_eq!(cluster.events_since(mark, CONTROLLER, "node.offline"), []);
-    let after: Vec<_> = cluster
-        .data_nodes()
-        .iter()
-        .map(|node| cluster.pid(node))
-        .collect();
-    assert_eq!(after, pids);
+    assert_eq!(pids(&cluster), before);
+}
+
+/// Scenario 9: the process is stopped; what is sent to it waits in its sockets.
+#[test]
+fn nobody_is_blamed_for_a_controller_that_stood_still() {
+    stand_still(
+        13,
+        |cluster| cluster.pause(CONTROLLER),
+        |cluster| cluster.resume(CONTROLLER),
+    );
+}
+
+/// Scenario 9: the virtual machine is suspended; what is sent to it is lost.
+#[test]
+fn nobody_is_blamed_for_a_controller_whose_machine_was_suspended() {
+    stand_still(
+        26,
+        |cluster| {
+            cluster.pause(CONTROLLER);
+            cluster.isolate(&[CONTROLLER]);
+        },
+        |cluster| {
+            cluster.rejoin(&[CONTROLLER]);
+            cluster.resume(CONTROLLER);
+        },
+    );
 }
 
 /// Scenario 9: the controller's network stands still and then delivers everything at once.
@@ -94,11 +128,7 @@ fn nobody_is_blamed_for_a_controller_that_stood_still() {
 fn nodes_come_back_after_the_controllers_network_was_held() {
     let mut cluster = Cluster::of(3).seed(14).build();
     cluster.bring_up();
-    let pids: Vec<_> = cluster
-        .data_nodes()
-        .iter()
-        .map(|node| cluster.pid(node))
-        .collect();
+    let before = pids(&cluster);
     let all = ["P1", "P2", "P3"];
     cluster.hold(&[CONTROLLER], &all);
     cluster.run_for(seconds(30));
@@ -106,12 +136,7 @@ fn nodes_come_back_after_the_controllers_network_was_held() {
     cluster.until_all_online(seconds(15));
     cluster.run_for(seconds(30));
     assert!(cluster.all_online());
-    let after: Vec<_> = cluster
-        .data_nodes()
-        .iter()
-        .map(|node| cluster.pid(node))
-        .collect();
-    assert_eq!(after, pids);
+    assert_eq!(pids(&cluster), before);
 }
 
 /// Scenario 10: a link that goes and comes faster than the time-out costs nobody its registration.
