@@ -112,6 +112,8 @@ pub struct Controller {
     jobs: BTreeMap<JobId, JobPurpose>,
     log_reads: BTreeMap<RequestId, LogReadWaiting>,
     last_log_read: u64,
+    /// What was told about refused registrations, and when.
+    refusals_told: BTreeMap<Alias, (String, Timestamp)>,
 
     out: Outbox,
     started: Timestamp,
@@ -245,6 +247,7 @@ impl Controller {
             jobs: BTreeMap::new(),
             log_reads: BTreeMap::new(),
             last_log_read: 0,
+            refusals_told: BTreeMap::new(),
             out,
             started: now,
             next_tick: now.after(FailureDetector::TICK),

@@ -1,6 +1,7 @@
 //! What members say, and what they are answered.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::commit::Continuation;
 use super::members::{BeatKeys, Presence};
@@ -21,6 +22,10 @@ use crate::wire::datagram::{self, Direction};
 
 /// Controller epochs whose beginnings are announced to a node.
 const EPOCHS_ANNOUNCED: usize = 64;
+/// Who is refused asks again and again; the same refusal is told again after that time.
+const REFUSAL_TOLD_AGAIN: Duration = Duration::from_secs(60);
+/// Refusals that are remembered.
+const REFUSALS_MAX: usize = 64;
 
 impl Controller {
     pub(super) fn take_link_events(&mut self, now: Timestamp) {
@@ -164,7 +169,7 @@ impl Controller {
         let (Some(node), Some(cluster), true) = (envelope.node, self.state.cluster, introduced)
         else {
             let text = "the registration does not fit the connection it came on".to_owned();
-            self.refuse(conn, ask, RegistrationRefusal::WrongSite, text);
+            self.refuse(now, conn, ask, RegistrationRefusal::WrongSite, text);
             return;
         };
         let slot = self.members.slot(alias);
@@ -189,7 +194,7 @@ impl Controller {
                     }
                     self.members.all[slot].probing.finding.clone_from(&text);
                 }
-                self.refuse(conn, ask, refusal, text);
+                self.refuse(now, conn, ask, refusal, text);
             }
             Admission::Known(epoch) => {
                 let Some(slot) = slot else { return };
@@ -267,14 +272,15 @@ impl Controller {
         seen.is_some_and(|exit| Some(exit.process.pid) == registered)
     }
 
-    fn refuse(&mut self, conn: ConnId, ask: &Register, refusal: RegistrationRefusal, text: String) {
-        let remote = self
-            .links
-            .remote(conn)
-            .map(|at| format!(" (from {at})"))
-            .unwrap_or_default();
-        let message = format!("refused {},{}{remote}: {text}", ask.site, ask.role);
-        self.out.notify(Event::warning("node.refused", message));
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        ask: &Register,
+        refusal: RegistrationRefusal,
+        text: String,
+    ) {
+        self.tell_refusal(now, conn, ask, &text);
         let refused = RegistrationRefused {
             incarnation: ask.incarnation,
             attempt: ask.attempt,
@@ -283,6 +289,26 @@ impl Controller {
             retry_after_ms: 200,
         };
         self.say(conn, None, Message::RegistrationRefused(refused));
+    }
+
+    /// Tells the operator of a refusal, unless it was told just so a moment ago.
+    fn tell_refusal(&mut self, now: Timestamp, conn: ConnId, ask: &Register, text: &str) {
+        let told = self.refusals_told.get(&ask.site.alias);
+        if told.is_some_and(|(told, at)| told == text && now.since(*at) < REFUSAL_TOLD_AGAIN) {
+            return;
+        }
+        while self.refusals_told.len() >= REFUSALS_MAX {
+            self.refusals_told.pop_first();
+        }
+        let alias = ask.site.alias.clone();
+        self.refusals_told.insert(alias, (text.to_owned(), now));
+        let remote = self
+            .links
+            .remote(conn)
+            .map(|at| format!(" (from {at})"))
+            .unwrap_or_default();
+        let message = format!("refused {},{}{remote}: {text}", ask.site, ask.role);
+        self.out.notify(Event::warning("node.refused", message));
     }
 
     /// Notes where a node's configuration differs from the controller's.
