@@ -1,5 +1,10 @@
 //! The program from outside: what it prints, where, and with which exit status.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test panics where it does not get what it expects"
+)]
+
 mod check;
 mod client;
 mod cluster;

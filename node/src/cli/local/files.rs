@@ -101,9 +101,13 @@ fn controller_cfg(layout: &Layout) -> String {
 
 fn cluster_nodes(layout: &Layout) -> String {
     let mut text = String::from("localSite,mode\n");
-    // As in the tutorial: the agent of a host, then its data node.
-    for (host, node) in layout.hosts.iter().zip(&layout.data_nodes) {
-        text.push_str(&format!("{},agent\n{node},datanode\n", host.agent));
+    // As in the tutorial: the agent of a host, then its data nodes.
+    for host in &layout.hosts {
+        text.push_str(&format!("{},agent\n", host.agent));
+        let nodes = layout.data_nodes.iter();
+        for node in nodes.filter(|node| node.same_host(&host.agent.host)) {
+            text.push_str(&format!("{node},datanode\n"));
+        }
     }
     text
 }

@@ -37,8 +37,8 @@ Examples:
   vaquita local --subnet 127.0.7 --dir other     beside another local cluster
 
 The controller listens at 127.0.0.1:8990, the hosts are 127.0.0.2, 127.0.0.3 and so on, each with an
-agent at port 8960 and a data node at 8961. Where the machine has only 127.0.0.1, they have other
-ports there. Commands of the same user are logged in; the password of `admin` is in DIR.")]
+agent at port 8960 and a data node at 8961. Where the machine has only 127.0.0.1, one agent there has
+all the data nodes, at ports from 8961 on. Commands of the same user are logged in; the password of `admin` is in DIR.")]
 pub(super) struct Local {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = "vaquita-local")]
@@ -219,16 +219,17 @@ impl Local {
             ));
         }
         let layout = Layout::of_files(directory, &found.files)?;
+        // On a machine with one address only, the hosts became data nodes of one host.
+        let nodes = layout.hosts.len().max(layout.data_nodes.len());
         if let Some(hosts) = self.hosts
-            && usize::from(hosts) != layout.hosts.len()
+            && usize::from(hosts) != nodes
         {
             return Err(Failure::new(
                 Status::Usage,
                 format!(
-                    "the cluster in {} has {} hosts; name another directory for one with {hosts}, \
-                     or leave out --hosts",
-                    directory.display(),
-                    layout.hosts.len()
+                    "the cluster in {} has {nodes} hosts; name another directory for one with \
+                     {hosts}, or leave out --hosts",
+                    directory.display()
                 ),
             ));
         }

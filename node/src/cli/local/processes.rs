@@ -54,9 +54,19 @@ pub(super) fn running_under(directory: &Path) -> Vec<Running> {
     running
 }
 
+/// What every server process has on its command line.
+const MODE: &[u8] = b"-mode";
+
 /// What a process is, if it is a server process with its home under `directory`.
 fn role_of(pid: u32, directory: &Path) -> Option<Running> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    // Most processes of a machine are something else, and their flags are not worth reading.
+    if !line
+        .windows(MODE.len())
+        .any(|it| it.eq_ignore_ascii_case(MODE))
+    {
+        return None;
+    }
     let words: Vec<String> = line
         .split(|byte| *byte == 0)
         .map(|word| String::from_utf8_lossy(word).into_owned())

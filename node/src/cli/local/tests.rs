@@ -31,9 +31,13 @@ fn counting() -> impl Fn(&mut [u8]) -> Result<(), Failure> {
 }
 
 fn written(hosts: u8) -> (tempfile::TempDir, Layout) {
+    written_with(hosts, USUAL)
+}
+
+fn written_with(hosts: u8, addresses: Addresses) -> (tempfile::TempDir, Layout) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().canonicalize().unwrap();
-    let layout = Layout::plan(&path, hosts, USUAL);
+    let layout = Layout::plan(&path, hosts, addresses);
     files::write(&layout, counting()).unwrap();
     (directory, layout)
 }
@@ -64,7 +68,7 @@ fn hosts_have_the_tutorials_names_and_an_address_each() {
 #[test]
 fn on_one_address_every_process_has_a_port_of_its_own() {
     for hosts in 1..=super::layout::HOSTS_MAX {
-        let layout = Layout::plan(Path::new("/c"), hosts, Addresses::OnePort);
+        let layout = Layout::plan(Path::new("/c"), hosts, Addresses::OneHost);
         let mut places: Vec<(String, u16)> = layout
             .sites()
             .map(|site| (site.host.clone(), site.port))
@@ -106,6 +110,24 @@ fn the_files_of_a_new_cluster_have_nothing_wrong_and_say_what_was_planned() {
     assert_eq!(agents(&read), agents(&layout));
     let controller = vaquita_config::resolve_controller(&found.files, &[], None);
     assert_eq!(controller.integer("dfsReplicationFactor"), Some(2));
+}
+
+#[test]
+fn the_files_of_a_cluster_on_one_address_have_nothing_wrong_either() {
+    let (directory, layout) = written_with(4, Addresses::OneHost);
+    let found = config_files::read(&[directory.path().to_path_buf()]).unwrap();
+    let options = CheckOptions {
+        strict: true,
+        host: None,
+    };
+    assert_eq!(check(&found.files, &options).diagnostics, []);
+    let read = Layout::of_files(&layout.directory, &found.files).unwrap();
+    assert_eq!(read.data_nodes, layout.data_nodes);
+    assert_eq!(
+        sites(&read.data_nodes)[3],
+        "127.0.0.1:8964:P1-NODE4",
+        "one agent has them all"
+    );
 }
 
 #[test]
@@ -233,7 +255,7 @@ async fn a_machine_without_the_addresses_gets_ports_instead() {
     let addresses = ports::choose(&env, [127, 0, 0], 2).await.unwrap();
     assert_eq!(addresses, USUAL);
     let foreign = ports::choose(&env, [192, 0, 2], 2).await.unwrap();
-    assert_eq!(foreign, Addresses::OnePort);
+    assert_eq!(foreign, Addresses::OneHost);
 }
 
 /// A program that takes the flags of a server process, waits until it is ended, and does nothing
