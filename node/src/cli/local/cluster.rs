@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::files;
 use super::layout::Layout;
 use super::processes::{Handle, Stopped, running_under};
-use crate::cli::client::{Api, ApiError, NodeView};
+use crate::cli::client::{Api, NodeView};
 use crate::cli::commands::status::duration;
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::terminal::{Terminal, harmless};
@@ -97,7 +97,7 @@ impl Cluster {
         let work = async {
             self.until_answering(api).await?;
             terminal.say(format!("the controller answers ({})", self.elapsed()))?;
-            api.order("start", &[]).await?;
+            self.until_ordered(api).await?;
             self.until_green(api, terminal).await
         };
         timeout(START, work).await.unwrap_or_else(|_| {
@@ -125,15 +125,27 @@ impl Cluster {
                     };
                     match api.login("admin", &password).await {
                         Ok(_) => return Ok(()),
-                        Err(ApiError::Refused { status: 503, .. }) => {}
+                        Err(error) if error.may_pass() => {}
                         Err(error) if error.is_unauthenticated() => return Err(self.no_login()),
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err(ApiError::Transport(_) | ApiError::Refused { status: 503, .. }) => {}
+                Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error.into()),
             }
             sleep(PERIOD).await;
+        }
+    }
+
+    /// Has the data nodes started. A controller that answers may need a moment more to order.
+    async fn until_ordered(&mut self, api: &mut Api) -> Outcome {
+        loop {
+            self.nobody_died()?;
+            match api.order("start", &[]).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.may_pass() => sleep(PERIOD).await,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -155,9 +167,15 @@ impl Cluster {
         let mut told: Vec<String> = Vec::new();
         loop {
             self.nobody_died()?;
-            let nodes: Vec<NodeView> = api
-                .nodes()
-                .await?
+            let nodes = match api.nodes().await {
+                Ok(nodes) => nodes,
+                Err(error) if error.may_pass() => {
+                    sleep(PERIOD).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let nodes: Vec<NodeView> = nodes
                 .into_iter()
                 .filter(|node| node.mode != "controller")
                 .collect();

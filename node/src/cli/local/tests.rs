@@ -280,15 +280,44 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     std::process::Command::new(program)
 }
 
+/// A fake process, which does not outlive its test, however that ends.
+struct Pretended(std::process::Child);
+
+impl Drop for Pretended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts the fake as a role with its home in a directory.
-fn pretend_server(program: &Path, directory: &Path, mode: &str) -> std::process::Child {
+fn pretend_server(program: &Path, directory: &Path, mode: &str) -> Pretended {
     let home = directory.join("home");
-    command(program)
+    let child = command(program)
         .args(["-mode", mode, "-home"])
         .arg(home)
         .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Pretended(child)
+}
+
+/// The processes of a directory once there are so many: for a moment after its start, a process has
+/// no command line yet.
+async fn until_running(directory: &Path, count: usize) -> Vec<processes::Running> {
+    let looking = async {
+        loop {
+            let running = processes::running_under(directory);
+            if running.len() == count {
+                return running;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(30);
+    let found = tokio::time::timeout(patience, looking).await;
+    found.unwrap_or_else(|_| panic!("not {count}: {:?}", processes::running_under(directory)))
 }
 
 #[tokio::test]
@@ -296,30 +325,25 @@ async fn processes_of_a_directory_are_found_by_their_command_lines_and_stopped()
     let directory = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     let program = fake_program(other.path(), "nobody");
-    let mut children = [
+    let children = [
         pretend_server(&program, directory.path(), "controller"),
         pretend_server(&program, directory.path(), "datanode"),
     ];
-    let mut foreign = pretend_server(&program, other.path(), "datanode");
-    let running = processes::running_under(directory.path());
+    let _foreign = pretend_server(&program, other.path(), "datanode");
+    let running = until_running(directory.path(), 2).await;
     let modes: Vec<Mode> = running.iter().map(|it| it.mode).collect();
     assert_eq!(
         modes,
         [Mode::Datanode, Mode::Controller],
         "in the order to stop them"
     );
-    assert_eq!(running[1].pid, children[0].id());
+    assert_eq!(running[1].pid, children[0].0.id());
     let (mut terminal, _, _) = captured();
     stop_running_under(directory.path(), Keep::Nothing, &mut terminal)
         .await
         .unwrap();
     assert_eq!(processes::running_under(directory.path()), []);
-    assert_eq!(processes::running_under(other.path()).len(), 1);
-    for child in &mut children {
-        child.wait().unwrap();
-    }
-    foreign.kill().unwrap();
-    foreign.wait().unwrap();
+    until_running(other.path(), 1).await;
 }
 
 #[test]
