@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use vaquita_config::{
-    CheckOptions, ClusterFiles, FileKind, Mode, Report, Resolved, Value, check,
-    parse_cluster_nodes, parse_key_value, resolve_agent, resolve_controller, resolve_node_file,
+    CheckOptions, ClusterFiles, FileKind, Mode, Report, Resolved, check, parse_cluster_nodes,
+    parse_key_value, resolve_agent, resolve_controller, resolve_node_file,
 };
 
 use super::commands::secret;
@@ -12,7 +12,6 @@ use super::exit::{Failure, Status};
 use super::server_flags::ServerFlags;
 use super::terminal::Terminal;
 use super::{config_files, diagnostics};
-use crate::http::{AllowedHosts, HttpLimits, HttpSettings};
 
 /// A server process that can be started: everything is read and makes sense.
 #[derive(Clone, Debug)]
@@ -146,36 +145,6 @@ impl ServerPlan {
             secret_file,
             warnings: report,
         })
-    }
-}
-
-impl ServerPlan {
-    /// What the settings say about the HTTP interface of the process.
-    #[must_use]
-    pub fn http_settings(&self) -> HttpSettings {
-        let Self { settings, mode, .. } = self;
-        let site = settings.site.as_ref();
-        // Not every key is one of every mode.
-        let flag = |name| matches!(settings.value(name), Some(Value::Flag(true)));
-        let mut names: Vec<String> = site.map(|site| site.host.clone()).into_iter().collect();
-        if let Some(Value::Hosts(hosts)) = settings.value("publicName") {
-            names.extend(hosts.iter().cloned());
-        }
-        if let Some(Value::Text(hosts)) = settings.value("allowedHosts") {
-            names.extend(hosts.split([',', ' ']).map(str::to_owned));
-        }
-        let workers = settings.integer("webWorkerNum").unwrap_or(1);
-        HttpSettings {
-            title: match site {
-                Some(site) => format!("{mode} {}", site.alias),
-                None => mode.to_string(),
-            },
-            allowed_hosts: AllowedHosts::new(names),
-            web_workers: usize::try_from(workers).unwrap_or(1),
-            strict_defaults: flag("strictDefaults"),
-            allow_plain_http: flag("allowPlainHttp"),
-            limits: HttpLimits::default(),
-        }
     }
 }
 

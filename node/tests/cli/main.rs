@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod cluster;
 mod explain;
+mod local;
 mod program;
 mod secret;
 mod server_process;

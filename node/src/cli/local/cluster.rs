@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use vaquita_config::Mode;
 
 use super::files;
 use super::layout::Layout;
@@ -52,6 +53,8 @@ pub(super) struct Cluster {
     layout: Layout,
     program: PathBuf,
     started: Instant,
+    /// How long the start took, in words.
+    green_after: String,
     controller: Option<Role>,
     agents: Vec<Role>,
     ends_sender: mpsc::UnboundedSender<Ended>,
@@ -67,6 +70,7 @@ impl Cluster {
             layout,
             program,
             started: Instant::now(),
+            green_after: String::new(),
             controller: None,
             agents: Vec::new(),
             ends_sender,
@@ -100,7 +104,7 @@ impl Cluster {
             self.until_ordered(api).await?;
             self.until_green(api, terminal).await
         };
-        timeout(START, work).await.unwrap_or_else(|_| {
+        let outcome = timeout(START, work).await.unwrap_or_else(|_| {
             Err(Failure::new(
                 Status::Unavailable,
                 format!(
@@ -110,7 +114,9 @@ impl Cluster {
                     self.layout.directory.join("log").display()
                 ),
             ))
-        })
+        });
+        self.green_after = self.elapsed();
+        outcome
     }
 
     /// Waits until the controller answers, and logs in anew if the token is void.
@@ -205,7 +211,7 @@ impl Cluster {
         let (hosts, nodes) = (self.layout.hosts.len(), self.layout.data_nodes.len());
         Ok(terminal.say(format!(
             "all green after {}: 1 controller, {hosts} agents, {nodes} data nodes",
-            self.elapsed()
+            self.green_after
         ))?)
     }
 
@@ -311,16 +317,16 @@ impl Cluster {
         if self.controller.is_some() && !self.agents.is_empty() {
             tell(terminal, "stopping the data nodes");
             if timeout(STOP, self.stop_data_nodes(api)).await.is_err() {
-                terminal.warn("the data nodes do not stop by order; they are asked one by one");
+                terminal.warn("the data nodes do not stop by order; they are asked one by one, behind the agents");
             }
         }
-        // Whatever the API said, what counts is what runs.
-        stop_running_under(&self.layout.directory, Keep::AgentsAndController, terminal).await?;
         if !self.agents.is_empty() {
             tell(terminal, "stopping the agents");
         }
         let agents = std::mem::take(&mut self.agents);
         stop_roles(&agents, terminal).await?;
+        // Whatever the API said, what counts is what runs.
+        stop_running_under(&self.layout.directory, Keep::Controller, terminal).await?;
         if let Some(controller) = self.controller.take() {
             tell(terminal, "stopping the controller");
             stop_roles(std::slice::from_ref(&controller), terminal).await?;
@@ -396,7 +402,7 @@ async fn stop_roles(roles: &[Role], terminal: &mut Terminal) -> Outcome {
 /// Which processes are not to be stopped yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    AgentsAndController,
+    Controller,
     Nothing,
 }
 
@@ -408,7 +414,7 @@ pub(super) async fn stop_running_under(
     terminal: &mut Terminal,
 ) -> Outcome {
     for running in running_under(directory) {
-        if keep == Keep::AgentsAndController && running.mode != vaquita_config::Mode::Datanode {
+        if keep == Keep::Controller && running.mode == Mode::Controller {
             continue;
         }
         let Some(handle) = Handle::open(running.pid)? else {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::fs::{FlockOperation, flock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vaquita_config::Site;
 
 use self::cluster::{Cluster, Keep, stop_running_under};
 use self::layout::{HOSTS_MAX, Layout};
@@ -88,11 +89,7 @@ impl Local {
             terminal.say("an earlier run left processes behind; stopping them first")?;
             stop_running_under(&directory, Keep::Nothing, terminal).await?;
         }
-        let sites: Vec<_> = opened.layout.sites().cloned().collect();
-        let taken = ports::taken(&env, &sites).await?;
-        if !taken.is_empty() {
-            return Err(ports_taken(&taken));
-        }
+        refuse_taken(&env, &opened.layout).await?;
         let program = std::env::current_exe().map_err(|error| {
             Failure::new(
                 Status::Unavailable,
@@ -140,10 +137,11 @@ impl Local {
             () = interrupts.next() => return Ok(()),
             started = cluster.start(api, terminal) => started?,
         }
-        cluster.told_green(terminal)?;
+        // Before anybody is told that it is ready, so that the next command is logged in.
         if let Err(failure) = api.keep_login() {
             terminal.warn(&failure.message);
         }
+        cluster.told_green(terminal)?;
         terminal.say(welcome(opened, terminal))?;
         loop {
             tokio::select! {
@@ -183,6 +181,8 @@ impl Local {
         let hosts = self.hosts.unwrap_or(4);
         let addresses = ports::choose(env, subnet, hosts).await?;
         let layout = Layout::plan(&directory, hosts, addresses);
+        // Before the files, which would keep these addresses.
+        refuse_taken(env, &layout).await?;
         let bootstrap = files::write(&layout, draw)?;
         terminal.say(format!(
             "wrote a cluster of {hosts} hosts to {}",
@@ -230,6 +230,19 @@ impl Local {
                     "the cluster in {} has {nodes} hosts; name another directory for one with \
                      {hosts}, or leave out --hosts",
                     directory.display()
+                ),
+            ));
+        }
+        if let Some([a, b, c]) = self.subnet
+            && !layout.controller.host.starts_with(&format!("{a}.{b}.{c}."))
+        {
+            return Err(Failure::new(
+                Status::Usage,
+                format!(
+                    "the cluster in {} has the address {}; name another directory for one in \
+                     {a}.{b}.{c}, or leave out --subnet",
+                    directory.display(),
+                    layout.controller.host
                 ),
             ));
         }
@@ -312,16 +325,22 @@ fn draw(bytes: &mut [u8]) -> Result<(), Failure> {
     })
 }
 
-fn ports_taken(taken: &[ports::Taken]) -> Failure {
+/// Names every port of the cluster that somebody else has, before anything is started.
+async fn refuse_taken<E: Env>(env: &E, layout: &Layout) -> Result<(), Failure> {
+    let sites: Vec<Site> = layout.sites().cloned().collect();
+    let taken = ports::taken(env, &sites).await?;
+    if taken.is_empty() {
+        return Ok(());
+    }
     let lines: Vec<String> = taken.iter().map(|it| format!("\n  {it}")).collect();
-    Failure::new(
+    Err(Failure::new(
         Status::Unavailable,
         format!(
             "nothing was started, because ports are taken:{}\nstop what has them, or make a cluster \
              with other addresses: `vaquita local --subnet 127.0.7 --dir DIR`",
             lines.concat()
         ),
-    )
+    ))
 }
 
 fn welcome(opened: &Opened, terminal: &Terminal) -> String {

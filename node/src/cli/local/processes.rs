@@ -39,15 +39,16 @@ pub(super) fn describe(pid: u32) -> String {
     }
 }
 
-/// The server processes whose home lies under `directory`, whoever started them: data nodes first,
-/// then agents, then the controller, which is the order to stop them in.
+/// The server processes whose home lies under `directory`, whoever started them, in the order to
+/// stop them in by signals: agents, data nodes, controller. An agent that saw its node end on a
+/// signal would take that for the operator's wish, and not start it again.
 pub(super) fn running_under(directory: &Path) -> Vec<Running> {
     let mut running: Vec<Running> = pids().filter_map(|pid| role_of(pid, directory)).collect();
     running.sort_by_key(|it| {
         let rank = match it.mode {
             Mode::Controller => 2,
-            Mode::Agent => 1,
-            _ => 0,
+            Mode::Agent => 0,
+            _ => 1,
         };
         (rank, it.pid)
     });

@@ -7,7 +7,6 @@ use super::ServerPlan;
 use crate::cli::exit::{Failure, Status};
 use crate::cli::server_flags::ServerFlags;
 use crate::cli::terminal::testing::captured;
-use crate::http::AllowedHosts;
 
 struct Files {
     directory: tempfile::TempDir,
@@ -139,28 +138,4 @@ fn a_process_without_a_mode_is_asked_for_it() {
         failure.message.contains("no process of the mode `single`"),
         "{failure}"
     );
-}
-
-#[test]
-fn the_http_interface_takes_its_names_and_workers_from_the_settings() {
-    let files = controller();
-    let line = "-mode controller -config @controller.cfg -nodesFile @cluster.nodes";
-    let usual = files.plan(line).0.unwrap().http_settings();
-    assert_eq!(usual.title, "controller master");
-    assert_eq!(usual.allowed_hosts, AllowedHosts::new(["10.1.1.7"]));
-    assert!(!usual.strict_defaults && !usual.allow_plain_http);
-    let more = "-publicName 19.56.128.24 -allowedHosts a.example,b.example -webWorkerNum 7 \
-                -strictDefaults 1";
-    let settings = files
-        .plan(&format!("{line} {more}"))
-        .0
-        .unwrap()
-        .http_settings();
-    let names = ["10.1.1.7", "19.56.128.24", "a.example", "b.example"];
-    assert_eq!(settings.allowed_hosts, AllowedHosts::new(names));
-    assert_eq!(settings.web_workers, 7);
-    assert!(settings.strict_defaults);
-    let agent = "-mode agent -localSite 10.1.1.1:8960:A -controllerSite 10.1.1.7:8990:M";
-    let settings = files.plan(agent).0.unwrap().http_settings();
-    assert_eq!(settings.title, "agent A");
 }
