@@ -157,6 +157,11 @@ async fn a_cluster_starts_serves_stops_on_a_signal_and_goes_on() {
     }
     assert_eq!(place.run("check c --strict").await.status, 0);
 
+    assert!(
+        !place.path("c/data/bootstrap").exists(),
+        "taken by the controller"
+    );
+
     // Another one on the same directory is refused.
     let err = place.run("local --dir c").await.failed(73);
     assert!(err.contains("runs already"), "{err}");
@@ -166,7 +171,8 @@ async fn a_cluster_starts_serves_stops_on_a_signal_and_goes_on() {
     assert_eq!(local.ended().await, Some(0));
     assert_eq!(processes_of(&place), []);
 
-    // Started again it has the same users, and needs no password for it.
+    // Started again it has the same users, and needs no login for it: the kept password does.
+    fs::remove_dir_all(place.path("home")).unwrap();
     let mut again = Running::start(&place, "local --dir c");
     again.until("going on with the cluster").await;
     again.until("all green after").await;

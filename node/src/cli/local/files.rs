@@ -81,6 +81,17 @@ pub(super) fn read_bootstrap(layout: &Layout) -> Option<Bootstrap> {
     serde_json::from_str(&text).ok()
 }
 
+/// Removes the bootstrap file; succeeds if there is none.
+pub(super) fn remove_bootstrap(layout: &Layout) -> Result<(), Failure> {
+    let path = layout.bootstrap();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed(&path, "cannot be removed", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The password that was generated for `admin`, if the file is still there.
 pub(super) fn read_password(layout: &Layout) -> Option<String> {
     let text = fs::read_to_string(layout.password_file()).ok()?;

@@ -141,6 +141,8 @@ impl Local {
         if let Err(failure) = api.keep_login() {
             terminal.warn(&failure.message);
         }
+        // The controller has taken it; what is in it is in its log, or in the file beside.
+        files::remove_bootstrap(&opened.layout)?;
         cluster.told_green(terminal)?;
         terminal.say(welcome(opened, terminal))?;
         loop {
