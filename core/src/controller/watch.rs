@@ -36,6 +36,7 @@ impl Controller {
         {
             self.space_asked = now;
             self.log.space_returned();
+            self.start_checkpoint();
             if self.log.space_mode() == SpaceMode::Writable {
                 let text = "the disk of the controller's home has space again";
                 self.out.notify(Event::info("metalog.space", text));
