@@ -21,6 +21,10 @@ pub(super) fn seed_from_environment() -> Option<u64> {
 }
 
 /// The test that runs on this thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test harness tells a test's name by no other way; it decides nothing"
+)]
 pub(super) fn scenario() -> String {
     thread::current().name().unwrap_or("unnamed").to_owned()
 }
