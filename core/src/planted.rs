@@ -20,24 +20,14 @@ pub struct Planted {
     pub ignore_node_epoch: bool,
     /// The controller counts a heartbeat that it has seen before.
     pub accept_replays: bool,
-    /// The controller takes a silent node for dead without asking it over TCP.
-    pub never_ask: bool,
-    /// The controller blames the nodes for its own stand-still.
-    pub never_doubt_itself: bool,
     /// The controller admits a second process under an alias whose first one lives.
     pub admit_duplicates: bool,
-    /// A node obeys a controller with a lower epoch than it has seen.
-    pub obey_stale_controller: bool,
     /// A node stays on UDP when nothing comes back.
     pub no_tcp_beats: bool,
     /// An agent takes whatever has a recorded process id for its node.
     pub adopt_unproven: bool,
-    /// An agent signals a process that it cannot prove to be its own.
-    pub signal_unproven: bool,
     /// An agent forgets on a restart what it had started.
     pub forget_children: bool,
     /// An agent starts a node again that was stopped by order.
     pub restart_after_stop: bool,
-    /// A node registers before its identity is on disk.
-    pub register_before_saved: bool,
 }

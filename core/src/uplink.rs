@@ -487,7 +487,7 @@ impl Uplink {
         around: &mut UplinkAround<'_>,
     ) {
         let known = self.identity.witness.epoch;
-        if envelope.controller_epoch < known && !around.planted.obey_stale_controller {
+        if envelope.controller_epoch < known {
             let text = format!(
                 "refused {} of controller epoch {}: epoch {known} has been seen since. Two \
                  controllers of one cluster must not run",

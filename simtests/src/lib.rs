@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod checker;
+pub mod cluster;
 pub mod disk;
 pub mod host;
 pub mod net;

@@ -239,7 +239,7 @@ fn worker<S: Scenario>(
     let trace = if seeds.traced() {
         TraceMode::All
     } else {
-        TraceMode::Tail
+        TraceMode::Fingerprint
     };
     loop {
         let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed), budget) else {

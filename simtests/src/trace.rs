@@ -15,7 +15,7 @@ use crate::time::SimTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceMode {
     /// The fingerprint: fast.
-    Tail,
+    Fingerprint,
     /// The last lines too.
     Last(usize),
     /// Every line.
@@ -88,7 +88,7 @@ impl Trace {
     }
 
     pub(crate) const fn keeps_lines(&self) -> bool {
-        !matches!(self.mode, TraceMode::Tail)
+        !matches!(self.mode, TraceMode::Fingerprint)
     }
 
     pub(crate) fn event(

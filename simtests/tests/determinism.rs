@@ -20,7 +20,7 @@ const fn scenario(bug: Option<Bug>) -> Everything {
 }
 
 fn hash(bug: Option<Bug>, seed: u64) -> TraceHash {
-    run_one(&scenario(bug), seed, TraceMode::Tail).hash
+    run_one(&scenario(bug), seed, TraceMode::Fingerprint).hash
 }
 
 /// Where two runs of a seed part, as lines of their traces.

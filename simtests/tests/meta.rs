@@ -21,7 +21,7 @@ const fn scenario(bug: Bug) -> Everything {
 fn first_failure(bug: Bug, seeds: u64) -> Outcome {
     let scenario = scenario(bug);
     (0..seeds)
-        .map(|seed| run_one(&scenario, seed, TraceMode::Tail))
+        .map(|seed| run_one(&scenario, seed, TraceMode::Fingerprint))
         .find(|outcome| outcome.failure.is_some())
         .unwrap_or_else(|| panic!("{bug:?} was not found within {seeds} seeds"))
 }
@@ -78,11 +78,11 @@ fn a_plan_that_finds_a_mistake_is_reduced_to_what_finds_it() {
     let scenario = scenario(Bug::ForgetsDirectory);
     let seed = first_failure(Bug::ForgetsDirectory, 60).seed;
     let fails = |plan: &Plan| {
-        let mut world = scenario.build(seed, TraceMode::Tail);
+        let mut world = scenario.build(seed, TraceMode::Fingerprint);
         let failure = scenario.drive_plan(&mut world, plan).err();
         failure.is_some_and(|failure| failure.what.contains("was acknowledged and is"))
     };
-    let whole = scenario.plan(&scenario.build(seed, TraceMode::Tail));
+    let whole = scenario.plan(&scenario.build(seed, TraceMode::Fingerprint));
     let small = minimise(&whole, fails);
     assert!(fails(&small), "the small plan finds it too");
     assert!(

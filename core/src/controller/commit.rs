@@ -178,7 +178,6 @@ impl Controller {
                 for then in ready.into_values().flatten() {
                     self.go_on(now, then);
                 }
-                self.start_checkpoint();
             }
             Some(LogProgress::CheckpointDurable { index }) => {
                 let text = format!("checkpoint {index} is durable");
@@ -198,9 +197,14 @@ impl Controller {
             }
             Some(LogProgress::Fatal(fault)) => self.die(&fault),
         }
+        // Whatever came of it: a full log wants a checkpoint most of all.
+        self.start_checkpoint();
     }
 
-    fn start_checkpoint(&mut self) {
+    pub(super) fn start_checkpoint(&mut self) {
+        if self.phase == Phase::Dead {
+            return;
+        }
         let building = self
             .jobs
             .values()

@@ -10,7 +10,7 @@ use crate::message::{ChildPhase, ChildStatus};
 use crate::process::ProcessIdentity;
 use crate::state::{ClusterState, Order};
 use crate::time::Timestamp;
-use crate::wire::datagram::{DatagramKey, ReplayWindow};
+use crate::wire::datagram::DatagramKey;
 
 /// A row of the nodes file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +58,11 @@ pub(super) struct MemberState {
     /// Its process, as it said itself when it registered.
     pub(super) process: Option<ProcessIdentity>,
     pub(super) keys: Option<BeatKeys>,
-    pub(super) window: ReplayWindow,
-    /// The registration whose beats the window has seen.
-    pub(super) window_of: NodeEpoch,
+    /// The newest beat that was heard, and the registration that it was sent under. An older one, or
+    /// the same once more, says nothing about whether the node still lives.
+    pub(super) newest_beat: u64,
+    /// See [`MemberState::newest_beat`].
+    pub(super) beats_of: NodeEpoch,
     pub(super) udp_blocked: bool,
     /// Since when it says that it hears no answers, and has fenced itself.
     pub(super) deaf_since: Option<Timestamp>,
@@ -121,8 +123,8 @@ impl Members {
             session: None,
             process: None,
             keys: None,
-            window: ReplayWindow::default(),
-            window_of: NodeEpoch(0),
+            newest_beat: 0,
+            beats_of: NodeEpoch(0),
             udp_blocked: false,
             deaf_since: None,
             remarks: Vec::new(),

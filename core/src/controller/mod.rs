@@ -112,12 +112,17 @@ pub struct Controller {
     jobs: BTreeMap<JobId, JobPurpose>,
     log_reads: BTreeMap<RequestId, LogReadWaiting>,
     last_log_read: u64,
+    /// What was told about refused registrations, and when.
+    refusals_told: BTreeMap<Alias, (String, Timestamp)>,
 
     out: Outbox,
     started: Timestamp,
     next_tick: Timestamp,
     all_green_after: Option<Duration>,
     mass_event: bool,
+    /// Messages under void epochs, and beats seen before, that were acted on all the same: none, or
+    /// the rules above are broken.
+    wrongly_taken: u64,
     /// When the disk was last tried for space.
     space_asked: Timestamp,
     /// What an operator has to look at until a restart, such as a history that went back.
@@ -204,11 +209,7 @@ impl Controller {
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
         let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
-        let mut detector =
-            FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
-        if config.planted.never_doubt_itself {
-            detector.plant_certainty();
-        }
+        let detector = FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
         let mut out = Outbox::default();
         if recovered.tail != Tail::Clean {
             out.notify(Event::warning("metalog.torn", recovered.tail.to_string()));
@@ -246,12 +247,14 @@ impl Controller {
             jobs: BTreeMap::new(),
             log_reads: BTreeMap::new(),
             last_log_read: 0,
+            refusals_told: BTreeMap::new(),
             out,
             started: now,
             next_tick: now.after(FailureDetector::TICK),
             all_green_after: None,
             mass_event: false,
             alarms: Vec::new(),
+            wrongly_taken: 0,
             space_asked: now,
             limits: config.limits,
             planted: config.planted,
@@ -412,6 +415,10 @@ impl Machine for Controller {
 
     fn check_invariants(&self) {
         self.log.check_invariants();
+        assert!(
+            self.wrongly_taken == 0,
+            "a message under a void epoch, or a beat seen before, changed the state"
+        );
         for index in self.waiting.keys() {
             assert!(
                 *index > self.log.synced(),

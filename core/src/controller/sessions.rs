@@ -1,6 +1,7 @@
 //! What members say, and what they are answered.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::commit::Continuation;
 use super::members::{BeatKeys, Presence};
@@ -17,10 +18,14 @@ use crate::message::{
 };
 use crate::state::Record;
 use crate::time::Timestamp;
-use crate::wire::datagram::{self, Direction, Verdict as Replay};
+use crate::wire::datagram::{self, Direction};
 
 /// Controller epochs whose beginnings are announced to a node.
 const EPOCHS_ANNOUNCED: usize = 64;
+/// Who is refused asks again and again; the same refusal is told again after that time.
+const REFUSAL_TOLD_AGAIN: Duration = Duration::from_secs(60);
+/// Refusals that are remembered.
+const REFUSALS_MAX: usize = 64;
 
 impl Controller {
     pub(super) fn take_link_events(&mut self, now: Timestamp) {
@@ -128,14 +133,22 @@ impl Controller {
     }
 
     /// Whether a member speaks under the epochs that are in force.
-    fn is_current(&self, slot: Slot, envelope: &Envelope) -> bool {
+    fn is_current(&mut self, slot: Slot, envelope: &Envelope) -> bool {
         let alias = &self.members.all[slot].member.site.alias;
-        self.state.registry.get(alias).is_some_and(|registration| {
-            (envelope.controller_epoch == self.epoch || self.planted.ignore_controller_epoch)
-                && Some(registration.node) == envelope.node
-                && (registration.epoch == envelope.node_epoch || self.planted.ignore_node_epoch)
-                && envelope.cluster == self.state.cluster
-        })
+        let Some(registration) = self.state.registry.get(alias) else {
+            return false;
+        };
+        let known =
+            Some(registration.node) == envelope.node && envelope.cluster == self.state.cluster;
+        let of_this_controller = envelope.controller_epoch == self.epoch;
+        let of_this_registration = registration.epoch == envelope.node_epoch;
+        let taken = known
+            && (of_this_controller || self.planted.ignore_controller_epoch)
+            && (of_this_registration || self.planted.ignore_node_epoch);
+        if taken && !(of_this_controller && of_this_registration) {
+            self.wrongly_taken += 1;
+        }
+        taken
     }
 
     fn heard(&mut self, now: Timestamp, slot: Slot) {
@@ -156,7 +169,7 @@ impl Controller {
         let (Some(node), Some(cluster), true) = (envelope.node, self.state.cluster, introduced)
         else {
             let text = "the registration does not fit the connection it came on".to_owned();
-            self.refuse(conn, ask, RegistrationRefusal::WrongSite, text);
+            self.refuse(now, conn, ask, RegistrationRefusal::WrongSite, text);
             return;
         };
         let slot = self.members.slot(alias);
@@ -181,7 +194,7 @@ impl Controller {
                     }
                     self.members.all[slot].probing.finding.clone_from(&text);
                 }
-                self.refuse(conn, ask, refusal, text);
+                self.refuse(now, conn, ask, refusal, text);
             }
             Admission::Known(epoch) => {
                 let Some(slot) = slot else { return };
@@ -259,14 +272,15 @@ impl Controller {
         seen.is_some_and(|exit| Some(exit.process.pid) == registered)
     }
 
-    fn refuse(&mut self, conn: ConnId, ask: &Register, refusal: RegistrationRefusal, text: String) {
-        let remote = self
-            .links
-            .remote(conn)
-            .map(|at| format!(" (from {at})"))
-            .unwrap_or_default();
-        let message = format!("refused {},{}{remote}: {text}", ask.site, ask.role);
-        self.out.notify(Event::warning("node.refused", message));
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        ask: &Register,
+        refusal: RegistrationRefusal,
+        text: String,
+    ) {
+        self.tell_refusal(now, conn, ask, &text);
         let refused = RegistrationRefused {
             incarnation: ask.incarnation,
             attempt: ask.attempt,
@@ -275,6 +289,26 @@ impl Controller {
             retry_after_ms: 200,
         };
         self.say(conn, None, Message::RegistrationRefused(refused));
+    }
+
+    /// Tells the operator of a refusal, unless it was told just so a moment ago.
+    fn tell_refusal(&mut self, now: Timestamp, conn: ConnId, ask: &Register, text: &str) {
+        let told = self.refusals_told.get(&ask.site.alias);
+        if told.is_some_and(|(told, at)| told == text && now.since(*at) < REFUSAL_TOLD_AGAIN) {
+            return;
+        }
+        while self.refusals_told.len() >= REFUSALS_MAX {
+            self.refusals_told.pop_first();
+        }
+        let alias = ask.site.alias.clone();
+        self.refusals_told.insert(alias, (text.to_owned(), now));
+        let remote = self
+            .links
+            .remote(conn)
+            .map(|at| format!(" (from {at})"))
+            .unwrap_or_default();
+        let message = format!("refused {},{}{remote}: {text}", ask.site, ask.role);
+        self.out.notify(Event::warning("node.refused", message));
     }
 
     /// Notes where a node's configuration differs from the controller's.
@@ -330,10 +364,10 @@ impl Controller {
         }
         let member = &mut self.members.all[slot];
         member.presence = Presence::Joining;
-        if member.window_of != epoch {
+        if member.beats_of != epoch {
             // The same registration goes on counting its beats; only a new one begins anew.
-            member.window = datagram::ReplayWindow::default();
-            member.window_of = epoch;
+            member.newest_beat = 0;
+            member.beats_of = epoch;
         }
         member.udp_blocked = false;
         member.deaf_since = None;
@@ -460,11 +494,14 @@ impl Controller {
             return None;
         }
         let member = &mut self.members.all[slot];
-        match member.window.accept(beat.seq) {
-            Replay::Fresh => {}
-            Replay::Duplicate | Replay::TooOld if self.planted.accept_replays => {}
-            Replay::Duplicate | Replay::TooOld => return None,
+        if beat.seq <= member.newest_beat {
+            if !self.planted.accept_replays {
+                return None;
+            }
+            self.wrongly_taken += 1;
         }
+        let member = &mut self.members.all[slot];
+        member.newest_beat = member.newest_beat.max(beat.seq);
         let was_blocked = core::mem::replace(&mut member.udp_blocked, beat.udp_blocked);
         member.deaf_since = beat.self_fenced.then(|| member.deaf_since.unwrap_or(now));
         // Who says for all of T that no answer arrives is heard no longer, and answered no longer:

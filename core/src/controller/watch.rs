@@ -36,6 +36,7 @@ impl Controller {
         {
             self.space_asked = now;
             self.log.space_returned();
+            self.start_checkpoint();
             if self.log.space_mode() == SpaceMode::Writable {
                 let text = "the disk of the controller's home has space again";
                 self.out.notify(Event::info("metalog.space", text));
@@ -93,9 +94,6 @@ impl Controller {
 
     /// Asks a member, and through its agent, whether it is there.
     pub(super) fn ping(&mut self, slot: Slot) {
-        if self.planted.never_ask {
-            return;
-        }
         let nonce = self.secrets.next_u64();
         self.tell(slot, Message::Ping(Ping { nonce }));
         let member = &self.members.all[slot];
@@ -278,8 +276,10 @@ impl Controller {
 
     pub(super) fn terminate(&mut self) {
         // What was acknowledged is durable; what was not, its asker will ask again.
-        self.out
-            .notify(Event::info("controller.ending", "MainServer shutdown"));
+        self.out.notify(Event::info(
+            "controller.ending",
+            "ending; the cluster runs on",
+        ));
         self.out.exit(ExitCode::Success, "ended as ordered");
     }
 }

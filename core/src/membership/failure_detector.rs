@@ -84,7 +84,6 @@ pub enum Verdict {
 pub struct FailureDetector {
     thresholds: Thresholds,
     watches: Vec<Watch>,
-    doubts_itself: bool,
     frozen_until: Timestamp,
     drop_freeze: Duration,
     stall_threshold: Duration,
@@ -115,7 +114,6 @@ impl FailureDetector {
         Self {
             thresholds,
             watches: vec![idle; members],
-            doubts_itself: true,
             frozen_until: Timestamp::ZERO,
             drop_freeze: limits.drop_freeze,
             stall_threshold: limits.stall_threshold,
@@ -194,9 +192,7 @@ impl FailureDetector {
 
     /// The operating system dropped datagrams of ours: silence proves nothing for a while.
     pub fn lost_datagrams(&mut self, now: Timestamp) {
-        if self.doubts_itself {
-            self.frozen_until = now.after(self.drop_freeze);
-        }
+        self.frozen_until = now.after(self.drop_freeze);
     }
 
     /// Judges everybody. To be called every [`FailureDetector::TICK`].
@@ -206,7 +202,7 @@ impl FailureDetector {
     pub fn tick(&mut self, now: Timestamp) -> Vec<(Slot, Verdict)> {
         let gap = now.since(self.last_tick);
         self.last_tick = now;
-        if self.doubts_itself && gap > self.stall_threshold {
+        if gap > self.stall_threshold {
             self.forgive(now, gap);
         }
         let mass_event = self.mass_event(now);
@@ -273,12 +269,6 @@ impl FailureDetector {
         (count..=self.departures.len()).any(|end| {
             self.departures[end - 1].since(self.departures[end - count]) <= self.mass_window
         })
-    }
-
-    /// Leaves out the self-doubt rules, for the simulator's check of itself.
-    #[doc(hidden)]
-    pub const fn plant_certainty(&mut self) {
-        self.doubts_itself = false;
     }
 
     fn forgive(&mut self, now: Timestamp, gap: Duration) {

@@ -1,4 +1,5 @@
-//! The way of a checkpoint to the disk, on the background lane, and the removal of what it replaces.
+//! The way of a checkpoint to the disk, on the background lane, and the removal of what it
+//! replaces.
 //!
 //! ```text
 //!          begin             built             last slice          durable

@@ -1,9 +1,9 @@
 //! The way of records to the disk, on the foreground lane.
 //!
 //! Records gather while a batch is on the disk, and the next batch takes all that have gathered. No
-//! timer is involved; a lone record is written at once, and under load the time of a sync decides how
-//! many share the next one (group commit: DeWitt et al., "Implementation techniques for main memory
-//! database systems", SIGMOD 1984).
+//! timer is involved; a lone record is written at once, and under load the time of a sync decides
+//! how many share the next one (group commit: DeWitt et al., "Implementation techniques for main
+//! memory database systems", SIGMOD 1984).
 //!
 //! ```text
 //!            opened             batch                 synced

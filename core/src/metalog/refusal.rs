@@ -95,7 +95,8 @@ pub enum RecoveryRefusal {
     },
     /// A file was written by a later version of this program.
     #[error(
-        "{at}: this file has format version {version}, which this program does not know: start the version that wrote it. Nothing was changed."
+        "{at}: this file has format version {version}, which this program does not know: start \
+         the version that wrote it. Nothing was changed."
     )]
     UnknownVersion {
         /// Where.
@@ -105,7 +106,8 @@ pub enum RecoveryRefusal {
     },
     /// A file has the name of another one.
     #[error(
-        "{at}: by its name this file has index {named}, by its contents {found}: it was renamed or overwritten. {}",
+        "{at}: by its name this file has index {named}, by its contents {found}: it was renamed \
+         or overwritten. {}",
         Choices(at)
     )]
     Misplaced {
@@ -117,7 +119,12 @@ pub enum RecoveryRefusal {
         found: LogIndex,
     },
     /// A segment, or a checkpoint, does not continue the record in front of it.
-    #[error("{at}: the checksum of record {last} is not the one with which the log goes on: the files come from two histories. {}", Choices(at), last = at.last_good)]
+    #[error(
+        "{at}: the checksum of record {last} is not the one with which the log goes on: the \
+         files come from two histories. {}",
+        Choices(at),
+        last = at.last_good
+    )]
     BrokenChain {
         /// Where.
         at: Place,
@@ -143,7 +150,10 @@ pub enum RecoveryRefusal {
     },
     /// There is not a single file of the log, and the cluster has a history.
     #[error(
-        "the home has no log at all, and records up to {known} are known to have been durable: the wrong directory, or its files are lost. Nothing was changed. The choices: name the right home; copy the files back from a mirror of this log; or restore a backup, which begins a new lineage."
+        "the home has no log at all, and records up to {known} are known to have been durable: \
+         the wrong directory, or its files are lost. Nothing was changed. The choices: name the \
+         right home; copy the files back from a mirror of this log; or restore a backup, which \
+         begins a new lineage."
     )]
     Absent {
         /// The last record known to have been durable.
@@ -151,7 +161,8 @@ pub enum RecoveryRefusal {
     },
     /// A checkpoint cannot be read, and the log does not reach back to one that can.
     #[error(
-        "{at}: this checkpoint cannot be used, for {fault}, and no older one can take its place, for the log begins with record {log_begins}. {}",
+        "{at}: this checkpoint cannot be used, for {fault}, and no older one can take its \
+         place, for the log begins with record {log_begins}. {}",
         Choices(at)
     )]
     NoCheckpoint {

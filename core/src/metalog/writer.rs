@@ -1,5 +1,5 @@
-//! The end of the log that grows, as its owner sees it. What is written, and when, is in `commit.rs`
-//! and `checkpointer.rs`.
+//! The end of the log that grows, as its owner sees it. What is written, and when, is in
+//! `commit.rs` and `checkpointer.rs`.
 
 use std::collections::VecDeque;
 

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, State};
+use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams, State};
 use axum::http::header::{self, CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode};
@@ -76,7 +76,7 @@ pub(super) async fn admit<F: Front>(
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
-    match decide(&app, &head).await {
+    match decide(&app, &mut head).await {
         Ok(signed_in) => {
             if let Some(signed_in) = signed_in {
                 head.extensions.insert(signed_in);
@@ -87,7 +87,7 @@ pub(super) async fn admit<F: Front>(
     }
 }
 
-async fn decide<F: Front>(app: &App<F>, head: &Parts) -> Result<Option<SignedIn>, Problem> {
+async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<SignedIn>, Problem> {
     admit_host(app, head)?;
     let template = head.extensions.get::<MatchedPath>();
     let route = template.and_then(|path| routes::find(&head.method, path.as_str()));
@@ -150,13 +150,13 @@ fn admit_host<F>(app: &App<F>, head: &Parts) -> Result<(), Problem> {
 /// Who sends the request, if the route wants to know; a refusal if that user may not use it.
 async fn identify<F: Front>(
     app: &App<F>,
-    head: &Parts,
+    head: &mut Parts,
     permission: Permission,
 ) -> Result<Option<SignedIn>, Problem> {
     let needed = match permission {
         Permission::Public => return Ok(None),
         Permission::SignedIn | Permission::Settled => None,
-        Permission::Needs(right) => Some(right),
+        Permission::Needs(right) | Permission::OneselfOr(right) => Some(right),
     };
     let Some(Peer(peer)) = head.extensions.get::<Peer>().copied() else {
         return Err(Problem::new(
@@ -173,16 +173,32 @@ async fn identify<F: Front>(
         admin::Response::You(user) => user,
         other => return Err(unexpected(&other)),
     };
-    if user.must_change_password && permission != Permission::SignedIn {
+    let enough = match permission {
+        Permission::SignedIn => true,
+        Permission::OneselfOr(_) => names(head, &user.user).await,
+        _ => false,
+    };
+    if !enough && user.must_change_password {
         return Err(Refusal::PasswordChangeRequired { user: user.user }.into());
     }
     if let Some(right) = needed
+        && !enough
         && !has(&user, right)
     {
         let user = user.user;
         return Err(Refusal::Forbidden { user, right }.into());
     }
     Ok(Some(SignedIn { caller, user }))
+}
+
+/// Whether the path names this user.
+async fn names(head: &mut Parts, user: &str) -> bool {
+    match RawPathParams::from_request_parts(head, &()).await {
+        Ok(path) => path
+            .iter()
+            .any(|(key, value)| key == "user" && value == user),
+        Err(_) => false,
+    }
 }
 
 /// Whether a user has a right. An administrator has all but those on the data itself, which the

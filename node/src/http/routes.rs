@@ -18,6 +18,9 @@ pub enum Permission {
     Settled,
     /// Users who have this right.
     Needs(Right),
+    /// The user whom the path names, even one who still has to change a first password, and those
+    /// who have this right.
+    OneselfOr(Right),
 }
 
 /// What a route does: the name under which the router finds its handler, and its operation id in
@@ -74,7 +77,7 @@ const fn route(
 }
 
 use Endpoint as E;
-use Permission::{Needs, Public, Settled, SignedIn};
+use Permission::{Needs, OneselfOr, Public, Settled, SignedIn};
 
 /// Every route there is.
 #[rustfmt::skip]
@@ -95,7 +98,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET,    "/api/v1/users",                    E::ListUsers,   Needs(Right::Admin)),
     route(Method::POST,   "/api/v1/users",                    E::AddUser,     Needs(Right::Admin)),
     route(Method::DELETE, "/api/v1/users/{user}",             E::RemoveUser,  Needs(Right::Admin)),
-    route(Method::PUT,    "/api/v1/users/{user}/password",    E::SetPassword, SignedIn),
+    route(Method::PUT,    "/api/v1/users/{user}/password",    E::SetPassword, OneselfOr(Right::Admin)),
     route(Method::PUT,    "/api/v1/users/{user}/rights/{right}", E::Grant,    Needs(Right::Admin)),
     route(Method::DELETE, "/api/v1/users/{user}/rights/{right}", E::Revoke,   Needs(Right::Admin)),
 ];

@@ -12,7 +12,7 @@ use vaquita_core::io::ExitCode;
 use crate::driver::Terminator;
 
 /// SIGHUP, SIGINT and SIGTERM by number, for the mask in `/proc/self/status`.
-const WATCHED: [(i32, SignalKind); 3] = [
+const WATCHED: [(u32, SignalKind); 3] = [
     (1, SignalKind::hangup()),
     (2, SignalKind::interrupt()),
     (15, SignalKind::terminate()),
@@ -29,10 +29,10 @@ const WATCHED: [(i32, SignalKind); 3] = [
 /// # Errors
 /// If the kernel refuses.
 pub fn watch_signals(terminator: &Terminator) -> io::Result<()> {
-    let ignored = ignored_signals();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let received = Arc::new(AtomicU32::new(0));
     for (number, kind) in WATCHED {
-        if ignored >> (number - 1) & 1 == 1 {
+        if is_ignored(&status, number) {
             continue;
         }
         #[expect(
@@ -55,12 +55,13 @@ pub fn watch_signals(terminator: &Terminator) -> io::Result<()> {
     Ok(())
 }
 
-/// The signals this process ignores, bit 0 for signal 1.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// Whether a signal is among those that this process ignores.
+pub(super) fn is_ignored(status: &str, signal: u32) -> bool {
+    // Bit 0 stands for signal 1.
     status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+        .and_then(|mask| mask.checked_shr(signal.checked_sub(1)?))
+        .is_some_and(|mask| mask & 1 == 1)
 }

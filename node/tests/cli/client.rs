@@ -104,6 +104,11 @@ async fn a_login_is_kept_for_its_owner_and_for_the_commands_that_follow() {
     place.run("logout").await.ok();
     let kept = place.read("home/.config/vaquita/logins.json");
     assert!(!kept.contains("token-1"), "{kept}");
+    // The next login goes to the same cluster.
+    place
+        .run_with("login --password-stdin", "long enough\n")
+        .await
+        .ok();
 }
 
 #[tokio::test]

@@ -1,9 +1,15 @@
 //! The program from outside: what it prints, where, and with which exit status.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test panics where it does not get what it expects"
+)]
+
 mod check;
 mod client;
 mod cluster;
 mod explain;
+mod local;
 mod program;
 mod secret;
 mod server_process;

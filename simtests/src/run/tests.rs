@@ -13,8 +13,11 @@ const fn everything(bug: Option<Bug>) -> Everything {
 #[test]
 fn a_report_says_what_it_takes_to_see_the_failure_again() {
     let scenario = everything(Some(Bug::IgnoresChecksum));
-    let failing =
-        (0..100).find(|seed| run_one(&scenario, *seed, TraceMode::Tail).failure.is_some());
+    let failing = (0..100).find(|seed| {
+        run_one(&scenario, *seed, TraceMode::Fingerprint)
+            .failure
+            .is_some()
+    });
     let seed = failing.expect("one of 100 seeds finds the planted bug");
     let text = report(&scenario, seed);
     let lines: Vec<&str> = text.lines().collect();
@@ -62,8 +65,8 @@ impl Scenario for Breaks {
 
 #[test]
 fn a_scenario_that_panics_is_a_failure_with_its_words() {
-    assert_eq!(run_one(&Breaks, 99, TraceMode::Tail).failure, None);
-    let failure = run_one(&Breaks, 1, TraceMode::Tail).failure.unwrap();
+    assert_eq!(run_one(&Breaks, 99, TraceMode::Fingerprint).failure, None);
+    let failure = run_one(&Breaks, 1, TraceMode::Fingerprint).failure.unwrap();
     assert!(failure.what.contains("a mistake of its own"), "{failure}");
     assert_eq!(failure.at, SimTime::from_secs(1));
 }

@@ -7,7 +7,7 @@ fn trace(mode: TraceMode) -> Trace {
 #[test]
 fn a_fingerprint_tells_time_node_kind_number_bytes_and_order() {
     let of = |entries: &[(u64, usize, Kind, u64, &[u8])]| {
-        let mut trace = trace(TraceMode::Tail);
+        let mut trace = trace(TraceMode::Fingerprint);
         for (at, node, kind, number, bytes) in entries {
             trace.event(SimTime::from_nanos(*at), *node, *kind, *number, bytes);
         }

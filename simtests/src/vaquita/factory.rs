@@ -139,7 +139,12 @@ impl Factory for VaquitaFactory {
             let agent = Agent::new(config, start.files, start.seed.clone(), start.now)?;
             return Ok(Vaquita::Agent(Box::new(agent)));
         }
-        let facts = self.facts(start, Role::DataNode);
+        let mut facts = self.facts(start, Role::DataNode);
+        if let Some(host) = start.config.strip_prefix("impostor of host ") {
+            // A copied configuration on another machine: it says that it is somebody else.
+            let host = host.trim().parse().unwrap_or(1);
+            facts.site = site(host, NODE_PORT, &Cluster::node_name(host, 1));
+        }
         let agent = Endpoint {
             host: start.address.ip().to_string(),
             port: AGENT_PORT,

@@ -87,7 +87,7 @@ impl Default for Settings {
             datagram_max: 1_200,
             effects_per_input: 10_000,
             invariants_every: 1,
-            trace: TraceMode::Tail,
+            trace: TraceMode::Fingerprint,
             history_max: 100_000,
         }
     }

@@ -50,7 +50,8 @@ pub(super) enum Crash {
 /// The disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDisk {
-    /// The contents of each file since its last sync: the durable ones first, the present ones last.
+    /// The contents of each file since its last sync: the durable ones first, the present ones
+    /// last.
     files: Vec<Vec<Vec<u8>>>,
     durable_names: BTreeMap<FileName, usize>,
     names: BTreeMap<FileName, usize>,

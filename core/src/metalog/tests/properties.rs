@@ -8,8 +8,16 @@ use crate::limits::Limits;
 use crate::metalog::fuzz_recovery;
 use crate::planted::Planted;
 
+/// That many cases, and no file for those that fail: a failure worth keeping becomes a test.
+fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(count)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+    #![proptest_config(cases(1500))]
 
     #[test]
     fn recovery_survives_any_bytes(data in vec(any::<u8>(), 0..600)) {
@@ -28,7 +36,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn what_was_appended_is_recovered_for_all_limits(

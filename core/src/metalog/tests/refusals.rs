@@ -183,7 +183,8 @@ fn a_file_of_a_later_version_is_refused_and_not_called_damaged() {
         bytes[60..64].copy_from_slice(&crc.to_le_bytes());
         let refusal = refusal(&files);
         assert!(
-            matches!(&refusal, RecoveryRefusal::UnknownVersion { at, version: 9 } if at.file == name),
+            matches!(&refusal, RecoveryRefusal::UnknownVersion { at, version: 9 }
+                if at.file == name),
             "{refusal}"
         );
     }

@@ -71,6 +71,18 @@ impl From<ApiError> for Failure {
 }
 
 impl ApiError {
+    /// Whether the same call may succeed in a moment, while a server starts.
+    pub(in crate::cli) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport(_)
+                | Self::Refused {
+                    status: 429 | 503,
+                    ..
+                }
+        )
+    }
+
     pub(in crate::cli) fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::Refused { status: 401, .. })
     }

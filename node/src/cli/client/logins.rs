@@ -134,13 +134,9 @@ impl Logins {
         self.write()
     }
 
-    /// Forgets a login.
+    /// Forgets a login. The server stays the one that commands go to, the next `login` too.
     pub(in crate::cli) fn forget(&mut self, server: &str, user: &str) -> Result<(), Failure> {
         self.forget_entry(server, user);
-        let left = self.content.logins.iter().any(|it| it.server == server);
-        if !left && self.content.current.as_deref() == Some(server) {
-            self.content.current = None;
-        }
         self.write()
     }
 

@@ -7,7 +7,7 @@ mod transport;
 mod views;
 
 pub(super) use address::ServerOption;
-pub(super) use api::{Api, ApiError};
+pub(super) use api::Api;
 pub(super) use views::{NodeView, OrderView, StatusView, UserView};
 
 use std::future::Future;

@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use vaquita_config::Mode;
 
 use super::files;
 use super::layout::Layout;
 use super::processes::{Handle, Stopped, running_under};
-use crate::cli::client::{Api, ApiError, NodeView};
+use crate::cli::client::{Api, NodeView};
 use crate::cli::commands::status::duration;
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::terminal::{Terminal, harmless};
@@ -52,6 +53,8 @@ pub(super) struct Cluster {
     layout: Layout,
     program: PathBuf,
     started: Instant,
+    /// How long the start took, in words.
+    green_after: String,
     controller: Option<Role>,
     agents: Vec<Role>,
     ends_sender: mpsc::UnboundedSender<Ended>,
@@ -67,6 +70,7 @@ impl Cluster {
             layout,
             program,
             started: Instant::now(),
+            green_after: String::new(),
             controller: None,
             agents: Vec::new(),
             ends_sender,
@@ -97,10 +101,10 @@ impl Cluster {
         let work = async {
             self.until_answering(api).await?;
             terminal.say(format!("the controller answers ({})", self.elapsed()))?;
-            api.order("start", &[]).await?;
+            self.until_ordered(api).await?;
             self.until_green(api, terminal).await
         };
-        timeout(START, work).await.unwrap_or_else(|_| {
+        let outcome = timeout(START, work).await.unwrap_or_else(|_| {
             Err(Failure::new(
                 Status::Unavailable,
                 format!(
@@ -110,7 +114,9 @@ impl Cluster {
                     self.layout.directory.join("log").display()
                 ),
             ))
-        })
+        });
+        self.green_after = self.elapsed();
+        outcome
     }
 
     /// Waits until the controller answers, and logs in anew if the token is void.
@@ -125,15 +131,27 @@ impl Cluster {
                     };
                     match api.login("admin", &password).await {
                         Ok(_) => return Ok(()),
-                        Err(ApiError::Refused { status: 503, .. }) => {}
+                        Err(error) if error.may_pass() => {}
                         Err(error) if error.is_unauthenticated() => return Err(self.no_login()),
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err(ApiError::Transport(_) | ApiError::Refused { status: 503, .. }) => {}
+                Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error.into()),
             }
             sleep(PERIOD).await;
+        }
+    }
+
+    /// Has the data nodes started. A controller that answers may need a moment more to order.
+    async fn until_ordered(&mut self, api: &mut Api) -> Outcome {
+        loop {
+            self.nobody_died()?;
+            match api.order("start", &[]).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.may_pass() => sleep(PERIOD).await,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -155,9 +173,15 @@ impl Cluster {
         let mut told: Vec<String> = Vec::new();
         loop {
             self.nobody_died()?;
-            let nodes: Vec<NodeView> = api
-                .nodes()
-                .await?
+            let nodes = match api.nodes().await {
+                Ok(nodes) => nodes,
+                Err(error) if error.may_pass() => {
+                    sleep(PERIOD).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let nodes: Vec<NodeView> = nodes
                 .into_iter()
                 .filter(|node| node.mode != "controller")
                 .collect();
@@ -187,7 +211,7 @@ impl Cluster {
         let (hosts, nodes) = (self.layout.hosts.len(), self.layout.data_nodes.len());
         Ok(terminal.say(format!(
             "all green after {}: 1 controller, {hosts} agents, {nodes} data nodes",
-            self.elapsed()
+            self.green_after
         ))?)
     }
 
@@ -293,16 +317,16 @@ impl Cluster {
         if self.controller.is_some() && !self.agents.is_empty() {
             tell(terminal, "stopping the data nodes");
             if timeout(STOP, self.stop_data_nodes(api)).await.is_err() {
-                terminal.warn("the data nodes do not stop by order; they are asked one by one");
+                terminal.warn("the data nodes do not stop by order; they are asked one by one, behind the agents");
             }
         }
-        // Whatever the API said, what counts is what runs.
-        stop_running_under(&self.layout.directory, Keep::AgentsAndController, terminal).await?;
         if !self.agents.is_empty() {
             tell(terminal, "stopping the agents");
         }
         let agents = std::mem::take(&mut self.agents);
         stop_roles(&agents, terminal).await?;
+        // Whatever the API said, what counts is what runs.
+        stop_running_under(&self.layout.directory, Keep::Controller, terminal).await?;
         if let Some(controller) = self.controller.take() {
             tell(terminal, "stopping the controller");
             stop_roles(std::slice::from_ref(&controller), terminal).await?;
@@ -378,7 +402,7 @@ async fn stop_roles(roles: &[Role], terminal: &mut Terminal) -> Outcome {
 /// Which processes are not to be stopped yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    AgentsAndController,
+    Controller,
     Nothing,
 }
 
@@ -390,7 +414,7 @@ pub(super) async fn stop_running_under(
     terminal: &mut Terminal,
 ) -> Outcome {
     for running in running_under(directory) {
-        if keep == Keep::AgentsAndController && running.mode != vaquita_config::Mode::Datanode {
+        if keep == Keep::Controller && running.mode == Mode::Controller {
             continue;
         }
         let Some(handle) = Handle::open(running.pid)? else {

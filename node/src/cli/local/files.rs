@@ -81,6 +81,17 @@ pub(super) fn read_bootstrap(layout: &Layout) -> Option<Bootstrap> {
     serde_json::from_str(&text).ok()
 }
 
+/// Removes the bootstrap file; succeeds if there is none.
+pub(super) fn remove_bootstrap(layout: &Layout) -> Result<(), Failure> {
+    let path = layout.bootstrap();
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed(&path, "cannot be removed", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The password that was generated for `admin`, if the file is still there.
 pub(super) fn read_password(layout: &Layout) -> Option<String> {
     let text = fs::read_to_string(layout.password_file()).ok()?;
@@ -101,9 +112,13 @@ fn controller_cfg(layout: &Layout) -> String {
 
 fn cluster_nodes(layout: &Layout) -> String {
     let mut text = String::from("localSite,mode\n");
-    // As in the tutorial: the agent of a host, then its data node.
-    for (host, node) in layout.hosts.iter().zip(&layout.data_nodes) {
-        text.push_str(&format!("{},agent\n{node},datanode\n", host.agent));
+    // As in the tutorial: the agent of a host, then its data nodes.
+    for host in &layout.hosts {
+        text.push_str(&format!("{},agent\n", host.agent));
+        let nodes = layout.data_nodes.iter();
+        for node in nodes.filter(|node| node.same_host(&host.agent.host)) {
+            text.push_str(&format!("{node},datanode\n"));
+        }
     }
     text
 }

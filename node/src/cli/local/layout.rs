@@ -31,26 +31,9 @@ pub(super) enum Addresses {
         /// The first three numbers of the addresses.
         subnet: [u8; 3],
     },
-    /// One address, and other ports for each host: where only 127.0.0.1 exists.
-    OnePort,
-}
-
-impl Addresses {
-    /// The address of the nth host, the port of its agent and that of its data node.
-    fn of_host(self, index: u8) -> (Ipv4Addr, u16, u16) {
-        match self {
-            Self::OnePerHost { subnet: [a, b, c] } => {
-                (Ipv4Addr::new(a, b, c, index + 2), AGENT_PORT, NODE_PORT)
-            }
-            Self::OnePort => {
-                // Pairs from 8960 on; the one that the controller's port belongs to is left out.
-                let pair = u16::from(index);
-                let skipped = u16::from(pair >= (CONTROLLER_PORT - AGENT_PORT) / 2);
-                let agent = AGENT_PORT + 2 * (pair + skipped);
-                (Ipv4Addr::LOCALHOST, agent, agent + 1)
-            }
-        }
-    }
+    /// Where only 127.0.0.1 exists: one host, whose agent has all the data nodes, each with a port
+    /// of its own. Several agents on one address would not know whose nodes are whose.
+    OneHost,
 }
 
 /// A host of the cluster.
@@ -89,30 +72,47 @@ fn site(host: Ipv4Addr, port: u16, alias: String) -> Site {
 impl Layout {
     /// A cluster with so many hosts that is not there yet.
     pub(super) fn plan(directory: &Path, hosts: u8, addresses: Addresses) -> Self {
-        let controller = match addresses {
-            Addresses::OnePerHost { subnet: [a, b, c] } => Ipv4Addr::new(a, b, c, 1),
-            Addresses::OnePort => Ipv4Addr::LOCALHOST,
-        };
         let mut layout = Self {
             directory: directory.to_path_buf(),
-            controller: site(controller, CONTROLLER_PORT, "master".to_owned()),
+            controller: site(Ipv4Addr::LOCALHOST, CONTROLLER_PORT, "master".to_owned()),
             hosts: Vec::new(),
             data_nodes: Vec::new(),
         };
-        for index in 0..hosts {
-            let name = host_name(index);
-            let (address, agent_port, node_port) = addresses.of_host(index);
-            let directory = directory.join(&name);
-            layout.hosts.push(Host {
-                agent: site(address, agent_port, format!("{name}-agent")),
-                agent_cfg: directory.join("agent.cfg"),
-                directory,
-            });
-            layout
-                .data_nodes
-                .push(site(address, node_port, format!("{name}-NODE1")));
+        match addresses {
+            Addresses::OnePerHost { subnet: [a, b, c] } => {
+                let controller = Ipv4Addr::new(a, b, c, 1);
+                layout.controller.host = controller.to_string();
+                for index in 0..hosts {
+                    let (name, address) = (host_name(index), Ipv4Addr::new(a, b, c, index + 2));
+                    layout.add_host(&name, address);
+                    layout.add_node(address, NODE_PORT, format!("{name}-NODE1"));
+                }
+            }
+            Addresses::OneHost => {
+                let (name, address) = (host_name(0), Ipv4Addr::LOCALHOST);
+                layout.add_host(&name, address);
+                for index in 0..hosts {
+                    let port = NODE_PORT + u16::from(index);
+                    // The controller's port lies among them.
+                    let port = port + u16::from(port >= CONTROLLER_PORT);
+                    layout.add_node(address, port, format!("{name}-NODE{}", index + 1));
+                }
+            }
         }
         layout
+    }
+
+    fn add_host(&mut self, name: &str, address: Ipv4Addr) {
+        let directory = self.directory.join(name);
+        self.hosts.push(Host {
+            agent: site(address, AGENT_PORT, format!("{name}-agent")),
+            agent_cfg: directory.join("agent.cfg"),
+            directory,
+        });
+    }
+
+    fn add_node(&mut self, address: Ipv4Addr, port: u16, alias: String) {
+        self.data_nodes.push(site(address, port, alias));
     }
 
     /// The cluster that the files of `directory` describe, edited by hand or not.

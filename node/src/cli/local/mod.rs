@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::fs::{FlockOperation, flock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vaquita_config::Site;
 
 use self::cluster::{Cluster, Keep, stop_running_under};
 use self::layout::{HOSTS_MAX, Layout};
@@ -37,8 +38,8 @@ Examples:
   vaquita local --subnet 127.0.7 --dir other     beside another local cluster
 
 The controller listens at 127.0.0.1:8990, the hosts are 127.0.0.2, 127.0.0.3 and so on, each with an
-agent at port 8960 and a data node at 8961. Where the machine has only 127.0.0.1, they have other
-ports there. Commands of the same user are logged in; the password of `admin` is in DIR.")]
+agent at port 8960 and a data node at 8961. Where the machine has only 127.0.0.1, one agent there has
+all the data nodes, at ports from 8961 on. Commands of the same user are logged in; the password of `admin` is in DIR.")]
 pub(super) struct Local {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = "vaquita-local")]
@@ -88,11 +89,7 @@ impl Local {
             terminal.say("an earlier run left processes behind; stopping them first")?;
             stop_running_under(&directory, Keep::Nothing, terminal).await?;
         }
-        let sites: Vec<_> = opened.layout.sites().cloned().collect();
-        let taken = ports::taken(&env, &sites).await?;
-        if !taken.is_empty() {
-            return Err(ports_taken(&taken));
-        }
+        refuse_taken(&env, &opened.layout).await?;
         let program = std::env::current_exe().map_err(|error| {
             Failure::new(
                 Status::Unavailable,
@@ -140,10 +137,13 @@ impl Local {
             () = interrupts.next() => return Ok(()),
             started = cluster.start(api, terminal) => started?,
         }
-        cluster.told_green(terminal)?;
+        // Before anybody is told that it is ready, so that the next command is logged in.
         if let Err(failure) = api.keep_login() {
             terminal.warn(&failure.message);
         }
+        // The controller has taken it; what is in it is in its log, or in the file beside.
+        files::remove_bootstrap(&opened.layout)?;
+        cluster.told_green(terminal)?;
         terminal.say(welcome(opened, terminal))?;
         loop {
             tokio::select! {
@@ -183,6 +183,8 @@ impl Local {
         let hosts = self.hosts.unwrap_or(4);
         let addresses = ports::choose(env, subnet, hosts).await?;
         let layout = Layout::plan(&directory, hosts, addresses);
+        // Before the files, which would keep these addresses.
+        refuse_taken(env, &layout).await?;
         let bootstrap = files::write(&layout, draw)?;
         terminal.say(format!(
             "wrote a cluster of {hosts} hosts to {}",
@@ -219,16 +221,30 @@ impl Local {
             ));
         }
         let layout = Layout::of_files(directory, &found.files)?;
+        // On a machine with one address only, the hosts became data nodes of one host.
+        let nodes = layout.hosts.len().max(layout.data_nodes.len());
         if let Some(hosts) = self.hosts
-            && usize::from(hosts) != layout.hosts.len()
+            && usize::from(hosts) != nodes
         {
             return Err(Failure::new(
                 Status::Usage,
                 format!(
-                    "the cluster in {} has {} hosts; name another directory for one with {hosts}, \
-                     or leave out --hosts",
+                    "the cluster in {} has {nodes} hosts; name another directory for one with \
+                     {hosts}, or leave out --hosts",
+                    directory.display()
+                ),
+            ));
+        }
+        if let Some([a, b, c]) = self.subnet
+            && !layout.controller.host.starts_with(&format!("{a}.{b}.{c}."))
+        {
+            return Err(Failure::new(
+                Status::Usage,
+                format!(
+                    "the cluster in {} has the address {}; name another directory for one in \
+                     {a}.{b}.{c}, or leave out --subnet",
                     directory.display(),
-                    layout.hosts.len()
+                    layout.controller.host
                 ),
             ));
         }
@@ -311,16 +327,22 @@ fn draw(bytes: &mut [u8]) -> Result<(), Failure> {
     })
 }
 
-fn ports_taken(taken: &[ports::Taken]) -> Failure {
+/// Names every port of the cluster that somebody else has, before anything is started.
+async fn refuse_taken<E: Env>(env: &E, layout: &Layout) -> Result<(), Failure> {
+    let sites: Vec<Site> = layout.sites().cloned().collect();
+    let taken = ports::taken(env, &sites).await?;
+    if taken.is_empty() {
+        return Ok(());
+    }
     let lines: Vec<String> = taken.iter().map(|it| format!("\n  {it}")).collect();
-    Failure::new(
+    Err(Failure::new(
         Status::Unavailable,
         format!(
             "nothing was started, because ports are taken:{}\nstop what has them, or make a cluster \
              with other addresses: `vaquita local --subnet 127.0.7 --dir DIR`",
             lines.concat()
         ),
-    )
+    ))
 }
 
 fn welcome(opened: &Opened, terminal: &Terminal) -> String {

@@ -29,7 +29,7 @@ pub(super) async fn choose<E: Env>(
     if taken(env, &sites).await?.is_empty() {
         Ok(Addresses::OnePerHost { subnet })
     } else {
-        Ok(Addresses::OnePort)
+        Ok(Addresses::OneHost)
     }
 }
 

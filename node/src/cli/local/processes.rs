@@ -39,24 +39,35 @@ pub(super) fn describe(pid: u32) -> String {
     }
 }
 
-/// The server processes whose home lies under `directory`, whoever started them: data nodes first,
-/// then agents, then the controller, which is the order to stop them in.
+/// The server processes whose home lies under `directory`, whoever started them, in the order to
+/// stop them in by signals: agents, data nodes, controller. An agent that saw its node end on a
+/// signal would take that for the operator's wish, and not start it again.
 pub(super) fn running_under(directory: &Path) -> Vec<Running> {
     let mut running: Vec<Running> = pids().filter_map(|pid| role_of(pid, directory)).collect();
     running.sort_by_key(|it| {
         let rank = match it.mode {
             Mode::Controller => 2,
-            Mode::Agent => 1,
-            _ => 0,
+            Mode::Agent => 0,
+            _ => 1,
         };
         (rank, it.pid)
     });
     running
 }
 
+/// What every server process has on its command line.
+const MODE: &[u8] = b"-mode";
+
 /// What a process is, if it is a server process with its home under `directory`.
 fn role_of(pid: u32, directory: &Path) -> Option<Running> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    // Most processes of a machine are something else, and their flags are not worth reading.
+    if !line
+        .windows(MODE.len())
+        .any(|it| it.eq_ignore_ascii_case(MODE))
+    {
+        return None;
+    }
     let words: Vec<String> = line
         .split(|byte| *byte == 0)
         .map(|word| String::from_utf8_lossy(word).into_owned())

@@ -31,9 +31,13 @@ fn counting() -> impl Fn(&mut [u8]) -> Result<(), Failure> {
 }
 
 fn written(hosts: u8) -> (tempfile::TempDir, Layout) {
+    written_with(hosts, USUAL)
+}
+
+fn written_with(hosts: u8, addresses: Addresses) -> (tempfile::TempDir, Layout) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().canonicalize().unwrap();
-    let layout = Layout::plan(&path, hosts, USUAL);
+    let layout = Layout::plan(&path, hosts, addresses);
     files::write(&layout, counting()).unwrap();
     (directory, layout)
 }
@@ -64,7 +68,7 @@ fn hosts_have_the_tutorials_names_and_an_address_each() {
 #[test]
 fn on_one_address_every_process_has_a_port_of_its_own() {
     for hosts in 1..=super::layout::HOSTS_MAX {
-        let layout = Layout::plan(Path::new("/c"), hosts, Addresses::OnePort);
+        let layout = Layout::plan(Path::new("/c"), hosts, Addresses::OneHost);
         let mut places: Vec<(String, u16)> = layout
             .sites()
             .map(|site| (site.host.clone(), site.port))
@@ -106,6 +110,24 @@ fn the_files_of_a_new_cluster_have_nothing_wrong_and_say_what_was_planned() {
     assert_eq!(agents(&read), agents(&layout));
     let controller = vaquita_config::resolve_controller(&found.files, &[], None);
     assert_eq!(controller.integer("dfsReplicationFactor"), Some(2));
+}
+
+#[test]
+fn the_files_of_a_cluster_on_one_address_have_nothing_wrong_either() {
+    let (directory, layout) = written_with(4, Addresses::OneHost);
+    let found = config_files::read(&[directory.path().to_path_buf()]).unwrap();
+    let options = CheckOptions {
+        strict: true,
+        host: None,
+    };
+    assert_eq!(check(&found.files, &options).diagnostics, []);
+    let read = Layout::of_files(&layout.directory, &found.files).unwrap();
+    assert_eq!(read.data_nodes, layout.data_nodes);
+    assert_eq!(
+        sites(&read.data_nodes)[3],
+        "127.0.0.1:8964:P1-NODE4",
+        "one agent has them all"
+    );
 }
 
 #[test]
@@ -233,7 +255,7 @@ async fn a_machine_without_the_addresses_gets_ports_instead() {
     let addresses = ports::choose(&env, [127, 0, 0], 2).await.unwrap();
     assert_eq!(addresses, USUAL);
     let foreign = ports::choose(&env, [192, 0, 2], 2).await.unwrap();
-    assert_eq!(foreign, Addresses::OnePort);
+    assert_eq!(foreign, Addresses::OneHost);
 }
 
 /// A program that takes the flags of a server process, waits until it is ended, and does nothing
@@ -258,15 +280,44 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     std::process::Command::new(program)
 }
 
+/// A fake process, which does not outlive its test, however that ends.
+struct Pretended(std::process::Child);
+
+impl Drop for Pretended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts the fake as a role with its home in a directory.
-fn pretend_server(program: &Path, directory: &Path, mode: &str) -> std::process::Child {
+fn pretend_server(program: &Path, directory: &Path, mode: &str) -> Pretended {
     let home = directory.join("home");
-    command(program)
+    let child = command(program)
         .args(["-mode", mode, "-home"])
         .arg(home)
         .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Pretended(child)
+}
+
+/// The processes of a directory once there are so many: for a moment after its start, a process has
+/// no command line yet.
+async fn until_running(directory: &Path, count: usize) -> Vec<processes::Running> {
+    let looking = async {
+        loop {
+            let running = processes::running_under(directory);
+            if running.len() == count {
+                return running;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(30);
+    let found = tokio::time::timeout(patience, looking).await;
+    found.unwrap_or_else(|_| panic!("not {count}: {:?}", processes::running_under(directory)))
 }
 
 #[tokio::test]
@@ -274,30 +325,25 @@ async fn processes_of_a_directory_are_found_by_their_command_lines_and_stopped()
     let directory = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     let program = fake_program(other.path(), "nobody");
-    let mut children = [
+    let children = [
         pretend_server(&program, directory.path(), "controller"),
         pretend_server(&program, directory.path(), "datanode"),
     ];
-    let mut foreign = pretend_server(&program, other.path(), "datanode");
-    let running = processes::running_under(directory.path());
+    let _foreign = pretend_server(&program, other.path(), "datanode");
+    let running = until_running(directory.path(), 2).await;
     let modes: Vec<Mode> = running.iter().map(|it| it.mode).collect();
     assert_eq!(
         modes,
         [Mode::Datanode, Mode::Controller],
         "in the order to stop them"
     );
-    assert_eq!(running[1].pid, children[0].id());
+    assert_eq!(running[1].pid, children[0].0.id());
     let (mut terminal, _, _) = captured();
     stop_running_under(directory.path(), Keep::Nothing, &mut terminal)
         .await
         .unwrap();
     assert_eq!(processes::running_under(directory.path()), []);
-    assert_eq!(processes::running_under(other.path()).len(), 1);
-    for child in &mut children {
-        child.wait().unwrap();
-    }
-    foreign.kill().unwrap();
-    foreign.wait().unwrap();
+    until_running(other.path(), 1).await;
 }
 
 #[test]

@@ -111,7 +111,9 @@ async fn each_user_may_use_exactly_what_the_table_allows() {
             let allowed = match route.permission {
                 Permission::Public | Permission::SignedIn => true,
                 Permission::Settled => settled,
-                Permission::Needs(right) => settled && rights.contains(&right),
+                Permission::Needs(right) | Permission::OneselfOr(right) => {
+                    settled && rights.contains(&right)
+                }
             };
             let answer = request(method(route), path(route))
                 .token(token)
@@ -153,6 +155,7 @@ async fn a_refusal_comes_before_the_body_the_path_and_the_content_type_are_looke
     for sent in [
         request("POST", "/api/v1/nodes/start").json("{not json"),
         request("PUT", "/api/v1/users/u/rights/no-such-right"),
+        request("PUT", "/api/v1/users/admin/password").raw("no json"),
         request("GET", "/api/v1/nodes/..%2f/log?tail=nonsense"),
     ] {
         let answer = sent.token(PLAIN).send(&front).await;
@@ -167,4 +170,32 @@ async fn a_request_that_may_not_ask_is_refused_while_its_body_is_still_on_the_wa
                 Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
     let answer = super::harness::exchange(&server, super::harness::loopback(), text).await;
     assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn a_first_password_is_good_for_ones_own_password_alone() {
+    for (path, allowed) in [
+        ("/api/v1/users/fresh/password", true),
+        ("/api/v1/users/fres%68/password", true),
+        ("/api/v1/users/admin/password", false),
+        ("/api/v1/users/%ff/password", false),
+        ("/api/v1/users/fresh", false),
+        ("/api/v1/users/fresh/rights/admin", false),
+    ] {
+        let method = if path.ends_with("password") {
+            "PUT"
+        } else {
+            "DELETE"
+        };
+        let answer = request(method, path)
+            .token(FRESH)
+            .json(r#"{"old":"123456","new":"a good password"}"#)
+            .send(&refusing())
+            .await;
+        let expected = if allowed { 409 } else { 403 };
+        assert_eq!(answer.status, expected, "{path}: {answer:?}");
+        if !allowed {
+            assert_eq!(answer.kind(), "password-change-required", "{path}");
+        }
+    }
 }

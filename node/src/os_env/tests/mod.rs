@@ -6,6 +6,7 @@
 mod disk;
 mod proc_files;
 mod processes;
+mod signals;
 mod sockets;
 mod stdio;
 mod work;

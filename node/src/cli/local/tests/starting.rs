@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
+use rustix::process::{Pid, Signal, kill_process};
 use vaquita_core::admin::{
     NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response, UserRow, Verb,
 };
 use vaquita_core::ids::{Alias, Role};
 
-use super::{fake_program, written};
+use super::{fake_program, until_running, written};
 use crate::cli::client::Api;
 use crate::cli::exit::Status;
 use crate::cli::local::cluster::Cluster;
@@ -191,6 +192,16 @@ impl Rig {
     }
 }
 
+/// No process outlives its test, however that ends.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for running in running_under(&self.layout.directory) {
+            let pid = Pid::from_raw(running.pid.cast_signed()).unwrap();
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cluster_starts_says_what_it_does_and_stops_without_a_rest() {
     let rig = Rig::new().await;
@@ -199,11 +210,8 @@ async fn a_cluster_starts_says_what_it_does_and_stops_without_a_rest() {
     let (mut terminal, out, _) = captured();
     cluster.start(&mut api, &mut terminal).await.unwrap();
     cluster.told_green(&mut terminal).unwrap();
-    assert_eq!(
-        running_under(&rig.layout.directory).len(),
-        3,
-        "controller and two agents"
-    );
+    let running = until_running(&rig.layout.directory, 3).await;
+    assert_eq!(running[2].mode, vaquita_config::Mode::Controller);
     for line in [
         "master started (pid ",
         "P2-agent started (pid ",

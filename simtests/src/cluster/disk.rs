@@ -1,0 +1,164 @@
+//! Directories that forget at a power cut what was not synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName};
+use vaquita_node::env::{Disk, Listing, OpenDiskError};
+
+use super::shared::lock;
+
+/// How long a sync takes.
+const SYNC: Duration = Duration::from_millis(1);
+
+/// A directory: what the cache has, and what the platters have.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    files: BTreeMap<FileName, usize>,
+    durable_files: BTreeMap<FileName, usize>,
+    inodes: Vec<Inode>,
+    /// Lives as long as a process has the directory open.
+    holder: Weak<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inode {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+impl Store {
+    /// Takes away what was never synced: contents without `Sync`, names without `SyncDir`.
+    pub(super) fn power_cut(&mut self) {
+        self.files = self.durable_files.clone();
+        for inode in &mut self.inodes {
+            inode.bytes = inode.synced.clone();
+        }
+    }
+
+    fn inode(&mut self, file: &FileName) -> Result<&mut Inode, String> {
+        let index = *self
+            .files
+            .get(file)
+            .ok_or_else(|| format!("{file}: no such file"))?;
+        Ok(&mut self.inodes[index])
+    }
+
+    fn carry_out(&mut self, op: &DiskOp) -> Result<(), String> {
+        match op {
+            DiskOp::CreateNew { file } if self.files.contains_key(file) => {
+                return Err(format!("{file}: exists"));
+            }
+            DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
+                self.inodes.push(Inode::default());
+                self.files.insert(file.clone(), self.inodes.len() - 1);
+            }
+            DiskOp::Append {
+                file,
+                offset,
+                bytes,
+            } => {
+                let inode = self.inode(file)?;
+                let len = inode.bytes.len() as u64;
+                if len != *offset {
+                    return Err(format!(
+                        "{file} is {len} bytes long and was to be written at {offset}"
+                    ));
+                }
+                inode.bytes.extend_from_slice(bytes);
+            }
+            DiskOp::Truncate { file, len } => {
+                let len = usize::try_from(*len).map_err(|error| error.to_string())?;
+                self.inode(file)?.bytes.truncate(len);
+            }
+            DiskOp::Sync { file } => {
+                let inode = self.inode(file)?;
+                inode.synced = inode.bytes.clone();
+            }
+            DiskOp::Rename { from, to } => {
+                let index = self
+                    .files
+                    .remove(from)
+                    .ok_or_else(|| format!("{from}: no such file"))?;
+                self.files.insert(to.clone(), index);
+            }
+            DiskOp::Remove { file } => {
+                self.files.remove(file);
+            }
+            DiskOp::SyncDir => self.durable_files = self.files.clone(),
+        }
+        Ok(())
+    }
+}
+
+/// A machine's directory, locked for as long as this value or a clone of it lives.
+#[derive(Clone, Debug)]
+pub struct TurmoilDisk {
+    store: Arc<Mutex<Store>>,
+    _hold: Arc<()>,
+}
+
+impl TurmoilDisk {
+    /// Opens a directory, unless another process has it.
+    pub(super) fn open(store: Arc<Mutex<Store>>, name: String) -> Result<Self, OpenDiskError> {
+        let hold = Arc::new(());
+        let mut guard = lock(&store);
+        if guard.holder.strong_count() > 0 {
+            return Err(OpenDiskError::InUse {
+                directory: name,
+                holder: None,
+            });
+        }
+        guard.holder = Arc::downgrade(&hold);
+        drop(guard);
+        Ok(Self { store, _hold: hold })
+    }
+}
+
+impl Disk for TurmoilDisk {
+    type Sealed = Vec<u8>;
+
+    async fn apply(&self, batch: DiskBatch) -> Result<(), DiskFault> {
+        for (index, op) in batch.ops.iter().enumerate() {
+            if matches!(op, DiskOp::Sync { .. } | DiskOp::SyncDir) {
+                tokio::time::sleep(SYNC).await;
+            }
+            lock(&self.store)
+                .carry_out(op)
+                .map_err(|message| DiskFault {
+                    kind: DiskFaultKind::Io,
+                    failed_op: index,
+                    op: format!("{op:?}"),
+                    message,
+                })?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> io::Result<Listing> {
+        let store = lock(&self.store);
+        let files = store
+            .files
+            .iter()
+            .map(|(name, &index)| (name.clone(), store.inodes[index].bytes.len() as u64))
+            .collect();
+        Ok(Listing {
+            files,
+            foreign: Vec::new(),
+        })
+    }
+
+    async fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
+        let mut store = lock(&self.store);
+        store
+            .inode(file)
+            .map(|inode| inode.bytes.clone())
+            .map_err(io::Error::other)
+    }
+
+    async fn open_sealed(&self, file: &FileName) -> io::Result<Vec<u8>> {
+        self.read(file).await
+    }
+}

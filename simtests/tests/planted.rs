@@ -1,0 +1,339 @@
+//! Bugs planted on purpose, each of which the World has to find within a stated number of seeds. A
+//! simulator that finds none of them is broken, however green it is.
+//!
+//! One more, `remove_checkpoint_early`, is left to the crash tests of the metadata log, which stop at
+//! every operation of a checkpoint.
+
+use std::time::Duration;
+
+use simtests::net::{Cut, LinkProfile};
+use simtests::plan::Step;
+use simtests::run::{Scenario, run_one};
+use simtests::streams::Rate;
+use simtests::trace::TraceMode;
+use simtests::vaquita::{
+    Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online, nodes,
+    order, row, wait_until,
+};
+use simtests::world::{Failure, NodeSpec};
+use vaquita_core::admin::{NodeState, Verb};
+use vaquita_core::planted::Planted;
+
+type Drive = fn(&mut VaquitaWorld) -> Result<(), Failure>;
+
+/// A bug, and the story in which it shows.
+struct Hunt {
+    bug: &'static str,
+    plant: fn(&mut Planted),
+    /// The story as it must end well without the bug, too.
+    drive: Drive,
+    /// Seeds within which the bug has to be found.
+    within: u64,
+}
+
+/// A hunt with its bug, or without.
+struct Hunted<'a> {
+    hunt: &'a Hunt,
+    planted: bool,
+}
+
+impl Scenario for Hunted<'_> {
+    type Factory = VaquitaFactory;
+
+    fn name(&self) -> &'static str {
+        self.hunt.bug
+    }
+
+    fn target(&self) -> &'static str {
+        "planted"
+    }
+
+    fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
+        let mut cluster = Cluster::of(3).with_tiny_limits();
+        cluster.settings.trace = trace;
+        if self.planted {
+            (self.hunt.plant)(&mut cluster.planted);
+        }
+        cluster.build(seed)
+    }
+
+    fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
+        (self.hunt.drive)(world)?;
+        world.finish()
+    }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
+    if !so {
+        world.fail(None, what.to_owned());
+    }
+    world.finish()
+}
+
+/// Orders to and fro, with the controller's power failing at an operation that the seed says.
+fn power_fails_while_orders_are_logged(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    let skip = world.seed() % 100;
+    let node = MASTER.to_owned();
+    world.disturb(&Step::AtOp {
+        node,
+        skip,
+        after: true,
+        power: true,
+    });
+    for round in 0..6 {
+        let name = Cluster::node_name(1 + round % 3, 1);
+        order(world, Verb::StopNodes(nodes(&[&name])));
+        world.run_for(seconds(1))?;
+        order(world, Verb::StartNodes(nodes(&[&name])));
+        world.run_for(seconds(1))?;
+        if let Some(host) = world.host("h0") {
+            world.power_on(host);
+        }
+    }
+    wait_until(world, "all as ordered", all_settled)
+}
+
+/// Datagrams come twice and very late, while nodes and the controller are restarted.
+fn late_and_doubled_datagrams(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    world.disturb(&Step::Weather(LinkProfile {
+        duplicates: Rate::percent(30),
+        stragglers: Rate::percent(30),
+        straggling: seconds(30),
+        ..LinkProfile::default()
+    }));
+    for round in 0..3 {
+        world.run_for(seconds(10))?;
+        if let Some(node) = world.node(&Cluster::node_name(1 + round, 1)) {
+            world.kill(node);
+        }
+        world.run_for(seconds(10))?;
+        if let Some(master) = world.node(MASTER) {
+            world.kill(master);
+        }
+    }
+    world.run_for(seconds(40))?;
+    world.disturb(&Step::HealAll);
+    wait_until(world, "all online again", all_online)
+}
+
+/// A copied configuration is started on another machine.
+fn an_impostor(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    let host = world.host("h3").expect("there are three hosts");
+    let impostor = NodeSpec::new("impostor", host, 9999).config("impostor of host 1");
+    world.add_node(impostor.launched());
+    bring_online(world)?;
+    let before = row(world, "P1-NODE1").map(|row| (row.pid, row.epoch));
+    if let Some(node) = world.node("impostor") {
+        world.start(node);
+    }
+    world.run_for(seconds(20))?;
+    let after = row(world, "P1-NODE1").map(|row| (row.pid, row.epoch));
+    expect(
+        world,
+        before == after,
+        "the first holder of an alias lost it to a second one",
+    )
+}
+
+/// No datagram passes.
+fn udp_is_blocked(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    for host in ["h1", "h2", "h3"] {
+        let (from, to) = (host.to_owned(), "h0".to_owned());
+        let what = Cut::Udp;
+        world.disturb(&Step::Cut {
+            from: from.clone(),
+            to: to.clone(),
+            what,
+        });
+        world.disturb(&Step::Cut {
+            from: to,
+            to: from,
+            what,
+        });
+    }
+    world.run_for(seconds(30))?;
+    let named = row(world, "P2-NODE1").is_some_and(|row| {
+        row.state == NodeState::Online && row.conditions.iter().any(|it| it == "udp-blocked")
+    });
+    expect(
+        world,
+        named,
+        "blocked UDP is noticed, named and worked around",
+    )
+}
+
+/// The agent and its node die, and the node's pid is given to a stranger.
+fn a_reused_pid(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    if let Some(agent) = world.node("P2-agent") {
+        world.kill(agent);
+    }
+    world.disturb(&Step::ReusePid("P2-NODE1".to_owned()));
+    world.run_for(seconds(20))?;
+    order(world, Verb::StopNodes(nodes(&["P2-NODE1"])));
+    world.run_for(seconds(10))?;
+    order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
+    wait_until(world, "all online again", all_online)
+}
+
+/// The agent dies and comes back; its node runs on.
+fn an_agent_comes_back(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    if let Some(agent) = world.node("P1-agent") {
+        world.kill(agent);
+    }
+    world.run_for(seconds(5))?;
+    wait_until(world, "all online", all_online)?;
+    let blamed = world.mark("child.port_held") > 0;
+    expect(world, !blamed, "an agent tried to start a node that runs")?;
+    let adopted = world.mark("child.adopted") > 0;
+    expect(
+        world,
+        adopted,
+        "an agent did not take over what it had started",
+    )
+}
+
+/// A node is stopped.
+fn a_stop(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    order(world, Verb::StopNodes(nodes(&["P3-NODE1"])));
+    world.run_for(seconds(20))?;
+    let stopped = row(world, "P3-NODE1").is_some_and(|row| row.state == NodeState::Stopped);
+    expect(world, stopped, "a node that was stopped is stopped")
+}
+
+const HUNTS: [Hunt; 12] = [
+    Hunt {
+        bug: "skip_sync",
+        plant: |it| it.skip_sync = true,
+        drive: power_fails_while_orders_are_logged,
+        within: 3,
+    },
+    Hunt {
+        bug: "skip_dir_sync",
+        plant: |it| it.skip_dir_sync = true,
+        drive: power_fails_while_orders_are_logged,
+        within: 30,
+    },
+    Hunt {
+        bug: "ack_before_sync",
+        plant: |it| it.ack_before_sync = true,
+        drive: power_fails_while_orders_are_logged,
+        within: 3,
+    },
+    Hunt {
+        bug: "tell_before_synced",
+        plant: |it| it.tell_before_synced = true,
+        drive: power_fails_while_orders_are_logged,
+        within: 3,
+    },
+    Hunt {
+        bug: "ignore_controller_epoch",
+        plant: |it| it.ignore_controller_epoch = true,
+        drive: late_and_doubled_datagrams,
+        within: 10,
+    },
+    Hunt {
+        bug: "ignore_node_epoch",
+        plant: |it| it.ignore_node_epoch = true,
+        drive: late_and_doubled_datagrams,
+        within: 10,
+    },
+    Hunt {
+        bug: "accept_replays",
+        plant: |it| it.accept_replays = true,
+        drive: late_and_doubled_datagrams,
+        within: 3,
+    },
+    Hunt {
+        bug: "admit_duplicates",
+        plant: |it| it.admit_duplicates = true,
+        drive: an_impostor,
+        within: 3,
+    },
+    Hunt {
+        bug: "no_tcp_beats",
+        plant: |it| it.no_tcp_beats = true,
+        drive: udp_is_blocked,
+        within: 3,
+    },
+    Hunt {
+        bug: "adopt_unproven",
+        plant: |it| it.adopt_unproven = true,
+        drive: a_reused_pid,
+        within: 3,
+    },
+    Hunt {
+        bug: "forget_children",
+        plant: |it| it.forget_children = true,
+        drive: an_agent_comes_back,
+        within: 3,
+    },
+    Hunt {
+        bug: "restart_after_stop",
+        plant: |it| it.restart_after_stop = true,
+        drive: a_stop,
+        within: 3,
+    },
+];
+
+#[test]
+fn every_planted_bug_is_found() {
+    let mut missed = Vec::new();
+    eprintln!("{:<24} {:>6} {:>7}  what was seen", "bug", "seed", "within");
+    for hunt in &HUNTS {
+        let found = (0..hunt.within).find_map(|seed| {
+            let outcome = run_one(
+                &Hunted {
+                    hunt,
+                    planted: true,
+                },
+                seed,
+                TraceMode::Tail,
+            );
+            outcome.failure.map(|failure| (seed, failure))
+        });
+        match found {
+            Some((seed, failure)) => {
+                let what: String = failure.to_string().chars().take(110).collect();
+                eprintln!("{:<24} {seed:>6} {:>7}  {what}", hunt.bug, hunt.within);
+            }
+            None => missed.push(hunt.bug),
+        }
+    }
+    assert!(missed.is_empty(), "the World does not find {missed:?}");
+}
+
+#[test]
+fn without_a_bug_the_same_stories_end_well() {
+    for hunt in &HUNTS {
+        for seed in 0..hunt.within.min(5) {
+            let outcome = run_one(
+                &Hunted {
+                    hunt,
+                    planted: false,
+                },
+                seed,
+                TraceMode::Tail,
+            );
+            assert_eq!(outcome.failure, None, "{} under seed {seed}", hunt.bug);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_planted_by_default() {
+    let none = Planted::default();
+    let mut one = none;
+    one.skip_sync = true;
+    assert_ne!(none, one);
+    assert_eq!(format!("{none:?}").matches("true").count(), 0);
+}
