@@ -618,8 +618,6 @@ impl Uplink {
             .iter()
             .find(|(later, start)| *later > seen.epoch && *start <= seen.index)
             .map(|(_, start)| *start);
-        let forgotten =
-            forgotten.or((granted.commit_index < seen.index).then_some(granted.commit_index));
         forgotten.map(|start| {
             format!(
                 "the controller at {} has lost log records: this node has seen index {} confirmed, \
