@@ -7,6 +7,7 @@ use vaquita_core::ids::Alias;
 use vaquita_core::io::{ExitReason, Job, JobOutcome, Machine};
 use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::prng::Seed;
+use vaquita_core::process::ProcessIdentity;
 use vaquita_core::time::Timestamp;
 
 use super::NodeIx;
@@ -24,6 +25,8 @@ pub struct Start<'a> {
     pub address: SocketAddr,
     /// Its name.
     pub alias: &'a Alias,
+    /// The process itself, as its host knows it.
+    pub process: ProcessIdentity,
     /// Starts of this node before.
     pub starts: u32,
     /// The text of its configuration: what the agent wrote that launched it, or what its
