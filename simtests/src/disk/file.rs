@@ -100,6 +100,14 @@ impl SimFile {
         }
     }
 
+    /// Reads come from the platter from now on, unless there is something to be written.
+    pub(super) fn drop_clean_cache(&mut self) {
+        if self.dirty_from.is_none() && self.cache != self.platter {
+            self.cache.clone_from(&self.platter);
+            self.unpromised_from = self.unpromised_from.min(self.cache.len());
+        }
+    }
+
     /// The power is cut. Returns the offset of the first byte that was promised and is not there.
     pub(super) fn power_cut(&mut self, tear: Tear, draw: &mut Draw) -> Option<usize> {
         let left = self.torn(tear, draw);

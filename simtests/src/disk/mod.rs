@@ -254,6 +254,11 @@ impl SimDisk {
         Some((file, at))
     }
 
+    /// The cache forgets what it need not write.
+    pub fn drop_clean_cache(&mut self) {
+        self.files.values_mut().for_each(SimFile::drop_clean_cache);
+    }
+
     /// The power goes: what no sync covered is torn as the profile says.
     pub fn power_cut(&mut self, now: SimTime, draw: &mut Draw) {
         self.abandon();

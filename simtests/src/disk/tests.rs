@@ -250,6 +250,26 @@ fn a_failed_sync_can_take_the_bytes_out_of_the_cache() {
 }
 
 #[test]
+fn a_cache_that_is_dropped_shows_what_a_failed_sync_left_behind() {
+    let mut disk = disk(Tear::Prefix);
+    disk.install(name("log"), vec![1; 512]);
+    run(&mut disk, vec![append("log", 512, &[2; 4_096])]).unwrap();
+    disk.drop_clean_cache();
+    assert_eq!(
+        disk.read(&name("log")).unwrap().len(),
+        4_608,
+        "dirty bytes stay"
+    );
+    disk.fail_next_sync = true;
+    run(&mut disk, vec![sync("log")]).unwrap_err();
+    disk.drop_clean_cache();
+    let read = disk.read(&name("log")).unwrap().to_vec();
+    disk.power_cut(SimTime::ZERO, &mut draw(0));
+    assert_eq!(disk.read(&name("log")).unwrap(), read);
+    assert_eq!(disk.incidents(), []);
+}
+
+#[test]
 fn a_lying_sync_shows_at_the_next_power_cut() {
     let mut disk = disk(Tear::Prefix);
     disk.profile.lies = true;

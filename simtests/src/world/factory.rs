@@ -25,6 +25,8 @@ pub struct Start<'a> {
     pub address: SocketAddr,
     /// Its name.
     pub alias: &'a Alias,
+    /// The process itself, as its host knows it.
+    pub process: ProcessIdentity,
     /// Starts of this node before.
     pub starts: u32,
     /// The text of its configuration: what the agent wrote that launched it, or what its

@@ -13,6 +13,8 @@ use crate::trace::Kind;
 
 /// How long a process takes from one waiting input to the next, in nanoseconds.
 const MAILBOX_PACE: u64 = 20_000;
+/// How often in a row a machine may ask, when its timer fires, to be woken at once.
+const AT_ONCE_MAX: u32 = 8;
 
 impl<F: Factory> World<F> {
     /// Tells a process something, unless it is another process by now. One that is paused finds it
@@ -157,16 +159,9 @@ impl<F: Factory> World<F> {
             );
             return;
         }
-        if let Some(deadline) = deadline {
-            // A deadline that was due already may stand until the timer itself was handled.
-            let stands = !by_timer && overdue == Some(deadline);
-            if deadline < now && !stands || by_timer && deadline == now {
-                let what = format!(
-                    "asks at {now} to be woken at {deadline}, which has passed: it would spin"
-                );
-                self.fail(Some(node), what);
-                return;
-            }
+        if let Some(what) = self.spins(node, now, by_timer, overdue, deadline) {
+            self.fail(Some(node), what);
+            return;
         }
         self.set_deadline(node, deadline);
         for effect in effects.drain(..) {
@@ -184,6 +179,37 @@ impl<F: Factory> World<F> {
         self.scratch.clear();
         self.trace_status(node);
         self.exit_if_asked(node);
+    }
+
+    /// Whether the machine asks for a moment that has passed, or for the present one again and
+    /// again: its driver would do nothing but wake it.
+    fn spins(
+        &mut self,
+        node: NodeIx,
+        now: Timestamp,
+        by_timer: bool,
+        overdue: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+    ) -> Option<String> {
+        let process = self.nodes[node.index()].process.as_mut()?;
+        let deadline = deadline.filter(|deadline| *deadline <= now);
+        match deadline {
+            // To go on at once, once or twice, is legitimate.
+            Some(deadline) if by_timer && deadline == now => process.at_once += 1,
+            _ if by_timer => process.at_once = 0,
+            _ => {}
+        }
+        // A deadline that was due already may stand until the timer itself was handled.
+        let stands = !by_timer && overdue == deadline;
+        if process.at_once > AT_ONCE_MAX {
+            return Some(format!(
+                "asks again and again to be woken at once at {now}: it spins"
+            ));
+        }
+        let passed = deadline.filter(|deadline| *deadline < now && !stands)?;
+        Some(format!(
+            "asks at {now} to be woken at {passed}, which has passed: it would spin"
+        ))
     }
 
     /// A timer fires, if it is the one the process waits for.

@@ -119,6 +119,10 @@ impl<F: Factory> World<F> {
     }
 
     fn begin(&mut self, host: HostIx, pid: u32, node: NodeIx) {
+        let table = &self.hosts[host.index()];
+        let Some(process) = table.process(pid).map(|process| table.identity(process)) else {
+            return;
+        };
         let slot = &mut self.nodes[node.index()];
         slot.starts += 1;
         let starts = slot.starts;
@@ -128,6 +132,9 @@ impl<F: Factory> World<F> {
         let seed = Seed::from_number(draw.bits());
         let now = Timestamp::from_nanos(draw.below(AGE_AT_START));
         let reading = self.hosts[host.index()].clock.reading(self.now);
+        if self.settings.reads_past_cache {
+            slot.disk.drop_clean_cache();
+        }
         let files = slot.disk.files();
         let table = &self.hosts[host.index()];
         let process = table.process(pid).map(|process| table.identity(process));
@@ -138,6 +145,7 @@ impl<F: Factory> World<F> {
             host: &self.hosts[host.index()].name,
             address: std::net::SocketAddr::new(address(host), slot.spec.port),
             alias: &slot.spec.alias,
+            process,
             starts: starts - 1,
             config: &slot.spec.config,
             files: &files,
@@ -159,6 +167,7 @@ impl<F: Factory> World<F> {
             last_now: now,
             deadline: None,
             wake_at: SimTime::NEVER,
+            at_once: 0,
             paused: false,
             mailbox: VecDeque::new(),
             datagrams_waiting: 0,

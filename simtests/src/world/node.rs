@@ -123,6 +123,8 @@ pub(super) struct Process<M> {
     pub(super) deadline: Option<Timestamp>,
     /// The earliest timer that waits in the queue.
     pub(super) wake_at: SimTime,
+    /// How often in a row it asked, when its timer fired, for the present moment.
+    pub(super) at_once: u32,
     pub(super) paused: bool,
     pub(super) mailbox: VecDeque<Waiting>,
     pub(super) datagrams_waiting: usize,

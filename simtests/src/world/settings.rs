@@ -44,6 +44,10 @@ pub struct Settings {
     pub tcp: TcpSettings,
     /// How the disks of new nodes behave.
     pub disk: DiskProfile,
+    /// Whether a process that begins reads its files from the platter and not from the cache, as
+    /// far as the cache has nothing to write. It then does not take for durable what a failed sync
+    /// left in the cache.
+    pub reads_past_cache: bool,
     /// How hosts handle processes.
     pub processes: ProcessSettings,
     /// How much later than asked a timer may fire. Real ones have a grain of a millisecond.
@@ -77,6 +81,7 @@ impl Default for Settings {
             weather: LinkProfile::default(),
             tcp: TcpSettings::default(),
             disk: DiskProfile::default(),
+            reads_past_cache: false,
             processes: ProcessSettings::default(),
             timer_slack: Duration::from_millis(1),
             drift_ppm_max: 0,

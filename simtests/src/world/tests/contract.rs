@@ -33,6 +33,22 @@ fn a_machine_that_asks_to_be_woken_in_the_past_is_found() {
 }
 
 #[test]
+fn a_machine_that_wants_to_go_on_at_once_may_do_so_but_not_for_ever() {
+    for (times, fails) in [(3, false), (u32::MAX, true)] {
+        let mut bench = Bench::of(&["a"]).make("a", move |_| {
+            Ok(Probe {
+                eager: times,
+                ..Probe::default()
+            })
+        });
+        bench.world.start_all();
+        let ran = bench.world.run_for(SECOND);
+        assert_eq!(ran.is_err(), fails, "{ran:?}");
+        assert!(!fails || ran.is_err_and(|failure| failure.what.contains("it spins")));
+    }
+}
+
+#[test]
 fn a_machine_that_panics_fails_the_run_with_its_words() {
     let failure = failing(|start| Probe {
         panics: true,

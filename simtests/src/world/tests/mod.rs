@@ -25,6 +25,8 @@ struct Probe {
     told: Vec<(Timestamp, Input)>,
     /// Asks to be woken then, whatever happens.
     stubborn: Option<Timestamp>,
+    /// Asks so many times to be woken at once.
+    eager: u32,
     panics: bool,
     floods: bool,
 }
@@ -58,6 +60,13 @@ impl Machine for Probe {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.eager > 0 {
+            let deadlines = u32::try_from(self.told.len()).unwrap_or(u32::MAX);
+            return match self.told.last() {
+                None => Some(Timestamp::ZERO.after(50 * MS)),
+                Some((now, _)) => (deadlines <= self.eager).then_some(*now),
+            };
+        }
         self.stubborn
             .or_else(|| self.script.get(self.done).map(|(at, _)| *at))
     }
