@@ -20,6 +20,8 @@ pub struct Planted {
     pub ignore_node_epoch: bool,
     /// The controller counts a heartbeat that it has seen before.
     pub accept_replays: bool,
+    /// The controller blames the nodes for its own stand-still.
+    pub never_doubt_itself: bool,
     /// The controller admits a second process under an alias whose first one lives.
     pub admit_duplicates: bool,
     /// A node stays on UDP when nothing comes back.

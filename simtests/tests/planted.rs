@@ -297,7 +297,7 @@ fn every_planted_bug_is_found() {
                     planted: true,
                 },
                 seed,
-                TraceMode::Tail,
+                TraceMode::Fingerprint,
             );
             outcome.failure.map(|failure| (seed, failure))
         });
@@ -322,7 +322,7 @@ fn without_a_bug_the_same_stories_end_well() {
                     planted: false,
                 },
                 seed,
-                TraceMode::Tail,
+                TraceMode::Fingerprint,
             );
             assert_eq!(outcome.failure, None, "{} under seed {seed}", hunt.bug);
         }

@@ -1,6 +1,12 @@
 //! A whole cluster of the product's own processes, configured wrongly: what is wrong is named, where
 //! it is wrong, and nothing is left half alive.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cloned_ref_to_slice_refs,
+    reason = "a test may panic, and compares what it reads"
+)]
+
 use std::time::Duration;
 
 use simtests::cluster::{CONTROLLER, Cluster, PORT, Program, site};

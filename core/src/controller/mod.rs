@@ -209,7 +209,11 @@ impl Controller {
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
         let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
-        let detector = FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
+        let mut detector =
+            FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
+        if config.planted.never_doubt_itself {
+            detector.plant_certainty();
+        }
         let mut out = Outbox::default();
         if recovered.tail != Tail::Clean {
             out.notify(Event::warning("metalog.torn", recovered.tail.to_string()));

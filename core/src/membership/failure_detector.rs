@@ -84,6 +84,7 @@ pub enum Verdict {
 pub struct FailureDetector {
     thresholds: Thresholds,
     watches: Vec<Watch>,
+    doubts_itself: bool,
     frozen_until: Timestamp,
     drop_freeze: Duration,
     stall_threshold: Duration,
@@ -114,6 +115,7 @@ impl FailureDetector {
         Self {
             thresholds,
             watches: vec![idle; members],
+            doubts_itself: true,
             frozen_until: Timestamp::ZERO,
             drop_freeze: limits.drop_freeze,
             stall_threshold: limits.stall_threshold,
@@ -202,7 +204,7 @@ impl FailureDetector {
     pub fn tick(&mut self, now: Timestamp) -> Vec<(Slot, Verdict)> {
         let gap = now.since(self.last_tick);
         self.last_tick = now;
-        if gap > self.stall_threshold {
+        if self.doubts_itself && gap > self.stall_threshold {
             self.forgive(now, gap);
         }
         let mass_event = self.mass_event(now);
@@ -269,6 +271,12 @@ impl FailureDetector {
         (count..=self.departures.len()).any(|end| {
             self.departures[end - 1].since(self.departures[end - count]) <= self.mass_window
         })
+    }
+
+    /// Leaves out the rule above, for the simulators' check of themselves.
+    #[doc(hidden)]
+    pub const fn plant_certainty(&mut self) {
+        self.doubts_itself = false;
     }
 
     fn forgive(&mut self, now: Timestamp, gap: Duration) {

@@ -36,8 +36,6 @@ pub struct Start<'a> {
     pub files: &'a Files,
     /// Its entropy.
     pub seed: Seed,
-    /// Its process, as the host knows it.
-    pub process: ProcessIdentity,
     /// Its clock. Not zero: a process has run for a while before there is a machine.
     pub now: Timestamp,
 }

@@ -136,11 +136,7 @@ impl<F: Factory> World<F> {
             slot.disk.drop_clean_cache();
         }
         let files = slot.disk.files();
-        let table = &self.hosts[host.index()];
-        let process = table.process(pid).map(|process| table.identity(process));
-        let process = process.expect("a process that begins is in its host's table");
         let made = self.factory.start(&Start {
-            process,
             node,
             host: &self.hosts[host.index()].name,
             address: std::net::SocketAddr::new(address(host), slot.spec.port),
