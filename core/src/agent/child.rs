@@ -677,8 +677,29 @@ impl Child {
             last_exit: self.last_exit.clone(),
             crashes: self.crashes,
             crash_loop,
-            reason: self.reason.clone(),
+            reason: self.reason_to_tell(),
             log_tail: self.log_tail.clone(),
+        }
+    }
+
+    /// Why the child is as it is. What an earlier process of the agent knew is gone but for the
+    /// fact that the order is settled, which still has to be told: else the node would seem to be
+    /// starting for ever.
+    fn reason_to_tell(&self) -> String {
+        match &self.desired {
+            Some(desired)
+                if self.reason.is_empty()
+                    && self.phase == Phase::Down
+                    && desired.run
+                    && desired.version <= self.record.settled =>
+            {
+                format!(
+                    "{alias} was ended by hand, or gave up, before its agent was started; \
+                     `vaquita node start {alias}` starts it again",
+                    alias = self.alias
+                )
+            }
+            _ => self.reason.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
 use crate::io::{Effect, JobOutcome};
 use crate::membership::Slot;
-use crate::message::{LogRead, Message, ReadLog};
+use crate::message::{ChildPhase, LogRead, Message, ReadLog};
 use crate::metalog::SpaceMode;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::state::{NodeDesired, Record};
@@ -36,6 +36,11 @@ impl Controller {
         };
         if self.phase != Phase::Serving {
             let reason = "the controller is starting: its log is not open yet".to_owned();
+            return Some(Err(Refusal::Unavailable { reason }));
+        }
+        if matches!(verb, Verb::Login { .. }) && self.state.access.is_empty() {
+            // Not "wrong password", which it would be once the account is there.
+            let reason = "the controller is starting: its first account is being made".to_owned();
             return Some(Err(Refusal::Unavailable { reason }));
         }
         if self.waiting.len() + self.jobs.len() >= self.limits.pending_requests {
@@ -194,7 +199,9 @@ impl Controller {
         let same = order.is_some_and(|order| order.run == run);
         let settled = match state {
             NodeState::Online | NodeState::Joining => run,
-            NodeState::Starting => run,
+            // Somebody may have ended the node by hand while its agent was away, and only a new
+            // order outweighs that. So the agent's word is needed that this one is being followed.
+            NodeState::Starting => run && self.agent_follows(slot),
             NodeState::Stopped | NodeState::Stopping => !run,
             _ => false,
         };
@@ -222,6 +229,21 @@ impl Controller {
             Some(_) => "stopping".to_owned(),
         };
         (true, note)
+    }
+
+    /// Whether the agent of a data node is here and has said that it starts or runs the node.
+    fn agent_follows(&self, slot: Slot) -> bool {
+        let member = &self.members.all[slot];
+        let here = member
+            .agent
+            .is_some_and(|agent| self.members.all[agent].presence == Presence::Online);
+        let followed = member.child.as_ref().is_some_and(|child| {
+            matches!(
+                child.phase,
+                ChildPhase::Starting | ChildPhase::Running | ChildPhase::Waiting
+            )
+        });
+        here && followed
     }
 
     fn selected(&self, selection: &Selection) -> Result<Vec<Slot>, Refusal> {

@@ -249,6 +249,40 @@ fn a_node_that_ended_while_its_agent_was_away_is_started_again() {
 }
 
 #[test]
+fn an_end_by_hand_is_still_told_after_its_agents_restart() {
+    let mut cluster = Ideal::running(1);
+    cluster.terminate(Ideal::node_at(2));
+    cluster.run_for(seconds(1));
+    cluster.kill(Ideal::agent_at(2));
+    cluster.run_for(seconds(1));
+    cluster.start_agent(2);
+    cluster.run_for(seconds(2));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!(row.state, NodeState::Stopped, "{}", row.reason);
+    assert!(
+        row.reason.contains("vaquita node start P1-NODE1"),
+        "{}",
+        row.reason
+    );
+}
+
+#[test]
+fn a_start_ordered_while_the_agent_is_away_outweighs_an_end_by_hand_before_it() {
+    let mut cluster = Ideal::running(1);
+    cluster.terminate(Ideal::node_at(2));
+    cluster.run_for(seconds(1));
+    cluster.kill(Ideal::agent_at(2));
+    cluster.run_for(seconds(20));
+    let Ok(Response::Ordered(rows)) = cluster.ask(start(&["P1-NODE1"])) else {
+        panic!("refused")
+    };
+    assert!(rows[0].changed, "{rows:?}");
+    cluster.start_agent(2);
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P1-NODE1"), NodeState::Online);
+}
+
+#[test]
 fn a_held_port_names_its_holder_and_the_node_starts_once_it_is_free() {
     let mut cluster = Ideal::of(1);
     cluster.held.insert(8961, "pid 4711 (nginx)".to_owned());
