@@ -278,8 +278,10 @@ impl Controller {
 
     pub(super) fn terminate(&mut self) {
         // What was acknowledged is durable; what was not, its asker will ask again.
-        self.out
-            .notify(Event::info("controller.ending", "ending; the cluster runs on"));
+        self.out.notify(Event::info(
+            "controller.ending",
+            "ending; the cluster runs on",
+        ));
         self.out.exit(ExitCode::Success, "ended as ordered");
     }
 }

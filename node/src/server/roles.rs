@@ -233,8 +233,7 @@ async fn read_log<D: Disk, H>(
         .files
         .keys()
         .filter(of_log)
-        .filter(is_segment)
-        .next_back()
+        .rfind(is_segment)
         .cloned();
     let mut files = BTreeMap::new();
     for name in listing.files.into_keys() {
