@@ -1,5 +1,7 @@
 //! The program from outside: what it prints, where, and with which exit status.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod check;
 mod client;
 mod cluster;

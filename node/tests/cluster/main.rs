@@ -4,6 +4,8 @@
 //! Each test has a directory, addresses of 127.0.0.0/8 and a login of its own, so that all of them
 //! may run at once; see [`rig`].
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../cli/program.rs"]
 mod program;
 mod rig;

@@ -78,7 +78,10 @@ async fn the_servers_end_in_good_order_on_sigterm_and_the_data_nodes_run_on() {
             .await;
     }
     let rows = cluster.rows().await;
-    let nodes = rows.iter().zip(&pids).filter(|(row, _)| row.mode == "datanode");
+    let nodes = rows
+        .iter()
+        .zip(&pids)
+        .filter(|(row, _)| row.mode == "datanode");
     for (row, pid) in nodes {
         assert_eq!(row.pid, *pid, "{row:?}");
     }

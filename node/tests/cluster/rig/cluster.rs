@@ -50,27 +50,35 @@ impl Cluster {
     /// runs yet.
     pub(crate) fn of_seed() -> Self {
         let addresses = Addresses::take();
-        Self::at(&addresses.subnet(), Place::new(), Some(addresses))
+        Self::at(&addresses.subnet(), Some(addresses))
     }
 
     /// The same with the addresses given.
-    pub(crate) fn at(subnet: &str, mut place: Place, addresses: Option<Addresses>) -> Self {
-        place.set("VAQUITA_SERVER", &format!("{subnet}.7:8990"));
+    pub(crate) fn at(subnet: &str, addresses: Option<Addresses>) -> Self {
         let subnet = subnet.to_owned();
         let text = |name: &str| {
             let text = fs::read_to_string(example("seed").join(name)).unwrap();
             text.replace("10.1.1.", &format!("{subnet}."))
         };
+        let file = |host: &str, name: &str, example: &str| {
+            let name = format!("{ROOM}/{host}/config/{name}");
+            (name, text(example))
+        };
         let mut files = vec![
-            ("P4", "controller.cfg", text("controller.cfg")),
-            ("P4", "cluster.nodes", text("cluster.nodes")),
-            ("P4", "cluster.cfg", text("cluster.cfg")),
+            file("P4", "controller.cfg", "controller.cfg"),
+            file("P4", "cluster.nodes", "cluster.nodes"),
+            file("P4", "cluster.cfg", "cluster.cfg"),
         ];
-        for (host, _) in SEED_HOSTS {
-            files.push((host, "agent.cfg", text(&format!("agent-{host}.cfg"))));
-        }
-        for (host, name, text) in files {
-            place.write(&format!("{ROOM}/{host}/config/{name}"), &text);
+        files.extend(
+            SEED_HOSTS.map(|(host, _)| file(host, "agent.cfg", &format!("agent-{host}.cfg"))),
+        );
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let mut place = Place::with(&files);
+        place.set("VAQUITA_SERVER", &format!("{subnet}.7:8990"));
+        for host in ["P4", "P1", "P2", "P3", "P5"] {
             for folder in ["data", "log"] {
                 fs::create_dir_all(place.path(&format!("{ROOM}/{host}/{folder}"))).unwrap();
             }
@@ -226,34 +234,32 @@ impl Cluster {
         self.place.run(line).await
     }
 
-    /// Waits until the controller takes commands.
-    pub(crate) async fn answers(&self) {
+    /// Runs a command, again and again while the controller is not there or not ready.
+    async fn once_ready(&self, line: &str, input: &str) {
         const UNAVAILABLE: i32 = 69;
-        self.until("the controller answers", async || {
-            let ran = self.vaquita("status").await;
-            (ran.status != UNAVAILABLE).then_some(())
-        })
-        .await;
+        let ran = self.until("the controller answers", async || {
+            let ran = self.place.run_with(line, input).await;
+            (ran.status != UNAVAILABLE).then_some(ran)
+        });
+        ran.await.ok();
     }
 
     /// Waits until the controller answers, gives the administrator another password and is logged
     /// in afterwards.
     pub(crate) async fn log_in(&self) {
-        self.answers().await;
         let passwords = format!("123456\n{PASSWORD}\n");
-        self.place
-            .run_with("user passwd admin --password-stdin", &passwords)
-            .await
-            .ok();
+        self.once_ready("user passwd admin --password-stdin", &passwords)
+            .await;
     }
 
     /// Logs in with the changed password: sessions end with the controller's process.
     pub(crate) async fn log_in_again(&self) {
-        self.answers().await;
-        self.place
-            .run_with("login --password-stdin", PASSWORD)
-            .await
-            .ok();
+        self.once_ready("login --password-stdin", PASSWORD).await;
+    }
+
+    /// Logs in with the password that everybody knows.
+    pub(crate) async fn log_in_first(&self) {
+        self.once_ready("login --password-stdin", "123456").await;
     }
 
     /// The members as they are now; none if the controller does not answer.
@@ -273,11 +279,7 @@ impl Cluster {
     }
 
     /// Looks until there is something to see; after 30 s it fails and shows the cluster.
-    pub(crate) async fn until<T>(
-        &self,
-        what: &str,
-        mut look: impl AsyncFnMut() -> Option<T>,
-    ) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         let waiting = Waiting::begin();
         loop {
             if let Some(seen) = look().await {
@@ -349,4 +351,3 @@ impl Drop for Cluster {
         }
     }
 }
-

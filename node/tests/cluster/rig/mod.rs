@@ -10,8 +10,8 @@ mod waiting;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
-pub(crate) use http::Connection;
+
 pub(crate) use networks::TwoNetworks;
-pub(crate) use processes::{Server, Sweeper, alive, interrupt, kill};
+pub(crate) use processes::{Sweeper, interrupt, kill};
 pub(crate) use tree::Tree;
-pub(crate) use waiting::{Waiting, until};
+pub(crate) use waiting::until;

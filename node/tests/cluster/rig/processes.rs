@@ -107,11 +107,6 @@ pub(crate) fn interrupt(pid: u32) {
     signal(pid, Signal::INT);
 }
 
-/// Whether a process runs: it is there, and not a zombie.
-pub(crate) fn alive(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty())
-}
-
 /// Kills, when it is dropped, whatever runs in a directory or names it on its command line: data
 /// nodes too, which are children of agents and outlive them.
 pub(crate) struct Sweeper {
