@@ -1,7 +1,7 @@
 //! What turns the state machines of `vaquita-core` into server processes, and the program that
 //! starts and operates them.
 //!
-//! [`env`] is the only door to the outside: sockets, disk, processes, clocks, entropy. [`driver`]
+//! [`mod@env`] is the only door to the outside: sockets, disk, processes, clocks, entropy. [`driver`]
 //! runs a machine behind that door, [`os_env`] opens it onto Linux. A simulation opens the same
 //! door onto simulated hosts and runs the very same driver. [`http`] answers programs and browsers
 //! on the driver's port; [`cli`] is what a person types.

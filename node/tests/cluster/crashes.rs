@@ -1,37 +1,31 @@
 //! Processes killed without a word, and what the others make of it.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::rig::{Cluster, Row, kill};
 
 fn data_nodes(rows: &[Row]) -> Vec<&Row> {
     rows.iter().filter(|row| row.mode == "datanode").collect()
 }
 
-/// The moment of a line of a log, in microseconds of its day.
-fn moment(line: &str) -> u64 {
-    let time = &line["2026-01-01 ".len()..];
-    let number = |range: std::ops::Range<usize>| time[range].parse::<u64>().unwrap();
-    ((number(0..2) * 60 + number(3..5)) * 60 + number(6..8)) * 1_000_000 + number(9..15)
-}
-
-const DAY: u64 = 24 * 3600 * 1_000_000;
-
 #[tokio::test]
 async fn a_killed_data_node_is_seen_within_a_second_and_started_again() {
     let cluster = Cluster::of_two_hosts().await;
     cluster.vaquita("node start --all --wait").await.ok();
     let before = cluster.row("P1-NODE1").await;
+    let killed = Instant::now();
     kill(before.pid.unwrap());
     let seen = cluster
         .until_log("P4/log/controller.log", "P1-NODE1 has gone offline")
         .await;
+    let after = killed.elapsed();
+    assert!(after < Duration::from_secs(1), "seen after {after:?}");
     assert!(
         seen.contains("SIGKILL") || seen.contains("signal 9"),
         "{seen}"
     );
-    // Its agent, which saw the end as it happened, wrote that down first.
-    let ended = cluster.until_log("P1/log/agent.log", "P1-NODE1 (pid").await;
-    let after = (moment(&seen) + DAY - moment(&ended)) % DAY;
-    assert!(after < 1_000_000, "{after} us:\n{ended}\n{seen}");
     let now = cluster
         .until_row("P1-NODE1", |row| {
             row.state == "online" && row.pid != before.pid

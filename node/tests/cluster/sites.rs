@@ -168,3 +168,23 @@ async fn beyond_loopback_nothing_starts_without_a_secret() {
     assert!(printed.contains("there is no cluster secret"), "{printed}");
     assert!(printed.contains("run `vaquita secret`"), "{printed}");
 }
+
+#[tokio::test]
+async fn heartbeats_configured_otherwise_at_one_agent_are_named_on_both_sides_and_work() {
+    let mut cluster = Cluster::of_seed();
+    cluster.keep_two_hosts();
+    cluster.add_line("P1/config/agent.cfg", "lanCluster=0");
+    cluster.start_all().await;
+    let words = "lanCluster is 0 at P1-agent and 1 at the controller, whose value rules";
+    cluster.until_log("P1/log/agent.log", words).await;
+    cluster.until_log("P4/log/controller.log", words).await;
+    cluster
+        .until_row("P1-agent", |row| {
+            row.state == "online" && row.conditions.iter().any(|it| it.contains(words))
+        })
+        .await;
+    let other = cluster
+        .until_row("P2-agent", |row| row.state == "online")
+        .await;
+    assert_eq!(other.conditions, [""; 0]);
+}

@@ -26,10 +26,11 @@ const ROOM: &str = "room 1 für 机房";
 pub(crate) struct Cluster {
     /// Running servers, by the host's directory; the controller's is P4.
     pub(crate) servers: BTreeMap<String, Server>,
+    /// Before the place, so that nothing runs any more in a directory that is removed.
+    sweeper: Sweeper,
     pub(crate) place: Place,
     /// What the addresses of the files begin with, such as `127.130.7`.
     pub(crate) subnet: String,
-    sweeper: Sweeper,
     _addresses: Option<Addresses>,
 }
 
@@ -86,9 +87,9 @@ impl Cluster {
         let sweeper = Sweeper::of(&place.path(""));
         Self {
             servers: BTreeMap::new(),
+            sweeper,
             place,
             subnet,
-            sweeper,
             _addresses: addresses,
         }
     }
