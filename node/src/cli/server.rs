@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use vaquita_config::{
-    CheckOptions, ClusterFiles, FileKind, Mode, Report, Resolved, check, parse_cluster_nodes,
-    parse_key_value, resolve_agent, resolve_controller, resolve_node_file,
+    CheckOptions, ClusterFiles, FileKind, HostFacts, Mode, Report, Resolved, check,
+    parse_cluster_nodes, parse_key_value, resolve_agent, resolve_controller, resolve_node_file,
 };
 
 use super::commands::secret;
@@ -12,6 +12,7 @@ use super::exit::{Failure, Status};
 use super::server_flags::ServerFlags;
 use super::terminal::Terminal;
 use super::{config_files, diagnostics};
+use crate::os_env;
 
 /// A server process that can be started: everything is read and makes sense.
 #[derive(Clone, Debug)]
@@ -62,6 +63,11 @@ impl ServerPlan {
             usage("say what the process is: `-mode controller`, `-mode agent` or `-mode datanode`")
         })?;
         let kind = FileKind::of_mode(mode);
+        let host = os_env::memory_bytes().map(|memory_bytes| HostFacts {
+            cores: os_env::cores(),
+            memory_bytes,
+        });
+        let host = host.as_ref();
         let mut files = ClusterFiles::default();
         let own = match &paths.config {
             Some(path) => Some(parse_key_value(kind, &shown(path), &bytes(path)?)),
@@ -84,15 +90,15 @@ impl ServerPlan {
                 }
                 paths.nodes_file = Some(nodes);
                 files.controller = own;
-                resolve_controller(&files, &flags.settings, None)
+                resolve_controller(&files, &flags.settings, host)
             }
             Mode::Agent => {
                 files.agents.extend(own);
-                resolve_agent(files.agents.first(), &flags.settings, None)
+                resolve_agent(files.agents.first(), &flags.settings, host)
             }
             Mode::Datanode => {
                 files.single = own;
-                resolve_node_file(files.single.as_ref(), &flags.settings, None)
+                resolve_node_file(files.single.as_ref(), &flags.settings, host)
             }
             Mode::Computenode | Mode::Single => {
                 return Err(usage(format!(

@@ -21,7 +21,7 @@ use vaquita_core::secret::ClusterSecret;
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};
-use crate::driver::{self, Front, PasswordCost, Terminator};
+use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
 use crate::env::HostFolders;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
@@ -36,15 +36,9 @@ pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
     let unavailable = |message: String| Failure::new(Status::Unavailable, message);
     let log =
         logging::install(&log_settings(&plan)).map_err(|error| unavailable(error.to_string()))?;
-    let workers = settings::count(&plan.settings, "workerNum")
-        .unwrap_or(1)
-        .clamp(1, WORKERS_MAX);
-    let io_workers = settings::count(&plan.settings, "localExecutors")
-        .unwrap_or(1)
-        .max(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers.min(os_env::cores() as usize))
-        .max_blocking_threads(io_workers + BLOCKING_OWN)
+        .worker_threads(worker_threads(&plan.settings))
+        .max_blocking_threads(io_workers(&plan.settings) + BLOCKING_OWN)
         .enable_all()
         .build()
         .map_err(|error| unavailable(format!("cannot start the worker threads: {error}")))?;
@@ -62,8 +56,24 @@ pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
     Ok(reason.code.number())
 }
 
-/// More threads than this help nobody on any machine there is.
-const WORKERS_MAX: usize = 512;
+/// The threads that `workerNum` asks for: no more than there are cores, since none of them ever
+/// waits.
+fn worker_threads(settings: &Resolved) -> usize {
+    settings::count(settings, "workerNum")
+        .unwrap_or(1)
+        .clamp(1, os_env::cores() as usize)
+}
+
+/// The threads of `localExecutors`, which wait for disks.
+fn io_workers(settings: &Resolved) -> usize {
+    settings::count(settings, "localExecutors").unwrap_or(1)
+}
+
+/// The requests that `webWorkerNum` lets be worked on at a time.
+fn web_workers(settings: &Resolved) -> usize {
+    settings::count(settings, "webWorkerNum").unwrap_or(1)
+}
+
 /// Threads for what blocks beside the I/O workers: name look-ups, the standard input.
 const BLOCKING_OWN: usize = 4;
 
@@ -107,6 +117,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
     let site = settings::site_of(&plan.settings, "localSite")?;
     let secret = secret(&plan)?;
     let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
+    tell_sizes(&plan.settings, &limits);
     let (front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
     watch_signals(&terminator).map_err(|error| {
@@ -224,6 +235,36 @@ fn node_lines(plan: &ServerPlan, label: Option<&str>) -> String {
     lines
 }
 
+/// Settings that the log tells at each start, where a file or the command line gives them.
+const GREETED: [&str; 11] = [
+    "workerNum",
+    "localExecutors",
+    "webWorkerNum",
+    "maxConnections",
+    "maxMemSize",
+    "lanCluster",
+    "publicName",
+    "dfsReplicationFactor",
+    "dfsReplicaReliabilityLevel",
+    "dfsRecoveryWaitTime",
+    "volumes",
+];
+
+/// What the settings about size come to on this host, given or not.
+fn tell_sizes(settings: &Resolved, limits: &DriverLimits) {
+    info!(
+        "{} worker threads on {} cores, {} I/O workers, {} web workers, at most {} connections; \
+         {} requests may wait, and {} KiB to be sent on each connection",
+        worker_threads(settings),
+        os_env::cores(),
+        io_workers(settings),
+        web_workers(settings),
+        limits.connections_max,
+        limits.requests_max,
+        limits.send_queue_bytes / 1024
+    );
+}
+
 /// The first lines of the log: which program, from which files, and what is odd about them.
 fn greet(plan: &ServerPlan) {
     info!(
@@ -240,13 +281,7 @@ fn greet(plan: &ServerPlan) {
     for diagnostic in &plan.warnings.diagnostics {
         warn!("{diagnostic}");
     }
-    for key in [
-        "workerNum",
-        "localExecutors",
-        "webWorkerNum",
-        "maxConnections",
-        "maxMemSize",
-    ] {
+    for key in GREETED {
         if let Some(setting) = plan.settings.setting(key)
             && setting.is_set()
         {
@@ -318,7 +353,7 @@ fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
     let http_settings = HttpSettings {
         title: format!("{} {alias}", plan.mode),
         allowed_hosts: AllowedHosts::new(&names),
-        web_workers: settings::count(settings, "webWorkerNum").unwrap_or(1),
+        web_workers: web_workers(settings),
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
         limits: HttpLimits::default(),

@@ -1,9 +1,6 @@
 //! The program from outside: what it prints, where, and with which exit status.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test panics where it does not get what it expects"
-)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod check;
 mod client;

@@ -1,5 +1,6 @@
 //! Running the built program in an environment of its own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,6 +12,9 @@ use tokio::process::Command;
 pub(crate) struct Place {
     directory: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    /// What the command line begins with, if another program is to run this one, in a network of
+    /// its own for example.
+    pub(crate) launcher: Vec<OsString>,
 }
 
 /// What a run left behind.
@@ -26,6 +30,7 @@ impl Place {
         Self {
             directory: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
+            launcher: Vec::new(),
         }
     }
 
@@ -56,6 +61,22 @@ impl Place {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The program under test, with an environment that holds nothing of the person's.
+    pub(crate) fn command(&self) -> Command {
+        let program = OsString::from(env!("CARGO_BIN_EXE_vaquita"));
+        let mut words = self.launcher.iter().chain([&program]);
+        #[expect(clippy::disallowed_methods, reason = "the program under test")]
+        let mut command = Command::new(words.next().unwrap());
+        command
+            .args(words)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .kill_on_drop(true);
+        command
+    }
+
     /// Runs a command line, its words divided by blanks.
     pub(crate) async fn run(&self, line: &str) -> Ran {
         self.run_with(line, "").await
@@ -64,14 +85,9 @@ impl Place {
     /// The same, with something on standard input.
     pub(crate) async fn run_with(&self, line: &str, input: &str) -> Ran {
         let words: Vec<&str> = line.split_whitespace().collect();
-        #[expect(clippy::disallowed_methods, reason = "the program under test")]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vaquita"));
-        let mut child = command
+        let mut child = self
+            .command()
             .args(words)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("HOME", self.path("home"))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

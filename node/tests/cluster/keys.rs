@@ -1,0 +1,252 @@
+//! The keys of the example's files, each with what can be seen of it. `localSite` and
+//! `controllerSite` are in [`crate::sites`], `lanCluster` is in [`crate::firewalls`].
+
+use crate::program::Ran;
+use crate::rig::Cluster;
+
+/// The controller and P1, its data node running, after a change of the files.
+async fn changed(change: impl FnOnce(&Cluster)) -> Cluster {
+    let mut cluster = Cluster::of_seed();
+    cluster.edit("P4/config/cluster.nodes", |text| {
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("localSite") || line.contains("P1-"));
+        lines.map(|line| format!("{line}\n")).collect()
+    });
+    change(&cluster);
+    cluster.start_all().await;
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    cluster
+}
+
+/// The line of a log that tells what the settings come to.
+fn sizes(cluster: &Cluster, log: &str) -> String {
+    let text = cluster.read(log);
+    text.lines()
+        .find(|line| line.contains("worker threads on"))
+        .unwrap_or_else(|| panic!("no sizes in\n{text}"))
+        .to_owned()
+}
+
+/// What `explain` says of a key of P1-NODE1, as the controller's files give it.
+async fn explained(cluster: &Cluster, alias: &str, key: &str) -> String {
+    let mut command = cluster.place.command();
+    command
+        .current_dir(cluster.path("P4"))
+        .args(["explain", alias, "--key", key, "--config", "config"]);
+    let output = command.output().await.unwrap();
+    let ran = Ran {
+        status: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    ran.ok()
+}
+
+const CONTROLLER: &str = "P4/log/controller.log";
+const NODE: &str = "P1/log/P1-NODE1.log";
+
+#[tokio::test]
+async fn max_connections_refuses_the_next_connection_with_the_known_text() {
+    let cluster = changed(|cluster| {
+        cluster.replace(
+            "P4/config/cluster.cfg",
+            "maxConnections=128",
+            "maxConnections=3",
+        );
+    })
+    .await;
+    let host = format!("{}.1", cluster.subnet);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut connection = cluster.connect("1:8961").await;
+        let answer = connection.get("/healthz", &host).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        open.push(connection);
+    }
+    let refused = cluster.connect("1:8961").await.get("/healthz", &host).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    let text = "Maximum connections 3 reached. Close unused connections or increase \
+                maxConnections limit. RefId:S00006";
+    assert!(refused.contains(text), "{refused}");
+    cluster.until_log(NODE, text).await;
+    open.clear();
+    cluster
+        .until("there is room again", async || {
+            let answer = cluster.connect("1:8961").await.get("/healthz", &host).await;
+            answer.starts_with("HTTP/1.1 200").then_some(())
+        })
+        .await;
+    // The controller has its own, of controller.cfg.
+    assert!(sizes(&cluster, CONTROLLER).contains("at most 128 connections"));
+}
+
+#[tokio::test]
+async fn worker_num_sizes_the_threads_that_run_requests() {
+    let cluster = changed(|cluster| {
+        cluster.replace("P4/config/controller.cfg", "workerNum=4", "workerNum=1");
+    })
+    .await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let line = sizes(&cluster, CONTROLLER);
+    assert!(
+        line.contains(&format!(":1 worker threads on {cores} cores")),
+        "{line}"
+    );
+    assert!(line.contains("64 requests may wait"), "{line}");
+    let line = sizes(&cluster, NODE);
+    let expected = format!(":{} worker threads on {cores} cores", cores.min(8));
+    assert!(line.contains(&expected), "{line}");
+    assert!(line.contains("512 requests may wait"), "{line}");
+    let log = cluster.read(NODE);
+    assert!(log.contains("workerNum=8 ("), "{log}");
+}
+
+#[tokio::test]
+async fn local_executors_size_the_threads_that_wait_for_disks() {
+    let cluster = changed(|cluster| {
+        cluster.add_line("P4/config/cluster.cfg", "P1-%.localExecutors=5");
+    })
+    .await;
+    assert!(sizes(&cluster, CONTROLLER).contains(" 3 I/O workers"));
+    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 2 I/O workers"));
+    // The pattern is closer than the line for all nodes.
+    assert!(sizes(&cluster, NODE).contains(" 5 I/O workers"));
+}
+
+#[tokio::test]
+async fn web_worker_num_bounds_the_requests_worked_on_at_a_time() {
+    let cluster = changed(|_| ()).await;
+    assert!(sizes(&cluster, CONTROLLER).contains(" 4 web workers"));
+    assert!(sizes(&cluster, NODE).contains(" 2 web workers"));
+    // agent.cfg does not have it: the default.
+    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 1 web workers"));
+}
+
+#[tokio::test]
+async fn max_mem_size_bounds_the_buffers_and_is_capped_at_the_hosts_memory() {
+    let cluster = changed(|cluster| {
+        let line = "maxMemSize=16";
+        cluster.replace("P4/config/controller.cfg", line, "maxMemSize=1000000");
+        // A quarter of 1 GB for 128 connections: 2 MB each.
+        cluster.replace("P4/config/cluster.cfg", "maxMemSize=32", "maxMemSize=1");
+    })
+    .await;
+    let log = cluster.read(CONTROLLER);
+    let warning = log
+        .lines()
+        .filter(|line| line.contains("<WARNING>") && line.contains("`maxMemSize` is 1000000 GB"));
+    let warning: Vec<&str> = warning.collect();
+    assert_eq!(warning.len(), 1, "{log}");
+    assert!(warning[0].contains("and the host has"), "{log}");
+    assert!(warning[0].contains("controller.cfg:4:"), "{log}");
+    let line = sizes(&cluster, NODE);
+    assert!(line.contains("2048 KiB to be sent"), "{line}");
+}
+
+#[tokio::test]
+async fn dfs_replication_factor_rules_at_the_controller_and_is_handed_on() {
+    let cluster = changed(|cluster| {
+        let file = "P4/config/controller.cfg";
+        cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=3");
+    })
+    .await;
+    let line = "dfsReplicationFactor=3";
+    let node = cluster.read("P1/data/P1-NODE1/node.cfg");
+    assert!(node.lines().any(|it| it == line), "{node}");
+    for log in [CONTROLLER, NODE] {
+        let text = cluster.read(log);
+        assert!(text.contains(&format!("{line} (")), "{text}");
+    }
+    for alias in ["master", "P1-NODE1"] {
+        let explained = explained(&cluster, alias, "dfsReplicationFactor").await;
+        assert!(explained.contains("controller.cfg:7:1"), "{explained}");
+    }
+    // More copies than nodes: the controller says at its start which line asks for them.
+    let log = cluster.read(CONTROLLER);
+    let warned = log.lines().any(|line| {
+        line.contains("<WARNING>") && line.contains("dfsReplicationFactor") && line.contains(":7:")
+    });
+    assert!(warned, "{log}");
+}
+
+#[tokio::test]
+async fn dfs_replica_reliability_level_rules_at_the_controller() {
+    let cluster = changed(|cluster| {
+        let file = "P4/config/controller.cfg";
+        cluster.replace(file, "ReliabilityLevel=0", "ReliabilityLevel=2");
+    })
+    .await;
+    let log = cluster.read(CONTROLLER);
+    assert!(log.contains("dfsReplicaReliabilityLevel=2 ("), "{log}");
+    let explained = explained(&cluster, "master", "dfsReplicaReliabilityLevel").await;
+    assert!(explained.contains("controller.cfg:8:1"), "{explained}");
+    // What no level is ends the next start.
+    cluster.replace(
+        "P4/config/controller.cfg",
+        "ReliabilityLevel=2",
+        "ReliabilityLevel=3",
+    );
+    let refused = cluster.run_controller("second.out").ended().await.with(64);
+    assert!(refused.contains("controller.cfg:8:"), "{refused}");
+    assert!(refused.contains("dfsReplicaReliabilityLevel"), "{refused}");
+}
+
+#[tokio::test]
+async fn public_name_is_answered_to_and_other_names_are_not() {
+    let cluster = changed(|cluster| {
+        cluster.add_line("P4/config/controller.cfg", "publicName=cluster.example.org");
+        cluster.add_line("P4/config/cluster.cfg", "P1-%.publicName=19.56.128.21");
+    })
+    .await;
+    for (site, name, others) in [
+        ("7:8990", "cluster.example.org", "19.56.128.21"),
+        ("1:8961", "19.56.128.21", "cluster.example.org"),
+    ] {
+        let answer = cluster.connect(site).await.get("/healthz", name).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let answer = cluster.connect(site).await.get("/healthz", others).await;
+        assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
+        assert!(answer.contains("publicName"), "{answer}");
+    }
+    let explained = explained(&cluster, "P1-NODE1", "publicName").await;
+    assert!(explained.contains("19.56.128.21"), "{explained}");
+    assert!(explained.contains("cluster.cfg:6:"), "{explained}");
+}
+
+#[tokio::test]
+async fn volumes_are_handed_to_the_nodes_they_are_for() {
+    let mut there = String::new();
+    let cluster = changed(|cluster| {
+        there = cluster.path("VOL 1").display().to_string();
+        cluster.add_line(
+            "P4/config/cluster.cfg",
+            &format!("volumes={there}/<ALIAS>,{there}/second/<ALIAS>"),
+        );
+    })
+    .await;
+    let line = format!("volumes={there}/P1-NODE1,{there}/second/P1-NODE1");
+    let node = cluster.read("P1/data/P1-NODE1/node.cfg");
+    assert!(node.lines().any(|it| it == line), "{node}");
+    let log = cluster.read(NODE);
+    assert!(log.contains(&line), "{log}");
+    let explained = explained(&cluster, "P1-NODE1", "volumes").await;
+    assert!(
+        explained.contains(&format!("{there}/P1-NODE1")),
+        "{explained}"
+    );
+}
+
+#[tokio::test]
+async fn a_value_on_the_command_line_outweighs_the_file() {
+    let mut cluster = Cluster::of_seed();
+    let words = "-console 0 -mode agent -home data -config config/agent.cfg -logFile log/agent.log \
+                 -localExecutors 6";
+    let words: Vec<&str> = words.split(' ').collect();
+    let agent = cluster.run("P1", &words, "agent.out");
+    cluster.servers.insert("P1".to_owned(), agent);
+    cluster
+        .until_log("P1/log/agent.log", "nothing listens at")
+        .await;
+    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 6 I/O workers"));
+}

@@ -1,0 +1,21 @@
+//! Clusters of real processes, deployed from real files: what an operator does, what goes wrong on
+//! a host, and what is said about it.
+//!
+//! Each test has a directory, addresses of 127.0.0.0/8 and a login of its own, so that all of them
+//! may run at once; see [`rig`].
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../cli/program.rs"]
+mod program;
+mod rig;
+
+mod causes;
+mod crashes;
+mod firewalls;
+mod homes;
+mod keys;
+mod local;
+mod seed;
+mod sites;
+mod users;

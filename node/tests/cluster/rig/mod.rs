@@ -1,0 +1,17 @@
+//! What the tests stand on: addresses, hosts, processes that are gone when the test is.
+
+mod addresses;
+mod cluster;
+mod http;
+mod networks;
+mod processes;
+mod tree;
+mod waiting;
+
+pub(crate) use addresses::Addresses;
+pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
+
+pub(crate) use networks::TwoNetworks;
+pub(crate) use processes::{Sweeper, interrupt, kill};
+pub(crate) use tree::Tree;
+pub(crate) use waiting::until;
