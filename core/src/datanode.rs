@@ -5,7 +5,7 @@
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
 use crate::event::Event;
-use crate::ids::{ConnId, Endpoint, Role};
+use crate::ids::{ConnId, Endpoint, NodeEpoch, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::message::{Attach, Message, Pong};
@@ -139,8 +139,13 @@ impl DataNode {
         if let Message::Ping(ping) = message {
             // The agent asks on behalf of the controller: the answer says under which epoch this
             // node lives, which no kernel and no pid could say for it.
+            // One that has fenced itself lives under none: its agent's word must not keep it half
+            // alive at the controller.
             let pong = Message::Pong(Pong { nonce: ping.nonce });
-            let envelope = self.base.uplink.envelope();
+            let mut envelope = self.base.uplink.envelope();
+            if self.base.uplink.is_self_fenced() {
+                envelope.node_epoch = NodeEpoch(0);
+            }
             let Base { links, out, .. } = &mut self.base;
             links.send(conn, envelope, pong, out);
         }
@@ -201,7 +206,7 @@ impl DataNode {
     ) -> (
         &crate::uplink::NodeIdentity,
         crate::ids::Incarnation,
-        crate::ids::NodeEpoch,
+        NodeEpoch,
         bool,
     ) {
         let uplink = &self.base.uplink;

@@ -948,7 +948,7 @@ impl Uplink {
     }
 
     /// Asks over TCP when nothing was answered for 3/8 T, and gives the connection up when nothing
-    /// was for all of T: the peer is gone and its kernel cannot say so.
+    /// was for 4/5 T: the peer is gone and its kernel cannot say so.
     fn ask_if_silent(&mut self, now: Timestamp, conn: ConnId, around: &mut UplinkAround<'_>) {
         let silence = now.since(self.answered);
         match self.asked {
@@ -959,7 +959,7 @@ impl Uplink {
                 around.links.send(conn, self.envelope(), ping, around.out);
             }
             Some((asked, _))
-                if silence >= self.thresholds.offline
+                if silence >= self.thresholds.self_fence
                     && now.since(asked) >= around.limits.answer_timeout =>
             {
                 self.asked = None;

@@ -504,10 +504,10 @@ impl Controller {
         member.newest_beat = member.newest_beat.max(beat.seq);
         let was_blocked = core::mem::replace(&mut member.udp_blocked, beat.udp_blocked);
         member.deaf_since = beat.self_fenced.then(|| member.deaf_since.unwrap_or(now));
-        // Who says for all of T that no answer arrives is heard no longer, and answered no longer:
+        // Who says for half of T that no answer arrives is heard no longer, and answered no longer:
         // then nothing that it still may hear renews it, and it is given up for its silence like
         // one that cannot be heard. It has fenced itself long before.
-        let patience = self.thresholds.offline;
+        let patience = self.thresholds.offline / 2;
         if member
             .deaf_since
             .is_some_and(|since| now.since(since) >= patience)
