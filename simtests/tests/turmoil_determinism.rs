@@ -28,10 +28,7 @@ fn story(seed: u64) -> (u64, Vec<Entry>) {
     cluster.pause(CONTROLLER);
     cluster.run_for(seconds(5));
     cluster.resume(CONTROLLER);
-    // Not a kill: the runtime of a killed host drops its tasks, and with them its connections, in an
-    // order that is no function of the seed. A loss of power sends no farewells.
-    cluster.power_cut(&[CONTROLLER]);
-    cluster.power_on(&[CONTROLLER]);
+    cluster.kill(CONTROLLER);
     cluster.start(CONTROLLER);
     cluster.power_on(&["P3"]);
     cluster.start("P3-agent");

@@ -1,25 +1,20 @@
 //! A whole cluster of the product's own processes, configured wrongly: what is wrong is named, where
 //! it is wrong, and nothing is left half alive.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cloned_ref_to_slice_refs,
-    reason = "a test may panic, and compares what it reads"
-)]
-
+use std::slice;
 use std::time::Duration;
 
 use simtests::cluster::{CONTROLLER, Cluster, PORT, Program, site};
 use vaquita_core::admin::NodeState;
-use vaquita_core::ids::Alias;
 use vaquita_core::io::ExitCode;
+use vaquita_core::uplink::NodeFacts;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn alias(text: &str) -> Alias {
-    Alias::new(text).unwrap()
+fn facts_of(program: &mut Program) -> &mut NodeFacts {
+    program.facts_mut().expect("an agent or a data node")
 }
 
 /// Scenario 32: the alias in `controllerSite` is a label. A wrong one is named and does no harm.
@@ -27,8 +22,7 @@ fn alias(text: &str) -> Alias {
 fn a_wrong_alias_in_controller_site_is_accepted_and_named() {
     let mut cluster = Cluster::of(2).seed(51).build();
     cluster.reconfigure("P1-agent", |program| {
-        let facts = program.facts_mut().unwrap();
-        facts.controller_site.alias = alias("mastr");
+        facts_of(program).controller_site.alias = site("mastr").alias;
     });
     cluster.bring_up();
     cluster.run_for(seconds(20));
@@ -50,7 +44,7 @@ fn a_wrong_alias_in_controller_site_is_accepted_and_named() {
 fn the_first_of_two_processes_with_one_alias_keeps_it() {
     let mut cluster = Cluster::of(2).stray("COPY").seed(52).build();
     cluster.reconfigure("COPY", |program| {
-        program.facts_mut().unwrap().site = site("P1-NODE1");
+        facts_of(program).site = site("P1-NODE1");
     });
     cluster.bring_up();
     let first = cluster.pid("P1-NODE1");
@@ -199,11 +193,11 @@ fn lan_cluster_differs(seed: u64, at_the_controller: bool) {
         program.controller_mut().lan_cluster = at_the_controller;
     });
     cluster.reconfigure("P1-agent", |program| {
-        program.facts_mut().unwrap().lan_cluster = !at_the_controller;
+        facts_of(program).lan_cluster = !at_the_controller;
     });
     for name in ["P2-agent", "P1-NODE1", "P2-NODE1"] {
         cluster.reconfigure(name, |program| {
-            program.facts_mut().unwrap().lan_cluster = at_the_controller;
+            facts_of(program).lan_cluster = at_the_controller;
         });
     }
     cluster.reconfigure(CONTROLLER, |program| {
@@ -222,7 +216,10 @@ fn lan_cluster_differs(seed: u64, at_the_controller: bool) {
         "lanCluster is {there} at P1-agent and {here} at the controller, whose value rules: write \
          the same in controller.cfg, agent.cfg and cluster.cfg"
     );
-    assert_eq!(cluster.row("P1-agent").conditions, [text.clone()]);
+    assert_eq!(
+        cluster.row("P1-agent").conditions[..],
+        *slice::from_ref(&text)
+    );
     assert_eq!(cluster.events("P1-agent", "uplink.remark")[0].message, text);
     for other in ["P2-agent", "P1-NODE1", "P2-NODE1"] {
         assert_eq!(cluster.row(other).conditions, [""; 0], "{other}");

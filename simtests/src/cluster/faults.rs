@@ -168,6 +168,7 @@ impl Cluster {
         // turmoil closes connections in good order when a host crashes; the partition, which has to
         // come first, swallows that.
         self.isolate(names);
+        self.partition(names, names);
         for host in self.expand(names) {
             self.sim.crash(host.as_str());
             let home = self.shared.home(&host);
@@ -184,6 +185,7 @@ impl Cluster {
     pub fn power_on(&mut self, names: &[&str]) {
         self.note(format!("power on of {names:?}"));
         self.rejoin(names);
+        self.heal(names, names);
         for host in self.expand(names) {
             self.sim.bounce(host);
         }

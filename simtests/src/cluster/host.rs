@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use vaquita_core::admin::Request;
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::io::{ExitCode, ExitReason};
@@ -31,18 +31,23 @@ pub(super) async fn live(host: String, shared: Shared) -> turmoil::Result {
     let limits = DriverLimits::default();
     let (front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
+    let (killer, killed) = oneshot::channel();
     let (desk, requests) = mpsc::unbounded_channel();
-    if let Some(program) = shared.begin(&host, terminator, desk) {
+    if let Some(program) = shared.begin(&host, terminator, killer, desk) {
         let pid = shared.pid(&host).unwrap_or(0);
         let env = TurmoilEnv::new(&host, pid, shared.clone());
         let start = start(&host, &shared, limits, questions, termination);
-        let process = pausable(&host, &shared, run(program, env, start));
-        let reason = tokio::select! {
+        let ended = tokio::select! {
             biased;
-            reason = process => reason,
+            Ok(signal) = killed => Err(signal),
+            reason = pausable(&host, &shared, run(program, env, start)) => Ok(reason),
             () = answer(front, requests, shared.clone()) => return Ok(()),
         };
-        exited(&host, &shared, reason);
+        // The process is gone here, and so are its tasks once each had its turn.
+        match ended {
+            Ok(reason) => exited(&host, &shared, reason),
+            Err(signal) => shared.end(&host, ProcessExit::Signal(signal), None),
+        }
     }
     pending().await
 }

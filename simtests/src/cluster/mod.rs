@@ -19,6 +19,9 @@
 //! - A connection across a cut never comes about, instead of being refused.
 //! - A killed process leaves a host behind that refuses connections; a power cut leaves silence, no
 //!   `FIN`, and on the disk only what was synced.
+//! - A process ends within its host, which drops its tasks in their order. turmoil's `crash` drops a
+//!   whole runtime, whose tasks then go in the order of their numbers; those are counted for all
+//!   simulations of a test binary together, so that no two runs would be alike.
 //! - [`Cluster::pause`] stops a process as `SIGSTOP` does.
 //!
 //! TCP on turmoil does not retransmit: a connection that loses a segment is silent for ever, also
@@ -203,16 +206,26 @@ impl Cluster {
         terminator.expect("a running process").terminate();
     }
 
-    /// `SIGKILL`: the process ends without a word, its host says so to its peers.
+    /// `SIGKILL`: the process ends without a word, its host says so to its peers. Takes a tick.
+    ///
+    /// # Panics
+    /// If the process does not run.
     pub fn kill(&mut self, host: &str) {
         self.note(format!("SIGKILL to {host}"));
+        let pid = self.pid(host);
+        assert!(pid.is_some(), "{host} does not run");
         self.kill_with(host, 9);
+        // Its agent may have started the next one before the tick is over.
+        while self.pid(host) == pid {
+            self.step();
+        }
     }
 
-    fn kill_with(&mut self, host: &str, signal: i32) {
-        self.sim.crash(host);
-        self.shared.end(host, ProcessExit::Signal(signal), None);
-        self.sim.bounce(host);
+    fn kill_with(&self, host: &str, signal: i32) {
+        if !self.shared.kill(host, signal) {
+            // It has not come so far as to run.
+            self.shared.end(host, ProcessExit::Signal(signal), None);
+        }
     }
 
     /// Whether a process runs there.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use vaquita_core::admin::{Reply, Request};
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::ids::Alias;
@@ -70,6 +70,8 @@ pub(super) struct Running {
     watcher: Option<u32>,
     /// What ends it, once it has come so far.
     pub(super) terminator: Option<Terminator>,
+    /// What kills it, once it has come so far; takes the signal.
+    killer: Option<oneshot::Sender<i32>>,
     /// Where requests for it are handed in.
     pub(super) desk: Option<mpsc::UnboundedSender<(u64, Request)>>,
 }
@@ -82,6 +84,7 @@ impl Running {
             parent: agent,
             watcher: agent,
             terminator: None,
+            killer: None,
             desk: None,
         }
     }
@@ -156,18 +159,31 @@ impl Shared {
         &self,
         host: &str,
         terminator: Terminator,
+        killer: oneshot::Sender<i32>,
         desk: mpsc::UnboundedSender<(u64, Request)>,
     ) -> Option<Program> {
         let mut state = self.state();
         let host = state.hosts.get_mut(host)?;
         let running = host.process.as_mut()?;
         running.terminator = Some(terminator);
+        running.killer = Some(killer);
         running.desk = Some(desk);
         let mut program = host.program.clone();
         if let Some(facts) = program.facts_mut() {
             facts.process = running.identity.clone();
         }
         Some(program)
+    }
+
+    /// Kills the process of a host with its next step. Returns whether it runs.
+    pub(super) fn kill(&self, host: &str, signal: i32) -> bool {
+        let mut state = self.state();
+        let process = state
+            .hosts
+            .get_mut(host)
+            .and_then(|host| host.process.as_mut());
+        let killer = process.and_then(|process| process.killer.take());
+        killer.is_some_and(|killer| killer.send(signal).is_ok())
     }
 
     /// The process of a host has ended; the agent that watches it, if there is one, is told.
