@@ -7,9 +7,12 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use minicbor::{Decode, Encode};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::dfs::ask::{Answer, Ask};
+use crate::dfs::placement::NoPlace;
 use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
 use crate::secret::Password;
 
@@ -130,6 +133,8 @@ pub enum Verb {
         /// The right.
         right: Right,
     },
+    /// Something about the file system.
+    Dfs(Ask),
 }
 
 /// Which part of a log file.
@@ -236,6 +241,8 @@ pub enum Response {
     Log(LogPiece),
     /// The users.
     Users(Vec<UserRow>),
+    /// Something about the file system.
+    Dfs(Answer),
 }
 
 /// Leaves the token out.
@@ -256,75 +263,119 @@ impl fmt::Debug for Response {
             Self::Ordered(rows) => f.debug_tuple("Ordered").field(rows).finish(),
             Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
             Self::Users(rows) => f.debug_tuple("Users").field(rows).finish(),
+            Self::Dfs(answer) => f.debug_tuple("Dfs").field(answer).finish(),
         }
     }
 }
 
 /// Why a request was not carried out. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+///
+/// It travels between members as it is, so that its variants are numbered and never reused.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Encode, Decode)]
 #[non_exhaustive]
 pub enum Refusal {
     /// No token, or none that is known.
+    #[n(0)]
     #[error("log in first: `vaquita login`, or send a token in the Authorization header")]
     Unauthenticated,
     /// Wrong name or wrong password.
+    #[n(1)]
     #[error("wrong user name or password")]
     WrongPassword,
     /// The caller may not do that.
+    #[n(2)]
     #[error("user `{user}` lacks the right `{}`; an administrator can grant it: `vaquita user grant {user} {}`", right.as_str(), right.as_str())]
     Forbidden {
         /// The caller.
+        #[n(0)]
         user: String,
         /// The right that is missing.
+        #[n(1)]
         right: Right,
     },
     /// The caller still has the first password.
+    #[n(3)]
     #[error(
         "the password of `{user}` has to be changed before anything else: `vaquita user passwd {user}`"
     )]
     PasswordChangeRequired {
         /// The caller.
+        #[n(0)]
         user: String,
     },
     /// The new password is too weak, or the name malformed.
+    #[n(4)]
     #[error("{reason}")]
     Invalid {
         /// What is wrong and what would be right.
+        #[n(0)]
         reason: String,
     },
     /// There is no such node, user or file.
+    #[n(5)]
     #[error("{what}")]
     NotFound {
         /// What is missing, with the nearest name there is.
+        #[n(0)]
         what: String,
     },
     /// It exists already, or the state forbids it.
+    #[n(6)]
     #[error("{reason}")]
     Conflict {
         /// What stands in the way.
+        #[n(0)]
         reason: String,
     },
     /// Too many attempts or too much at once.
+    #[n(7)]
     #[error("{reason}; try again in {} s", retry_after.as_secs().max(1))]
     Busy {
         /// What is too much.
+        #[n(0)]
         reason: String,
         /// When to come back.
+        #[n(1)]
         retry_after: Duration,
     },
     /// Something that is needed is away at present.
+    #[n(8)]
     #[error("{reason}")]
     Unavailable {
         /// What is away and what brings it back.
+        #[n(0)]
         reason: String,
     },
     /// This process is not the one to ask.
+    #[n(9)]
     #[error("this is {here}; ask the controller{}", site.as_ref().map(|s| format!(" at {s}")).unwrap_or_default())]
     NotHere {
         /// What this process is.
+        #[n(0)]
         here: String,
         /// Where the controller is, if known.
+        #[n(1)]
         site: Option<String>,
+    },
+    /// Another content of the file is there than the one that was expected.
+    #[n(10)]
+    #[error("{reason}")]
+    Precondition {
+        /// What is there instead.
+        #[n(0)]
+        reason: String,
+    },
+    /// There are no places for the replicas that the configuration asks for.
+    #[n(11)]
+    #[error("{0}")]
+    NoPlace(#[n(0)] NoPlace),
+    /// What was shown is void: an epoch has passed, or the write has ended. Begin again.
+    #[n(12)]
+    #[error("{reason}")]
+    Stale {
+        /// What is void, and since when.
+        #[n(0)]
+        reason: String,
     },
 }
 

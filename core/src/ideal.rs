@@ -524,6 +524,10 @@ impl Ideal {
                 self.queue.push_back((at, Input::JobDone { job, outcome }));
             }
             Effect::Notify(event) => self.events.push((at, event)),
+            Effect::StoreReply { .. }
+            | Effect::OpenVolume { .. }
+            | Effect::Volume { .. }
+            | Effect::DropStage { .. } => {}
             Effect::Exit(reason) => {
                 let exit = ProcessExit::Code(i32::from(reason.code.number()));
                 self.exits.push((at, reason));

@@ -6,11 +6,13 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::admin::{Reply, Request};
+use crate::dfs::ids::{StageId, VolumeSlot};
 use crate::disk::{DiskBatch, DiskFault};
 use crate::event::Event;
 use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
+use crate::store::{Opened, StoreAsk, StoreReply, VolumeTrouble};
 use crate::time::Timestamp;
 
 /// A role that a driver, or a simulator, can run.
@@ -103,6 +105,38 @@ pub enum Input {
         /// Its outcome.
         outcome: JobOutcome,
     },
+    /// The driver asks on the way of a chunk.
+    Store {
+        /// Under which the [`Effect::StoreReply`] is expected.
+        id: RequestId,
+        /// What it asks.
+        ask: StoreAsk,
+    },
+    /// An [`Effect::OpenVolume`] came to an end.
+    VolumeOpened {
+        /// The volume.
+        slot: VolumeSlot,
+        /// What is on it, or why it cannot be had.
+        result: Result<Opened, VolumeTrouble>,
+    },
+    /// A batch of an [`Effect::Volume`] was carried out, or met a fault.
+    VolumeDone {
+        /// The volume.
+        slot: VolumeSlot,
+        /// The batch.
+        ticket: DiskTicket,
+        /// Its outcome.
+        result: Result<(), DiskFault>,
+    },
+    /// How much room there is on the file system of a volume; told every few seconds.
+    VolumeSpace {
+        /// The volume.
+        slot: VolumeSlot,
+        /// Bytes in all.
+        capacity: u64,
+        /// Bytes free for this user.
+        free: u64,
+    },
     /// The operator, or the operating system, wants the process to end.
     Terminate,
 }
@@ -184,6 +218,35 @@ pub enum Effect {
         job: JobId,
         /// What to compute.
         work: Job,
+    },
+    /// Answer an [`Input::Store`].
+    StoreReply {
+        /// The question.
+        id: RequestId,
+        /// The answer.
+        reply: StoreReply,
+    },
+    /// Lock a volume's directory, read its label and scan its files
+    /// ([`store::scan`](crate::store::scan)). Answered by [`Input::VolumeOpened`].
+    OpenVolume {
+        /// Its position in the node's configuration.
+        slot: VolumeSlot,
+    },
+    /// Do something on a volume. Each volume has lanes of its own.
+    Volume {
+        /// The volume.
+        slot: VolumeSlot,
+        /// What to do.
+        batch: DiskBatch,
+        /// Which operations, all of them [`Append`](crate::disk::DiskOp::Append)s, get the bytes of
+        /// a stage behind their own: position in the batch, in rising order, and the stage, which is
+        /// used up by it.
+        staged: Vec<(usize, StageId)>,
+    },
+    /// Forget the bytes of a stage: nobody will write them.
+    DropStage {
+        /// The stage.
+        stage: StageId,
     },
     /// Tell the operator.
     Notify(Event),

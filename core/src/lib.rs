@@ -46,6 +46,7 @@ pub mod admin;
 pub mod agent;
 pub mod controller;
 pub mod datanode;
+pub mod dfs;
 pub mod disk;
 pub mod event;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub mod process;
 pub mod secret;
 pub mod state;
 pub mod state_file;
+pub mod store;
 pub mod time;
 pub mod uplink;
 pub mod wire;

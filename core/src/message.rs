@@ -7,11 +7,15 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::admin::{LogPiece, LogRange};
+use crate::admin::{LogPiece, LogRange, Refusal};
+use crate::dfs::ask::{Answer, Ask, VolumeState};
+use crate::dfs::digest::Digest;
+use crate::dfs::ids::{ChunkVersion, VolumeId, VolumeSlot};
 use crate::ids::{
     Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
     NodeEpoch, NodeId, RequestId, Role, Site,
 };
+use crate::prng::mix;
 use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec::{self, Malformed};
 
@@ -117,6 +121,13 @@ messages! {
     0x0025 LogRead /** The piece. */;
     0x0030 Attach /** A data node tells its agent that it is there. */;
     0x0031 Attached /** The agent has taken note. */;
+    0x0040 DfsAsk /** A data node asks on behalf of a client. */;
+    0x0041 DfsAnswer /** The controller answers. */;
+    0x0042 ReplicaNews /** What has changed since a node's report. */;
+    0x0043 NewsApplied /** The controller knows the changes. */;
+    0x0044 Release /** The controller has no use for these contents any more. */;
+    0x0045 WantReport /** The controller wants a full report. */;
+    0x0046 VolumesNow /** How a node's volumes are. */;
 }
 
 /// A node's request to be let in. Answered by [`Registered`], [`RegistrationRefused`] or
@@ -293,6 +304,182 @@ pub struct Report {
     /// Chunks held by the node.
     #[n(3)]
     pub chunks: u64,
+    /// The newest change that the report takes in: changes up to it are old news.
+    #[cbor(n(4), default)]
+    pub as_of: u64,
+    /// Contents that the node has on disk, prepared ones too.
+    #[cbor(n(5), default)]
+    pub entries: Vec<ReplicaEntry>,
+    /// The node's volumes; in the first page.
+    #[cbor(n(6), default)]
+    pub volumes: Vec<VolumeFacts>,
+}
+
+/// A content that a node has on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ReplicaEntry {
+    /// Which.
+    #[n(0)]
+    pub version: ChunkVersion,
+    /// How many bytes.
+    #[n(1)]
+    pub len: u64,
+    /// Digest of the bytes.
+    #[n(2)]
+    pub digest: Digest,
+    /// The volume it lies on.
+    #[n(3)]
+    pub volume: VolumeSlot,
+}
+
+impl ReplicaEntry {
+    /// What the entry adds to the sum by which node and controller compare what the node has.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let (first, second) = self.digest.0.split_at(8);
+        let half = |bytes: &[u8]| {
+            u64::from_le_bytes(bytes.try_into().expect("a digest is two words of 8 bytes"))
+        };
+        let ChunkVersion { chunk, generation } = self.version;
+        [u64::from(generation.0), half(first), half(second)]
+            .into_iter()
+            .fold(mix(chunk.0), |sum, word| mix(sum ^ word))
+    }
+}
+
+/// How a volume of a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeFacts {
+    /// Its position among the node's volumes.
+    #[n(0)]
+    pub slot: VolumeSlot,
+    /// Its directory.
+    #[n(1)]
+    pub path: String,
+    /// Its identity, where it could be opened.
+    #[n(2)]
+    pub id: Option<VolumeId>,
+    /// How it is.
+    #[n(3)]
+    pub state: VolumeState,
+    /// Bytes of its file system.
+    #[n(4)]
+    pub capacity: u64,
+    /// Bytes free there.
+    #[n(5)]
+    pub free: u64,
+    /// Bytes that are promised and not written yet.
+    #[n(6)]
+    pub promised: u64,
+    /// Why it is not well and what to do; empty when it is.
+    #[n(7)]
+    pub reason: String,
+}
+
+/// A data node asks on behalf of a client. Answered by a [`DfsAnswer`] with the same id.
+#[derive(Clone, PartialEq, Encode, Decode)]
+pub struct DfsAsk {
+    /// Comes back in the answer.
+    #[n(0)]
+    pub id: RequestId,
+    /// The client's token, unchecked. `None` for what the node asks on its own behalf.
+    #[n(1)]
+    pub token: Option<String>,
+    /// The client's address, as text: logins are throttled by it.
+    #[n(2)]
+    pub address: String,
+    /// The date at the node, in milliseconds since 1970: the token expires by it.
+    #[n(3)]
+    pub unix_ms: u64,
+    /// What is asked.
+    #[n(4)]
+    pub ask: Ask,
+}
+
+/// Leaves the token out.
+impl core::fmt::Debug for DfsAsk {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("DfsAsk")
+            .field("id", &self.id)
+            .field("ask", &self.ask)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a [`DfsAsk`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct DfsAnswer {
+    /// The question's id.
+    #[n(0)]
+    pub id: RequestId,
+    /// The answer, if it is no refusal.
+    #[n(1)]
+    pub answer: Option<Answer>,
+    /// The refusal.
+    #[n(2)]
+    pub refusal: Option<Refusal>,
+}
+
+/// What has changed on a node since its report. Sent again until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ReplicaNews {
+    /// Number of the first of `changes`; they count from 1 in each registration.
+    #[n(0)]
+    pub first: u64,
+    /// The changes in order.
+    #[n(1)]
+    pub changes: Vec<ReplicaChange>,
+}
+
+/// One change of what a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ReplicaChange {
+    /// The content is on disk now.
+    #[n(0)]
+    Added(#[n(0)] ReplicaEntry),
+    /// The content is gone, or can no longer be read.
+    #[n(1)]
+    Removed(#[n(0)] ReplicaEntry),
+    /// The content is there and damaged. It counts as gone.
+    #[n(2)]
+    Corrupt(#[n(0)] ReplicaEntry),
+}
+
+/// The controller has applied a node's changes up to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NewsApplied {
+    /// The last of them.
+    #[n(0)]
+    pub upto: u64,
+}
+
+/// Contents that no file has any more, or that were never committed. The node keeps them readable
+/// for a while, then removes them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Release {
+    /// Newest synced log index when this was decided. A node that has seen a higher one refuses: the
+    /// controller is behind, and does not know what it gives up.
+    #[n(0)]
+    pub as_of: LogIndex,
+    /// The contents.
+    #[n(1)]
+    pub versions: Vec<ChunkVersion>,
+}
+
+/// The controller wants to know all that a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct WantReport {
+    /// Why, for the node's log.
+    #[n(0)]
+    pub reason: String,
+}
+
+/// How a node's volumes are, all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumesNow {
+    /// The volumes.
+    #[n(0)]
+    pub volumes: Vec<VolumeFacts>,
 }
 
 /// The controller has applied a whole report: the node is online from here on.
@@ -324,6 +511,12 @@ pub struct Beat {
     /// The newest log index of the controller that the node knows.
     #[n(5)]
     pub seen_index: LogIndex,
+    /// Sum of the [fingerprints](ReplicaEntry::fingerprint) of what the node has; wraps.
+    #[cbor(n(6), default)]
+    pub inventory: u64,
+    /// The newest change that is in the sum.
+    #[cbor(n(7), default)]
+    pub news: u64,
 }
 
 /// The answer to a [`Beat`], never longer than it.

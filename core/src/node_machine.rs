@@ -151,6 +151,10 @@ impl Base {
             Input::Process(_)
             | Input::Request { .. }
             | Input::JobDone { .. }
+            | Input::Store { .. }
+            | Input::VolumeOpened { .. }
+            | Input::VolumeDone { .. }
+            | Input::VolumeSpace { .. }
             | Input::Terminate => {
                 return Some(input);
             }

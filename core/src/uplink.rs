@@ -804,6 +804,8 @@ impl Uplink {
             self_fenced: self.self_fenced,
             lag_ms: u32::try_from(lag.as_millis()).unwrap_or(u32::MAX),
             seen_index: self.identity.witness.index,
+            inventory: 0,
+            news: 0,
         }
     }
 
@@ -1068,6 +1070,9 @@ impl Uplink {
             page: 0,
             pages: 1,
             chunks: 0,
+            as_of: 0,
+            entries: Vec::new(),
+            volumes: Vec::new(),
         };
         around
             .links

@@ -56,6 +56,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         },
         Verb::Status | Verb::ListNodes => Need::Settled,
         Verb::ReadLog { .. } => Need::Right(Right::LogRead),
+        Verb::Dfs(ask) => Need::Right(ask.right()),
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
         | Verb::ListUsers
@@ -312,7 +313,8 @@ impl Access {
             | Verb::ListNodes
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
-            | Verb::ReadLog { .. } => Step::refuse(Refusal::Unavailable {
+            | Verb::ReadLog { .. }
+            | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \
                          bug, please report it"
                     .to_owned(),

@@ -397,6 +397,11 @@ impl Machine for Controller {
             Input::Request { id, request } => self.request(now, id, request),
             Input::JobDone { job, outcome } => self.job_done(now, job, outcome),
             Input::Terminate => self.terminate(),
+            // A controller has no volumes.
+            Input::Store { .. }
+            | Input::VolumeOpened { .. }
+            | Input::VolumeDone { .. }
+            | Input::VolumeSpace { .. } => {}
         }
         while let Some(event) = self.access.poll_event() {
             self.out.notify(event);

@@ -76,6 +76,10 @@ impl<E: Env> Hands<E> {
             }
             Effect::Job { job, work } => self.compute(job, work),
             Effect::Notify(event) => self.notify(&event),
+            Effect::StoreReply { .. }
+            | Effect::OpenVolume { .. }
+            | Effect::Volume { .. }
+            | Effect::DropStage { .. } => error!("this process has no volumes: {effect:?}"),
             Effect::Exit(reason) => return Some(reason),
         }
         None

@@ -222,6 +222,7 @@ pub(super) fn unexpected(response: &admin::Response) -> Problem {
         admin::Response::Ordered(_) => "orders",
         admin::Response::Log(_) => "a piece of a log",
         admin::Response::Users(_) => "users",
+        admin::Response::Dfs(_) => "something about files",
     };
     tracing::error!(
         "the HTTP interface was answered with {what} where it had asked for another thing; this is a bug"

@@ -98,6 +98,15 @@ impl From<Refusal> for Problem {
                     None => problem,
                 }
             }
+            Refusal::Precondition { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition", message)
+            }
+            Refusal::NoPlace(place) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-place", message)
+                    .detail("need", place.need)
+                    .detail("have", place.have)
+            }
+            Refusal::Stale { .. } => Self::new(StatusCode::CONFLICT, "stale", message),
             // The core may learn refusals that this interface has no status for yet.
             _ => Self::new(StatusCode::CONFLICT, "refused", message),
         }

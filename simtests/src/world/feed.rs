@@ -393,9 +393,13 @@ const fn step_kind(input: Option<&Input>) -> StepKind {
             | Input::Received { .. }
             | Input::Closed { .. },
         ) => StepKind::Connection,
-        Some(Input::DiskDone { result, .. }) => StepKind::DiskDone(result.is_ok()),
+        Some(Input::DiskDone { result, .. } | Input::VolumeDone { result, .. }) => {
+            StepKind::DiskDone(result.is_ok())
+        }
+        Some(Input::VolumeOpened { result, .. }) => StepKind::DiskDone(result.is_ok()),
+        Some(Input::VolumeSpace { .. }) => StepKind::DiskDone(true),
         Some(Input::Process(_)) => StepKind::Process,
-        Some(Input::Request { .. }) => StepKind::Request,
+        Some(Input::Request { .. } | Input::Store { .. }) => StepKind::Request,
         Some(Input::JobDone { .. }) => StepKind::Job,
         Some(Input::Terminate) => StepKind::Terminate,
     }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::admin::{LogRange, Selection};
+use crate::dfs::ask::Ask;
+use crate::dfs::ids::OpId;
 
 /// One of each request, in the order of the table.
 fn every_verb() -> Vec<Verb> {
@@ -24,6 +26,8 @@ fn every_verb() -> Vec<Verb> {
         remove_user("plain"),
         grant("plain", Right::DfsRead),
         revoke("plain", Right::DfsRead),
+        Verb::Dfs(Ask::Volumes),
+        Verb::Dfs(Ask::Abort { op: OpId([7; 16]) }),
     ];
     // A verb that is added to the vocabulary has to be added to the list above as well.
     for verb in &verbs {
@@ -41,14 +45,15 @@ fn every_verb() -> Vec<Verb> {
             | Verb::RemoveUser { .. }
             | Verb::ChangePassword { .. }
             | Verb::Grant { .. }
-            | Verb::Revoke { .. } => {}
+            | Verb::Revoke { .. }
+            | Verb::Dfs(_) => {}
         }
     }
     let kinds: std::collections::BTreeSet<String> = verbs
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 14, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 15, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -66,6 +71,14 @@ fn verdict(outcome: &Result<Identity, Refusal>) -> char {
             right: Right::LogRead,
             ..
         }) => 'L',
+        Err(Refusal::Forbidden {
+            right: Right::DfsRead,
+            ..
+        }) => 'R',
+        Err(Refusal::Forbidden {
+            right: Right::DfsWrite,
+            ..
+        }) => 'W',
         Err(other) => panic!("not for the door to say: {other:?}"),
     }
 }
@@ -94,7 +107,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         desk.session("reader", GOOD),
         desk.session("admin", GOOD),
     ];
-    // y: let in; -: not logged in; c: change the password first; A, L: lacks that right.
+    // y: let in; -: not logged in; c: change the password first; A, L, R, W: lacks that right.
     #[rustfmt::skip]
     let table = [
         //                    console, nobody, bad token, fresh, plain, files, reader, admin
@@ -114,6 +127,8 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("remove a user",       "y - - c A A A y"),
         ("grant",               "y - - c A A A y"),
         ("revoke",              "y - - c A A A y"),
+        ("see volumes",         "y - - c R y R y"),
+        ("give up a write",     "y - - c W y W y"),
     ];
     let verbs = every_verb();
     assert_eq!(verbs.len(), table.len());

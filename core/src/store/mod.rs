@@ -1,0 +1,154 @@
+//! What a data node keeps on its volumes, and what it says to its driver about it.
+//!
+//! A volume is one directory. Small chunks are packed into append-only *segments*, many under one
+//! sync; a large one gets a file of its own. What is where follows from the bytes on the disk alone:
+//! the index is rebuilt from them, and nothing else has to survive.
+
+pub mod scan;
+
+use minicbor::{Decode, Encode};
+
+pub use scan::Opened;
+
+use crate::admin::Refusal;
+use crate::dfs::ask::Holder;
+use crate::dfs::digest::{Digest, Summary};
+use crate::dfs::ids::{ChunkVersion, StageId, VolumeSlot};
+use crate::dfs::token::WriteToken;
+use crate::disk::FileName;
+
+/// What the driver asks a data node's machine on the way of a chunk. Answered by a [`StoreAnswer`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreAsk {
+    /// May these bytes come? Answered by [`StoreAnswer::Admitted`]: from then on the driver owes a
+    /// [`StoreAsk::Staged`] or a [`StoreAsk::Cancel`].
+    Admit {
+        /// What the sender showed.
+        token: WriteToken,
+        /// How many bytes come, where the sender said.
+        len: Option<u64>,
+    },
+    /// All bytes have come, and wait under the stage's name. Answered by [`StoreAnswer::Prepared`]
+    /// once they are durable.
+    Staged {
+        /// As it was admitted.
+        stage: StageId,
+        /// What came.
+        summary: Summary,
+    },
+    /// The bytes will not come. Answered by [`StoreAnswer::Done`].
+    Cancel {
+        /// As it was admitted.
+        stage: StageId,
+    },
+    /// Where is this content? Answered by [`StoreAnswer::Found`].
+    Find {
+        /// The content.
+        version: ChunkVersion,
+    },
+    /// Somebody found that bytes do not fit their checksums. Answered by [`StoreAnswer::Done`]: the
+    /// machine has the whole chunk read and verified.
+    Suspect {
+        /// The content.
+        version: ChunkVersion,
+    },
+}
+
+/// What a data node's machine answers its driver.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoreAnswer {
+    /// The bytes may come.
+    Admitted {
+        /// By which they are named from now on.
+        stage: StageId,
+        /// Where they will go.
+        volume: VolumeSlot,
+        /// In which form.
+        form: Form,
+    },
+    /// The bytes are durable.
+    Prepared(Holder),
+    /// Where they are.
+    Found {
+        /// The volume.
+        volume: VolumeSlot,
+        /// Where on it.
+        extent: Extent,
+    },
+    /// Done; nothing to tell.
+    Done,
+}
+
+/// The answer to a [`StoreAsk`].
+pub type StoreReply = Result<StoreAnswer, Refusal>;
+
+/// In which form bytes go to a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The driver keeps them in memory; the machine says later behind which bytes of which segment
+    /// to write them ([`Effect::Volume`](crate::io::Effect::Volume)).
+    Packed,
+    /// The driver writes them as they come into this file, which the machine has had created, from
+    /// offset [`ALONE_HEADER`] on, and waits for each write. It does not sync.
+    Alone {
+        /// The file.
+        file: FileName,
+    },
+}
+
+/// Bytes before the chunk in a file of its own.
+pub const ALONE_HEADER: u64 = 4096;
+
+/// Where a chunk's bytes lie on a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The file.
+    pub file: FileName,
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// Digest of all of them.
+    pub digest: Digest,
+    /// Offset in the file of the crc32 of the first block, four bytes each in little-endian order.
+    pub crcs_at: u64,
+}
+
+/// What a volume's label says.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Label {
+    /// The cluster.
+    #[n(0)]
+    pub cluster: crate::ids::ClusterId,
+    /// The volume.
+    #[n(1)]
+    pub volume: crate::dfs::ids::VolumeId,
+    /// The node it belongs to.
+    #[n(2)]
+    pub owner: crate::ids::NodeId,
+    /// The node's name when it was labelled, for people.
+    #[n(3)]
+    pub alias: crate::ids::Alias,
+}
+
+/// Why a volume cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeTrouble {
+    /// What kind of trouble it is.
+    pub kind: VolumeTroubleKind,
+    /// What happened, where, and what to do.
+    pub reason: String,
+}
+
+/// What kind of trouble a volume is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeTroubleKind {
+    /// The directory is not there and may not be made.
+    Missing,
+    /// Another process has it.
+    InUse,
+    /// The operating system refuses access, or the device failed.
+    Failed,
+    /// No answer from the disk in good time.
+    Hung,
+}
