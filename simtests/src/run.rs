@@ -32,7 +32,8 @@ pub trait Scenario: Sync {
     /// If something went wrong.
     fn drive(&self, world: &mut World<Self::Factory>) -> Result<(), Failure>;
 
-    /// How long one run may take by a real clock.
+    /// How long a run may stand still by a real clock: no event is handled in that time. A run
+    /// that goes on may take as long as it takes, days of simulated time on a busy machine too.
     fn watchdog(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -102,8 +103,8 @@ pub fn run_one<S: Scenario>(scenario: &S, seed: u64, trace: TraceMode) -> Outcom
     })
 }
 
-/// Runs `work`, and ends the process if that takes too long: a machine that never returns cannot be
-/// stopped in any other way.
+/// Runs `work`, and ends the process if it stands still for too long: a machine that never returns
+/// cannot be stopped in any other way.
 fn guarded<S: Scenario, T>(
     scenario: &S,
     seed: u64,
@@ -114,12 +115,17 @@ fn guarded<S: Scenario, T>(
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let limit = scenario.watchdog();
-            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            let mut before = None;
+            while watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 let now = SimTime::from_nanos(progress.now.load(Ordering::Relaxed));
                 let steps = progress.steps.load(Ordering::Relaxed);
+                if before.replace(steps) != Some(steps) {
+                    continue;
+                }
                 let card = FailureCard::new(scenario, seed, None);
                 say(&format!(
-                    "{card}\nthe run has taken {} s of real time; it was at {now} after {steps} steps",
+                    "{card}\nthe run has stood still for {} s of real time; it is at {now} after \
+                     {steps} steps",
                     limit.as_secs()
                 ));
                 std::process::exit(101);

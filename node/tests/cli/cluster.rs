@@ -240,6 +240,7 @@ impl State {
         let me = self.caller(&request.caller)?;
         match &request.verb {
             Verb::Login { .. } => unreachable!("answered above"),
+            Verb::Dfs(_) => Err(not_found("this cluster has no files")),
             Verb::Logout => {
                 self.tokens.retain(|_, user| *user != me.user);
                 Ok(Response::Done)
