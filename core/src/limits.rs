@@ -83,6 +83,43 @@ pub struct Limits {
     /// Records after which a checkpoint is due.
     pub checkpoint_records: u64,
 
+    /// Bytes of a chunk of a file; only the last one has fewer.
+    pub chunk_bytes: u64,
+    /// Chunks a file may have: its commit is one message and one record.
+    pub file_chunks_max: usize,
+    /// How long an entry asks the controller again before it reports that no answer comes.
+    pub dfs_answer_patience: Duration,
+    /// How often an entry says that a write goes on.
+    pub dfs_renew_period: Duration,
+    /// Silence after which the controller gives a write up.
+    pub dfs_write_timeout: Duration,
+    /// Writes that may be open at once.
+    pub dfs_writes_max: usize,
+    /// Silence of a replica after which a reader asks another one beside it; doubles up to
+    /// [`Limits::dfs_hedge_max`] while nothing comes.
+    pub dfs_hedge_min: Duration,
+    /// See [`Limits::dfs_hedge_min`].
+    pub dfs_hedge_max: Duration,
+    /// Silence of all replicas after which a read is given up.
+    pub dfs_read_patience: Duration,
+    /// Entries in a page of a node's report: fits into a frame.
+    pub report_page_entries: usize,
+    /// Changes of what a node has that may wait to be acknowledged; with more, the node reports
+    /// anew.
+    pub news_max: usize,
+    /// How long changes of what a node has are gathered before they are sent.
+    pub news_delay: Duration,
+    /// How long changes may stay unacknowledged before they are sent again.
+    pub news_resend: Duration,
+    /// How often a node tells how its volumes are.
+    pub volumes_period: Duration,
+    /// How long after its start a controller gives nothing up that no file has: a write of an
+    /// earlier controller may still be committed.
+    pub orphan_grace: Duration,
+    /// How long a controller waits after its start for nodes to report before it judges what it has
+    /// heard.
+    pub safe_mode_max: Duration,
+
     /// Requests that may wait for their record to become durable.
     pub pending_requests: usize,
     /// Log bytes a request may ask for.
@@ -131,6 +168,23 @@ impl Default for Limits {
             group_commit_records: 256,
             segment_bytes: 64 * MIB as u64,
             checkpoint_records: 100_000,
+
+            chunk_bytes: 64 * MIB as u64,
+            file_chunks_max: 8192,
+            dfs_answer_patience: Duration::from_secs(30),
+            dfs_renew_period: Duration::from_secs(60),
+            dfs_write_timeout: Duration::from_secs(600),
+            dfs_writes_max: 10_000,
+            dfs_hedge_min: Duration::from_millis(50),
+            dfs_hedge_max: Duration::from_millis(800),
+            dfs_read_patience: Duration::from_secs(5),
+            report_page_entries: 8192,
+            news_max: 65_536,
+            news_delay: Duration::from_millis(50),
+            news_resend: Duration::from_secs(1),
+            volumes_period: Duration::from_secs(5),
+            orphan_grace: Duration::from_secs(600),
+            safe_mode_max: Duration::from_secs(120),
 
             pending_requests: 10_000,
             log_piece_max: 256 * KIB as u32,

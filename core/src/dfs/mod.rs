@@ -17,6 +17,7 @@
 //!
 //! * [`ask`] is what entries and controller say to each other about it.
 //! * [`transfer`] is what an entry and a replica say to each other, around the raw bytes.
+//! * [`put`] and [`fetch`] are what an entry does: the writing of a file, the reading of a chunk.
 //! * [`store`](crate::store) is what a data node keeps on its volumes.
 //!
 //! Bytes of chunks never pass through a machine: drivers carry them, and machines handle lengths,
@@ -24,8 +25,10 @@
 
 pub mod ask;
 pub mod digest;
+pub mod fetch;
 pub mod ids;
 pub mod path;
 pub mod placement;
+pub mod put;
 pub mod token;
 pub mod transfer;
