@@ -21,6 +21,9 @@
 //!    and be about to attach.
 //! 3. Nothing is signalled but a process whose identity was proven.
 
+mod ending;
+mod status;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -28,9 +31,9 @@ use minicbor::{Decode, Encode};
 
 use crate::event::Event;
 use crate::ids::{Alias, LogIndex};
-use crate::io::{Effect, ExitCode};
+use crate::io::Effect;
 use crate::limits::Limits;
-use crate::message::{ChildPhase, ChildStatus, DesiredNode, ExitNotice, RestartPolicy};
+use crate::message::{DesiredNode, ExitNotice, RestartPolicy};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::process::{
@@ -445,139 +448,6 @@ impl Child {
         }
     }
 
-    /// A process has ended.
-    pub(crate) fn ended(
-        &mut self,
-        process: &ProcessIdentity,
-        exit: ProcessExit,
-        log_tail: Vec<String>,
-        around: &mut Around<'_>,
-    ) {
-        let current = match &self.phase {
-            Phase::Running {
-                process: current, ..
-            }
-            | Phase::Stopping {
-                process: current, ..
-            }
-            | Phase::Inspecting { process: current }
-            | Phase::Unproven {
-                process: current, ..
-            } => current == process,
-            _ => false,
-        };
-        if !current {
-            return;
-        }
-        let was_stopping = matches!(self.phase, Phase::Stopping { .. });
-        self.last_exit = Some(ExitNotice {
-            process: process.clone(),
-            exit,
-        });
-        let wanted = self.wanted();
-        self.went_down();
-        if was_stopping {
-            let text = format!("{} ({process}) stopped: {exit}", self.alias);
-            around.out.notify(Event::info("child.stopped", text));
-            self.reason.clear();
-            self.log_tail.clear();
-            if around.planted.restart_after_stop
-                && let Some(desired) = &mut self.desired
-            {
-                desired.run = true;
-            }
-        } else {
-            self.log_tail = log_tail;
-            self.judge_exit(process, exit, wanted, around);
-        }
-        self.reconcile(around);
-    }
-
-    /// Decides what follows from an end that nobody ordered.
-    fn judge_exit(
-        &mut self,
-        process: &ProcessIdentity,
-        exit: ProcessExit,
-        wanted: Option<bool>,
-        around: &mut Around<'_>,
-    ) {
-        let alias = self.alias.clone();
-        match exit {
-            ProcessExit::Code(0) | ProcessExit::Signal(15) => {
-                self.settle();
-                self.reason = format!(
-                    "{alias} ({process}) ended with {exit}, as after a SIGTERM by hand; \
-                     `vaquita node start {alias}` starts it again"
-                );
-                around
-                    .out
-                    .notify(Event::info("child.ended_by_hand", self.reason.clone()));
-            }
-            ProcessExit::Code(code) if !ExitCode::worth_a_restart(code) => {
-                self.settle();
-                self.phase = Phase::Failed;
-                self.reason = format!(
-                    "{alias} ({process}) gave up with {exit} ({}); see its log, mend the cause, then \
-                     `vaquita node start {alias}`",
-                    exit_code_meaning(code)
-                );
-                around
-                    .out
-                    .notify(Event::error("child.failed", self.reason.clone()));
-            }
-            _ => {
-                let text = format!("{alias} ({process}) crashed with {exit}");
-                around
-                    .out
-                    .notify(Event::warning("child.crashed", text.clone()));
-                if wanted == Some(true) {
-                    self.crashed(text, around);
-                } else {
-                    self.reason = text;
-                }
-            }
-        }
-    }
-
-    fn crashed(&mut self, what: String, around: &mut Around<'_>) {
-        self.went_down();
-        self.crashes = self.crashes.saturating_add(1);
-        self.recent_crashes.push_back(around.now);
-        while self.recent_crashes.len() > around.limits.crash_loop_exits {
-            self.recent_crashes.pop_front();
-        }
-        let wait = match around.policy {
-            RestartPolicy::Never => {
-                self.settle();
-                self.reason = format!(
-                    "{what}; datanodeRestartInterval=0 says not to start it again: `vaquita node \
-                     start {}`",
-                    self.alias
-                );
-                return;
-            }
-            RestartPolicy::After(ms) => Duration::from_millis(ms),
-            RestartPolicy::Backoff => match self.crashes {
-                0 | 1 => Duration::ZERO,
-                n => {
-                    let doublings = (n - 2).min(16);
-                    (around.limits.restart_min * 2u32.pow(doublings)).min(around.limits.restart_max)
-                }
-            },
-        };
-        self.reason = format!("{what}; crash {} in a row", self.crashes);
-        self.phase = Phase::Waiting {
-            until: around.now.after(wait),
-        };
-    }
-
-    fn settle(&mut self) {
-        if let Some(desired) = &self.desired {
-            self.record.settled = self.record.settled.max(desired.version);
-            self.dirty = true;
-        }
-    }
-
     fn begin_start(&mut self, around: &Around<'_>) {
         self.record.started = true;
         self.record.process = None;
@@ -633,75 +503,6 @@ impl Child {
         }));
     }
 
-    /// The child as the controller is told of it.
-    pub(crate) fn status(&self, now: Timestamp, limits: &Limits) -> ChildStatus {
-        let process = match &self.phase {
-            Phase::Running { process, .. }
-            | Phase::Stopping { process, .. }
-            | Phase::Inspecting { process }
-            | Phase::Unproven { process, .. } => Some(process.clone()),
-            _ => None,
-        };
-        let held_long = now.since(self.start_began) >= limits.port_wait;
-        let phase = match &self.phase {
-            Phase::Down => ChildPhase::Down,
-            Phase::PortHeld { .. } | Phase::Probing if held_long && !self.reason.is_empty() => {
-                ChildPhase::Failed
-            }
-            Phase::Recording
-            | Phase::Probing
-            | Phase::PortHeld { .. }
-            | Phase::Launching
-            | Phase::Orphaned { .. }
-            | Phase::Inspecting { .. } => ChildPhase::Starting,
-            Phase::Running { .. } => ChildPhase::Running,
-            Phase::Stopping { .. } => ChildPhase::Stopping,
-            Phase::Waiting { .. } => ChildPhase::Waiting,
-            Phase::Failed => ChildPhase::Failed,
-            Phase::Unproven { .. } => ChildPhase::Unproven,
-        };
-        let crash_loop = self.recent_crashes.len() >= limits.crash_loop_exits
-            && self
-                .recent_crashes
-                .front()
-                .is_some_and(|&first| now.since(first) <= limits.crash_loop_window);
-        ChildStatus {
-            alias: self.alias.clone(),
-            phase,
-            version: self
-                .desired
-                .as_ref()
-                .map_or(LogIndex(0), |desired| desired.version),
-            process,
-            last_exit: self.last_exit.clone(),
-            crashes: self.crashes,
-            crash_loop,
-            reason: self.reason_to_tell(),
-            log_tail: self.log_tail.clone(),
-        }
-    }
-
-    /// Why the child is as it is. What an earlier process of the agent knew is gone but for the
-    /// fact that the order is settled, which still has to be told: else the node would seem to be
-    /// starting for ever.
-    fn reason_to_tell(&self) -> String {
-        match &self.desired {
-            Some(desired)
-                if self.reason.is_empty()
-                    && self.phase == Phase::Down
-                    && desired.run
-                    && desired.version <= self.record.settled =>
-            {
-                format!(
-                    "{alias} was ended by hand, or gave up, before its agent was started; \
-                     `vaquita node start {alias}` starts it again",
-                    alias = self.alias
-                )
-            }
-            _ => self.reason.clone(),
-        }
-    }
-
     /// The running process, if there is one for certain.
     pub(crate) const fn running(&self) -> Option<&ProcessIdentity> {
         match &self.phase {
@@ -713,13 +514,3 @@ impl Child {
 
 /// Time between two looks at a process that may or may not be ours.
 const UNPROVEN_LOOK: Duration = Duration::from_secs(5);
-
-const fn exit_code_meaning(code: i32) -> &'static str {
-    match code {
-        64 => "its command line or configuration is wrong",
-        65 => "a file of its home is damaged",
-        73 => "another process has its home or its alias",
-        78 => "the controller refuses it",
-        _ => "it cannot go on",
-    }
-}

@@ -1,0 +1,109 @@
+//! When a node must stop: fenced by its controller, or by itself because nothing is answered.
+//!
+//! The node doubts the silence before it acts on it: after 3/8 T it asks over TCP, and only at
+//! 4/5 T, before the controller gives it up at T, does it fence itself.
+
+use core::time::Duration;
+
+use super::{Uplink, UplinkAround};
+use crate::event::Event;
+use crate::ids::ConnId;
+use crate::message::{Envelope, Fenced, Message, Ping};
+use crate::outbox::Outbox;
+use crate::time::Timestamp;
+
+impl Uplink {
+    /// The registration is void: ask for a new one, on the same connection.
+    pub(super) fn fenced(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        envelope: &Envelope,
+        fenced: Fenced,
+        around: &mut UplinkAround<'_>,
+    ) {
+        if self.control() != Some(conn) || envelope.node_epoch < self.identity.epoch {
+            return;
+        }
+        let text = format!(
+            "fenced by the controller ({}); registering anew",
+            fenced.reason
+        );
+        around.out.notify(Event::warning("uplink.fenced", text));
+        self.registered = false;
+        self.attempt += 1;
+        self.register(now, conn, around.links, around.out);
+    }
+
+    /// Takes no more writes once nothing was answered for 4/5 T.
+    pub(super) fn fence_itself_if_unanswered(&mut self, now: Timestamp, out: &mut Outbox) {
+        let silence = now.since(self.answered);
+        if silence >= self.thresholds.self_fence && !self.self_fenced && self.attempt_made() {
+            self.self_fenced = true;
+            let text = format!(
+                "nothing answered by the controller for {} ms; this node takes no writes until it \
+                 answers",
+                silence.as_millis()
+            );
+            out.notify(Event::warning("uplink.self_fenced", text));
+        }
+    }
+
+    /// The controller has answered something that was sent at `sent`.
+    pub(super) fn renew(&mut self, now: Timestamp, sent: Timestamp, out: &mut Outbox) {
+        self.answered = self.answered.max(sent);
+        self.asked = None;
+        self.alive(now, out);
+    }
+
+    /// The controller is there: what went wrong before is over.
+    pub(super) fn alive(&mut self, now: Timestamp, out: &mut Outbox) {
+        self.redial_wait = Duration::ZERO;
+        self.told.clear();
+        if self.self_fenced && now.since(self.answered) < self.thresholds.self_fence {
+            self.self_fenced = false;
+            out.notify(Event::info(
+                "uplink.unfenced",
+                "the controller answers again",
+            ));
+        }
+    }
+
+    /// Whether this process was ever registered.
+    pub(super) const fn attempt_made(&self) -> bool {
+        self.beats.key.is_some()
+    }
+
+    /// Asks over TCP when nothing was answered for 3/8 T, and gives the connection up when nothing
+    /// was for 4/5 T: the peer is gone and its kernel cannot say so.
+    pub(super) fn ask_if_silent(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        around: &mut UplinkAround<'_>,
+    ) {
+        let silence = now.since(self.answered);
+        match self.asked {
+            None if silence >= self.thresholds.suspect => {
+                let nonce = self.prng.next_u64();
+                self.asked = Some((now, nonce));
+                let ping = Message::Ping(Ping { nonce });
+                around.links.send(conn, self.envelope(), ping, around.out);
+            }
+            Some((asked, _))
+                if silence >= self.thresholds.self_fence
+                    && now.since(asked) >= around.limits.answer_timeout =>
+            {
+                self.asked = None;
+                around.links.close(conn, around.out);
+                let text = format!(
+                    "the controller at {} has not answered for {} ms; connecting anew",
+                    self.facts.controller_site,
+                    silence.as_millis()
+                );
+                self.trouble(now, "uplink.silent", text, around.out);
+            }
+            _ => {}
+        }
+    }
+}
