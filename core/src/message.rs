@@ -315,6 +315,22 @@ pub struct Report {
     pub volumes: Vec<VolumeFacts>,
 }
 
+impl Report {
+    /// An empty page.
+    #[must_use]
+    pub const fn page_of(report: u64, page: u32, pages: u32) -> Self {
+        Self {
+            report,
+            page,
+            pages,
+            chunks: 0,
+            as_of: 0,
+            entries: Vec::new(),
+            volumes: Vec::new(),
+        }
+    }
+}
+
 /// A content that a node has on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ReplicaEntry {
@@ -374,6 +390,12 @@ pub struct VolumeFacts {
     /// Why it is not well and what to do; empty when it is.
     #[n(7)]
     pub reason: String,
+    /// Chunks on it.
+    #[n(8)]
+    pub chunks: u64,
+    /// Bytes of these chunks.
+    #[n(9)]
+    pub chunk_bytes: u64,
 }
 
 /// A data node asks on behalf of a client. Answered by a [`DfsAnswer`] with the same id.
@@ -453,8 +475,7 @@ pub struct NewsApplied {
     pub upto: u64,
 }
 
-/// Contents that no file has any more, or that were never committed. The node keeps them readable
-/// for a while, then removes them.
+/// Contents that no file has any more, or that were never committed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Release {
     /// Newest synced log index when this was decided. A node that has seen a higher one refuses: the
@@ -464,6 +485,9 @@ pub struct Release {
     /// The contents.
     #[n(1)]
     pub versions: Vec<ChunkVersion>,
+    /// Whether readers may still be at them, so that the node keeps them readable for a while.
+    #[n(2)]
+    pub hold: bool,
 }
 
 /// The controller wants to know all that a node has.

@@ -25,7 +25,7 @@ use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::message::{
     Attach, Attached, ChildAnswered, Children, Desired, DesiredNode, Envelope, LogRead, Message,
-    Ping, RestartPolicy,
+    Ping, Report, RestartPolicy,
 };
 use crate::node_machine::{Base, Files, Other, read};
 use crate::planted::Planted;
@@ -333,7 +333,13 @@ impl Agent {
         }
         for event in self.base.uplink.take_events() {
             match event {
-                UplinkEvent::Registered => {
+                UplinkEvent::Registered { report } => {
+                    // An agent has nothing to report: one empty page says so.
+                    let report = Message::Report(Report::page_of(report, 0, 1));
+                    let Base {
+                        uplink, links, out, ..
+                    } = &mut self.base;
+                    uplink.send(report, links, out);
                     self.table_changed = true;
                     self.last_table.clear();
                 }

@@ -32,3 +32,4 @@ pub mod placement;
 pub mod put;
 pub mod token;
 pub mod transfer;
+pub(crate) mod writes;

@@ -142,8 +142,8 @@ impl Uplink {
             self_fenced: self.self_fenced,
             lag_ms: u32::try_from(lag.as_millis()).unwrap_or(u32::MAX),
             seen_index: self.identity.witness.index,
-            inventory: 0,
-            news: 0,
+            inventory: self.inventory.sum,
+            news: self.inventory.news,
         }
     }
 

@@ -43,12 +43,22 @@ use crate::time::Timestamp;
 /// What the owner of an uplink has to know.
 #[derive(Debug)]
 pub(crate) enum UplinkEvent {
-    /// Registered: messages to the controller arrive from now on.
-    Registered,
+    /// Registered: messages to the controller arrive from now on. It waits for a report with this
+    /// number before the node is online.
+    Registered { report: u64 },
     /// The controller has applied the report.
     Online,
     /// A message that is not the uplink's.
     Message(Box<Message>),
+}
+
+/// By what node and controller compare, in each heartbeat, what the node has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inventory {
+    /// Sum of the fingerprints of what the node has.
+    pub(crate) sum: u64,
+    /// The newest change that is in the sum.
+    pub(crate) news: u64,
 }
 
 #[derive(Debug)]
@@ -109,6 +119,7 @@ pub(crate) struct Uplink {
     registered: bool,
     beats: Beats,
     witness_saved: Timestamp,
+    inventory: Inventory,
     events: Vec<UplinkEvent>,
     /// The last trouble told, so that a retry every 50 ms does not fill the log.
     told: String,
@@ -157,6 +168,7 @@ impl Uplink {
             registered: false,
             beats: Beats::default(),
             witness_saved: now,
+            inventory: Inventory::default(),
             events: Vec::new(),
             told: String::new(),
             leaving: false,
@@ -250,6 +262,17 @@ impl Uplink {
             reason: reason.to_owned(),
         });
         self.send(message, links, out);
+    }
+
+    /// The number of a report that was not asked for by a registration.
+    pub(crate) fn next_report(&mut self) -> u64 {
+        self.reports += 1;
+        self.reports
+    }
+
+    /// What heartbeats tell of what the node has.
+    pub(crate) const fn set_inventory(&mut self, inventory: Inventory) {
+        self.inventory = inventory;
     }
 
     /// What this node puts on everything it says.

@@ -10,7 +10,7 @@ use crate::io::ExitCode;
 use crate::links::Links;
 use crate::membership::Thresholds;
 use crate::message::{
-    Envelope, Message, Register, Registered, RegistrationRefusal, RegistrationRefused, Report,
+    Envelope, Message, Register, Registered, RegistrationRefusal, RegistrationRefused,
     RollbackSeen, Witness,
 };
 use crate::outbox::Outbox;
@@ -156,19 +156,9 @@ impl Uplink {
             conn,
             report: self.reports,
         };
-        let report = Report {
+        self.events.push(UplinkEvent::Registered {
             report: self.reports,
-            page: 0,
-            pages: 1,
-            chunks: 0,
-            as_of: 0,
-            entries: Vec::new(),
-            volumes: Vec::new(),
-        };
-        around
-            .links
-            .send(conn, self.envelope(), Message::Report(report), around.out);
-        self.events.push(UplinkEvent::Registered);
+        });
         self.beats.next = now;
         self.tick(now, around);
     }

@@ -3,12 +3,14 @@
 //! This is its control half. It registers with the controller, tells it what it holds, beats, fences
 //! itself when it cannot hear the controller, keeps its agent informed, and ends in good order.
 
+mod news;
+
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
 use crate::event::Event;
 use crate::ids::{ConnId, Endpoint, NodeEpoch, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
-use crate::message::{Attach, Message, Pong};
+use crate::message::{Attach, Message, Pong, Report};
 use crate::node_machine::{Base, Files, Other};
 use crate::planted::Planted;
 use crate::prng::Seed;
@@ -115,7 +117,14 @@ impl DataNode {
         }
         for event in self.base.uplink.take_events() {
             match event {
-                UplinkEvent::Registered | UplinkEvent::Online | UplinkEvent::Message(_) => {}
+                UplinkEvent::Registered { report } => {
+                    let report = Message::Report(Report::page_of(report, 0, 1));
+                    let Base {
+                        uplink, links, out, ..
+                    } = &mut self.base;
+                    uplink.send(report, links, out);
+                }
+                UplinkEvent::Online | UplinkEvent::Message(_) => {}
             }
         }
     }

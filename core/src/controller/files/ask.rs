@@ -1,0 +1,469 @@
+//! What clients ask about files, and the questions that change nothing.
+
+use crate::admin::{Refusal, Reply, Response};
+use crate::controller::commit::Continuation;
+use crate::controller::members::Presence;
+use crate::controller::{Controller, Phase};
+use crate::dfs::ask::{
+    Answer, Ask, ChunkPlace, Entry, EntryKind, FileLayout, Outcome, ReplicaPlace, ReplicaState,
+    Usage,
+};
+use crate::dfs::ids::{ChunkVersion, FileVersion, OpId};
+use crate::dfs::namespace::{ChunkView, DfsRecord};
+use crate::dfs::path::DfsPath;
+use crate::ids::{LogIndex, NodeId};
+use crate::membership::{Health, Slot};
+use crate::message::{DfsAnswer, DfsAsk, Message};
+use crate::metalog::SpaceMode;
+use crate::state::Record;
+use crate::time::Timestamp;
+
+use super::Asker;
+
+/// Chunks of a file told in one answer.
+const LAYOUT_CHUNKS_MAX: u32 = 1024;
+/// Entries of a directory, or rows, told in one answer.
+const PAGE_MAX: u32 = 1000;
+
+impl Controller {
+    /// A data node asks on behalf of a client.
+    pub(in crate::controller) fn node_asks(
+        &mut self,
+        now: Timestamp,
+        conn: crate::ids::ConnId,
+        slot: Slot,
+        ask: DfsAsk,
+    ) {
+        let asker = Asker::Node {
+            conn,
+            slot,
+            id: ask.id,
+        };
+        let allowed = match &ask.token {
+            Some(_) => {
+                let caller = crate::admin::Caller::Remote {
+                    address: ask
+                        .address
+                        .parse()
+                        .unwrap_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED)),
+                    token: ask.token.clone(),
+                    unix_ms: ask.unix_ms,
+                };
+                let verb = crate::admin::Verb::Dfs(ask.ask.clone());
+                let allowed = self.access.authorize(&self.state.access, &caller, &verb);
+                allowed.map(|_| ())
+            }
+            None => Err(Refusal::Unauthenticated),
+        };
+        let result = match allowed {
+            Ok(()) => self.ask_files(now, asker, ask.ask),
+            Err(refusal) => Some(Err(refusal)),
+        };
+        if let Some(result) = result {
+            self.answer_files(asker, result);
+        }
+    }
+
+    /// Gives an answer to whoever asked.
+    pub(in crate::controller) fn answer_files(
+        &mut self,
+        asker: Asker,
+        result: Result<Answer, Refusal>,
+    ) {
+        match asker {
+            Asker::Here(id) => {
+                let reply: Reply = result.map(Response::Dfs);
+                self.reply(id, reply);
+            }
+            Asker::Node { conn, slot, id } => {
+                let (answer, refusal) = match result {
+                    Ok(answer) => (Some(answer), None),
+                    Err(refusal) => (None, Some(refusal)),
+                };
+                let answer = DfsAnswer {
+                    id,
+                    answer,
+                    refusal,
+                };
+                // An answer for a connection that is gone is asked for again.
+                if self.members.of_session(conn) == Some(slot) {
+                    self.say(conn, Some(slot), Message::DfsAnswer(answer));
+                }
+            }
+        }
+    }
+
+    /// Answers a question about files, or returns `None` if the answer comes later.
+    pub(in crate::controller) fn ask_files(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        ask: Ask,
+    ) -> Option<Result<Answer, Refusal>> {
+        debug_assert_eq!(self.phase, Phase::Serving, "nobody is let in before");
+        match ask {
+            Ask::Stat { path } => Some(self.stat(&path).map(Answer::Entry)),
+            Ask::List { path, after, limit } => {
+                let limit = limit.clamp(1, PAGE_MAX) as usize;
+                let listing = self.names().list(&path, after.as_deref(), limit);
+                Some(listing.map(|mut listing| {
+                    for entry in &mut listing.entries {
+                        entry.replicas = self.fewest_replicas(entry);
+                    }
+                    Answer::Listing(listing)
+                }))
+            }
+            Ask::Usage { path } => {
+                let usage = self.names().usage(&path);
+                Some(usage.map(Answer::Usage).map_err(Refusal::from))
+            }
+            Ask::Lookup {
+                path,
+                first_chunk,
+                chunks,
+            } => Some(self.layout(&path, first_chunk, chunks).map(Answer::File)),
+            Ask::Outcome { op } => Some(Ok(Answer::Outcome(self.outcome(now, op)))),
+            Ask::Chunks {
+                after,
+                limit,
+                unwell_only,
+                below,
+            } => {
+                let limit = limit.clamp(1, PAGE_MAX) as usize;
+                let page = self.chunk_page(after, limit, unwell_only, below.as_ref());
+                Some(page.map(Answer::Chunks))
+            }
+            Ask::Chunk { chunk } => Some(self.chunk_row(chunk).map(Answer::Chunks)),
+            Ask::Volumes => Some(Ok(Answer::Volumes(self.volume_rows()))),
+            Ask::Authorize { .. } => Some(Ok(Answer::Done)),
+            change => {
+                if let Err(refusal) = self.may_change_files() {
+                    return Some(Err(refusal));
+                }
+                self.change_files(now, asker, change)
+            }
+        }
+    }
+
+    /// Whether anything about files may be changed at present.
+    fn may_change_files(&self) -> Result<(), Refusal> {
+        let reason = if self.files.rolled_back {
+            "a data node has seen more of this cluster's history than the controller knows: its home \
+             was restored from an old copy, or its disk lost records. Nothing is written until that \
+             is settled; `vaquita status` shows who says so"
+        } else if self.log.space_mode() == SpaceMode::ReadOnly {
+            "the disk of the controller's home is full: free some space there, and writes are taken \
+             again"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Unavailable {
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn change_files(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        ask: Ask,
+    ) -> Option<Result<Answer, Refusal>> {
+        match ask {
+            Ask::MakeDir {
+                op,
+                path,
+                parents,
+                unix_ms,
+            } => self.make_dir(now, asker, op, &path, parents, unix_ms),
+            Ask::Remove {
+                op,
+                path,
+                recursive,
+                expect,
+            } => {
+                if let Some(index) = self.done_before(op) {
+                    let answer = Answer::Removed(Usage::default());
+                    return self.answer_when(now, asker, index, answer);
+                }
+                let planned = self.names().plan_remove(op, &path, recursive, expect);
+                let (record, usage) = match planned {
+                    Ok(planned) => planned,
+                    Err(refusal) => return Some(Err(refusal)),
+                };
+                let index = self.append_files(now, &record);
+                self.answer_when(now, asker, index, Answer::Removed(usage))
+            }
+            Ask::Rename {
+                op,
+                from,
+                to,
+                replace,
+            } => {
+                let index = match self.done_before(op) {
+                    Some(index) => index,
+                    None => match self.names().plan_rename(op, &from, &to, replace) {
+                        Ok(Some(record)) => self.append_files(now, &record),
+                        Ok(None) => LogIndex(0),
+                        Err(refusal) => return Some(Err(refusal)),
+                    },
+                };
+                self.answer_with_entry(now, asker, index, &to)
+            }
+            Ask::Allocate {
+                op,
+                path,
+                expect,
+                lens,
+                avoid,
+            } => self.allocate(now, asker, op, &path, expect, &lens, &avoid),
+            Ask::Replace {
+                op,
+                chunk,
+                len,
+                failed,
+                written,
+            } => Some(self.replace_places(now, op, chunk, len, &failed, &written)),
+            Ask::Renew { op } => Some(if self.files.writes.renew(now, op) {
+                Ok(Answer::Done)
+            } else {
+                Err(stale_write())
+            }),
+            Ask::Commit(commit) => self.commit_write(now, asker, commit),
+            Ask::Abort { op } => {
+                self.give_up_write(now, op, "its client gave it up");
+                Some(Ok(Answer::Done))
+            }
+            // Those that change nothing were answered before.
+            _ => None,
+        }
+    }
+
+    fn make_dir(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        op: OpId,
+        path: &DfsPath,
+        parents: bool,
+        unix_ms: u64,
+    ) -> Option<Result<Answer, Refusal>> {
+        let index = match self.done_before(op) {
+            Some(index) => index,
+            None => {
+                let next = self.log.appended().next();
+                let planned = self
+                    .names()
+                    .plan_make_dir(next, op, path, parents, unix_ms);
+                let records = match planned {
+                    Ok(records) => records,
+                    Err(refusal) => return Some(Err(refusal)),
+                };
+                let mut index = LogIndex(0);
+                for record in &records {
+                    index = self.append_files(now, record);
+                }
+                index
+            }
+        };
+        self.answer_with_entry(now, asker, index, path)
+    }
+
+    // ---- records, and answers that wait for them ----
+
+    /// The record by which an operation was carried out before, if it was.
+    pub(super) fn done_before(&self, op: OpId) -> Option<LogIndex> {
+        let entry = self.names().op(op)?;
+        entry.unfit.is_none().then_some(entry.index)
+    }
+
+    /// Appends and applies a record. What it gives up is told to the nodes once it is synced.
+    pub(super) fn append_files(&mut self, now: Timestamp, record: &DfsRecord) -> LogIndex {
+        let index = self.append(&Record::Dfs(record.clone()));
+        let released = core::mem::take(&mut self.released);
+        if released.is_empty() {
+            return index;
+        }
+        for (node, versions) in &released {
+            if let Some(slot) = self.slot_of(*node) {
+                for version in versions {
+                    self.files.stocks[slot].given_up(*version);
+                }
+            }
+        }
+        self.when_synced(now, index, Continuation::Release(released));
+        index
+    }
+
+    /// Gives an answer once `index` is synced.
+    pub(super) fn answer_when(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        index: LogIndex,
+        answer: Answer,
+    ) -> Option<Result<Answer, Refusal>> {
+        self.when_synced(now, index, Continuation::File { asker, answer });
+        None
+    }
+
+    fn answer_with_entry(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        index: LogIndex,
+        path: &DfsPath,
+    ) -> Option<Result<Answer, Refusal>> {
+        match self.stat(path) {
+            Ok(entry) => self.answer_when(now, asker, index, Answer::Entry(entry)),
+            Err(refusal) => Some(Err(refusal)),
+        }
+    }
+
+    // ---- questions ----
+
+    fn stat(&self, path: &DfsPath) -> Result<Entry, Refusal> {
+        let mut entry = self.names().stat(path)?;
+        entry.replicas = self.fewest_replicas(&entry);
+        Ok(entry)
+    }
+
+    /// The fewest good replicas among the chunks of a file.
+    fn fewest_replicas(&self, entry: &Entry) -> Option<u32> {
+        if entry.kind == EntryKind::Directory {
+            return None;
+        }
+        let chunks = self.names().file_chunks(entry.inode, 0);
+        chunks.map(|it| self.good_replicas(&it.chunk)).min()
+    }
+
+    /// How many replicas of a chunk are good, as far as is known.
+    pub(super) fn good_replicas(&self, chunk: &ChunkView<'_>) -> u32 {
+        let version = chunk.version();
+        let good = chunk
+            .holders()
+            .filter(|node| self.replica_state(*node, version) == ReplicaState::Good);
+        u32::try_from(good.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What is known of the replica that a node has by the log.
+    pub(super) fn replica_state(&self, node: NodeId, version: ChunkVersion) -> ReplicaState {
+        let Some(slot) = self.slot_of(node) else {
+            return ReplicaState::Away;
+        };
+        match self.members.all[slot].presence {
+            Presence::Away => return ReplicaState::Away,
+            Presence::Joining => return ReplicaState::Unconfirmed,
+            Presence::Online => {}
+        }
+        let stock = &self.files.stocks[slot];
+        if stock.corrupt.contains(&version) {
+            ReplicaState::Corrupt
+        } else if !stock.is_known() {
+            ReplicaState::Unconfirmed
+        } else if stock.missing.contains(&version.chunk) {
+            ReplicaState::Missing
+        } else if self.detector.health(slot) == Health::Alive {
+            ReplicaState::Good
+        } else {
+            ReplicaState::Suspect
+        }
+    }
+
+    fn layout(
+        &mut self,
+        path: &DfsPath,
+        first_chunk: u32,
+        chunks: u32,
+    ) -> Result<FileLayout, Refusal> {
+        let entry = self.stat(path)?;
+        if entry.kind == EntryKind::Directory {
+            return Err(Refusal::Conflict {
+                reason: format!("{path} is a directory: `vaquita dfs ls {path}` shows what is in it"),
+            });
+        }
+        let limit = chunks.clamp(1, LAYOUT_CHUNKS_MAX) as usize;
+        // Readers begin at different replicas, so that all of them work.
+        let turn = self.files.draws.next_u64();
+        let mut first_offset = 0;
+        let mut places = Vec::new();
+        for (nth, it) in (0_u64..).zip(self.names().file_chunks(entry.inode, first_chunk).take(limit))
+        {
+            if nth == 0 {
+                first_offset = it.offset;
+            }
+            places.push(self.place_of(&it.chunk, turn.wrapping_add(nth)));
+        }
+        Ok(FileLayout {
+            entry,
+            first_chunk,
+            first_offset,
+            chunks: places,
+            remark: None,
+        })
+    }
+
+    /// Where a chunk can be read, the best place first.
+    fn place_of(&self, chunk: &ChunkView<'_>, turn: u64) -> ChunkPlace {
+        let version = chunk.version();
+        let mut replicas: Vec<ReplicaPlace> = chunk
+            .holders()
+            .filter_map(|node| self.replica_place(node, self.replica_state(node, version)))
+            .filter(|place| place.state != ReplicaState::Corrupt)
+            .collect();
+        if !replicas.is_empty() {
+            let by = turn % replicas.len() as u64;
+            replicas.rotate_left(usize::try_from(by).unwrap_or(0));
+        }
+        replicas.sort_by_key(|place| place.state);
+        ChunkPlace {
+            version,
+            len: chunk.len(),
+            digest: chunk.digest(),
+            replicas,
+        }
+    }
+
+    /// A node as a place of a replica.
+    pub(super) fn replica_place(&self, node: NodeId, state: ReplicaState) -> Option<ReplicaPlace> {
+        let slot = self.slot_of(node)?;
+        let site = &self.members.all[slot].member.site;
+        let registration = self.state.registry.get(&site.alias)?;
+        Some(ReplicaPlace {
+            node,
+            alias: site.alias.clone(),
+            endpoint: site.endpoint.clone(),
+            epoch: registration.epoch,
+            state,
+        })
+    }
+
+    fn outcome(&self, now: Timestamp, op: OpId) -> Outcome {
+        if let Some(index) = self.done_before(op) {
+            return if index <= self.log.synced() {
+                Outcome::Done {
+                    version: FileVersion(index.0),
+                }
+            } else {
+                Outcome::Open
+            };
+        }
+        if self.files.writes.get(op).is_some() {
+            return Outcome::Open;
+        }
+        // A write that an earlier controller allocated may still be committed for a while.
+        if now.since(self.files.started) < self.limits.orphan_grace {
+            Outcome::Unknown
+        } else {
+            Outcome::Aborted
+        }
+    }
+}
+
+/// The refusal of what belongs to a write that has ended.
+pub(super) fn stale_write() -> Refusal {
+    Refusal::Stale {
+        reason: "this write is not open: it was given up after a long silence, or the controller was \
+                 started anew; begin it again"
+            .to_owned(),
+    }
+}

@@ -1,0 +1,207 @@
+//! The file system at the controller: what clients ask, what nodes have, and what follows from both.
+//!
+//! Names, and which chunks are whose, are state of the log ([`Namespace`]). What is kept here is
+//! soft: open writes ([`Writes`]), what the nodes have said of what they have ([`Stock`]), and the
+//! nodes as places for replicas ([`Candidates`]). It starts empty with each process; nothing is given
+//! up on the strength of what is merely not known yet.
+
+mod ask;
+mod release;
+mod rows;
+mod stock;
+mod stocktaking;
+mod write;
+
+use crate::dfs::namespace::Namespace;
+use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Space, Unfit};
+use crate::dfs::placement::{VolumeChoice, VolumeRules};
+use crate::dfs::token::TokenKey;
+use crate::dfs::writes::Writes;
+use crate::ids::{ConnId, ControllerEpoch, NodeId, RequestId};
+use crate::membership::{Health, Slot};
+use crate::message::VolumeFacts;
+use crate::prng::Prng;
+use crate::time::Timestamp;
+use crate::wire::keys::Keyring;
+
+use super::Controller;
+use super::members::Presence;
+pub(super) use stock::Stock;
+
+/// What a controller is told about the file system when it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesConfig {
+    /// `dfsReplicationFactor`: replicas that each chunk is to have.
+    pub factor: usize,
+    /// `dfsMinWriteReplicas`: replicas that must be on disk before a write counts.
+    pub min_write: usize,
+    /// `dfsReplicaReliabilityLevel`: whether replicas may share a host.
+    pub level: ReliabilityLevel,
+}
+
+impl Default for FilesConfig {
+    fn default() -> Self {
+        Self {
+            factor: 2,
+            min_write: 2,
+            level: ReliabilityLevel::default(),
+        }
+    }
+}
+
+/// Who asked something about files, and how the answer gets there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// A person or program at this process.
+    Here(RequestId),
+    /// A data node, on behalf of its client.
+    Node {
+        conn: ConnId,
+        slot: Slot,
+        id: RequestId,
+    },
+}
+
+/// The soft state of the file system.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) config: FilesConfig,
+    key: TokenKey,
+    writes: Writes,
+    candidates: Candidates,
+    volume_rules: VolumeRules,
+    /// What each member has said of what it has; agents have nothing.
+    stocks: Vec<Stock>,
+    draws: Prng,
+    started: Timestamp,
+    next_sweep: Timestamp,
+    /// Whether every data node that the log knows has reported, or was waited for long enough.
+    settled: bool,
+    /// A node has seen more of the history than this controller knows.
+    pub(super) rolled_back: bool,
+}
+
+impl Files {
+    pub(super) fn new(
+        config: FilesConfig,
+        keyring: &Keyring,
+        epoch: ControllerEpoch,
+        members: usize,
+        seed: u64,
+        now: Timestamp,
+    ) -> Self {
+        let mut stocks = Vec::new();
+        stocks.resize_with(members, Stock::default);
+        Self {
+            config,
+            key: TokenKey::new(keyring),
+            writes: Writes::new(epoch),
+            candidates: Candidates::new(),
+            volume_rules: VolumeRules::default(),
+            stocks,
+            draws: Prng::new(seed),
+            started: now,
+            next_sweep: now,
+            settled: false,
+            rolled_back: false,
+        }
+    }
+
+    /// Sums that must stay bounded.
+    pub(super) fn load(&self) -> usize {
+        self.writes.len()
+    }
+
+    pub(super) fn check_invariants(&self) {
+        self.writes.check_invariants();
+    }
+}
+
+/// What room a node has, by what it said of its volumes.
+fn space_of(volumes: &[VolumeFacts], rules: &VolumeRules) -> Space {
+    let choices: Vec<VolumeChoice> = volumes
+        .iter()
+        .map(|volume| VolumeChoice {
+            slot: volume.slot,
+            state: volume.state,
+            capacity: volume.capacity,
+            free: volume.free.saturating_sub(volume.promised),
+        })
+        .collect();
+    Space::of(&choices, rules)
+}
+
+impl Controller {
+    pub(super) const fn names(&self) -> &Namespace {
+        &self.state.namespace
+    }
+
+    /// Whether a member takes new replicas.
+    fn fitness(&self, now: Timestamp, slot: Slot) -> Fitness {
+        let member = &self.members.all[slot];
+        match member.presence {
+            Presence::Away => return Fitness::Unfit(Unfit::Offline),
+            Presence::Joining => return Fitness::Unfit(Unfit::Unreported),
+            Presence::Online => {}
+        }
+        if !self.files.stocks[slot].is_known() {
+            return Fitness::Unfit(Unfit::Unreported);
+        }
+        if self.detector.health(slot) != Health::Alive {
+            return Fitness::Unfit(Unfit::Suspect);
+        }
+        if member.flap.is_quarantined(now) {
+            return Fitness::Unfit(Unfit::Quarantined);
+        }
+        Fitness::Fit
+    }
+
+    /// Brings the nodes as places for replicas up to date with what is known of them.
+    pub(super) fn refresh_places(&mut self, now: Timestamp) {
+        let slots: Vec<Slot> = self.members.data_nodes().collect();
+        for slot in slots {
+            let fitness = self.fitness(now, slot);
+            let known = self.files.candidates.get(slot).map(|it| it.fitness);
+            if known != Some(fitness) {
+                self.refresh_place(now, slot);
+            }
+        }
+    }
+
+    /// Brings one node as a place for replicas up to date.
+    pub(super) fn refresh_place(&mut self, now: Timestamp, slot: Slot) {
+        let fitness = self.fitness(now, slot);
+        let member = &self.members.all[slot].member;
+        let alias = member.site.alias.clone();
+        let host = self.state.registry.get(&alias).map_or_else(
+            || member.host.clone(),
+            |registration| registration.host.to_string(),
+        );
+        let files = &mut self.files;
+        let host = files.candidates.host(&host);
+        let space = space_of(&files.stocks[slot].volumes, &files.volume_rules);
+        files.candidates.set(
+            slot,
+            Candidate {
+                alias,
+                host,
+                fitness,
+                space,
+            },
+        );
+    }
+
+    /// The member that a node of the log is at present.
+    fn slot_of(&self, node: NodeId) -> Option<Slot> {
+        self.members.of_node(node).or_else(|| {
+            // A member that has not registered with this process yet.
+            let known = self.state.registry.iter().find(|(_, it)| it.node == node);
+            known.and_then(|(alias, _)| self.members.slot(alias))
+        })
+    }
+
+    fn node_of(&self, slot: Slot) -> Option<NodeId> {
+        let alias = &self.members.all[slot].member.site.alias;
+        self.state.registry.get(alias).map(|it| it.node)
+    }
+}

@@ -1,0 +1,146 @@
+//! Telling nodes what nobody has a use for any more.
+//!
+//! A node is told once the record that gave it up is synced, and again until it says that the content
+//! is gone. What a node has and nobody knows is judged here too: left alone while a write that may
+//! still be committed could want it, and never given up by a controller that may not know all.
+
+use std::collections::BTreeMap;
+
+use crate::controller::Controller;
+use crate::dfs::ids::{ChunkVersion, OpId};
+use crate::event::Event;
+use crate::ids::NodeId;
+use crate::membership::Slot;
+use crate::message::{Message, Release};
+use crate::time::Timestamp;
+
+/// How often what was found beside the log is looked through.
+const SWEEP_PERIOD: core::time::Duration = core::time::Duration::from_secs(1);
+/// Time after which a node is told again.
+const AGAIN_AFTER: core::time::Duration = core::time::Duration::from_secs(10);
+/// Contents named in one message.
+const VERSIONS_MAX: usize = 4096;
+
+impl Controller {
+    /// Tells nodes that these contents are of no use. `hold`: readers may still be at them.
+    pub(in crate::controller) fn release(
+        &mut self,
+        now: Timestamp,
+        released: &BTreeMap<NodeId, Vec<ChunkVersion>>,
+        hold: bool,
+    ) {
+        for (node, versions) in released {
+            if let Some(slot) = self.slot_of(*node) {
+                self.release_at(now, slot, versions, hold);
+            }
+        }
+    }
+
+    fn release_at(&mut self, now: Timestamp, slot: Slot, versions: &[ChunkVersion], hold: bool) {
+        for version in versions {
+            if let Some(extra) = self.files.stocks[slot].extras.get_mut(version) {
+                extra.released = Some(now);
+            }
+        }
+        for part in versions.chunks(VERSIONS_MAX) {
+            let release = Release {
+                as_of: self.log.synced(),
+                versions: part.to_vec(),
+                hold,
+            };
+            self.tell(slot, Message::Release(release));
+        }
+    }
+
+    /// Gives up a write: what was prepared for it is of no use.
+    pub(super) fn give_up_write(&mut self, now: Timestamp, op: OpId, why: &str) {
+        let Some(write) = self.files.writes.close(op) else {
+            return;
+        };
+        let mut released: BTreeMap<NodeId, Vec<ChunkVersion>> = BTreeMap::new();
+        for chunk in write.chunks {
+            for (node, _) in chunk.places {
+                released.entry(node).or_default().push(chunk.version);
+                if let Some(slot) = self.slot_of(node) {
+                    self.files.candidates.gave_back(slot, chunk.max_len);
+                }
+            }
+        }
+        self.release(now, &released, false);
+        let text = format!("a write was given up ({why}): operation {op}");
+        self.out.notify(Event::debug("files.write_given_up", text));
+    }
+
+    /// Looks through what nodes have beside what the log says.
+    pub(in crate::controller) fn sweep_files(&mut self, now: Timestamp) {
+        if now < self.files.next_sweep {
+            return;
+        }
+        self.files.next_sweep = now.after(SWEEP_PERIOD);
+        self.note_settled(now);
+        let patience = self.limits.dfs_write_timeout;
+        for op in self.files.writes.silent_for(now, patience) {
+            self.give_up_write(now, op, "nothing was heard of it for too long");
+        }
+        if !self.files.settled || self.files.rolled_back {
+            return;
+        }
+        let data_nodes: Vec<Slot> = self.members.data_nodes().collect();
+        for slot in data_nodes {
+            let useless: Vec<ChunkVersion> = self.files.stocks[slot]
+                .extras
+                .iter()
+                .filter(|(version, extra)| {
+                    let again = extra
+                        .released
+                        .is_none_or(|told| now.since(told) >= AGAIN_AFTER);
+                    again && self.is_useless(now, **version)
+                })
+                .map(|(version, _)| *version)
+                .take(VERSIONS_MAX)
+                .collect();
+            if !useless.is_empty() {
+                self.release_at(now, slot, &useless, false);
+            }
+        }
+    }
+
+    /// Whether a content that the log does not place at a node can be of no use to anybody.
+    fn is_useless(&self, now: Timestamp, version: ChunkVersion) -> bool {
+        if self.names().chunk_version(version).is_some() || self.files.writes.is_open(version.chunk)
+        {
+            return false;
+        }
+        let epoch = version.chunk.epoch();
+        if epoch == self.epoch {
+            return true;
+        }
+        // A write that an earlier controller allocated may still be committed for a while; one of a
+        // later controller is not this one's to judge.
+        epoch < self.epoch && now.since(self.files.started) >= self.limits.orphan_grace
+    }
+
+    /// Notes that all who can have reported, once that is so.
+    fn note_settled(&mut self, now: Timestamp) {
+        if self.files.settled {
+            return;
+        }
+        let waited = now.since(self.files.started) >= self.limits.safe_mode_max;
+        let all_here = self.members.data_nodes().all(|slot| {
+            // Who has no chunk by the log need not be waited for.
+            self.node_of(slot)
+                .is_none_or(|node| self.names().chunks_on_count(node) == 0)
+                || self.files.stocks[slot].is_known()
+        });
+        if waited || all_here {
+            self.files.settled = true;
+            let text = if all_here {
+                "every data node that has chunks has reported them"
+            } else {
+                "some data nodes that have chunks have not reported; they are waited for no longer, \
+                 and what only they have is left alone"
+            };
+            self.out.notify(Event::info("files.settled", text));
+        }
+    }
+}

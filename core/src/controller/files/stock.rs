@@ -1,0 +1,235 @@
+//! What one node has, by its own word.
+//!
+//! For what the log says the node has, only the exceptions are kept: what is missing, what is
+//! damaged. So a cluster in which all is well costs nothing here, however many chunks it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dfs::ids::{ChunkId, ChunkVersion};
+use crate::ids::NodeId;
+use crate::message::{ReplicaEntry, Report, VolumeFacts};
+use crate::dfs::namespace::Namespace;
+use crate::time::Timestamp;
+
+/// What one node has.
+#[derive(Debug, Default)]
+pub(in crate::controller) struct Stock {
+    /// Whether its report under its present registration was applied.
+    known: bool,
+    coming: Option<ComingReport>,
+    /// The newest change that was applied.
+    pub(super) applied: u64,
+    /// Sum of the fingerprints of what it has.
+    pub(super) sum: u64,
+    /// Heartbeats in a row that told another sum.
+    pub(super) mismatches: u32,
+    /// Chunks that the log says it has, and that it does not have.
+    pub(super) missing: BTreeSet<ChunkId>,
+    /// Contents that it has, and found damaged.
+    pub(super) corrupt: BTreeSet<ChunkVersion>,
+    /// What it has beside what the log says.
+    pub(super) extras: BTreeMap<ChunkVersion, Extra>,
+    /// Its volumes.
+    pub(super) volumes: Vec<VolumeFacts>,
+}
+
+/// A content that a node has and the log does not say so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra {
+    /// What the node said it is; `None` for what the log gave up.
+    pub(super) entry: Option<ReplicaEntry>,
+    /// When the node was last told that it is of no use.
+    pub(super) released: Option<Timestamp>,
+}
+
+/// A report of which some pages have come.
+#[derive(Debug)]
+struct ComingReport {
+    report: u64,
+    pages: u32,
+    next: u32,
+    as_of: u64,
+    entries: Vec<ReplicaEntry>,
+    volumes: Vec<VolumeFacts>,
+}
+
+/// A report of which all pages have come.
+#[derive(Debug)]
+pub(super) struct WholeReport {
+    pub(super) report: u64,
+    as_of: u64,
+    entries: Vec<ReplicaEntry>,
+    volumes: Vec<VolumeFacts>,
+}
+
+/// What a report, against the log, shows that should not be.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Contents that are not the ones that were committed.
+    pub(super) divergent: Vec<ReplicaEntry>,
+}
+
+impl Stock {
+    /// Whether its report under its present registration was applied.
+    pub(super) const fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// A new registration: nothing is known until it has reported.
+    pub(in crate::controller) fn forget(&mut self) {
+        let volumes = core::mem::take(&mut self.volumes);
+        *self = Self {
+            volumes,
+            ..Self::default()
+        };
+    }
+
+    /// Takes a page of a report. Pages come in order, since a connection keeps it; a report that
+    /// skips one is begun anew by its node.
+    pub(super) fn page(&mut self, page: Report) -> Option<WholeReport> {
+        if page.page == 0 {
+            self.coming = Some(ComingReport {
+                report: page.report,
+                pages: page.pages,
+                next: 0,
+                as_of: page.as_of,
+                entries: Vec::new(),
+                volumes: page.volumes,
+            });
+        }
+        let coming = self.coming.as_mut()?;
+        let fits = coming.report == page.report
+            && coming.next == page.page
+            && coming.pages == page.pages
+            && page.page < page.pages;
+        if !fits {
+            return None;
+        }
+        coming.next += 1;
+        coming.entries.extend(page.entries);
+        if coming.next < coming.pages {
+            return None;
+        }
+        let whole = self.coming.take()?;
+        Some(WholeReport {
+            report: whole.report,
+            as_of: whole.as_of,
+            entries: whole.entries,
+            volumes: whole.volumes,
+        })
+    }
+
+    /// Applies a whole report: what was known before is replaced.
+    ///
+    /// Costs a look at every chunk of the cluster and at every entry.
+    pub(super) fn apply(
+        &mut self,
+        report: WholeReport,
+        node: NodeId,
+        names: &Namespace,
+    ) -> Findings {
+        let WholeReport {
+            as_of,
+            mut entries,
+            volumes,
+            ..
+        } = report;
+        entries.sort_unstable_by_key(|entry| entry.version);
+        entries.dedup_by_key(|entry| entry.version);
+        let before = core::mem::take(&mut self.extras);
+        *self = Self {
+            known: true,
+            applied: as_of,
+            sum: entries
+                .iter()
+                .fold(0, |sum, entry| sum.wrapping_add(entry.fingerprint())),
+            volumes,
+            ..Self::default()
+        };
+        let mut findings = Findings::default();
+        let mut entries = entries.into_iter().peekable();
+        let mut take_extra = |stock: &mut Self, entry: ReplicaEntry| {
+            let released = before.get(&entry.version).and_then(|extra| extra.released);
+            let version = entry.version;
+            let entry = Some(entry);
+            stock.extras.insert(version, Extra { entry, released });
+        };
+        for view in names.chunks_on(node) {
+            let version = view.version();
+            while let Some(entry) = entries.next_if(|entry| entry.version < version) {
+                take_extra(self, entry);
+            }
+            match entries.next_if(|entry| entry.version == version) {
+                Some(entry) if (entry.len, entry.digest) == (view.len(), view.digest()) => {}
+                Some(entry) => {
+                    findings.divergent.push(entry);
+                    self.missing.insert(version.chunk);
+                    take_extra(self, entry);
+                }
+                None => {
+                    self.missing.insert(version.chunk);
+                }
+            }
+        }
+        for entry in entries {
+            take_extra(self, entry);
+        }
+        findings
+    }
+
+    /// The node has one content more. Returns whether it is not the one that was committed.
+    pub(super) fn added(&mut self, entry: ReplicaEntry, node: NodeId, names: &Namespace) -> bool {
+        self.sum = self.sum.wrapping_add(entry.fingerprint());
+        let version = entry.version;
+        self.corrupt.remove(&version);
+        let committed = names
+            .chunk_version(version)
+            .filter(|view| view.is_held_by(node));
+        match committed {
+            Some(view) if (view.len(), view.digest()) == (entry.len, entry.digest) => {
+                self.missing.remove(&version.chunk);
+                false
+            }
+            other => {
+                let entry = Some(entry);
+                let released = None;
+                self.extras.insert(version, Extra { entry, released });
+                other.is_some()
+            }
+        }
+    }
+
+    /// The node has a content no more, or only in damaged form.
+    pub(super) fn removed(&mut self, entry: ReplicaEntry, damaged: bool, names: &Namespace) {
+        self.sum = self.sum.wrapping_sub(entry.fingerprint());
+        let version = entry.version;
+        let was_extra = self.extras.remove(&version).is_some();
+        if names.chunk_version(version).is_some() && !was_extra {
+            self.missing.insert(version.chunk);
+        }
+        if damaged {
+            self.corrupt.insert(version);
+        } else {
+            self.corrupt.remove(&version);
+        }
+    }
+
+    /// A content that the node had, as something beside, is now what the log says it has.
+    pub(super) fn committed(&mut self, version: ChunkVersion) {
+        self.extras.remove(&version);
+    }
+
+    /// Nobody has a use for a content of which the log said that the node has it.
+    pub(super) fn given_up(&mut self, version: ChunkVersion) {
+        let missing = self.missing.remove(&version.chunk);
+        if self.known && !missing && !self.corrupt.contains(&version) {
+            let (entry, released) = (None, None);
+            self.extras.insert(version, Extra { entry, released });
+        }
+    }
+
+    /// Whether the node has said that it has exactly this content.
+    pub(super) fn claims(&self, version: ChunkVersion) -> Option<&ReplicaEntry> {
+        self.extras.get(&version)?.entry.as_ref()
+    }
+}

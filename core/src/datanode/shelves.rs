@@ -1,0 +1,727 @@
+//! The volumes of a node: opening them, putting chunks on them, taking chunks off.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::labels::{Labels, Verdict};
+use super::news::News;
+use crate::admin::Refusal;
+use crate::dfs::ask::{Holder, VolumeState};
+use crate::dfs::digest::Summary;
+use crate::dfs::ids::{ChunkVersion, OpId, StageId, VolumeSlot};
+use crate::dfs::placement::{self, VolumeChoice};
+use crate::dfs::token::WriteToken;
+use crate::disk::DiskFault;
+use crate::event::Event;
+use crate::ids::{ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
+use crate::io::Effect;
+use crate::limits::Limits;
+use crate::message::{ReplicaChange, ReplicaEntry, VolumeFacts};
+use crate::outbox::Outbox;
+use crate::planted::Planted;
+use crate::prng::Prng;
+use crate::store::volume::{Admission, Content, Putting, StoreEvent, Volume, VolumeRules};
+use crate::store::{Opened, StoreAnswer, StoreReply, VolumeTrouble, VolumeTroubleKind};
+use crate::time::Timestamp;
+
+/// What a node is told about its volumes when it is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumesConfig {
+    /// Their directories, absolute, in the order of the configuration.
+    pub paths: Vec<String>,
+    /// `dataSync`: whether the bytes of chunks are synced before they are acknowledged.
+    pub data_sync: bool,
+    /// Which volume takes a chunk.
+    pub choice: placement::VolumeRules,
+}
+
+/// What the shelves are lent while they act.
+pub(super) struct ShelvesAround<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) planted: &'a Planted,
+    pub(super) news: &'a mut News,
+    pub(super) out: &'a mut Outbox,
+}
+
+/// The volumes, and the chunks on their way to one.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    config: VolumesConfig,
+    shelves: Vec<Shelf>,
+    labels: Labels,
+    stages: BTreeMap<StageId, Stage>,
+    /// Contents whose release is on its way to the disk.
+    leaving: BTreeMap<ChunkVersion, ReplicaEntry>,
+    /// Contents that were found damaged: neither served nor counted.
+    corrupt: BTreeSet<ChunkVersion>,
+    draws: Prng,
+    last_stage: u64,
+    /// Under which registration chunks are prepared at present.
+    node: NodeId,
+    epoch: NodeEpoch,
+    facts_changed: bool,
+}
+
+/// A volume, as far as it was got.
+#[derive(Debug)]
+enum Shelf {
+    /// The driver reads it.
+    Opening,
+    /// It was read, and the node does not know yet which cluster it is in.
+    Read(Box<Opened>),
+    /// Its label is being written.
+    Labelling(DiskTicket, Box<Opened>),
+    /// It is in use.
+    Open(Box<Volume>),
+    /// It cannot be had.
+    Out { state: VolumeState, reason: String },
+}
+
+/// A chunk on its way to a volume.
+#[derive(Debug)]
+struct Stage {
+    slot: VolumeSlot,
+    version: ChunkVersion,
+    /// Who waits for an answer: whether the bytes may come, or whether they are on the disk.
+    waiting: Option<RequestId>,
+}
+
+impl Shelves {
+    pub(super) fn new(
+        config: VolumesConfig,
+        labels: Labels,
+        node: NodeId,
+        seed: u64,
+        out: &mut Outbox,
+    ) -> Self {
+        let mut shelves = Vec::new();
+        for slot in slots(config.paths.len()) {
+            shelves.push(Shelf::Opening);
+            out.push(Effect::OpenVolume { slot });
+        }
+        Self {
+            config,
+            shelves,
+            labels,
+            stages: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            corrupt: BTreeSet::new(),
+            draws: Prng::new(seed),
+            last_stage: 0,
+            node,
+            epoch: NodeEpoch(0),
+            facts_changed: false,
+        }
+    }
+
+    fn path(&self, slot: VolumeSlot) -> &str {
+        self.config
+            .paths
+            .get(usize::from(slot.0))
+            .map_or("?", String::as_str)
+    }
+
+    fn shelf(&mut self, slot: VolumeSlot) -> Option<&mut Shelf> {
+        self.shelves.get_mut(usize::from(slot.0))
+    }
+
+    fn volume(&mut self, slot: VolumeSlot) -> Option<&mut Volume> {
+        match self.shelf(slot)? {
+            Shelf::Open(volume) => Some(volume),
+            _ => None,
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = (VolumeSlot, &Volume)> {
+        slots(self.shelves.len())
+            .zip(&self.shelves)
+            .filter_map(|(slot, shelf)| match shelf {
+                Shelf::Open(volume) => Some((slot, &**volume)),
+                _ => None,
+            })
+    }
+
+    /// Whether it is known of each volume what is on it, or that it cannot be had.
+    pub(super) fn are_settled(&self) -> bool {
+        self.shelves.iter().all(|shelf| match shelf {
+            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling(..) => false,
+            Shelf::Open(volume) => volume.state() != VolumeState::Opening,
+            Shelf::Out { .. } => true,
+        })
+    }
+
+    /// Whether nothing is on its way to a disk.
+    pub(super) fn are_idle(&self) -> bool {
+        self.stages.is_empty() && self.leaving.is_empty()
+    }
+
+    // ---- opening ----
+
+    /// The registration under which chunks are prepared from now on, and the cluster that it is in.
+    pub(super) fn registered(
+        &mut self,
+        epoch: NodeEpoch,
+        cluster: Option<ClusterId>,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        self.epoch = epoch;
+        let Some(cluster) = cluster else { return };
+        for slot in slots(self.shelves.len()) {
+            let Some(shelf) = self.shelf(slot) else {
+                continue;
+            };
+            if let Shelf::Read(_) = shelf
+                && let Shelf::Read(opened) = core::mem::replace(shelf, Shelf::Opening)
+            {
+                self.judge_label(slot, opened, cluster, around);
+            }
+        }
+    }
+
+    /// The driver has read a volume, or could not.
+    pub(super) fn opened(
+        &mut self,
+        slot: VolumeSlot,
+        result: Result<Opened, VolumeTrouble>,
+        cluster: Option<ClusterId>,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        match (result, cluster) {
+            (Err(trouble), _) => {
+                let state = match trouble.kind {
+                    VolumeTroubleKind::Missing => VolumeState::Missing,
+                    VolumeTroubleKind::InUse => VolumeState::Foreign,
+                    VolumeTroubleKind::Failed | VolumeTroubleKind::Hung => VolumeState::Failed,
+                };
+                self.put_out(slot, state, trouble.reason, around.out);
+            }
+            (Ok(opened), None) => {
+                if let Some(shelf) = self.shelf(slot) {
+                    *shelf = Shelf::Read(Box::new(opened));
+                }
+            }
+            (Ok(opened), Some(cluster)) => {
+                self.judge_label(slot, Box::new(opened), cluster, around);
+            }
+        }
+    }
+
+    fn judge_label(
+        &mut self,
+        slot: VolumeSlot,
+        opened: Box<Opened>,
+        cluster: ClusterId,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let path = self.path(slot).to_owned();
+        match self.labels.judge(&path, &opened.label, self.node, cluster) {
+            Verdict::Use { volume } => self.take_into_use(slot, volume, &opened, around),
+            Verdict::Write { ops } => {
+                let ticket = around.out.volume(slot, ops);
+                if let Some(shelf) = self.shelf(slot) {
+                    *shelf = Shelf::Labelling(ticket, opened);
+                }
+            }
+            Verdict::Refuse { state, reason } => self.put_out(slot, state, reason, around.out),
+        }
+    }
+
+    fn take_into_use(
+        &mut self,
+        slot: VolumeSlot,
+        volume: crate::dfs::ids::VolumeId,
+        opened: &Opened,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let rules = VolumeRules {
+            path: self.path(slot).to_owned(),
+            volume,
+            data_sync: self.config.data_sync,
+        };
+        self.labels.used(&rules.path, volume, around.out);
+        let volume = Volume::new(rules, opened, around.limits, *around.planted);
+        for damage in volume.damage() {
+            let text = format!("{}: {}", volume.rules().path, damage.reason);
+            around.out.notify(Event::error("volume.damage", text));
+        }
+        if let Some(shelf) = self.shelf(slot) {
+            *shelf = Shelf::Open(Box::new(volume));
+        }
+        self.facts_changed = true;
+    }
+
+    fn put_out(&mut self, slot: VolumeSlot, state: VolumeState, reason: String, out: &mut Outbox) {
+        let text = format!("volume {} is {}: {reason}", self.path(slot), state.as_str());
+        out.notify(Event::error("volume.out", text));
+        if let Some(shelf) = self.shelf(slot) {
+            *shelf = Shelf::Out { state, reason };
+        }
+        self.facts_changed = true;
+    }
+
+    // ---- chunks that come ----
+
+    /// May a chunk come? `None` if that is answered later.
+    pub(super) fn admit(
+        &mut self,
+        id: RequestId,
+        token: &WriteToken,
+        len: Option<u64>,
+        around: &mut ShelvesAround<'_>,
+    ) -> Option<StoreReply> {
+        let len = len.unwrap_or(token.max_len);
+        if len > token.max_len {
+            return Some(Err(Refusal::Invalid {
+                reason: format!("{len} bytes, and {} were asked for", token.max_len),
+            }));
+        }
+        let choices: Vec<VolumeChoice> = self
+            .open()
+            .map(|(slot, volume)| VolumeChoice {
+                slot,
+                state: volume.state(),
+                capacity: volume.capacity(),
+                free: volume.free().saturating_sub(volume.promised()),
+            })
+            .collect();
+        let draws = &mut self.draws;
+        let chosen = placement::choose_volume(&choices, len, &self.config.choice, &mut || {
+            draws.next_u64()
+        });
+        let slot = match chosen {
+            Ok(slot) => slot,
+            Err(none) => {
+                let reason = none.to_string();
+                return Some(Err(Refusal::Unavailable { reason }));
+            }
+        };
+        self.last_stage += 1;
+        let stage = StageId(self.last_stage);
+        let volume = self.volume(slot)?;
+        let admitted = match volume.admit(stage, token.version, token.op, len) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let version = token.version;
+        let (waiting, reply) = match admitted {
+            Admission::Now(form) => (
+                None,
+                Some(Ok(StoreAnswer::Admitted {
+                    stage,
+                    volume: slot,
+                    form,
+                })),
+            ),
+            Admission::WhenMade => (Some(id), None),
+        };
+        self.stages.insert(
+            stage,
+            Stage {
+                slot,
+                version,
+                waiting,
+            },
+        );
+        self.drain(around);
+        reply
+    }
+
+    /// All bytes of a chunk have come. `None` if the answer comes later.
+    pub(super) fn staged(
+        &mut self,
+        id: RequestId,
+        stage: StageId,
+        summary: &Summary,
+        around: &mut ShelvesAround<'_>,
+    ) -> Option<StoreReply> {
+        let Some(coming) = self.stages.get_mut(&stage) else {
+            around.out.push(Effect::DropStage { stage });
+            return Some(Err(Refusal::Stale {
+                reason: format!("stage {stage} is not expected: its volume failed, or it was given up"),
+            }));
+        };
+        coming.waiting = Some(id);
+        let slot = coming.slot;
+        let put = match self.volume(slot) {
+            Some(volume) => volume.put(stage, summary),
+            None => Err(Refusal::Unavailable {
+                reason: "the volume is not in use any more".to_owned(),
+            }),
+        };
+        let reply = match put {
+            Ok(Putting::UnderWay) => None,
+            Ok(Putting::Already) => {
+                self.drop_stage(stage, around.out);
+                Some(Ok(StoreAnswer::Prepared(self.holder(slot))))
+            }
+            Err(refusal) => {
+                self.drop_stage(stage, around.out);
+                Some(Err(refusal))
+            }
+        };
+        self.drain(around);
+        reply
+    }
+
+    /// A chunk will not come.
+    pub(super) fn cancel(&mut self, stage: StageId, around: &mut ShelvesAround<'_>) {
+        if let Some(coming) = self.stages.remove(&stage) {
+            if let Some(volume) = self.volume(coming.slot) {
+                volume.cancel(stage);
+            }
+            around.out.push(Effect::DropStage { stage });
+        }
+        self.drain(around);
+    }
+
+    fn drop_stage(&mut self, stage: StageId, out: &mut Outbox) {
+        self.stages.remove(&stage);
+        out.push(Effect::DropStage { stage });
+    }
+
+    const fn holder(&self, volume: VolumeSlot) -> Holder {
+        Holder {
+            node: self.node,
+            epoch: self.epoch,
+            volume,
+        }
+    }
+
+    // ---- chunks that are here ----
+
+    /// Where a content is.
+    pub(super) fn find(&self, version: ChunkVersion) -> StoreReply {
+        if self.corrupt.contains(&version) {
+            return Err(Refusal::Unavailable {
+                reason: format!("chunk {version} was found damaged here"),
+            });
+        }
+        self.open()
+            .find_map(|(slot, volume)| {
+                let extent = volume.find(version)?;
+                Some(StoreAnswer::Found {
+                    volume: slot,
+                    extent,
+                })
+            })
+            .ok_or_else(|| Refusal::NotFound {
+                what: format!("chunk {version} is not here"),
+            })
+    }
+
+    /// The driver has read a content, and its bytes do not fit their checksums.
+    pub(super) fn damaged(
+        &mut self,
+        now: Timestamp,
+        version: ChunkVersion,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let Some((slot, content)) = self.content(version) else {
+            return;
+        };
+        if !self.corrupt.insert(version) {
+            return;
+        }
+        let text = format!(
+            "chunk {version} on {} is damaged: its bytes do not fit their checksums. It is served no \
+             more",
+            self.path(slot)
+        );
+        around.out.notify(Event::error("volume.damaged_chunk", text));
+        let change = ReplicaChange::Corrupt(entry(slot, &content));
+        around.news.add(now, change, around.limits);
+    }
+
+    /// The controller has no use for a content any more.
+    pub(super) fn release(
+        &mut self,
+        now: Timestamp,
+        version: ChunkVersion,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        if let Some((slot, content)) = self.content(version) {
+            let entry = entry(slot, &content);
+            if let Some(volume) = self.volume(slot)
+                && volume.trash(version, now)
+            {
+                self.leaving.insert(version, entry);
+            }
+        } else {
+            // It may be on its way.
+            for shelf in &mut self.shelves {
+                if let Shelf::Open(volume) = shelf {
+                    volume.trash(version, now);
+                }
+            }
+        }
+        self.drain(around);
+    }
+
+    fn content(&self, version: ChunkVersion) -> Option<(VolumeSlot, Content)> {
+        self.open()
+            .find_map(|(slot, volume)| Some((slot, volume.content(version)?)))
+    }
+
+    /// What the node has, in the order of versions.
+    pub(super) fn entries(&self) -> Vec<ReplicaEntry> {
+        let mut entries: Vec<ReplicaEntry> = self
+            .open()
+            .flat_map(|(slot, volume)| {
+                volume
+                    .entries()
+                    .map(move |content| entry(slot, &content))
+            })
+            .filter(|entry| !self.corrupt.contains(&entry.version))
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.version);
+        entries.dedup_by_key(|entry| entry.version);
+        entries
+    }
+
+    /// How the volumes are.
+    pub(super) fn facts(&self) -> Vec<VolumeFacts> {
+        slots(self.shelves.len())
+            .zip(&self.shelves)
+            .map(|(slot, shelf)| self.facts_of(slot, shelf))
+            .collect()
+    }
+
+    fn facts_of(&self, slot: VolumeSlot, shelf: &Shelf) -> VolumeFacts {
+        let blank = |state: VolumeState, reason: String| VolumeFacts {
+            slot,
+            path: self.path(slot).to_owned(),
+            id: None,
+            state,
+            capacity: 0,
+            free: 0,
+            promised: 0,
+            reason,
+            chunks: 0,
+            chunk_bytes: 0,
+        };
+        match shelf {
+            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling(..) => {
+                blank(VolumeState::Opening, "it is being read".to_owned())
+            }
+            Shelf::Out { state, reason } => blank(*state, reason.clone()),
+            Shelf::Open(volume) => VolumeFacts {
+                id: Some(volume.rules().volume),
+                capacity: volume.capacity(),
+                free: volume.free(),
+                promised: volume.promised(),
+                chunks: volume.len() as u64,
+                chunk_bytes: volume.content_bytes(),
+                ..blank(volume.state(), volume.reason())
+            },
+        }
+    }
+
+    /// Whether how the volumes are has changed since this was last asked.
+    pub(super) fn take_facts_changed(&mut self) -> bool {
+        core::mem::take(&mut self.facts_changed)
+    }
+
+    // ---- disks and time ----
+
+    pub(super) fn disk_done(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        ticket: DiskTicket,
+        result: Result<(), DiskFault>,
+        cluster: Option<ClusterId>,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let path = self.path(slot).to_owned();
+        match self.shelf(slot) {
+            Some(Shelf::Open(volume)) => volume.disk_done(ticket, result, now),
+            Some(shelf @ Shelf::Labelling(..)) => {
+                let Shelf::Labelling(own, opened) = core::mem::replace(shelf, Shelf::Opening) else {
+                    return;
+                };
+                match (result, cluster) {
+                    _ if own != ticket => *shelf = Shelf::Labelling(own, opened),
+                    (Ok(()), Some(_)) => {
+                        if let Some(volume) = self.labels.written(&path) {
+                            self.take_into_use(slot, volume, &opened, around);
+                        }
+                    }
+                    (Ok(()), None) => *shelf = Shelf::Read(opened),
+                    (Err(fault), _) => {
+                        let reason = format!(
+                            "its label could not be written ({fault}): mend the disk, or give the \
+                             node's user the directory, and start the node anew"
+                        );
+                        self.put_out(slot, VolumeState::Failed, reason, around.out);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.drain_at(now, around);
+    }
+
+    /// Room on the file system of a volume.
+    pub(super) fn space(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        capacity: u64,
+        free: u64,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        if let Some(volume) = self.volume(slot) {
+            volume.space(capacity, free, now);
+        }
+        self.drain_at(now, around);
+    }
+
+    pub(super) fn tick(&mut self, now: Timestamp, around: &mut ShelvesAround<'_>) {
+        let mut ticked = false;
+        for shelf in &mut self.shelves {
+            if let Shelf::Open(volume) = shelf
+                && volume.next_deadline().is_some_and(|due| now >= due)
+            {
+                volume.tick(now);
+                ticked = true;
+            }
+        }
+        if ticked {
+            self.drain_at(now, around);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.open()
+            .filter_map(|(_, volume)| volume.next_deadline())
+            .min()
+    }
+
+    /// Hands out the volumes' batches. What they have to tell needs the time and waits for
+    /// [`Shelves::drain_at`].
+    fn drain(&mut self, around: &mut ShelvesAround<'_>) {
+        for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
+            if let Shelf::Open(volume) = shelf {
+                while let Some(work) = volume.poll_batch(|| around.out.ticket()) {
+                    around.out.push(Effect::Volume {
+                        slot,
+                        batch: work.batch,
+                        fills: work.fills,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes what the volumes have to tell, and hands out their batches.
+    pub(super) fn drain_at(&mut self, now: Timestamp, around: &mut ShelvesAround<'_>) {
+        for slot in slots(self.shelves.len()) {
+            while let Some(event) = self.volume(slot).and_then(Volume::poll_event) {
+                self.take(now, slot, event, around);
+            }
+        }
+        self.drain(around);
+    }
+
+    fn take(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        event: StoreEvent,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        match event {
+            StoreEvent::Ready | StoreEvent::StateChanged => {
+                self.facts_changed = true;
+                if let Some(volume) = self.volume(slot)
+                    && !volume.reason().is_empty()
+                {
+                    let text = volume.reason();
+                    around.out.notify(Event::warning("volume.state", text));
+                }
+            }
+            StoreEvent::Made { stage, form } => {
+                let waiting = self
+                    .stages
+                    .get_mut(&stage)
+                    .and_then(|coming| coming.waiting.take());
+                if let Some(id) = waiting {
+                    let answer = StoreAnswer::Admitted {
+                        stage,
+                        volume: slot,
+                        form,
+                    };
+                    around.out.push(Effect::StoreReply {
+                        id,
+                        reply: Ok(answer),
+                    });
+                }
+            }
+            StoreEvent::Durable { stage, version } => {
+                if let Some((at, content)) = self.content(version) {
+                    self.corrupt.remove(&version);
+                    let change = ReplicaChange::Added(entry(at, &content));
+                    around.news.add(now, change, around.limits);
+                }
+                let holder = self.holder(slot);
+                self.answer(stage, Ok(StoreAnswer::Prepared(holder)), around.out);
+            }
+            StoreEvent::Failed { stage, refusal } => {
+                self.answer(stage, Err(refusal), around.out);
+                around.out.push(Effect::DropStage { stage });
+            }
+            StoreEvent::Trashed { version } => {
+                let was_corrupt = self.corrupt.remove(&version);
+                if let Some(entry) = self.leaving.remove(&version)
+                    && !was_corrupt
+                {
+                    let change = ReplicaChange::Removed(entry);
+                    around.news.add(now, change, around.limits);
+                }
+            }
+            StoreEvent::Removed { .. } => self.facts_changed = true,
+            StoreEvent::Suspect { version, reason } => {
+                let text = format!("chunk {version}: {reason}");
+                around.out.notify(Event::error("volume.unreadable", text));
+                self.damaged(now, version, around);
+            }
+        }
+    }
+
+    fn answer(&mut self, stage: StageId, reply: StoreReply, out: &mut Outbox) {
+        let waiting = self.stages.remove(&stage).and_then(|it| it.waiting);
+        if let Some(id) = waiting {
+            out.push(Effect::StoreReply { id, reply });
+        }
+    }
+
+    pub(super) fn check_invariants(&self) {
+        for (_, volume) in self.open() {
+            volume.check_invariants();
+        }
+        for (stage, coming) in &self.stages {
+            assert!(
+                usize::from(coming.slot.0) < self.shelves.len(),
+                "stage {stage} is on its way to a volume that does not exist"
+            );
+        }
+    }
+
+    /// What the write that brought a content was, for the checkers of the simulators.
+    #[doc(hidden)]
+    pub(super) fn op_of(&self, version: ChunkVersion) -> Option<OpId> {
+        self.content(version).map(|(_, content)| content.op)
+    }
+}
+
+fn slots(count: usize) -> impl Iterator<Item = VolumeSlot> {
+    (0..=u16::MAX).take(count).map(VolumeSlot)
+}
+
+const fn entry(volume: VolumeSlot, content: &Content) -> ReplicaEntry {
+    ReplicaEntry {
+        version: content.version,
+        len: content.len,
+        digest: content.digest,
+        volume,
+    }
+}

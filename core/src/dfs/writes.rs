@@ -1,0 +1,210 @@
+//! The writes that are open at the controller: soft state, gone with the process.
+//!
+//! Nothing rests on it but convenience. A write that the controller has forgotten can still be
+//! committed, if the replicas themselves say what they have; one that it remembers costs a little
+//! memory until it ends or nothing is heard of it.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use super::ids::{ChunkId, ChunkVersion, OpId};
+use crate::ids::{ControllerEpoch, NodeEpoch, NodeId};
+use crate::time::Timestamp;
+
+/// The open writes, and the ids that chunks are given.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    epoch: ControllerEpoch,
+    minted: u64,
+    open: BTreeMap<OpId, OpenWrite>,
+    /// Which write an uncommitted chunk belongs to.
+    chunks: BTreeMap<ChunkId, OpId>,
+}
+
+/// A write that has been given places.
+#[derive(Debug)]
+pub(crate) struct OpenWrite {
+    /// The chunks that were allocated, in order.
+    pub(crate) chunks: Vec<OpenChunk>,
+    heard: Timestamp,
+}
+
+/// A chunk of an open write.
+#[derive(Debug)]
+pub(crate) struct OpenChunk {
+    pub(crate) version: ChunkVersion,
+    /// The most bytes it may have.
+    pub(crate) max_len: u64,
+    /// Who may have it, each under the registration it was chosen under.
+    pub(crate) places: Vec<(NodeId, NodeEpoch)>,
+}
+
+impl Writes {
+    pub(crate) const fn new(epoch: ControllerEpoch) -> Self {
+        Self {
+            epoch,
+            minted: 0,
+            open: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+        }
+    }
+
+    /// How many writes are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A write of which something is known.
+    pub(crate) fn get(&self, op: OpId) -> Option<&OpenWrite> {
+        self.open.get(&op)
+    }
+
+    /// Whether a chunk belongs to an open write.
+    pub(crate) fn is_open(&self, chunk: ChunkId) -> bool {
+        self.chunks.contains_key(&chunk)
+    }
+
+    /// Something was heard of a write.
+    pub(crate) fn renew(&mut self, now: Timestamp, op: OpId) -> bool {
+        match self.open.get_mut(&op) {
+            Some(write) => {
+                write.heard = now;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A new chunk for a write. `None` once the ids of this epoch are used up.
+    pub(crate) fn allocate(
+        &mut self,
+        now: Timestamp,
+        op: OpId,
+        max_len: u64,
+        places: Vec<(NodeId, NodeEpoch)>,
+    ) -> Option<ChunkVersion> {
+        let chunk = ChunkId::new(self.epoch, self.minted)?;
+        self.minted += 1;
+        let version = ChunkVersion::first(chunk);
+        let write = self.open.entry(op).or_insert_with(|| OpenWrite {
+            chunks: Vec::new(),
+            heard: now,
+        });
+        write.heard = now;
+        write.chunks.push(OpenChunk {
+            version,
+            max_len,
+            places,
+        });
+        self.chunks.insert(chunk, op);
+        Some(version)
+    }
+
+    /// More places for a chunk of a write. Returns whether there is such a chunk.
+    pub(crate) fn extend(
+        &mut self,
+        now: Timestamp,
+        op: OpId,
+        version: ChunkVersion,
+        places: &[(NodeId, NodeEpoch)],
+    ) -> bool {
+        let Some(write) = self.open.get_mut(&op) else {
+            return false;
+        };
+        write.heard = now;
+        let chunk = write.chunks.iter_mut().find(|it| it.version == version);
+        match chunk {
+            Some(chunk) => {
+                chunk.places.extend_from_slice(places);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Forgets a write that has ended, one way or the other.
+    pub(crate) fn close(&mut self, op: OpId) -> Option<OpenWrite> {
+        let write = self.open.remove(&op)?;
+        for chunk in &write.chunks {
+            self.chunks.remove(&chunk.version.chunk);
+        }
+        Some(write)
+    }
+
+    /// The writes of which nothing was heard for so long.
+    pub(crate) fn silent_for(&self, now: Timestamp, patience: Duration) -> Vec<OpId> {
+        let silent = self
+            .open
+            .iter()
+            .filter(|(_, write)| now.since(write.heard) >= patience);
+        silent.map(|(op, _)| *op).collect()
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        let open: usize = self.open.values().map(|write| write.chunks.len()).sum();
+        assert_eq!(
+            open,
+            self.chunks.len(),
+            "chunks of writes that are not open"
+        );
+        for (chunk, op) in &self.chunks {
+            let write = self.open.get(op);
+            let listed =
+                write.is_some_and(|w| w.chunks.iter().any(|it| it.version.chunk == *chunk));
+            assert!(listed, "{chunk:?} is not among the chunks of its write");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Timestamp {
+        Timestamp::ZERO.after(Duration::from_secs(s))
+    }
+
+    fn place(n: u8) -> (NodeId, NodeEpoch) {
+        (NodeId::new([n; 16]), NodeEpoch(u64::from(n)))
+    }
+
+    #[test]
+    fn chunks_of_two_epochs_never_share_an_id() {
+        let mut first = Writes::new(ControllerEpoch(1));
+        let mut second = Writes::new(ControllerEpoch(2));
+        let op = OpId([1; 16]);
+        let a = first.allocate(at(0), op, 1, vec![place(1)]).unwrap();
+        let b = second.allocate(at(0), op, 1, vec![place(1)]).unwrap();
+        assert_ne!(a, b);
+        assert_eq!(a.chunk.epoch(), ControllerEpoch(1));
+        assert!(b.chunk > a.chunk);
+    }
+
+    #[test]
+    fn a_closed_write_leaves_nothing() {
+        let mut writes = Writes::new(ControllerEpoch(1));
+        let op = OpId([1; 16]);
+        let one = writes.allocate(at(0), op, 9, vec![place(1)]).unwrap();
+        let two = writes.allocate(at(1), op, 9, vec![place(2)]).unwrap();
+        assert!(writes.extend(at(2), op, two, &[place(3)]));
+        assert!(!writes.extend(at(2), OpId([2; 16]), two, &[place(3)]));
+        writes.check_invariants();
+        let closed = writes.close(op).unwrap();
+        assert_eq!(closed.chunks.len(), 2);
+        assert_eq!(closed.chunks[1].places, [place(2), place(3)]);
+        assert!(!writes.is_open(one.chunk));
+        assert!(writes.close(op).is_none());
+        writes.check_invariants();
+    }
+
+    #[test]
+    fn only_a_write_of_which_nothing_is_heard_is_silent() {
+        let mut writes = Writes::new(ControllerEpoch(1));
+        let (quiet, busy) = (OpId([1; 16]), OpId([2; 16]));
+        writes.allocate(at(0), quiet, 9, vec![place(1)]);
+        writes.allocate(at(0), busy, 9, vec![place(1)]);
+        assert!(writes.renew(at(50), busy));
+        assert!(!writes.renew(at(50), OpId([3; 16])));
+        assert_eq!(writes.silent_for(at(60), Duration::from_secs(20)), [quiet]);
+    }
+}
