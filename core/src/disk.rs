@@ -186,6 +186,9 @@ pub enum DiskFaultKind {
     NoSpace,
     /// The operating system refused access.
     Denied,
+    /// What was to be copied could not be read, or its checksums do not fit; nothing of this
+    /// operation was written.
+    Unreadable,
     /// Anything else: the device, or the file system, failed.
     Io,
 }

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
-use crate::store::{Opened, StoreAsk, StoreReply, VolumeTrouble};
+use crate::store::{Fill, Opened, StoreAsk, StoreReply, VolumeTrouble};
 use crate::time::Timestamp;
 
 /// A role that a driver, or a simulator, can run.
@@ -238,10 +238,9 @@ pub enum Effect {
         slot: VolumeSlot,
         /// What to do.
         batch: DiskBatch,
-        /// Which operations, all of them [`Append`](crate::disk::DiskOp::Append)s, get the bytes of
-        /// a stage behind their own: position in the batch, in rising order, and the stage, which is
-        /// used up by it.
-        staged: Vec<(usize, StageId)>,
+        /// Which operations, all of them [`Append`](crate::disk::DiskOp::Append)s, get more bytes
+        /// behind their own, and from where: position in the batch, in rising order.
+        fills: Vec<(usize, Fill)>,
     },
     /// Forget the bytes of a stage: nobody will write them.
     DropStage {

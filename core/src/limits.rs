@@ -124,6 +124,31 @@ pub struct Limits {
     pub pending_requests: usize,
     /// Log bytes a request may ask for.
     pub log_piece_max: u32,
+
+    /// Longest chunk, in bytes, that shares a segment with others; a longer one gets a file of its
+    /// own. A sync costs about as long as writing this much.
+    pub packed_max: u64,
+    /// Length at which a segment of a volume is sealed, in bytes.
+    pub volume_segment_bytes: u64,
+    /// Payload bytes written to a segment with one sync, at most, if it is more than one chunk.
+    pub volume_batch_bytes: u64,
+    /// Bytes that compaction copies in one batch, at most, if it is more than one chunk.
+    pub volume_copy_bytes: u64,
+    /// Share of a sealed segment, in percent, above which what is dead in it makes copying the rest
+    /// worth while.
+    pub volume_dead_percent: u64,
+    /// How long a released chunk stays readable by its version.
+    pub trash_hold: Duration,
+    /// Share of a volume's file system in use, in percent, above which new chunks come only where
+    /// there is nothing else, and released ones go at once.
+    pub volume_high_percent: u64,
+    /// Share of a volume's file system in use, in percent, above which it takes no new chunks.
+    pub volume_full_percent: u64,
+    /// Share of a volume's file system in use, in percent, at which a full one takes chunks again.
+    pub volume_room_percent: u64,
+    /// Bytes of a volume's file system that new chunks leave free: at least this, 5 % of the file
+    /// system and two segments, at most 20 %. Compaction and deletions may use them.
+    pub volume_reserve_bytes: u64,
 }
 
 impl Default for Limits {
@@ -188,6 +213,17 @@ impl Default for Limits {
 
             pending_requests: 10_000,
             log_piece_max: 256 * KIB as u32,
+
+            packed_max: MIB as u64,
+            volume_segment_bytes: 64 * MIB as u64,
+            volume_batch_bytes: 8 * MIB as u64,
+            volume_copy_bytes: 2 * MIB as u64,
+            volume_dead_percent: 50,
+            trash_hold: Duration::from_secs(600),
+            volume_high_percent: 85,
+            volume_full_percent: 95,
+            volume_room_percent: 90,
+            volume_reserve_bytes: 1024 * MIB as u64,
         }
     }
 }

@@ -32,4 +32,16 @@ pub struct Planted {
     pub forget_children: bool,
     /// An agent starts a node again that was stopped by order.
     pub restart_after_stop: bool,
+    /// A volume acknowledges chunks without `Sync` of their segment.
+    pub store_skip_sync: bool,
+    /// A volume gives files their names without `SyncDir`.
+    pub store_skip_dir_sync: bool,
+    /// A volume acknowledges chunks when they are written, and syncs them later.
+    pub store_ack_before_sync: bool,
+    /// Reading a volume believes a header whose payload a crash may have lost.
+    pub store_trust_headers: bool,
+    /// A volume forgets a released chunk before its tombstone is durable.
+    pub store_purge_early: bool,
+    /// A volume goes on in the segment that a crash has torn.
+    pub store_reuse_torn: bool,
 }

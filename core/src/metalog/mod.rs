@@ -42,7 +42,7 @@
 mod checkpoint;
 mod checkpointer;
 mod commit;
-mod fields;
+pub(crate) mod fields;
 mod files;
 mod fuzz;
 mod home;

@@ -4,11 +4,17 @@
 //! sync; a large one gets a file of its own. What is where follows from the bytes on the disk alone:
 //! the index is rebuilt from them, and nothing else has to survive.
 
+mod files;
+mod format;
+pub mod label;
 pub mod scan;
+pub mod volume;
 
 use minicbor::{Decode, Encode};
 
+pub use format::record::{Record, RecordKind};
 pub use scan::Opened;
+pub use volume::Volume;
 
 use crate::admin::Refusal;
 use crate::dfs::ask::Holder;
@@ -98,6 +104,37 @@ pub enum Form {
 
 /// Bytes before the chunk in a file of its own.
 pub const ALONE_HEADER: u64 = 4096;
+
+/// What a driver puts behind an [`Append`](crate::disk::DiskOp::Append)'s own bytes: the core never
+/// sees the bytes of chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// All bytes of a stage, which is used up by it, whatever becomes of the batch.
+    Stage(StageId),
+    /// A run of bytes of a file of the same volume, as they are: checksums and the chunk that they
+    /// are of. The driver holds each block against its checksum; if one does not fit, or the bytes
+    /// cannot be read, it appends nothing and the batch ends with
+    /// [`DiskFaultKind::Unreadable`](crate::disk::DiskFaultKind::Unreadable).
+    Copy {
+        /// The file.
+        file: FileName,
+        /// Offset of the first checksum, four bytes each in little-endian order.
+        crcs_at: u64,
+        /// Bytes of the chunk, directly behind the checksums.
+        len: u64,
+    },
+}
+
+impl Fill {
+    /// How many bytes a copy takes; `None` for a stage.
+    #[must_use]
+    pub const fn copied(&self) -> Option<u64> {
+        match self {
+            Self::Stage(_) => None,
+            Self::Copy { len, .. } => Some(format::table_len(*len) + *len),
+        }
+    }
+}
 
 /// Where a chunk's bytes lie on a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
