@@ -379,6 +379,12 @@ pub enum Refusal {
     },
 }
 
+impl From<NoPlace> for Refusal {
+    fn from(none: NoPlace) -> Self {
+        Self::NoPlace(none)
+    }
+}
+
 /// What an order did to one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrderRow {

@@ -475,7 +475,8 @@ pub struct NewsApplied {
     pub upto: u64,
 }
 
-/// Contents that no file has any more, or that were never committed.
+/// Contents that no file has any more, or that were never committed. The node keeps them readable
+/// for a while, then removes them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Release {
     /// Newest synced log index when this was decided. A node that has seen a higher one refuses: the
@@ -485,9 +486,6 @@ pub struct Release {
     /// The contents.
     #[n(1)]
     pub versions: Vec<ChunkVersion>,
-    /// Whether readers may still be at them, so that the node keeps them readable for a while.
-    #[n(2)]
-    pub hold: bool,
 }
 
 /// The controller wants to know all that a node has.

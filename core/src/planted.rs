@@ -44,4 +44,8 @@ pub struct Planted {
     pub store_purge_early: bool,
     /// A volume goes on in the segment that a crash has torn.
     pub store_reuse_torn: bool,
+    /// A data node takes chunks under tokens of void epochs.
+    pub take_old_tokens: bool,
+    /// A data node gives up chunks on the word of a controller that is behind what it has seen.
+    pub obey_old_releases: bool,
 }

@@ -1,10 +1,13 @@
 //! From a decision to a promise: appending, syncing, and only then telling.
 
+use super::files::Asker;
 use super::{Controller, JobPurpose, Phase};
 use minicbor::{Decode, Encode};
 
 use crate::access;
 use crate::admin::{OrderRow, Reply, Response};
+use crate::dfs::ask::Answer;
+use crate::dfs::namespace::Released;
 use crate::disk::{DiskFault, FileName};
 use crate::event::Event;
 use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
@@ -32,6 +35,10 @@ pub(super) enum Continuation {
     Ordered { id: RequestId, rows: Vec<OrderRow> },
     /// Agents are told what is wanted.
     TellAgents,
+    /// An answer about files.
+    File { asker: Asker, answer: Answer },
+    /// Nodes are told what no file has any more.
+    Release(Released),
 }
 
 /// Name of the file that says which cluster and which history a home belongs to.
@@ -68,7 +75,7 @@ impl Controller {
     pub(super) fn append(&mut self, record: &Record) -> LogIndex {
         let (kind, payload) = record.encode();
         let index = self.log.append(self.epoch, kind, &payload);
-        self.state.apply(index, record);
+        self.released = self.state.apply(index, record);
         index
     }
 
@@ -152,6 +159,8 @@ impl Controller {
                 self.reply(id, Ok(Response::Ordered(rows)));
             }
             Continuation::TellAgents => self.tell_agents(now),
+            Continuation::File { asker, answer } => self.answer_files(asker, Ok(answer)),
+            Continuation::Release(released) => self.release(now, &released),
         }
     }
 

@@ -10,6 +10,7 @@
 //! with each process, and nothing that happened while no controller ran counts as silence.
 
 mod commit;
+mod files;
 mod members;
 mod requests;
 mod sessions;
@@ -20,14 +21,17 @@ mod watch;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+pub use files::FilesConfig;
 pub use members::Member;
 
 use commit::{Continuation, HomeIdentity};
+use files::Files;
 use members::{Members, Outlook};
 
 use crate::access::Access;
 pub use crate::access::Bootstrap;
 use crate::admin::{NodeRow, Reply};
+use crate::dfs::namespace::Released;
 use crate::disk::FileName;
 use crate::event::Event;
 use crate::ids::{
@@ -74,6 +78,8 @@ pub struct ControllerConfig {
     pub secret: Option<ClusterSecret>,
     /// The first account, for a cluster that is just being founded.
     pub bootstrap: Option<Bootstrap>,
+    /// How files are kept.
+    pub files: FilesConfig,
     /// Program version.
     pub build: String,
     /// Bounds and periods.
@@ -108,6 +114,9 @@ pub struct Controller {
     members: Members,
     detector: FailureDetector,
     access: Access,
+    files: Files,
+    /// What the record that was just applied gave up.
+    released: Released,
     secrets: SecretPrng,
     jobs: BTreeMap<JobId, JobPurpose>,
     log_reads: BTreeMap<RequestId, LogReadWaiting>,
@@ -208,6 +217,15 @@ impl Controller {
             build: config.build.clone(),
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
+        let keyring = Keyring::new(config.secret.as_ref());
+        let files = Files::new(
+            config.files,
+            &keyring,
+            epoch,
+            config.members.len(),
+            secrets.next_u64(),
+            now,
+        );
         let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
         let mut detector =
             FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
@@ -243,10 +261,12 @@ impl Controller {
             log,
             state,
             waiting: BTreeMap::new(),
-            links: Links::new(Keyring::new(config.secret.as_ref()), me, nonces),
+            links: Links::new(keyring, me, nonces),
             members: Members::new(config.members, now),
             detector,
             access: Access::new(),
+            files,
+            released: Released::new(),
             secrets,
             jobs: BTreeMap::new(),
             log_reads: BTreeMap::new(),
@@ -357,7 +377,11 @@ impl Controller {
     #[doc(hidden)]
     #[must_use]
     pub fn load(&self) -> usize {
-        self.waiting.len() + self.jobs.len() + self.log_reads.len() + self.links.len()
+        self.waiting.len()
+            + self.jobs.len()
+            + self.log_reads.len()
+            + self.links.len()
+            + self.files.load()
     }
 
     fn reply(&mut self, id: RequestId, reply: Reply) {
@@ -424,6 +448,7 @@ impl Machine for Controller {
 
     fn check_invariants(&self) {
         self.log.check_invariants();
+        self.files.check_invariants();
         assert!(
             self.wrongly_taken == 0,
             "a message under a void epoch, or a beat seen before, changed the state"

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::commit::Continuation;
+use super::files::Asker;
 use super::members::Presence;
 use super::{Controller, JobPurpose, LogReadWaiting, Phase};
 use crate::access::Step;
@@ -53,7 +54,12 @@ impl Controller {
         }
         let changes = !matches!(
             verb,
-            Verb::Status | Verb::ListNodes | Verb::ListUsers | Verb::WhoAmI | Verb::ReadLog { .. }
+            Verb::Dfs(_)
+                | Verb::Status
+                | Verb::ListNodes
+                | Verb::ListUsers
+                | Verb::WhoAmI
+                | Verb::ReadLog { .. }
         );
         if changes && self.log.space_mode() == SpaceMode::ReadOnly {
             let reason = "the disk of the controller's home is full: free some space there, and \
@@ -71,6 +77,9 @@ impl Controller {
                 generation,
                 range,
             } => self.read_log(now, id, alias, generation, range),
+            Verb::Dfs(ask) => self
+                .ask_files(now, Asker::Here(id), ask)
+                .map(|result| result.map(Response::Dfs)),
             other => {
                 let aliases = self.members.aliases();
                 let step =

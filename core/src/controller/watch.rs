@@ -46,6 +46,8 @@ impl Controller {
             self.act_on(now, slot, verdict);
         }
         self.note_mass_event(now);
+        self.refresh_places(now);
+        self.sweep_files(now);
         self.probe_absent_agents(now);
         self.restart_after_interval(now);
         self.give_up_log_reads(now);
@@ -114,6 +116,7 @@ impl Controller {
         if let Some(conn) = self.members.set_session(slot, None) {
             self.links.close(conn, &mut self.out);
         }
+        self.files.forget(slot);
         let half_life = self.limits.flap_half_life;
         let member = &mut self.members.all[slot];
         member.presence = Presence::Away;

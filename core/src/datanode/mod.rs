@@ -1,22 +1,37 @@
 //! The data node: keeps chunks in volumes and serves clients.
 //!
-//! This is its control half. It registers with the controller, tells it what it holds, beats, fences
-//! itself when it cannot hear the controller, keeps its agent informed, and ends in good order.
+//! It registers with the controller, tells it what it has, beats, fences itself when it cannot hear
+//! the controller, keeps its agent informed, and ends in good order. On the way of a chunk its driver
+//! asks it: whether the bytes may come, where they go, whether they are on the disk, where they lie.
+//! What clients ask about names it passes on to the controller.
 
+mod labels;
 mod news;
+mod relay;
+mod shelves;
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
+use crate::dfs::token::{TokenKey, WriteToken};
 use crate::event::Event;
-use crate::ids::{ConnId, Endpoint, NodeEpoch, Role};
+use crate::ids::{ConnId, Endpoint, NodeEpoch, RequestId, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
-use crate::message::{Attach, Message, Pong, Report};
-use crate::node_machine::{Base, Files, Other};
+use crate::message::{Attach, Message, Pong, Release, Report, VolumesNow};
+use crate::node_machine::{self, Base, Files, Other};
 use crate::planted::Planted;
-use crate::prng::Seed;
+use crate::prng::{SecretPrng, Seed};
 use crate::secret::ClusterSecret;
+use crate::store::{StoreAnswer, StoreAsk, StoreReply};
 use crate::time::Timestamp;
-use crate::uplink::{NodeFacts, UplinkEvent};
+use crate::uplink::{Inventory, NodeFacts, UplinkEvent};
+use crate::wire::keys::Keyring;
+
+use labels::Labels;
+use news::News;
+use relay::Relay;
+use shelves::{Shelves, ShelvesAround};
+
+pub use shelves::VolumesConfig;
 
 /// What a data node is started with.
 #[derive(Clone, Debug)]
@@ -27,6 +42,8 @@ pub struct DataNodeConfig {
     pub agent: Option<Endpoint>,
     /// The cluster secret, if there is one.
     pub secret: Option<ClusterSecret>,
+    /// Where chunks are kept.
+    pub volumes: VolumesConfig,
     /// Bounds and periods.
     pub limits: Limits,
     /// Bugs to be found by the simulator; none in production.
@@ -40,7 +57,15 @@ pub struct DataNode {
     base: Base,
     agent: Option<Endpoint>,
     agent_link: AgentLink,
-    ending: bool,
+    shelves: Shelves,
+    news: News,
+    relay: Relay,
+    tokens: TokenKey,
+    /// The report that the controller waits for, while the volumes are still being read.
+    report_due: Option<u64>,
+    volumes_told: Timestamp,
+    /// Since when the node is to end.
+    ending: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -69,10 +94,21 @@ impl DataNode {
             facts,
             agent,
             secret,
+            volumes,
             limits,
             planted,
         } = config;
-        let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        let mut secrets = SecretPrng::new(seed);
+        let remembered = node_machine::read(files, &labels::file())?;
+        let labels = Labels::new(remembered, SecretPrng::new(Seed::new(secrets.next_32())));
+        let draws = secrets.next_u64();
+        let seed = Seed::new(secrets.next_32());
+        let tokens = TokenKey::new(&Keyring::new(secret.as_ref()));
+        let mut base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        let identity = base.uplink.identity();
+        let (node, cluster) = (identity.node, identity.cluster);
+        let alias = base.uplink.facts().site.alias.clone();
+        let shelves = Shelves::new(volumes, labels, node, alias, cluster, draws, &mut base.out);
         let agent_link = match agent {
             Some(_) => AgentLink::Waiting { until: now },
             None => AgentLink::None,
@@ -81,7 +117,13 @@ impl DataNode {
             base,
             agent,
             agent_link,
-            ending: false,
+            shelves,
+            news: News::default(),
+            relay: Relay::default(),
+            tokens,
+            report_due: None,
+            volumes_told: now,
+            ending: None,
         };
         node.tick(now);
         Ok(node)
@@ -91,11 +133,35 @@ impl DataNode {
         self.base.tick(now);
         if let (AgentLink::Waiting { until }, Some(agent)) = (&self.agent_link, &self.agent)
             && now >= *until
-            && !self.ending
+            && self.ending.is_none()
         {
             let conn = self.base.links.dial(now, agent.clone(), &mut self.base.out);
             self.agent_link = AgentLink::Dialing(conn);
         }
+        let (shelves, mut around) = self.shelves();
+        shelves.tick(now, &mut around);
+        let Base { limits, out, .. } = &mut self.base;
+        self.relay.tick(now, limits, out);
+        self.report_if_due(now);
+        self.tell_changes(now);
+        self.end_if_done(now);
+    }
+
+    /// Lends the shelves what they need.
+    fn shelves(&mut self) -> (&mut Shelves, ShelvesAround<'_>) {
+        let Base {
+            limits,
+            planted,
+            out,
+            ..
+        } = &mut self.base;
+        let around = ShelvesAround {
+            limits,
+            planted,
+            news: &mut self.news,
+            out,
+        };
+        (&mut self.shelves, around)
     }
 
     fn sort(&mut self, now: Timestamp) {
@@ -118,16 +184,211 @@ impl DataNode {
         for event in self.base.uplink.take_events() {
             match event {
                 UplinkEvent::Registered { report } => {
-                    let report = Message::Report(Report::page_of(report, 0, 1));
-                    let Base {
-                        uplink, links, out, ..
-                    } = &mut self.base;
-                    uplink.send(report, links, out);
+                    self.report_due = Some(report);
+                    let identity = self.base.uplink.identity();
+                    let (epoch, cluster) = (identity.epoch, identity.cluster);
+                    let (shelves, mut around) = self.shelves();
+                    shelves.registered(now, epoch, cluster, &mut around);
                 }
-                UplinkEvent::Online | UplinkEvent::Message(_) => {}
+                UplinkEvent::Online => {}
+                UplinkEvent::Message(message) => self.controller_says(now, *message),
             }
         }
     }
+
+    // ---- the controller ----
+
+    fn controller_says(&mut self, now: Timestamp, message: Message) {
+        match message {
+            Message::DfsAnswer(answer) => self.relay.answered(answer, &mut self.base.out),
+            Message::NewsApplied(applied) => self.news.applied(applied.upto),
+            Message::Release(release) => self.release(now, &release),
+            Message::WantReport(want) => {
+                let text = format!("the controller wants a full report: {}", want.reason);
+                self.base.out.notify(Event::info("report.wanted", text));
+                self.report_due = Some(self.base.uplink.next_report());
+            }
+            _ => {}
+        }
+    }
+
+    /// The controller gives contents up. One that is behind what this node has seen of the history
+    /// does not know what it gives up.
+    fn release(&mut self, now: Timestamp, release: &Release) {
+        let seen = self.base.uplink.identity().witness.index;
+        if release.as_of < seen && !self.base.planted.obey_old_releases {
+            let text = format!(
+                "refused to give up {} chunks: the controller says so as of log index {}, and {seen} \
+                 has been seen",
+                release.versions.len(),
+                release.as_of
+            );
+            let event = Event::warning("release.refused", text);
+            self.base.out.notify(event);
+            return;
+        }
+        for version in &release.versions {
+            let (shelves, mut around) = self.shelves();
+            shelves.release(now, *version, &mut around);
+        }
+        let (shelves, mut around) = self.shelves();
+        shelves.drain_at(now, &mut around);
+    }
+
+    /// Tells the controller all that the node has, once it knows that itself.
+    fn report_if_due(&mut self, now: Timestamp) {
+        let Some(report) = self.report_due else {
+            return;
+        };
+        if !self.shelves.are_settled() {
+            return;
+        }
+        self.report_due = None;
+        let entries = self.shelves.entries();
+        let sum = entries
+            .iter()
+            .fold(0_u64, |sum, entry| sum.wrapping_add(entry.fingerprint()));
+        let as_of = self.news.begin(sum);
+        let size = self.base.limits.report_page_entries.max(1);
+        let pages = u32::try_from(entries.len().div_ceil(size).max(1)).unwrap_or(u32::MAX);
+        let chunks = entries.len() as u64;
+        let mut parts = entries.chunks(size);
+        for page in 0..pages {
+            let mut report = Report::page_of(report, page, pages);
+            report.chunks = chunks;
+            report.as_of = as_of;
+            report.entries = parts.next().unwrap_or_default().to_vec();
+            if page == 0 {
+                report.volumes = self.shelves.facts();
+            }
+            self.say(Message::Report(report));
+        }
+        self.volumes_told = now;
+        self.shelves.take_facts_changed();
+        self.tell_sum();
+    }
+
+    /// Tells the controller what has changed since the report.
+    fn tell_changes(&mut self, now: Timestamp) {
+        if self.news.has_overflowed() && self.report_due.is_none() {
+            self.report_due = Some(self.base.uplink.next_report());
+            self.report_if_due(now);
+        }
+        self.tell_sum();
+        if !self.base.uplink.is_online() {
+            return;
+        }
+        if let Some(news) = self.news.poll(now, &self.base.limits) {
+            self.say(Message::ReplicaNews(news));
+        }
+        let period = self.base.limits.volumes_period;
+        if self.shelves.take_facts_changed() || now.since(self.volumes_told) >= period {
+            self.volumes_told = now;
+            let volumes = self.shelves.facts();
+            self.say(Message::VolumesNow(VolumesNow { volumes }));
+        }
+    }
+
+    fn tell_sum(&mut self) {
+        self.base.uplink.set_inventory(Inventory {
+            sum: self.news.sum(),
+            news: self.news.newest(),
+        });
+    }
+
+    fn say(&mut self, message: Message) {
+        let Base {
+            uplink, links, out, ..
+        } = &mut self.base;
+        uplink.send(message, links, out);
+    }
+
+    // ---- chunks ----
+
+    /// The driver asks on the way of a chunk.
+    fn store(&mut self, now: Timestamp, id: RequestId, ask: StoreAsk) {
+        let reply = match ask {
+            StoreAsk::Admit { token, len } => match self.check_token(&token) {
+                Ok(()) => {
+                    let (shelves, mut around) = self.shelves();
+                    shelves.admit(id, &token, len, &mut around)
+                }
+                Err(refusal) => Some(Err(refusal)),
+            },
+            StoreAsk::Staged { stage, summary } => {
+                let (shelves, mut around) = self.shelves();
+                shelves.staged(id, stage, &summary, &mut around)
+            }
+            StoreAsk::Cancel { stage } => {
+                let (shelves, mut around) = self.shelves();
+                shelves.cancel(stage, &mut around);
+                Some(Ok(StoreAnswer::Done))
+            }
+            StoreAsk::Find { version } => Some(self.shelves.find(version)),
+            StoreAsk::Suspect { version } => {
+                let (shelves, mut around) = self.shelves();
+                shelves.damaged(now, version, &mut around);
+                Some(Ok(StoreAnswer::Done))
+            }
+        };
+        if let Some(reply) = reply {
+            self.reply_store(id, reply);
+        }
+        let (shelves, mut around) = self.shelves();
+        shelves.drain_at(now, &mut around);
+    }
+
+    fn reply_store(&mut self, id: RequestId, reply: StoreReply) {
+        self.base.out.push(Effect::StoreReply { id, reply });
+    }
+
+    /// Whether a write token is in force here.
+    fn check_token(&self, token: &WriteToken) -> Result<(), Refusal> {
+        let identity = self.base.uplink.identity();
+        let epoch = self.base.uplink.epoch();
+        let stale = |reason: String| Err(Refusal::Stale { reason });
+        if self.ending.is_some() {
+            return Err(Refusal::Unavailable {
+                reason: "this node is ending and takes no new chunks".to_owned(),
+            });
+        }
+        if self.base.uplink.is_self_fenced() {
+            return Err(Refusal::Unavailable {
+                reason: "this node does not hear its controller and takes no chunks until it does"
+                    .to_owned(),
+            });
+        }
+        if identity.cluster != Some(token.cluster) {
+            return stale("the token is another cluster's".to_owned());
+        }
+        if token.controller_epoch != identity.witness.epoch && !self.base.planted.take_old_tokens {
+            return stale(format!(
+                "the token is of controller epoch {}, and {} is in force here",
+                token.controller_epoch, identity.witness.epoch
+            ));
+        }
+        let mine = token
+            .replicas
+            .iter()
+            .find(|(node, _)| *node == identity.node);
+        match mine {
+            None => return stale("the token names other nodes".to_owned()),
+            Some((_, named)) if *named != epoch && !self.base.planted.take_old_tokens => {
+                return stale(format!(
+                    "the token is for this node's registration {named}, and {epoch} is in force"
+                ));
+            }
+            Some(_) => {}
+        }
+        if !self.tokens.is_signed(token) {
+            return Err(Refusal::Invalid {
+                reason: "the token was not signed by this cluster's controller".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    // ---- the agent ----
 
     fn link_up(&mut self, conn: ConnId, peer: Role) {
         let dialed = matches!(self.agent_link, AgentLink::Dialing(c) if c == conn);
@@ -160,13 +421,32 @@ impl DataNode {
         }
     }
 
-    fn request(&mut self, now: Timestamp, request: &Request) -> Result<Response, Refusal> {
+    /// Answers a request, or returns `None` if the answer comes later.
+    fn request(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        request: Request,
+    ) -> Option<Result<Response, Refusal>> {
         match request.verb {
-            Verb::Status => Ok(Response::Status(Box::new(self.status(now)))),
-            _ => Err(Refusal::NotHere {
+            Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
+            Verb::Dfs(ask) => {
+                let Base {
+                    limits,
+                    uplink,
+                    links,
+                    out,
+                    ..
+                } = &mut self.base;
+                let asked =
+                    self.relay
+                        .ask(now, id, &request.caller, ask, uplink, limits, links, out);
+                asked.err().map(Err)
+            }
+            _ => Some(Err(Refusal::NotHere {
                 here: format!("data node {}", self.base.uplink.facts().site.alias),
                 site: Some(self.base.uplink.facts().controller_site.to_string()),
-            }),
+            })),
         }
     }
 
@@ -198,7 +478,7 @@ impl DataNode {
     /// Where the node believes itself to be in its life.
     #[must_use]
     pub const fn state(&self) -> NodeState {
-        if self.ending {
+        if self.ending.is_some() {
             NodeState::Stopping
         } else if self.base.uplink.is_online() {
             NodeState::Online
@@ -227,17 +507,26 @@ impl DataNode {
         )
     }
 
-    fn terminate(&mut self) {
-        if self.ending {
+    fn terminate(&mut self, now: Timestamp) {
+        if self.ending.is_some() {
             return;
         }
-        self.ending = true;
-        let (uplink, around) = self.base.uplink();
-        uplink.leave("SIGTERM", around.links, around.out);
+        self.ending = Some(now);
         self.base
             .out
             .notify(Event::info("node.ending", "ending: no new work is taken"));
-        // Nothing runs yet that would have to be waited for.
+        self.end_if_done(now);
+    }
+
+    /// Ends once what runs is finished, or has taken too long.
+    fn end_if_done(&mut self, now: Timestamp) {
+        let Some(since) = self.ending else { return };
+        let done = self.shelves.are_idle() && self.relay.is_idle();
+        if !done && now.since(since) < self.base.limits.drain_timeout {
+            return;
+        }
+        let (uplink, around) = self.base.uplink();
+        uplink.leave("SIGTERM", around.links, around.out);
         self.base.out.exit(ExitCode::Success, "ended as ordered");
     }
 }
@@ -246,10 +535,36 @@ impl Machine for DataNode {
     fn handle(&mut self, now: Timestamp, input: Input) {
         match self.base.handle(now, input) {
             Some(Input::Request { id, request }) => {
-                let reply = self.request(now, &request);
-                self.base.out.reply(id, reply);
+                if let Some(reply) = self.request(now, id, request) {
+                    self.base.out.reply(id, reply);
+                }
             }
-            Some(Input::Terminate) => self.terminate(),
+            Some(Input::Store { id, ask }) => self.store(now, id, ask),
+            Some(Input::VolumeOpened { slot, result }) => {
+                let (shelves, mut around) = self.shelves();
+                shelves.opened(now, slot, result, &mut around);
+            }
+            Some(Input::VolumeDone {
+                slot,
+                ticket,
+                result,
+            }) => {
+                let (shelves, mut around) = self.shelves();
+                shelves.disk_done(now, slot, ticket, result, &mut around);
+            }
+            Some(Input::VolumeSpace {
+                slot,
+                capacity,
+                free,
+            }) => {
+                let (shelves, mut around) = self.shelves();
+                shelves.space(now, slot, capacity, free, &mut around);
+            }
+            Some(Input::DiskDone { ticket, result }) => {
+                self.shelves
+                    .memory_saved(ticket, &result, &mut self.base.out);
+            }
+            Some(Input::Terminate) => self.terminate(now),
             Some(_) | None => {}
         }
         self.sort(now);
@@ -262,13 +577,26 @@ impl Machine for DataNode {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let agent = match &self.agent_link {
-            AgentLink::Waiting { until } if !self.ending => Some(*until),
+            AgentLink::Waiting { until } if self.ending.is_none() => Some(*until),
             _ => None,
         };
-        [self.base.next_deadline(), agent]
-            .into_iter()
-            .flatten()
-            .min()
+        let limits = &self.base.limits;
+        let online = self.base.uplink.is_online();
+        let news = online.then(|| self.news.next_deadline(limits)).flatten();
+        let volumes = online.then(|| self.volumes_told.after(limits.volumes_period));
+        let ending = self.ending.map(|since| since.after(limits.drain_timeout));
+        let relay = self.relay.next_deadline(limits);
+        let shelves = self.shelves.next_deadline();
+        let parts = [
+            self.base.next_deadline(),
+            agent,
+            news,
+            volumes,
+            ending,
+            relay,
+            shelves,
+        ];
+        parts.into_iter().flatten().min()
     }
 
     fn check_invariants(&self) {
@@ -276,5 +604,6 @@ impl Machine for DataNode {
             !self.base.uplink.is_online() || self.base.uplink.identity().cluster.is_some(),
             "a node that is online knows its cluster"
         );
+        self.shelves.check_invariants();
     }
 }

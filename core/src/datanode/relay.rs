@@ -34,11 +34,6 @@ impl Relay {
         self.asked.is_empty()
     }
 
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.asked.len()
-    }
-
     /// Passes a question on.
     ///
     /// # Errors
@@ -100,20 +95,11 @@ impl Relay {
             (Some(answer), None) => Ok(Response::Dfs(answer)),
             (_, Some(refusal)) => Err(refusal),
             (None, None) => Err(Refusal::Unavailable {
-                reason: "the controller answered with nothing; it may be a newer version".to_owned(),
+                reason: "the controller answered with nothing; it may be a newer version"
+                    .to_owned(),
             }),
         };
         out.reply(waiting.request, reply);
-    }
-
-    /// The connection to the controller is gone: whether what was asked was done is not known.
-    pub(super) fn lost(&mut self, reason: &str, out: &mut Outbox) {
-        for waiting in core::mem::take(&mut self.asked).into_values() {
-            let refusal = Refusal::Unavailable {
-                reason: reason.to_owned(),
-            };
-            out.reply(waiting.request, Err(refusal));
-        }
     }
 
     /// Gives up on what the controller has not answered for too long.

@@ -2,25 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::labels::{Labels, Verdict};
+use super::labels::Labels;
 use super::news::News;
 use crate::admin::Refusal;
 use crate::dfs::ask::{Holder, VolumeState};
 use crate::dfs::digest::Summary;
-use crate::dfs::ids::{ChunkVersion, OpId, StageId, VolumeSlot};
+use crate::dfs::ids::{ChunkVersion, StageId, VolumeId, VolumeSlot};
 use crate::dfs::placement::{self, VolumeChoice};
 use crate::dfs::token::WriteToken;
 use crate::disk::DiskFault;
 use crate::event::Event;
-use crate::ids::{ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
+use crate::ids::{Alias, ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
 use crate::io::Effect;
 use crate::limits::Limits;
 use crate::message::{ReplicaChange, ReplicaEntry, VolumeFacts};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::Prng;
+use crate::store::label::{self, Claim, Verdict};
 use crate::store::volume::{Admission, Content, Putting, StoreEvent, Volume, VolumeRules};
-use crate::store::{Opened, StoreAnswer, StoreReply, VolumeTrouble, VolumeTroubleKind};
+use crate::store::{Label, Opened, StoreAnswer, StoreReply, VolumeTrouble};
 use crate::time::Timestamp;
 
 /// What a node is told about its volumes when it is started.
@@ -57,7 +58,9 @@ pub(super) struct Shelves {
     last_stage: u64,
     /// Under which registration chunks are prepared at present.
     node: NodeId,
+    alias: Alias,
     epoch: NodeEpoch,
+    cluster: Option<ClusterId>,
     facts_changed: bool,
 }
 
@@ -69,18 +72,38 @@ enum Shelf {
     /// It was read, and the node does not know yet which cluster it is in.
     Read(Box<Opened>),
     /// Its label is being written.
-    Labelling(DiskTicket, Box<Opened>),
+    Labelling {
+        ticket: DiskTicket,
+        volume: VolumeId,
+        opened: Box<Opened>,
+    },
     /// It is in use.
-    Open(Box<Volume>),
+    Open(Box<InUse>),
     /// It cannot be had.
     Out { state: VolumeState, reason: String },
+}
+
+impl Shelf {
+    /// Whether this is the batch that writes its label.
+    const fn awaits(&self, batch: DiskTicket) -> bool {
+        matches!(self, Self::Labelling { ticket, .. } if ticket.0 == batch.0)
+    }
+}
+
+/// A volume in use, and the room on its file system.
+#[derive(Debug)]
+struct InUse {
+    volume: Volume,
+    capacity: u64,
+    free: u64,
+    /// Bytes of the chunks that count.
+    chunk_bytes: u64,
 }
 
 /// A chunk on its way to a volume.
 #[derive(Debug)]
 struct Stage {
     slot: VolumeSlot,
-    version: ChunkVersion,
     /// Who waits for an answer: whether the bytes may come, or whether they are on the disk.
     waiting: Option<RequestId>,
 }
@@ -90,6 +113,8 @@ impl Shelves {
         config: VolumesConfig,
         labels: Labels,
         node: NodeId,
+        alias: Alias,
+        cluster: Option<ClusterId>,
         seed: u64,
         out: &mut Outbox,
     ) -> Self {
@@ -108,7 +133,9 @@ impl Shelves {
             draws: Prng::new(seed),
             last_stage: 0,
             node,
+            alias,
             epoch: NodeEpoch(0),
+            cluster,
             facts_changed: false,
         }
     }
@@ -126,25 +153,29 @@ impl Shelves {
 
     fn volume(&mut self, slot: VolumeSlot) -> Option<&mut Volume> {
         match self.shelf(slot)? {
-            Shelf::Open(volume) => Some(volume),
+            Shelf::Open(shelf) => Some(&mut shelf.volume),
             _ => None,
         }
     }
 
-    fn open(&self) -> impl Iterator<Item = (VolumeSlot, &Volume)> {
+    fn in_use(&self) -> impl Iterator<Item = (VolumeSlot, &InUse)> {
         slots(self.shelves.len())
             .zip(&self.shelves)
             .filter_map(|(slot, shelf)| match shelf {
-                Shelf::Open(volume) => Some((slot, &**volume)),
+                Shelf::Open(shelf) => Some((slot, &**shelf)),
                 _ => None,
             })
+    }
+
+    fn open(&self) -> impl Iterator<Item = (VolumeSlot, &Volume)> {
+        self.in_use().map(|(slot, shelf)| (slot, &shelf.volume))
     }
 
     /// Whether it is known of each volume what is on it, or that it cannot be had.
     pub(super) fn are_settled(&self) -> bool {
         self.shelves.iter().all(|shelf| match shelf {
-            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling(..) => false,
-            Shelf::Open(volume) => volume.state() != VolumeState::Opening,
+            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling { .. } => false,
+            Shelf::Open(shelf) => shelf.volume.state() != VolumeState::Opening,
             Shelf::Out { .. } => true,
         })
     }
@@ -159,12 +190,13 @@ impl Shelves {
     /// The registration under which chunks are prepared from now on, and the cluster that it is in.
     pub(super) fn registered(
         &mut self,
+        now: Timestamp,
         epoch: NodeEpoch,
         cluster: Option<ClusterId>,
         around: &mut ShelvesAround<'_>,
     ) {
         self.epoch = epoch;
-        let Some(cluster) = cluster else { return };
+        self.cluster = cluster;
         for slot in slots(self.shelves.len()) {
             let Some(shelf) = self.shelf(slot) else {
                 continue;
@@ -172,7 +204,7 @@ impl Shelves {
             if let Shelf::Read(_) = shelf
                 && let Shelf::Read(opened) = core::mem::replace(shelf, Shelf::Opening)
             {
-                self.judge_label(slot, opened, cluster, around);
+                self.judge_label(now, slot, opened, around);
             }
         }
     }
@@ -180,55 +212,97 @@ impl Shelves {
     /// The driver has read a volume, or could not.
     pub(super) fn opened(
         &mut self,
+        now: Timestamp,
         slot: VolumeSlot,
         result: Result<Opened, VolumeTrouble>,
-        cluster: Option<ClusterId>,
         around: &mut ShelvesAround<'_>,
     ) {
-        match (result, cluster) {
-            (Err(trouble), _) => {
-                let state = match trouble.kind {
-                    VolumeTroubleKind::Missing => VolumeState::Missing,
-                    VolumeTroubleKind::InUse => VolumeState::Foreign,
-                    VolumeTroubleKind::Failed | VolumeTroubleKind::Hung => VolumeState::Failed,
-                };
+        match result {
+            Ok(opened) => self.judge_label(now, slot, Box::new(opened), around),
+            Err(trouble) => {
+                let state = label::state_of(&trouble);
                 self.put_out(slot, state, trouble.reason, around.out);
-            }
-            (Ok(opened), None) => {
-                if let Some(shelf) = self.shelf(slot) {
-                    *shelf = Shelf::Read(Box::new(opened));
-                }
-            }
-            (Ok(opened), Some(cluster)) => {
-                self.judge_label(slot, Box::new(opened), cluster, around);
             }
         }
     }
 
     fn judge_label(
         &mut self,
+        now: Timestamp,
         slot: VolumeSlot,
         opened: Box<Opened>,
-        cluster: ClusterId,
         around: &mut ShelvesAround<'_>,
     ) {
         let path = self.path(slot).to_owned();
-        match self.labels.judge(&path, &opened.label, self.node, cluster) {
-            Verdict::Use { volume } => self.take_into_use(slot, volume, &opened, around),
-            Verdict::Write { ops } => {
-                let ticket = around.out.volume(slot, ops);
+        let claim = Claim {
+            node: self.node,
+            cluster: self.cluster,
+            path: &path,
+            remembered: self.labels.of(&path),
+        };
+        match label::judge(&claim, &opened.label) {
+            Verdict::Use {
+                label,
+                heal: None,
+                instead_of: _,
+            } => self.take_into_use(now, slot, label.volume, &opened, around),
+            Verdict::Use {
+                label,
+                heal: Some(reason),
+                instead_of: _,
+            } => {
+                let text = format!("a copy of the label of {path} is written again: {reason}");
+                around.out.notify(Event::warning("volume.label", text));
+                self.write_label(slot, &label, opened, around.out);
+            }
+            Verdict::Label => {
+                let Some(cluster) = self.cluster else { return };
+                let label = Label {
+                    cluster,
+                    volume: self.labels.draw(),
+                    owner: self.node,
+                    alias: self.alias.clone(),
+                };
+                let text = format!("{path} is empty and becomes volume {}", label.volume);
+                around.out.notify(Event::info("volume.new", text));
+                self.write_label(slot, &label, opened, around.out);
+            }
+            Verdict::Wait => {
                 if let Some(shelf) = self.shelf(slot) {
-                    *shelf = Shelf::Labelling(ticket, opened);
+                    *shelf = Shelf::Read(opened);
                 }
             }
             Verdict::Refuse { state, reason } => self.put_out(slot, state, reason, around.out),
         }
     }
 
-    fn take_into_use(
+    fn write_label(
         &mut self,
         slot: VolumeSlot,
-        volume: crate::dfs::ids::VolumeId,
+        label: &Label,
+        opened: Box<Opened>,
+        out: &mut Outbox,
+    ) {
+        let ticket = out.ticket();
+        out.push(Effect::Volume {
+            slot,
+            batch: label::label_batch(ticket, label),
+            fills: Vec::new(),
+        });
+        if let Some(shelf) = self.shelf(slot) {
+            *shelf = Shelf::Labelling {
+                ticket,
+                volume: label.volume,
+                opened,
+            };
+        }
+    }
+
+    fn take_into_use(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        volume: VolumeId,
         opened: &Opened,
         around: &mut ShelvesAround<'_>,
     ) {
@@ -237,16 +311,24 @@ impl Shelves {
             volume,
             data_sync: self.config.data_sync,
         };
-        self.labels.used(&rules.path, volume, around.out);
-        let volume = Volume::new(rules, opened, around.limits, *around.planted);
+        self.labels.remember(&rules.path, volume, around.out);
+        let volume = Volume::new(rules, opened, around.limits, *around.planted, now);
         for damage in volume.damage() {
             let text = format!("{}: {}", volume.rules().path, damage.reason);
             around.out.notify(Event::error("volume.damage", text));
         }
-        if let Some(shelf) = self.shelf(slot) {
-            *shelf = Shelf::Open(Box::new(volume));
+        let chunk_bytes = volume.entries().map(|content| content.len).sum();
+        let shelf = InUse {
+            volume,
+            capacity: opened.capacity,
+            free: opened.free,
+            chunk_bytes,
+        };
+        if let Some(place) = self.shelf(slot) {
+            *place = Shelf::Open(Box::new(shelf));
         }
         self.facts_changed = true;
+        self.drain_at(now, around);
     }
 
     fn put_out(&mut self, slot: VolumeSlot, state: VolumeState, reason: String, out: &mut Outbox) {
@@ -275,18 +357,17 @@ impl Shelves {
             }));
         }
         let choices: Vec<VolumeChoice> = self
-            .open()
-            .map(|(slot, volume)| VolumeChoice {
+            .in_use()
+            .map(|(slot, shelf)| VolumeChoice {
                 slot,
-                state: volume.state(),
-                capacity: volume.capacity(),
-                free: volume.free().saturating_sub(volume.promised()),
+                state: shelf.volume.state(),
+                capacity: shelf.capacity,
+                free: shelf.free.saturating_sub(shelf.volume.promised()),
             })
             .collect();
         let draws = &mut self.draws;
-        let chosen = placement::choose_volume(&choices, len, &self.config.choice, &mut || {
-            draws.next_u64()
-        });
+        let chosen =
+            placement::choose_volume(&choices, len, &self.config.choice, &mut || draws.next_u64());
         let slot = match chosen {
             Ok(slot) => slot,
             Err(none) => {
@@ -301,7 +382,6 @@ impl Shelves {
             Ok(admitted) => admitted,
             Err(refusal) => return Some(Err(refusal)),
         };
-        let version = token.version;
         let (waiting, reply) = match admitted {
             Admission::Now(form) => (
                 None,
@@ -313,14 +393,7 @@ impl Shelves {
             ),
             Admission::WhenMade => (Some(id), None),
         };
-        self.stages.insert(
-            stage,
-            Stage {
-                slot,
-                version,
-                waiting,
-            },
-        );
+        self.stages.insert(stage, Stage { slot, waiting });
         self.drain(around);
         reply
     }
@@ -336,7 +409,9 @@ impl Shelves {
         let Some(coming) = self.stages.get_mut(&stage) else {
             around.out.push(Effect::DropStage { stage });
             return Some(Err(Refusal::Stale {
-                reason: format!("stage {stage} is not expected: its volume failed, or it was given up"),
+                reason: format!(
+                    "stage {stage} is not expected: its volume failed, or it was given up"
+                ),
             }));
         };
         coming.waiting = Some(id);
@@ -426,7 +501,9 @@ impl Shelves {
              more",
             self.path(slot)
         );
-        around.out.notify(Event::error("volume.damaged_chunk", text));
+        around
+            .out
+            .notify(Event::error("volume.damaged_chunk", text));
         let change = ReplicaChange::Corrupt(entry(slot, &content));
         around.news.add(now, change, around.limits);
     }
@@ -448,8 +525,8 @@ impl Shelves {
         } else {
             // It may be on its way.
             for shelf in &mut self.shelves {
-                if let Shelf::Open(volume) = shelf {
-                    volume.trash(version, now);
+                if let Shelf::Open(shelf) = shelf {
+                    shelf.volume.trash(version, now);
                 }
             }
         }
@@ -465,16 +542,22 @@ impl Shelves {
     pub(super) fn entries(&self) -> Vec<ReplicaEntry> {
         let mut entries: Vec<ReplicaEntry> = self
             .open()
-            .flat_map(|(slot, volume)| {
-                volume
-                    .entries()
-                    .map(move |content| entry(slot, &content))
-            })
+            .flat_map(|(slot, volume)| volume.entries().map(move |content| entry(slot, &content)))
             .filter(|entry| !self.corrupt.contains(&entry.version))
             .collect();
         entries.sort_unstable_by_key(|entry| entry.version);
         entries.dedup_by_key(|entry| entry.version);
         entries
+    }
+
+    /// A disk completion of the node's home, which may be that of the memory of volumes.
+    pub(super) fn memory_saved(
+        &mut self,
+        ticket: DiskTicket,
+        result: &Result<(), DiskFault>,
+        out: &mut Outbox,
+    ) {
+        self.labels.disk_done(ticket, result, out);
     }
 
     /// How the volumes are.
@@ -499,18 +582,18 @@ impl Shelves {
             chunk_bytes: 0,
         };
         match shelf {
-            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling(..) => {
+            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling { .. } => {
                 blank(VolumeState::Opening, "it is being read".to_owned())
             }
             Shelf::Out { state, reason } => blank(*state, reason.clone()),
-            Shelf::Open(volume) => VolumeFacts {
-                id: Some(volume.rules().volume),
-                capacity: volume.capacity(),
-                free: volume.free(),
-                promised: volume.promised(),
-                chunks: volume.len() as u64,
-                chunk_bytes: volume.content_bytes(),
-                ..blank(volume.state(), volume.reason())
+            Shelf::Open(shelf) => VolumeFacts {
+                id: Some(shelf.volume.rules().volume),
+                capacity: shelf.capacity,
+                free: shelf.free,
+                promised: shelf.volume.promised(),
+                chunks: shelf.volume.len() as u64,
+                chunk_bytes: shelf.chunk_bytes,
+                ..blank(shelf.volume.state(), shelf.volume.reason())
             },
         }
     }
@@ -528,25 +611,19 @@ impl Shelves {
         slot: VolumeSlot,
         ticket: DiskTicket,
         result: Result<(), DiskFault>,
-        cluster: Option<ClusterId>,
         around: &mut ShelvesAround<'_>,
     ) {
-        let path = self.path(slot).to_owned();
         match self.shelf(slot) {
-            Some(Shelf::Open(volume)) => volume.disk_done(ticket, result, now),
-            Some(shelf @ Shelf::Labelling(..)) => {
-                let Shelf::Labelling(own, opened) = core::mem::replace(shelf, Shelf::Opening) else {
+            Some(Shelf::Open(shelf)) => shelf.volume.disk_done(ticket, result, now),
+            Some(shelf) if shelf.awaits(ticket) => {
+                let Shelf::Labelling { volume, opened, .. } =
+                    core::mem::replace(shelf, Shelf::Opening)
+                else {
                     return;
                 };
-                match (result, cluster) {
-                    _ if own != ticket => *shelf = Shelf::Labelling(own, opened),
-                    (Ok(()), Some(_)) => {
-                        if let Some(volume) = self.labels.written(&path) {
-                            self.take_into_use(slot, volume, &opened, around);
-                        }
-                    }
-                    (Ok(()), None) => *shelf = Shelf::Read(opened),
-                    (Err(fault), _) => {
+                match result {
+                    Ok(()) => self.take_into_use(now, slot, volume, &opened, around),
+                    Err(fault) => {
                         let reason = format!(
                             "its label could not be written ({fault}): mend the disk, or give the \
                              node's user the directory, and start the node anew"
@@ -569,8 +646,10 @@ impl Shelves {
         free: u64,
         around: &mut ShelvesAround<'_>,
     ) {
-        if let Some(volume) = self.volume(slot) {
-            volume.space(capacity, free, now);
+        if let Some(Shelf::Open(shelf)) = self.shelf(slot) {
+            shelf.capacity = capacity;
+            shelf.free = free;
+            shelf.volume.space(capacity, free, now);
         }
         self.drain_at(now, around);
     }
@@ -578,10 +657,10 @@ impl Shelves {
     pub(super) fn tick(&mut self, now: Timestamp, around: &mut ShelvesAround<'_>) {
         let mut ticked = false;
         for shelf in &mut self.shelves {
-            if let Shelf::Open(volume) = shelf
-                && volume.next_deadline().is_some_and(|due| now >= due)
+            if let Shelf::Open(shelf) = shelf
+                && shelf.volume.next_deadline().is_some_and(|due| now >= due)
             {
-                volume.tick(now);
+                shelf.volume.tick(now);
                 ticked = true;
             }
         }
@@ -600,8 +679,8 @@ impl Shelves {
     /// [`Shelves::drain_at`].
     fn drain(&mut self, around: &mut ShelvesAround<'_>) {
         for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
-            if let Shelf::Open(volume) = shelf {
-                while let Some(work) = volume.poll_batch(|| around.out.ticket()) {
+            if let Shelf::Open(shelf) = shelf {
+                while let Some(work) = shelf.volume.poll_batch(|| around.out.ticket()) {
                     around.out.push(Effect::Volume {
                         slot,
                         batch: work.batch,
@@ -659,6 +738,7 @@ impl Shelves {
             StoreEvent::Durable { stage, version } => {
                 if let Some((at, content)) = self.content(version) {
                     self.corrupt.remove(&version);
+                    self.count_bytes(at, content.len, u64::wrapping_add);
                     let change = ReplicaChange::Added(entry(at, &content));
                     around.news.add(now, change, around.limits);
                 }
@@ -671,9 +751,11 @@ impl Shelves {
             }
             StoreEvent::Trashed { version } => {
                 let was_corrupt = self.corrupt.remove(&version);
-                if let Some(entry) = self.leaving.remove(&version)
-                    && !was_corrupt
-                {
+                let Some(entry) = self.leaving.remove(&version) else {
+                    return;
+                };
+                self.count_bytes(slot, entry.len, u64::wrapping_sub);
+                if !was_corrupt {
                     let change = ReplicaChange::Removed(entry);
                     around.news.add(now, change, around.limits);
                 }
@@ -684,6 +766,12 @@ impl Shelves {
                 around.out.notify(Event::error("volume.unreadable", text));
                 self.damaged(now, version, around);
             }
+        }
+    }
+
+    fn count_bytes(&mut self, slot: VolumeSlot, len: u64, how: fn(u64, u64) -> u64) {
+        if let Some(Shelf::Open(shelf)) = self.shelf(slot) {
+            shelf.chunk_bytes = how(shelf.chunk_bytes, len);
         }
     }
 
@@ -704,12 +792,6 @@ impl Shelves {
                 "stage {stage} is on its way to a volume that does not exist"
             );
         }
-    }
-
-    /// What the write that brought a content was, for the checkers of the simulators.
-    #[doc(hidden)]
-    pub(super) fn op_of(&self, version: ChunkVersion) -> Option<OpId> {
-        self.content(version).map(|(_, content)| content.op)
     }
 }
 

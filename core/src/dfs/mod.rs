@@ -16,6 +16,7 @@
 //! ```
 //!
 //! * [`ask`] is what entries and controller say to each other about it.
+//! * [`namespace`] is what the controller's log says about names and chunks.
 //! * [`transfer`] is what an entry and a replica say to each other, around the raw bytes.
 //! * [`put`] and [`fetch`] are what an entry does: the writing of a file, the reading of a chunk.
 //! * [`store`](crate::store) is what a data node keeps on its volumes.
@@ -27,6 +28,7 @@ pub mod ask;
 pub mod digest;
 pub mod fetch;
 pub mod ids;
+pub mod namespace;
 pub mod path;
 pub mod placement;
 pub mod put;

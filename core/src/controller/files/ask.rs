@@ -251,9 +251,7 @@ impl Controller {
             Some(index) => index,
             None => {
                 let next = self.log.appended().next();
-                let planned = self
-                    .names()
-                    .plan_make_dir(next, op, path, parents, unix_ms);
+                let planned = self.names().plan_make_dir(next, op, path, parents, unix_ms);
                 let records = match planned {
                     Ok(records) => records,
                     Err(refusal) => return Some(Err(refusal)),
@@ -378,7 +376,9 @@ impl Controller {
         let entry = self.stat(path)?;
         if entry.kind == EntryKind::Directory {
             return Err(Refusal::Conflict {
-                reason: format!("{path} is a directory: `vaquita dfs ls {path}` shows what is in it"),
+                reason: format!(
+                    "{path} is a directory: `vaquita dfs ls {path}` shows what is in it"
+                ),
             });
         }
         let limit = chunks.clamp(1, LAYOUT_CHUNKS_MAX) as usize;
@@ -386,8 +386,11 @@ impl Controller {
         let turn = self.files.draws.next_u64();
         let mut first_offset = 0;
         let mut places = Vec::new();
-        for (nth, it) in (0_u64..).zip(self.names().file_chunks(entry.inode, first_chunk).take(limit))
-        {
+        for (nth, it) in (0_u64..).zip(
+            self.names()
+                .file_chunks(entry.inode, first_chunk)
+                .take(limit),
+        ) {
             if nth == 0 {
                 first_offset = it.offset;
             }
@@ -462,8 +465,9 @@ impl Controller {
 /// The refusal of what belongs to a write that has ended.
 pub(super) fn stale_write() -> Refusal {
     Refusal::Stale {
-        reason: "this write is not open: it was given up after a long silence, or the controller was \
+        reason:
+            "this write is not open: it was given up after a long silence, or the controller was \
                  started anew; begin it again"
-            .to_owned(),
+                .to_owned(),
     }
 }

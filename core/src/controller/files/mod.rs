@@ -107,6 +107,16 @@ impl Files {
         }
     }
 
+    /// A member's registration is void: what it said of what it has is old.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.stocks[slot].forget();
+    }
+
+    /// Something has come that may be of no use: it is looked at soon.
+    fn hurry_sweep(&mut self, now: Timestamp) {
+        self.next_sweep = self.next_sweep.min(now);
+    }
+
     /// Sums that must stay bounded.
     pub(super) fn load(&self) -> usize {
         self.writes.len()

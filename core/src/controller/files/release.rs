@@ -22,21 +22,20 @@ const AGAIN_AFTER: core::time::Duration = core::time::Duration::from_secs(10);
 const VERSIONS_MAX: usize = 4096;
 
 impl Controller {
-    /// Tells nodes that these contents are of no use. `hold`: readers may still be at them.
+    /// Tells nodes that these contents are of no use.
     pub(in crate::controller) fn release(
         &mut self,
         now: Timestamp,
         released: &BTreeMap<NodeId, Vec<ChunkVersion>>,
-        hold: bool,
     ) {
         for (node, versions) in released {
             if let Some(slot) = self.slot_of(*node) {
-                self.release_at(now, slot, versions, hold);
+                self.release_at(now, slot, versions);
             }
         }
     }
 
-    fn release_at(&mut self, now: Timestamp, slot: Slot, versions: &[ChunkVersion], hold: bool) {
+    fn release_at(&mut self, now: Timestamp, slot: Slot, versions: &[ChunkVersion]) {
         for version in versions {
             if let Some(extra) = self.files.stocks[slot].extras.get_mut(version) {
                 extra.released = Some(now);
@@ -46,7 +45,6 @@ impl Controller {
             let release = Release {
                 as_of: self.log.synced(),
                 versions: part.to_vec(),
-                hold,
             };
             self.tell(slot, Message::Release(release));
         }
@@ -66,7 +64,7 @@ impl Controller {
                 }
             }
         }
-        self.release(now, &released, false);
+        self.release(now, &released);
         let text = format!("a write was given up ({why}): operation {op}");
         self.out.notify(Event::debug("files.write_given_up", text));
     }
@@ -100,7 +98,7 @@ impl Controller {
                 .take(VERSIONS_MAX)
                 .collect();
             if !useless.is_empty() {
-                self.release_at(now, slot, &useless, false);
+                self.release_at(now, slot, &useless);
             }
         }
     }

@@ -1,11 +1,15 @@
 //! Chunks and volumes as lists show them.
 
+use std::collections::BTreeSet;
+
 use crate::admin::Refusal;
 use crate::controller::Controller;
 use crate::dfs::ask::{ChunkPage, ChunkRow, ChunkState, ReplicaRow, ReplicaState, VolumeRow};
 use crate::dfs::ids::ChunkId;
 use crate::dfs::namespace::ChunkView;
 use crate::dfs::path::DfsPath;
+use crate::dfs::placement::ReliabilityLevel;
+use crate::ids::HostId;
 
 /// Chunks looked at for one page: a cluster in which all is well must not be searched to its end at
 /// one go.
@@ -43,14 +47,11 @@ impl Controller {
     }
 
     pub(super) fn chunk_row(&self, chunk: ChunkId) -> Result<ChunkPage, Refusal> {
-        let view = self
-            .names()
-            .chunk(chunk)
-            .ok_or_else(|| Refusal::NotFound {
-                what: format!(
-                    "no file has a chunk {chunk}: it was removed, replaced or never committed"
-                ),
-            })?;
+        let view = self.names().chunk(chunk).ok_or_else(|| Refusal::NotFound {
+            what: format!(
+                "no file has a chunk {chunk}: it was removed, replaced or never committed"
+            ),
+        })?;
         Ok(ChunkPage {
             rows: vec![self.row(&view)],
             more: false,
@@ -119,6 +120,16 @@ impl Controller {
             return (ChunkState::Misplaced, reason.to_owned());
         }
         (ChunkState::Healthy, String::new())
+    }
+
+    /// Whether replicas of a chunk share a host although they must not.
+    fn shares_a_forbidden_host(&self, view: &ChunkView<'_>) -> bool {
+        if self.files.config.level != ReliabilityLevel::NeverShare {
+            return false;
+        }
+        let hosts: Vec<Option<HostId>> = view.holders().map(|node| self.host_of(node)).collect();
+        let different: BTreeSet<Option<HostId>> = hosts.iter().copied().collect();
+        different.len() < hosts.len()
     }
 
     pub(super) fn volume_rows(&self) -> Vec<VolumeRow> {

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dfs::ids::{ChunkId, ChunkVersion};
+use crate::dfs::namespace::Namespace;
 use crate::ids::NodeId;
 use crate::message::{ReplicaEntry, Report, VolumeFacts};
-use crate::dfs::namespace::Namespace;
 use crate::time::Timestamp;
 
 /// What one node has.
@@ -148,7 +148,7 @@ impl Stock {
         };
         let mut findings = Findings::default();
         let mut entries = entries.into_iter().peekable();
-        let mut take_extra = |stock: &mut Self, entry: ReplicaEntry| {
+        let take_extra = |stock: &mut Self, entry: ReplicaEntry| {
             let released = before.get(&entry.version).and_then(|extra| extra.released);
             let version = entry.version;
             let entry = Some(entry);

@@ -191,7 +191,10 @@ impl Controller {
     }
 
     fn slots_of(&self, nodes: &[NodeId]) -> Vec<Slot> {
-        nodes.iter().filter_map(|node| self.slot_of(*node)).collect()
+        nodes
+            .iter()
+            .filter_map(|node| self.slot_of(*node))
+            .collect()
     }
 
     // ---- the commit ----
@@ -212,8 +215,7 @@ impl Controller {
             }
             Err(refusal) => {
                 // What can pass by waiting is asked again; the rest ends the write.
-                let passing =
-                    matches!(refusal, Refusal::Unavailable { .. } | Refusal::Busy { .. });
+                let passing = matches!(refusal, Refusal::Unavailable { .. } | Refusal::Busy { .. });
                 if !passing {
                     self.give_up_write(now, commit.op, "its commit was refused");
                 }
@@ -330,7 +332,7 @@ impl Controller {
         let hosts: BTreeSet<Option<HostId>> =
             holders.iter().map(|node| self.host_of(*node)).collect();
         let (have, of) = match config.level {
-            ReliabilityLevel::DistinctHosts => (hosts.len(), "hosts"),
+            ReliabilityLevel::NeverShare => (hosts.len(), "hosts"),
             _ => (holders.len(), "nodes"),
         };
         if have >= config.min_write {
@@ -345,7 +347,7 @@ impl Controller {
         })
     }
 
-    fn host_of(&self, node: NodeId) -> Option<HostId> {
+    pub(super) fn host_of(&self, node: NodeId) -> Option<HostId> {
         let alias = &self.members.all[self.slot_of(node)?].member.site.alias;
         self.state.registry.get(alias).map(|it| it.host)
     }
@@ -369,7 +371,7 @@ impl Controller {
                 }
             }
         }
-        self.release(now, &unused, false);
+        self.release(now, &unused);
     }
 
     /// What is said to somebody who asks for a write again that was committed before.

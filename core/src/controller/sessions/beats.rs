@@ -116,6 +116,7 @@ impl Controller {
             self.out.notify(event);
         }
         self.heard(now, slot);
+        self.compare_inventory(slot, beat);
         Some(slot)
     }
 }

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::ids::{ConnId, Role};
 use crate::links::{LinkEvent, LinkFault};
 use crate::membership::Slot;
-use crate::message::{Envelope, Fenced, Message, Pong, Report, ReportApplied, RollbackSeen};
+use crate::message::{Envelope, Fenced, Message, Pong, RollbackSeen};
 use crate::time::Timestamp;
 
 impl Controller {
@@ -107,6 +107,13 @@ impl Controller {
                 self.child_answered(now, slot, &answered);
             }
             Message::LogRead(read) if role == Role::Agent => self.log_read(read),
+            Message::DfsAsk(ask) if role == Role::DataNode => self.node_asks(now, conn, slot, ask),
+            Message::ReplicaNews(news) if role == Role::DataNode => {
+                self.news(now, conn, slot, &news);
+            }
+            Message::VolumesNow(volumes) if role == Role::DataNode => {
+                self.volumes_now(now, slot, volumes);
+            }
             other => {
                 let text = format!(
                     "ignored {} from {}: a {role} may not send it",
@@ -145,25 +152,6 @@ impl Controller {
         }
     }
 
-    fn report(&mut self, now: Timestamp, conn: ConnId, slot: Slot, report: Report) {
-        let member = &mut self.members.all[slot];
-        member.chunks = report.chunks;
-        let was = core::mem::replace(&mut member.presence, Presence::Online);
-        member.well_since = now;
-        let applied = ReportApplied {
-            report: report.report,
-        };
-        self.say(conn, Some(slot), Message::ReportApplied(applied));
-        if was != Presence::Online {
-            let text = format!("{} is online", self.members.all[slot].member.site.alias);
-            self.out.notify(Event::info("node.online", text));
-        }
-        if self.members.all[slot].member.role == Role::Agent {
-            self.tell_agent(now, slot);
-        }
-        self.note_all_green(now);
-    }
-
     fn leaving(&mut self, now: Timestamp, slot: Slot, reason: &str) {
         let alias = self.members.all[slot].member.site.alias.clone();
         let text = format!("{alias} leaves in good order ({reason})");
@@ -188,6 +176,7 @@ impl Controller {
             self.out
                 .notify(Event::error("controller.rollback_seen", text.clone()));
             self.alarms.push(text);
+            self.files.rolled_back = true;
         }
     }
 }

@@ -231,6 +231,7 @@ impl Controller {
         if let Some(before) = self.members.set_session(slot, Some(conn)) {
             self.links.close(before, &mut self.out);
         }
+        self.files.forget(slot);
         let member = &mut self.members.all[slot];
         member.presence = Presence::Joining;
         if member.beats_of != epoch {
