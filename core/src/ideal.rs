@@ -126,7 +126,10 @@ impl Ideal {
             last_request: 0,
             held: BTreeMap::new(),
             udp_passes: true,
-            limits: Limits::default(),
+            limits: Limits {
+                reserve_bytes: 4096,
+                ..Limits::default()
+            },
             planted: Planted::default(),
             restart: RestartPolicy::Backoff,
             hosts,
@@ -628,6 +631,10 @@ fn apply(files: &mut Files, op: DiskOp) {
         DiskOp::Truncate { file, len } => {
             let len = usize::try_from(len).expect("a small file");
             files.get_mut(&file).expect("it exists").truncate(len);
+        }
+        DiskOp::Reserve { file, len } => {
+            let len = usize::try_from(len).expect("a small file");
+            files.entry(file).or_default().resize(len, 0);
         }
         DiskOp::Rename { from, to } => {
             let content = files.remove(&from).expect("what is renamed exists");

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
 use crate::io::{Effect, ExitCode, ExitReason, Job};
 use crate::membership::Slot;
-use crate::metalog::{LogProgress, Recovered};
+use crate::metalog::{LogProgress, Recovered, SpaceMode};
 use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, Record};
 use crate::time::Timestamp;
 use crate::wire::codec;
@@ -179,14 +179,26 @@ impl Controller {
                     self.go_on(now, then);
                 }
             }
+            Some(LogProgress::Reserved) => {
+                let text = "there is space for reserve.bin again";
+                self.out.notify(Event::info("metalog.reserved", text));
+            }
+            Some(LogProgress::NoReserve(fault)) => {
+                let text = format!(
+                    "no space is set aside in the controller's home for the day on which the disk \
+                     is full ({fault}). The controller runs on and tries again; free some space"
+                );
+                self.out.notify(Event::warning("metalog.no_reserve", text));
+            }
             Some(LogProgress::CheckpointDurable { index }) => {
                 let text = format!("checkpoint {index} is durable");
                 self.out.notify(Event::info("metalog.checkpoint", text));
             }
             Some(LogProgress::NoSpace(fault)) => {
                 let text = format!(
-                    "the disk of the controller's home is full ({fault}): nothing that changes the \
-                     cluster is accepted until there is space. Free some; it goes on by itself"
+                    "MetaReadOnly: the disk of the controller's home is full ({fault}). Nothing \
+                     that changes the cluster is accepted until there is space. Free some; it goes \
+                     on by itself"
                 );
                 self.out.notify(Event::error("metalog.full", text));
             }
@@ -197,8 +209,18 @@ impl Controller {
             }
             Some(LogProgress::Fatal(fault)) => self.die(&fault),
         }
+        self.note_space();
         // Whatever came of it: a full log wants a checkpoint most of all.
         self.start_checkpoint();
+    }
+
+    /// Tells it when a full disk has space again.
+    pub(super) fn note_space(&mut self) {
+        let full = self.log.space_mode() == SpaceMode::ReadOnly;
+        if core::mem::replace(&mut self.disk_full, full) && !full {
+            let text = "the disk of the controller's home has space again: changes are taken";
+            self.out.notify(Event::info("metalog.space", text));
+        }
     }
 
     pub(super) fn start_checkpoint(&mut self) {

@@ -125,6 +125,8 @@ pub struct Controller {
     wrongly_taken: u64,
     /// When the disk was last tried for space.
     space_asked: Timestamp,
+    /// Whether it was found full, and has not been found otherwise since.
+    disk_full: bool,
     /// What an operator has to look at until a restart, such as a history that went back.
     alarms: Vec<String>,
 }
@@ -260,6 +262,7 @@ impl Controller {
             alarms: Vec::new(),
             wrongly_taken: 0,
             space_asked: now,
+            disk_full: false,
             limits: config.limits,
             planted: config.planted,
         };

@@ -394,8 +394,8 @@ impl Controller {
         }
         if self.log.space_mode() == SpaceMode::ReadOnly {
             alarms.push(
-                "the disk of the controller's home is full: changes are refused until there is \
-                 space"
+                "MetaReadOnly: the disk of the controller's home is full, and changes are refused \
+                 until there is space"
                     .to_owned(),
             );
         }

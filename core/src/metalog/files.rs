@@ -30,6 +30,12 @@ pub fn belongs_to_log(name: &FileName) -> bool {
     classify(name).is_some()
 }
 
+/// Whether a file of this name is only kept: for people, or for its space. Nobody has to read it.
+#[must_use]
+pub fn is_ballast(name: &FileName) -> bool {
+    *name == reserve() || name.as_str().starts_with("torn-")
+}
+
 /// What `name` stands for; `None` if it is nothing recovery needs.
 pub(super) fn classify(name: &FileName) -> Option<LogFile> {
     let text = name.as_str();

@@ -50,6 +50,7 @@ mod record;
 mod recovery;
 mod refusal;
 mod replay;
+mod reserve;
 mod segment;
 mod tail;
 mod walk;
@@ -60,7 +61,7 @@ mod tests;
 
 pub use checkpoint::CheckpointFault;
 pub use checkpointer::CheckpointPlan;
-pub use files::belongs_to_log;
+pub use files::{belongs_to_log, is_ballast};
 
 #[doc(hidden)]
 pub use fuzz::fuzz_recovery;

@@ -61,7 +61,11 @@ impl Default for Cluster {
         Self {
             hosts: 4,
             nodes_per_host: 1,
-            limits: Limits::default(),
+            limits: Limits {
+                // Its bytes are real ones in memory, and a power cut tears each sector by itself.
+                reserve_bytes: 64 * 1024,
+                ..Limits::default()
+            },
             planted: Planted::default(),
             lan_cluster: true,
             secret: true,
@@ -87,6 +91,7 @@ impl Cluster {
         self.limits.segment_bytes = 400;
         self.limits.checkpoint_records = 5;
         self.limits.group_commit_records = 2;
+        self.limits.reserve_bytes = 1000;
         self
     }
 
