@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::admin::{Caller, NodeRow, NodeState, Reply, Request, Selection, Verb};
 use crate::agent::{Agent, AgentConfig};
-use crate::controller::{Controller, ControllerConfig, Member};
+use crate::controller::{Controller, ControllerConfig, Member, plan_home_repair};
 use crate::datanode::{DataNode, DataNodeConfig};
 use crate::disk::DiskOp;
 use crate::event::Event;
-use crate::ids::{Alias, ConnId, Endpoint, HostId, RequestId, Role, Site};
+use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
 use crate::io::{CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine};
 use crate::limits::Limits;
 use crate::message::RestartPolicy;
@@ -170,6 +170,10 @@ impl Ideal {
     }
 
     pub(crate) fn start_controller(&mut self) {
+        self.try_start_controller().expect("it starts");
+    }
+
+    pub(crate) fn try_start_controller(&mut self) -> Result<(), ExitReason> {
         let mut members = Vec::new();
         for host in 2..2 + self.hosts {
             let node = host - 1;
@@ -203,8 +207,9 @@ impl Ideal {
         let at = address(CONTROLLER, CONTROLLER_PORT);
         let files = self.disks.entry(at).or_default().clone();
         let seed = self.seed();
-        let controller = Controller::new(config, &files, seed, self.now).expect("it starts");
+        let controller = Controller::new(config, &files, seed, self.now)?;
         self.insert(at, Any::Controller(Box::new(controller)));
+        Ok(())
     }
 
     fn facts(&mut self, site: Site, role: Role, host: u8) -> NodeFacts {
@@ -285,6 +290,20 @@ impl Ideal {
 
     pub(crate) fn controller_at() -> SocketAddr {
         address(CONTROLLER, CONTROLLER_PORT)
+    }
+
+    /// The files of the process there, running or not.
+    pub(crate) fn disk(&mut self, at: SocketAddr) -> &mut Files {
+        self.disks.entry(at).or_default()
+    }
+
+    /// Gives up the controller's records behind `upto`.
+    pub(crate) fn repair(&mut self, upto: LogIndex, lineage: LineageId) {
+        let files = self.disk(Self::controller_at());
+        let repair = plan_home_repair(files, upto, lineage).expect("the home can be repaired");
+        for op in repair.ops {
+            apply(files, op);
+        }
     }
 
     /// Whether a process runs there.

@@ -11,7 +11,7 @@ use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, 
 use crate::io::{Effect, ExitCode, ExitReason, Job};
 use crate::membership::Slot;
 use crate::metalog::{LogProgress, Recovered, SpaceMode};
-use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, Record};
+use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, LineageBegun, Record};
 use crate::time::Timestamp;
 use crate::wire::codec;
 
@@ -37,6 +37,11 @@ pub(super) enum Continuation {
 /// Name of the file that says which cluster and which history a home belongs to.
 pub(super) fn home_file() -> FileName {
     FileName::fixed("cluster.id")
+}
+
+/// Name of that file while the home is being repaired.
+pub(super) fn repair_file() -> FileName {
+    FileName::fixed("repair.id")
 }
 
 /// What a controller's home says of itself, beside the log.
@@ -100,6 +105,14 @@ impl Controller {
         self.links.join_cluster(cluster);
         if self.state.cluster.is_none() {
             self.append(&Record::ClusterCreated(ClusterCreated { cluster, lineage }));
+        } else if self.state.lineage != Some(lineage) {
+            let text = format!(
+                "the log goes on behind record {} as another history, {lineage}: nodes that were \
+                 told of records which are lost will say so",
+                self.log.appended()
+            );
+            self.out.notify(Event::warning("metalog.lineage", text));
+            self.append(&Record::LineageBegun(LineageBegun { lineage }));
         }
         let started = ControllerStarted {
             epoch: self.epoch,

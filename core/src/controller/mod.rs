@@ -11,6 +11,7 @@
 
 mod commit;
 mod members;
+mod repair;
 mod requests;
 mod sessions;
 #[cfg(test)]
@@ -21,6 +22,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 pub use members::Member;
+#[cfg(test)]
+pub(crate) use repair::home_with_log;
+pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
 
 use commit::{Continuation, HomeIdentity};
 use members::{Members, Outlook};
@@ -175,6 +179,16 @@ impl Controller {
     ) -> Result<Self, ExitReason> {
         let mut secrets = SecretPrng::new(seed);
         let found: Option<HomeIdentity> = node_machine::read(files, &commit::home_file())?;
+        if found.is_none() && files.contains_key(&commit::repair_file()) {
+            let message =
+                "a repair of this home was begun and not finished: run the same `vaquita \
+                           meta repair` again. Nothing was changed"
+                    .to_owned();
+            return Err(ExitReason {
+                code: ExitCode::CorruptData,
+                message,
+            });
+        }
         if found.is_none() && files.keys().any(metalog::belongs_to_log) {
             let message = format!(
                 "there is a metadata log and no {}: the home is incomplete. Copy all of it, or \

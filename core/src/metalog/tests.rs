@@ -8,6 +8,7 @@ mod format;
 mod properties;
 mod recovery;
 mod refusals;
+mod repair;
 mod reserve;
 mod rig;
 mod space;
