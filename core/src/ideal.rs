@@ -251,6 +251,7 @@ impl Ideal {
                 host: format!("127.0.0.{host}"),
                 port: AGENT_PORT,
             }),
+            chunks: 0,
             secret: None,
             limits: self.limits.clone(),
             planted: self.planted,

@@ -14,7 +14,7 @@ use minicbor::{Decode, Encode};
 use crate::access::{AccessRecord, AccessState};
 use crate::disk::FileName;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
-use crate::membership::{NodeRegistered, Registry};
+use crate::membership::{NodeRegistered, NodeReplaced, Registry};
 use crate::message::Fork;
 use crate::metalog::{self, CheckpointPlan};
 use crate::wire::codec::{self, Malformed};
@@ -34,6 +34,8 @@ pub enum Record {
     Access(AccessRecord),
     /// The log goes on under another lineage than the records in front of this one have.
     LineageBegun(LineageBegun),
+    /// An operator gave a node's alias to whoever registers next.
+    NodeReplaced(NodeReplaced),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -83,6 +85,7 @@ const NODE_REGISTERED: u16 = 3;
 const NODE_DESIRED: u16 = 4;
 const ACCESS: u16 = 5;
 const LINEAGE_BEGUN: u16 = 6;
+const NODE_REPLACED: u16 = 7;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -95,6 +98,7 @@ impl Record {
             Self::NodeDesired(record) => (NODE_DESIRED, codec::encode(record)),
             Self::Access(record) => (ACCESS, codec::encode(record)),
             Self::LineageBegun(record) => (LINEAGE_BEGUN, codec::encode(record)),
+            Self::NodeReplaced(record) => (NODE_REPLACED, codec::encode(record)),
         }
     }
 
@@ -113,6 +117,7 @@ impl Record {
             NODE_DESIRED => Self::NodeDesired(codec::decode("NodeDesired", bytes)?),
             ACCESS => Self::Access(codec::decode("AccessRecord", bytes)?),
             LINEAGE_BEGUN => Self::LineageBegun(codec::decode("LineageBegun", bytes)?),
+            NODE_REPLACED => Self::NodeReplaced(codec::decode("NodeReplaced", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -194,6 +199,7 @@ impl ClusterState {
                 let fork = |from| Fork { from, at };
                 self.fork = self.lineage.replace(begun.lineage).map(fork);
             }
+            Record::NodeReplaced(replaced) => self.registry.replace(index, replaced),
         }
     }
 }

@@ -58,6 +58,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         Verb::ReadLog { .. } => Need::Right(Right::LogRead),
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
+        | Verb::ReplaceNode { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -312,6 +313,7 @@ impl Access {
             | Verb::ListNodes
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
+            | Verb::ReplaceNode { .. }
             | Verb::ReadLog { .. } => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \
                          bug, please report it"

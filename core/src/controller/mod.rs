@@ -12,6 +12,7 @@
 mod commit;
 mod members;
 mod repair;
+mod replace;
 mod requests;
 mod sessions;
 #[cfg(test)]

@@ -471,3 +471,34 @@ fn a_home_whose_repair_was_not_finished_is_not_opened() {
         "nothing was changed"
     );
 }
+
+#[test]
+fn a_node_that_is_online_is_not_replaced_and_an_agent_never() {
+    let mut cluster = Ideal::running(1);
+    let replace = |node: &str| Verb::ReplaceNode {
+        node: node.to_owned(),
+    };
+    let Err(Refusal::Conflict { reason }) = cluster.ask(replace("P1-NODE1")) else {
+        panic!("it is online");
+    };
+    assert!(
+        reason.contains("is online") && reason.contains("node stop"),
+        "{reason}"
+    );
+    assert!(matches!(
+        cluster.ask(replace("P1-agent")),
+        Err(Refusal::Invalid { .. })
+    ));
+    assert!(matches!(
+        cluster.ask(replace("P9-NODE1")),
+        Err(Refusal::NotFound { .. })
+    ));
+    cluster.ask(stop(&["P1-NODE1"])).expect("an order");
+    cluster.run_for(seconds(1));
+    for changed in [true, false] {
+        let Ok(Response::Ordered(rows)) = cluster.ask(replace("P1-NODE1")) else {
+            panic!("it is stopped");
+        };
+        assert_eq!(rows[0].changed, changed, "{rows:?}");
+    }
+}

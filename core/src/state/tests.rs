@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::NodeId;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -16,6 +17,14 @@ fn records_are_written_as_they_were_and_read_back() {
             }),
             6,
             format!("81{}", sixteen(0xcc)),
+        ),
+        (
+            Record::NodeReplaced(NodeReplaced {
+                alias: Alias::new("P1-NODE1").unwrap(),
+                node: NodeId::new([0x5a; 16]),
+            }),
+            7,
+            format!("8268{}{}", hex(b"P1-NODE1"), sixteen(0x5a)),
         ),
     ];
     for (record, kind, bytes) in cases {

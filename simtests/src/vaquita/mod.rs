@@ -44,6 +44,8 @@ pub struct Cluster {
     pub secret: bool,
     /// What happens to nodes that crashed.
     pub restart: RestartPolicy,
+    /// Chunks in the home of each data node that has run before.
+    pub chunks: u64,
     /// The World's own settings.
     pub settings: Settings,
 }
@@ -70,6 +72,7 @@ impl Default for Cluster {
             lan_cluster: true,
             secret: true,
             restart: RestartPolicy::Backoff,
+            chunks: 0,
             settings: Settings::default(),
         }
     }
