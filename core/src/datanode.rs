@@ -23,6 +23,8 @@ pub struct DataNodeConfig {
     pub facts: NodeFacts,
     /// The agent of its host; `None` for a node that runs without one.
     pub agent: Option<Endpoint>,
+    /// The chunks that its volumes held when they were read.
+    pub chunks: u64,
     /// The cluster secret, if there is one.
     pub secret: Option<ClusterSecret>,
     /// Bounds and periods.
@@ -66,11 +68,13 @@ impl DataNode {
         let DataNodeConfig {
             facts,
             agent,
+            chunks,
             secret,
             limits,
             planted,
         } = config;
-        let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        let mut base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        base.uplink.holds(chunks);
         let agent_link = match agent {
             Some(_) => AgentLink::Waiting { until: now },
             None => AgentLink::None,

@@ -92,6 +92,8 @@ pub(crate) struct Uplink {
     phase: Phase,
     attempt: u64,
     reports: u64,
+    /// Chunks that reports name.
+    chunks: u64,
     redial_wait: Duration,
     prng: Prng,
     thresholds: Thresholds,
@@ -147,6 +149,7 @@ impl Uplink {
             phase,
             attempt: 1,
             reports: 0,
+            chunks: 0,
             redial_wait: Duration::ZERO,
             prng: Prng::new(seed),
             thresholds: Thresholds::from_timeout(Duration::from_secs(8), None),
@@ -227,6 +230,11 @@ impl Uplink {
             Phase::Reporting { .. } => format!("reporting to the controller at {site}"),
             Phase::Online { .. } => format!("online at the controller {site}"),
         }
+    }
+
+    /// Says how many chunks the next report names.
+    pub(crate) const fn holds(&mut self, chunks: u64) {
+        self.chunks = chunks;
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<UplinkEvent> {

@@ -160,7 +160,7 @@ impl Uplink {
             report: self.reports,
             page: 0,
             pages: 1,
-            chunks: 0,
+            chunks: self.chunks,
             as_of: 0,
             entries: Vec::new(),
             volumes: Vec::new(),

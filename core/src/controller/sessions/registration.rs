@@ -267,6 +267,7 @@ impl Controller {
             epoch_starts: starts.iter().skip(skip).map(|(&e, &i)| (e, i)).collect(),
             members: u64::try_from(self.members.len()).unwrap_or(u64::MAX),
             remarks,
+            fork: self.state.fork,
         };
         let text = format!(
             "{alias} registered under epoch {epoch} (pid {} at {})",
