@@ -85,6 +85,12 @@ pub enum Verb {
     StartNodes(Selection),
     /// Have these data nodes end, and stay so.
     StopNodes(Selection),
+    /// Give the alias of a data node to whoever registers under it next; its identity so far is
+    /// refused from then on.
+    ReplaceNode {
+        /// The node, by alias or by `host:port`.
+        node: String,
+    },
     /// A piece of a node's log file, running or not.
     ReadLog {
         /// The node.

@@ -103,6 +103,17 @@ pub enum DiskOp {
         /// The length that stays.
         len: u64,
     },
+    /// Gives the file real space, made if need be: `len` bytes, or a [twentieth](RESERVE_SHARE) of
+    /// the file system where that is less. What they read as does not matter.
+    ///
+    /// Fails for want of space unless as much again stays free. A file that has that much already
+    /// is left as it is, however full the disk.
+    Reserve {
+        /// The file.
+        file: FileName,
+        /// Its length.
+        len: u64,
+    },
     /// Makes the file's bytes and length durable (`fdatasync`).
     Sync {
         /// The file.
@@ -123,6 +134,10 @@ pub enum DiskOp {
     /// Makes creations, renames and removals durable (`fsync` of the directory).
     SyncDir,
 }
+
+/// Which part of a file system, one in so many, [`DiskOp::Reserve`] sets aside at most: what is kept
+/// for the worst case must not be what fills a small disk.
+pub const RESERVE_SHARE: u64 = 20;
 
 /// Which queue of the directory a batch waits in.
 ///

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::admin::{Caller, NodeRow, NodeState, Reply, Request, Selection, Verb};
 use crate::agent::{Agent, AgentConfig};
-use crate::controller::{Controller, ControllerConfig, Member};
-use crate::datanode::{DataNode, DataNodeConfig};
+use crate::controller::{Controller, ControllerConfig, FilesConfig, Member, plan_home_repair};
+use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use crate::disk::DiskOp;
 use crate::event::Event;
-use crate::ids::{Alias, ConnId, Endpoint, HostId, RequestId, Role, Site};
+use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
 use crate::io::{CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine};
 use crate::limits::Limits;
 use crate::message::RestartPolicy;
@@ -126,7 +126,10 @@ impl Ideal {
             last_request: 0,
             held: BTreeMap::new(),
             udp_passes: true,
-            limits: Limits::default(),
+            limits: Limits {
+                reserve_bytes: 4096,
+                ..Limits::default()
+            },
             planted: Planted::default(),
             restart: RestartPolicy::Backoff,
             hosts,
@@ -167,6 +170,10 @@ impl Ideal {
     }
 
     pub(crate) fn start_controller(&mut self) {
+        self.try_start_controller().expect("it starts");
+    }
+
+    pub(crate) fn try_start_controller(&mut self) -> Result<(), ExitReason> {
         let mut members = Vec::new();
         for host in 2..2 + self.hosts {
             let node = host - 1;
@@ -193,6 +200,7 @@ impl Ideal {
             restart_stopped: false,
             secret: None,
             bootstrap: None,
+            files: FilesConfig::default(),
             build: "test".to_owned(),
             limits: self.limits.clone(),
             planted: self.planted,
@@ -200,8 +208,9 @@ impl Ideal {
         let at = address(CONTROLLER, CONTROLLER_PORT);
         let files = self.disks.entry(at).or_default().clone();
         let seed = self.seed();
-        let controller = Controller::new(config, &files, seed, self.now).expect("it starts");
+        let controller = Controller::new(config, &files, seed, self.now)?;
         self.insert(at, Any::Controller(Box::new(controller)));
+        Ok(())
     }
 
     fn facts(&mut self, site: Site, role: Role, host: u8) -> NodeFacts {
@@ -243,6 +252,7 @@ impl Ideal {
                 host: format!("127.0.0.{host}"),
                 port: AGENT_PORT,
             }),
+            volumes: VolumesConfig::default(),
             secret: None,
             limits: self.limits.clone(),
             planted: self.planted,
@@ -282,6 +292,20 @@ impl Ideal {
 
     pub(crate) fn controller_at() -> SocketAddr {
         address(CONTROLLER, CONTROLLER_PORT)
+    }
+
+    /// The files of the process there, running or not.
+    pub(crate) fn disk(&mut self, at: SocketAddr) -> &mut Files {
+        self.disks.entry(at).or_default()
+    }
+
+    /// Gives up the controller's records behind `upto`.
+    pub(crate) fn repair(&mut self, upto: LogIndex, lineage: LineageId) {
+        let files = self.disk(Self::controller_at());
+        let repair = plan_home_repair(files, upto, lineage).expect("the home can be repaired");
+        for op in repair.ops {
+            apply(files, op);
+        }
     }
 
     /// Whether a process runs there.
@@ -632,6 +656,10 @@ fn apply(files: &mut Files, op: DiskOp) {
         DiskOp::Truncate { file, len } => {
             let len = usize::try_from(len).expect("a small file");
             files.get_mut(&file).expect("it exists").truncate(len);
+        }
+        DiskOp::Reserve { file, len } => {
+            let len = usize::try_from(len).expect("a small file");
+            files.entry(file).or_default().resize(len, 0);
         }
         DiskOp::Rename { from, to } => {
             let content = files.remove(&from).expect("what is renamed exists");

@@ -83,6 +83,13 @@ pub struct Limits {
     /// Records after which a checkpoint is due.
     pub checkpoint_records: u64,
 
+    /// Space that the metadata log sets aside for a full disk, in bytes; zero for none. Never more
+    /// than a [twentieth](crate::disk::RESERVE_SHARE) of the file system.
+    ///
+    /// It has to hold what is written between the moment at which the disk is full and the one at
+    /// which somebody has made room: registrations of a few hundred bytes each, and one checkpoint.
+    pub reserve_bytes: u64,
+
     /// Bytes of a chunk of a file; only the last one has fewer.
     pub chunk_bytes: u64,
     /// Chunks a file may have: its commit is one message and one record.
@@ -193,6 +200,7 @@ impl Default for Limits {
             group_commit_records: 256,
             segment_bytes: 64 * MIB as u64,
             checkpoint_records: 100_000,
+            reserve_bytes: 16 * MIB as u64,
 
             chunk_bytes: 64 * MIB as u64,
             file_chunks_max: 8192,

@@ -229,6 +229,21 @@ pub struct Registered {
     /// What the node's operator should know, such as a configuration that differs.
     #[n(12)]
     pub remarks: Vec<String>,
+    /// Where that history left another one, if it did.
+    #[n(13)]
+    pub fork: Option<Fork>,
+}
+
+/// Where a history of a cluster left the one before: a repair that gave records up, or a restored
+/// backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Fork {
+    /// The history before.
+    #[n(0)]
+    pub from: LineageId,
+    /// The last record that both have.
+    #[n(1)]
+    pub at: LogIndex,
 }
 
 /// Why a registration was refused.

@@ -4,6 +4,9 @@
 //! state and the record, so that two replays are byte for byte the same; what only *seems* so, such
 //! as who is alive, is not in here.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
@@ -12,7 +15,8 @@ use crate::access::{AccessRecord, AccessState};
 use crate::dfs::namespace::{DfsRecord, Namespace, Released};
 use crate::disk::FileName;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
-use crate::membership::{NodeRegistered, Registry};
+use crate::membership::{NodeRegistered, NodeReplaced, Registry};
+use crate::message::Fork;
 use crate::metalog::{self, CheckpointPlan};
 use crate::wire::codec::{self, Malformed};
 
@@ -29,6 +33,10 @@ pub enum Record {
     NodeDesired(NodeDesired),
     /// Something about users, rights and tokens.
     Access(AccessRecord),
+    /// The log goes on under another lineage than the records in front of this one have.
+    LineageBegun(LineageBegun),
+    /// An operator gave a node's alias to whoever registers next.
+    NodeReplaced(NodeReplaced),
     /// Something about names and chunks of the file system.
     Dfs(DfsRecord),
 }
@@ -66,11 +74,21 @@ pub struct NodeDesired {
     pub run: bool,
 }
 
+/// See [`Record::LineageBegun`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LineageBegun {
+    /// The new one.
+    #[n(0)]
+    pub lineage: LineageId,
+}
+
 const CLUSTER_CREATED: u16 = 1;
 const CONTROLLER_STARTED: u16 = 2;
 const NODE_REGISTERED: u16 = 3;
 const NODE_DESIRED: u16 = 4;
 const ACCESS: u16 = 5;
+const LINEAGE_BEGUN: u16 = 6;
+const NODE_REPLACED: u16 = 7;
 const DFS: u16 = 8;
 
 impl Record {
@@ -83,6 +101,8 @@ impl Record {
             Self::NodeRegistered(record) => (NODE_REGISTERED, codec::encode(record)),
             Self::NodeDesired(record) => (NODE_DESIRED, codec::encode(record)),
             Self::Access(record) => (ACCESS, codec::encode(record)),
+            Self::LineageBegun(record) => (LINEAGE_BEGUN, codec::encode(record)),
+            Self::NodeReplaced(record) => (NODE_REPLACED, codec::encode(record)),
             Self::Dfs(record) => (DFS, codec::encode(record)),
         }
     }
@@ -101,6 +121,8 @@ impl Record {
             NODE_REGISTERED => Self::NodeRegistered(codec::decode("NodeRegistered", bytes)?),
             NODE_DESIRED => Self::NodeDesired(codec::decode("NodeDesired", bytes)?),
             ACCESS => Self::Access(codec::decode("AccessRecord", bytes)?),
+            LINEAGE_BEGUN => Self::LineageBegun(codec::decode("LineageBegun", bytes)?),
+            NODE_REPLACED => Self::NodeReplaced(codec::decode("NodeReplaced", bytes)?),
             DFS => Self::Dfs(codec::decode("DfsRecord", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
@@ -139,6 +161,9 @@ pub struct ClusterState {
     /// Users, rights and tokens.
     #[n(5)]
     pub access: AccessState,
+    /// Where the present history left the one before; `None` if there is none before.
+    #[n(6)]
+    pub fork: Option<Fork>,
     /// Names and chunks of the file system.
     #[cbor(n(8), default)]
     pub namespace: Namespace,
@@ -179,6 +204,12 @@ impl ClusterState {
                 self.orders.insert(desired.alias.clone(), order);
             }
             Record::Access(record) => self.access.apply(record),
+            Record::LineageBegun(begun) => {
+                let at = LogIndex(index.0.saturating_sub(1));
+                let fork = |from| Fork { from, at };
+                self.fork = self.lineage.replace(begun.lineage).map(fork);
+            }
+            Record::NodeReplaced(replaced) => self.registry.replace(index, replaced),
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
         Released::new()

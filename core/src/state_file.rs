@@ -112,7 +112,8 @@ impl StateFile {
     }
 }
 
-fn frame(payload: &[u8]) -> Vec<u8> {
+/// The bytes of a state file with this payload.
+pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).expect("a state file is far below 4 GiB");
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     bytes.extend_from_slice(MAGIC);

@@ -59,6 +59,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         Verb::Dfs(ask) => Need::Right(ask.right()),
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
+        | Verb::ReplaceNode { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -313,6 +314,7 @@ impl Access {
             | Verb::ListNodes
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
+            | Verb::ReplaceNode { .. }
             | Verb::ReadLog { .. }
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \

@@ -13,8 +13,8 @@ use crate::event::Event;
 use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
 use crate::io::{Effect, ExitCode, ExitReason, Job};
 use crate::membership::Slot;
-use crate::metalog::{LogProgress, Recovered};
-use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, Record};
+use crate::metalog::{LogProgress, Recovered, SpaceMode};
+use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, LineageBegun, Record};
 use crate::time::Timestamp;
 use crate::wire::codec;
 
@@ -44,6 +44,11 @@ pub(super) enum Continuation {
 /// Name of the file that says which cluster and which history a home belongs to.
 pub(super) fn home_file() -> FileName {
     FileName::fixed("cluster.id")
+}
+
+/// Name of that file while the home is being repaired.
+pub(super) fn repair_file() -> FileName {
+    FileName::fixed("repair.id")
 }
 
 /// What a controller's home says of itself, beside the log.
@@ -107,6 +112,14 @@ impl Controller {
         self.links.join_cluster(cluster);
         if self.state.cluster.is_none() {
             self.append(&Record::ClusterCreated(ClusterCreated { cluster, lineage }));
+        } else if self.state.lineage != Some(lineage) {
+            let text = format!(
+                "the log goes on behind record {} as another history, {lineage}: nodes that were \
+                 told of records which are lost will say so",
+                self.log.appended()
+            );
+            self.out.notify(Event::warning("metalog.lineage", text));
+            self.append(&Record::LineageBegun(LineageBegun { lineage }));
         }
         let started = ControllerStarted {
             epoch: self.epoch,
@@ -188,14 +201,26 @@ impl Controller {
                     self.go_on(now, then);
                 }
             }
+            Some(LogProgress::Reserved) => {
+                let text = "there is space for reserve.bin again";
+                self.out.notify(Event::info("metalog.reserved", text));
+            }
+            Some(LogProgress::NoReserve(fault)) => {
+                let text = format!(
+                    "no space is set aside in the controller's home for the day on which the disk \
+                     is full ({fault}). The controller runs on and tries again; free some space"
+                );
+                self.out.notify(Event::warning("metalog.no_reserve", text));
+            }
             Some(LogProgress::CheckpointDurable { index }) => {
                 let text = format!("checkpoint {index} is durable");
                 self.out.notify(Event::info("metalog.checkpoint", text));
             }
             Some(LogProgress::NoSpace(fault)) => {
                 let text = format!(
-                    "the disk of the controller's home is full ({fault}): nothing that changes the \
-                     cluster is accepted until there is space. Free some; it goes on by itself"
+                    "MetaReadOnly: the disk of the controller's home is full ({fault}). Nothing \
+                     that changes the cluster is accepted until there is space. Free some; it goes \
+                     on by itself"
                 );
                 self.out.notify(Event::error("metalog.full", text));
             }
@@ -206,8 +231,18 @@ impl Controller {
             }
             Some(LogProgress::Fatal(fault)) => self.die(&fault),
         }
+        self.note_space();
         // Whatever came of it: a full log wants a checkpoint most of all.
         self.start_checkpoint();
+    }
+
+    /// Tells it when a full disk has space again.
+    pub(super) fn note_space(&mut self) {
+        let full = self.log.space_mode() == SpaceMode::ReadOnly;
+        if core::mem::replace(&mut self.disk_full, full) && !full {
+            let text = "the disk of the controller's home has space again: changes are taken";
+            self.out.notify(Event::info("metalog.space", text));
+        }
     }
 
     pub(super) fn start_checkpoint(&mut self) {

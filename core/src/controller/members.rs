@@ -69,7 +69,6 @@ pub(super) struct MemberState {
     /// What differs between its configuration and the controller's, in words.
     pub(super) remarks: Vec<String>,
     pub(super) flap: FlapDamper,
-    pub(super) chunks: u64,
     /// What its agent says about its process.
     pub(super) child: Option<ChildStatus>,
     /// The newest table of an agent.
@@ -129,7 +128,6 @@ impl Members {
             deaf_since: None,
             remarks: Vec::new(),
             flap: FlapDamper::default(),
-            chunks: 0,
             child: None,
             table_seq: 0,
             probing: Probing::default(),

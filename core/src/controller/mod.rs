@@ -12,6 +12,8 @@
 mod commit;
 mod files;
 mod members;
+mod repair;
+mod replace;
 mod requests;
 mod sessions;
 #[cfg(test)]
@@ -23,6 +25,9 @@ use std::collections::BTreeMap;
 
 pub use files::FilesConfig;
 pub use members::Member;
+#[cfg(test)]
+pub(crate) use repair::home_with_log;
+pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
 
 use commit::{Continuation, HomeIdentity};
 use files::Files;
@@ -134,6 +139,8 @@ pub struct Controller {
     wrongly_taken: u64,
     /// When the disk was last tried for space.
     space_asked: Timestamp,
+    /// Whether it was found full, and has not been found otherwise since.
+    disk_full: bool,
     /// What an operator has to look at until a restart, such as a history that went back.
     alarms: Vec<String>,
 }
@@ -182,6 +189,16 @@ impl Controller {
     ) -> Result<Self, ExitReason> {
         let mut secrets = SecretPrng::new(seed);
         let found: Option<HomeIdentity> = node_machine::read(files, &commit::home_file())?;
+        if found.is_none() && files.contains_key(&commit::repair_file()) {
+            let message =
+                "a repair of this home was begun and not finished: run the same `vaquita \
+                           meta repair` again. Nothing was changed"
+                    .to_owned();
+            return Err(ExitReason {
+                code: ExitCode::CorruptData,
+                message,
+            });
+        }
         if found.is_none() && files.keys().any(metalog::belongs_to_log) {
             let message = format!(
                 "there is a metadata log and no {}: the home is incomplete. Copy all of it, or \
@@ -280,6 +297,7 @@ impl Controller {
             alarms: Vec::new(),
             wrongly_taken: 0,
             space_asked: now,
+            disk_full: false,
             limits: config.limits,
             planted: config.planted,
         };

@@ -72,6 +72,7 @@ impl Controller {
             Verb::ListNodes => Some(Ok(Response::Nodes(self.rows(now)))),
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
+            Verb::ReplaceNode { node } => self.replace_node(now, id, &node),
             Verb::ReadLog {
                 alias,
                 generation,
@@ -278,7 +279,7 @@ impl Controller {
         }
     }
 
-    fn find(&self, name: &str) -> Result<Slot, Refusal> {
+    pub(super) fn find(&self, name: &str) -> Result<Slot, Refusal> {
         self.members.named(name).ok_or_else(|| {
             let aliases = self.members.aliases();
             let nearest = aliases
@@ -403,8 +404,8 @@ impl Controller {
         }
         if self.log.space_mode() == SpaceMode::ReadOnly {
             alarms.push(
-                "the disk of the controller's home is full: changes are refused until there is \
-                 space"
+                "MetaReadOnly: the disk of the controller's home is full, and changes are refused \
+                 until there is space"
                     .to_owned(),
             );
         }

@@ -2,6 +2,8 @@ use core::time::Duration;
 
 use crate::admin::{NodeState, Refusal, Response, Selection, Verb};
 use crate::ideal::Ideal;
+use crate::ids::LineageId;
+use crate::io::ExitCode;
 use crate::message::RestartPolicy;
 
 fn seconds(n: u64) -> Duration {
@@ -365,4 +367,138 @@ fn a_handshake_that_comes_to_nothing_is_tried_again() {
     cluster.freeze(Ideal::controller_at(), false);
     cluster.run_for(seconds(10));
     assert_eq!(cluster.state("P1-agent"), NodeState::Online);
+}
+
+/// Damages the record that begins nearest before the last `back` bytes of the controller's log.
+fn damage_the_log(cluster: &mut Ideal, back: usize) {
+    let files = cluster.disk(Ideal::controller_at());
+    let (_, segment) = files
+        .iter_mut()
+        .rfind(|(name, _)| name.as_str().starts_with("seg-"))
+        .expect("there is a log");
+    let at = segment.len() - back;
+    segment[at] ^= 1;
+}
+
+#[test]
+fn nodes_that_were_told_of_a_lost_record_refuse_a_repaired_controller_and_say_so() {
+    let mut cluster = Ideal::running(2);
+    cluster.run_for(seconds(6));
+    cluster.kill(Ideal::controller_at());
+    damage_the_log(&mut cluster, 300);
+    let report = super::inspect_home(cluster.disk(Ideal::controller_at())).expect("a home");
+    assert!(report.verdict.is_err(), "{report:?}");
+    assert!(report.durable > report.last_good || !report.would_lose.is_empty());
+
+    let lineage = LineageId::new([7; 16]);
+    cluster.repair(report.last_good, lineage);
+    cluster.start_controller();
+    cluster.run_for(seconds(10));
+    assert!(
+        cluster.count("metalog.lineage") == 1,
+        "the operator hears of it"
+    );
+    assert!(cluster.count("controller.rollback_seen") > 0);
+    let Ok(Response::Status(status)) = cluster.ask(Verb::Status) else {
+        panic!("no status");
+    };
+    let refuses = |alarm: &String| {
+        alarm.contains("refuses this controller") && alarm.contains("another history")
+    };
+    assert!(status.alarms.iter().any(refuses), "{:?}", status.alarms);
+
+    cluster.kill(Ideal::controller_at());
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    assert_eq!(
+        cluster.count("metalog.lineage"),
+        1,
+        "one new history, and not one a start"
+    );
+}
+
+#[test]
+fn nodes_that_were_told_of_none_of_the_lost_records_go_on_with_a_repaired_controller() {
+    let mut cluster = Ideal::running(2);
+    for host in 2..4 {
+        cluster.kill(Ideal::agent_at(host));
+        cluster.kill(Ideal::node_at(host));
+    }
+    for _ in 0..10 {
+        cluster.ask(stop(&["P1-NODE1"])).expect("an order");
+        cluster.ask(start(&["P1-NODE1"])).expect("an order");
+    }
+    cluster.kill(Ideal::controller_at());
+    damage_the_log(&mut cluster, 300);
+    let report = super::inspect_home(cluster.disk(Ideal::controller_at())).expect("a home");
+    assert!(report.verdict.is_err(), "{report:?}");
+    cluster.repair(report.last_good, LineageId::new([7; 16]));
+    cluster.start_controller();
+    for host in 2..4 {
+        cluster.start_agent(host);
+    }
+    cluster.run_for(seconds(5));
+    cluster
+        .ask(Verb::StartNodes(Selection::All))
+        .expect("an order");
+    cluster.run_for(seconds(5));
+    for row in cluster.rows() {
+        assert_eq!(row.state, NodeState::Online, "{row:?}");
+    }
+    assert_eq!(cluster.count("controller.rollback_seen"), 0);
+}
+
+#[test]
+fn a_home_whose_repair_was_not_finished_is_not_opened() {
+    let mut cluster = Ideal::running(1);
+    cluster.kill(Ideal::controller_at());
+    let files = cluster.disk(Ideal::controller_at());
+    let identity = files
+        .remove(&super::commit::home_file())
+        .expect("there is one");
+    files.insert(super::commit::repair_file(), identity);
+    let files = files.clone();
+    let report = super::inspect_home(&files).expect("a home");
+    assert!(report.unfinished && report.verdict.is_ok());
+    let refusal = cluster
+        .try_start_controller()
+        .expect_err("it is not opened");
+    assert_eq!(refusal.code, ExitCode::CorruptData);
+    assert!(refusal.message.contains("meta repair"), "{refusal:?}");
+    assert_eq!(
+        *cluster.disk(Ideal::controller_at()),
+        files,
+        "nothing was changed"
+    );
+}
+
+#[test]
+fn a_node_that_is_online_is_not_replaced_and_an_agent_never() {
+    let mut cluster = Ideal::running(1);
+    let replace = |node: &str| Verb::ReplaceNode {
+        node: node.to_owned(),
+    };
+    let Err(Refusal::Conflict { reason }) = cluster.ask(replace("P1-NODE1")) else {
+        panic!("it is online");
+    };
+    assert!(
+        reason.contains("is online") && reason.contains("node stop"),
+        "{reason}"
+    );
+    assert!(matches!(
+        cluster.ask(replace("P1-agent")),
+        Err(Refusal::Invalid { .. })
+    ));
+    assert!(matches!(
+        cluster.ask(replace("P9-NODE1")),
+        Err(Refusal::NotFound { .. })
+    ));
+    cluster.ask(stop(&["P1-NODE1"])).expect("an order");
+    cluster.run_for(seconds(1));
+    for changed in [true, false] {
+        let Ok(Response::Ordered(rows)) = cluster.ask(replace("P1-NODE1")) else {
+            panic!("it is stopped");
+        };
+        assert_eq!(rows[0].changed, changed, "{rows:?}");
+    }
 }

@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 const DESIRED_PERIOD: Duration = Duration::from_secs(5);
 /// How often a full disk is tried again.
 const SPACE_PERIOD: Duration = Duration::from_secs(5);
+/// How often the reserve is asked for again, if there was no space for it.
+const RESERVE_PERIOD: Duration = Duration::from_secs(60);
 /// How long an agent may take to register before the controller asks why it does not.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Time between two such questions.
@@ -37,10 +39,11 @@ impl Controller {
             self.space_asked = now;
             self.log.space_returned();
             self.start_checkpoint();
-            if self.log.space_mode() == SpaceMode::Writable {
-                let text = "the disk of the controller's home has space again";
-                self.out.notify(Event::info("metalog.space", text));
-            }
+            self.note_space();
+        }
+        if self.log.lacks_reserve() && now.since(self.space_asked) >= RESERVE_PERIOD {
+            self.space_asked = now;
+            self.log.want_reserve();
         }
         for (slot, verdict) in self.detector.tick(now) {
             self.act_on(now, slot, verdict);

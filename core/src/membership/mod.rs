@@ -8,4 +8,6 @@ mod tests;
 
 pub use failure_detector::{FailureDetector, Health, Slot, Thresholds, Verdict};
 pub use flap::FlapDamper;
-pub use registry::{Admission, Circumstances, NodeRegistered, Registration, Registry};
+pub use registry::{
+    Admission, Circumstances, NodeRegistered, NodeReplaced, Registration, Registry,
+};

@@ -70,11 +70,37 @@ pub struct NodeRegistered {
     pub pid: u32,
 }
 
+/// The record of an alias that was given away.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeReplaced {
+    /// The alias.
+    #[n(0)]
+    pub alias: Alias,
+    /// The identity that has it no longer.
+    #[n(1)]
+    pub node: NodeId,
+}
+
+/// An identity that lost its alias.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Replaced {
+    #[n(0)]
+    alias: Alias,
+    /// The record that says so.
+    #[n(1)]
+    since: LogIndex,
+}
+
 /// All registrations: a part of the state that the log replays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Registry {
     #[n(0)]
     nodes: BTreeMap<Alias, Registration>,
+    /// Identities that lost their alias. They stay for ever: one that comes back after years has
+    /// chunks of that age.
+    #[n(1)]
+    #[cbor(default)]
+    replaced: BTreeMap<NodeId, Replaced>,
 }
 
 /// What is known, beside the log, about who asks and who holds the alias.
@@ -114,6 +140,13 @@ impl Registry {
         self.nodes.get(alias)
     }
 
+    /// Whether the alias was given away and nobody has registered under it since.
+    #[must_use]
+    pub fn is_vacant(&self, alias: &Alias) -> bool {
+        self.get(alias)
+            .is_some_and(|held| self.replaced.contains_key(&held.node))
+    }
+
     /// Every registration, by alias.
     pub fn iter(&self) -> impl Iterator<Item = (&Alias, &Registration)> {
         self.nodes.iter()
@@ -146,9 +179,21 @@ impl Registry {
             );
             return Admission::Refuse(Why::WrongSite, text);
         }
+        if let Some(replaced) = self.replaced.get(&around.node) {
+            let text = format!(
+                "this identity of {} was replaced by an operator, since log index {}: its home is \
+                 not taken any more. Move the home away and start {alias} with an empty one to have \
+                 it join as a new node",
+                replaced.alias, replaced.since
+            );
+            return Admission::Refuse(Why::IdentityMismatch, text);
+        }
         let Some(held) = self.nodes.get(alias) else {
             return Admission::Grant(Self::grant(ask, around.node));
         };
+        if self.replaced.contains_key(&held.node) {
+            return Admission::Grant(Self::grant(ask, around.node));
+        }
         if held.node == around.node && held.incarnation == ask.incarnation {
             return match ask.attempt.cmp(&held.attempt) {
                 core::cmp::Ordering::Equal => Admission::Known(held.epoch),
@@ -212,6 +257,18 @@ impl Registry {
             retired,
         };
         self.nodes.insert(record.site.alias.clone(), registration);
+    }
+
+    /// Replays that an alias was given away. Nothing happens if it is another's by now.
+    pub fn replace(&mut self, index: LogIndex, record: &NodeReplaced) {
+        let NodeReplaced { alias, node } = record;
+        if self.get(alias).is_some_and(|held| held.node == *node) {
+            let replaced = Replaced {
+                alias: alias.clone(),
+                since: index,
+            };
+            self.replaced.entry(*node).or_insert(replaced);
+        }
     }
 
     fn grant(ask: &Register, node: NodeId) -> NodeRegistered {

@@ -297,6 +297,59 @@ fn an_alias_with_chunks_is_not_given_to_another_disk() {
 }
 
 #[test]
+fn a_replaced_identity_is_refused_for_ever_and_the_next_one_has_the_alias() {
+    let mut registry = Registry::default();
+    granted(&mut registry, 5, &ask(1, 1));
+    let alias = site("P1-NODE1").alias;
+    assert!(!registry.is_vacant(&alias));
+    let stranger = NodeId::new([2; 16]);
+    let replaced = |node| NodeReplaced {
+        alias: alias.clone(),
+        node,
+    };
+    registry.replace(LogIndex(7), &replaced(stranger));
+    assert!(
+        !registry.is_vacant(&alias),
+        "it is not the stranger's to give"
+    );
+    registry.replace(LogIndex(8), &replaced(NODE));
+    assert!(registry.is_vacant(&alias));
+
+    // The same process once more, a retry, and a later process with the old home.
+    for ask in [ask(1, 1), ask(1, 2), ask(3, 1)] {
+        let back = judge(&registry, &ask, false);
+        let Admission::Refuse(RegistrationRefusal::IdentityMismatch, text) = back else {
+            panic!("{back:?}");
+        };
+        assert!(
+            text.contains("replaced") && text.contains("since log index 8"),
+            "{text}"
+        );
+    }
+    // Neither chunks nor a process that seems to live stand in the way any more.
+    let Admission::Grant(record) = judge_as(&registry, &ask(2, 1), stranger, true, 812) else {
+        panic!("the next one has the alias");
+    };
+    registry.apply(LogIndex(9), &record, 16);
+    assert!(!registry.is_vacant(&alias));
+    let third = judge_as(&registry, &ask(4, 1), NodeId::new([4; 16]), false, 3);
+    assert_eq!(refusal(&third), Some(RegistrationRefusal::IdentityMismatch));
+    registry.replace(LogIndex(10), &replaced(NODE));
+    let old = judge(&registry, &ask(1, 1), false);
+    let Admission::Refuse(_, text) = old else {
+        panic!("{old:?}");
+    };
+    assert!(
+        text.contains("since log index 8"),
+        "the first time counts: {text}"
+    );
+
+    let bytes = crate::wire::codec::encode(&registry);
+    let read: Registry = crate::wire::codec::decode("Registry", &bytes).unwrap();
+    assert_eq!(read, registry, "a checkpoint keeps it");
+}
+
+#[test]
 fn a_misspelt_alias_is_named_with_the_nearest_one() {
     let registry = Registry::default();
     let mut ask = ask(1, 1);

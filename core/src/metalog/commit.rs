@@ -77,13 +77,14 @@ pub(super) enum AfterCut {
     Wait,
 }
 
-/// Which reserves there are.
+/// What is known of the space there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Space {
     Ample,
     /// The disk was full, and the reserve file was given up.
     Short,
-    /// The owner says that there is space, and the next batch will show it.
+    /// The owner says that there is space. Making the reserve again will show it, or, for a log
+    /// without one, the next batch.
     Probing,
 }
 
@@ -211,7 +212,7 @@ impl MetaLog {
         self.last_crc = write.last_crc;
         self.synced = write.pending.last;
         self.bytes_since += write.pending.bytes.len() as u64;
-        if self.space == Space::Probing {
+        if self.space == Space::Probing && !self.reserve.is_missing() {
             self.space = Space::Ample;
         }
         LogProgress::Synced { upto: self.synced }
@@ -243,7 +244,8 @@ impl MetaLog {
         } else {
             ops.extend([DiskOp::Remove { file }, DiskOp::SyncDir]);
         }
-        let then = if self.space == Space::Ample {
+        let then = if self.space == Space::Ample || self.reserve.is_kept() {
+            self.reserve.given_up();
             ops.extend([
                 DiskOp::Remove {
                     file: files::reserve(),

@@ -5,13 +5,16 @@
 //! snap-<last index, 20 digits>.snap     a checkpoint
 //! *.snap.tmp                            a checkpoint in the making
 //! torn-<index>-<offset>.bin             what recovery cut off a segment, kept for people
+//! lost-<lineage>-*                      what a repair took out of the log, which began that lineage
 //! reserve.bin                           space that a full disk gets back
 //! ```
 //!
 //! Twenty digits hold every 64-bit number, so that names sort as indexes do.
 
+use std::collections::BTreeMap;
+
 use crate::disk::FileName;
-use crate::ids::LogIndex;
+use crate::ids::{LineageId, LogIndex};
 
 /// What a name says about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,24 @@ pub(super) enum LogFile {
 #[must_use]
 pub fn belongs_to_log(name: &FileName) -> bool {
     classify(name).is_some()
+}
+
+/// Whether a file of this name is only kept: for people, or for its space. Nobody has to read it.
+#[must_use]
+pub fn is_ballast(name: &FileName) -> bool {
+    let text = name.as_str();
+    *name == reserve() || text.starts_with("torn-") || text.starts_with("lost-")
+}
+
+/// The last record that the names of `files` show to have been durable: a checkpoint is named by the
+/// last one it covers, and a segment begins behind what had been synced.
+pub(crate) fn named_last<B>(files: &BTreeMap<FileName, B>) -> LogIndex {
+    let named = |name| match classify(name) {
+        Some(LogFile::Segment(first)) => Some(LogIndex(first.0 - 1)),
+        Some(LogFile::Checkpoint(last)) => Some(last),
+        Some(LogFile::Unfinished) | None => None,
+    };
+    files.keys().filter_map(named).max().unwrap_or_default()
 }
 
 /// What `name` stands for; `None` if it is nothing recovery needs.
@@ -69,6 +90,25 @@ pub(super) fn checkpoint(last: LogIndex) -> FileName {
 /// The name under which the tail that began with record `missing` at `offset` is kept.
 pub(super) fn torn(missing: LogIndex, offset: usize) -> FileName {
     named(format!("torn-{missing}-{offset}.bin"))
+}
+
+/// The name under which `file` is kept that a repair took out of the log.
+pub(crate) fn lost(lineage: LineageId, file: &FileName) -> FileName {
+    named(format!("lost-{}-{file}", hex(lineage)))
+}
+
+/// The name under which the end of the segment `first` is kept that a repair cut off at `offset`.
+pub(super) fn lost_tail(lineage: LineageId, first: LogIndex, offset: usize) -> FileName {
+    named(format!(
+        "lost-{}-seg-{first:020}-from-{offset}.bin",
+        hex(lineage)
+    ))
+}
+
+/// A lineage in digits alone, as names want it.
+fn hex(lineage: LineageId) -> String {
+    let digits = lineage.as_bytes().iter();
+    digits.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Space that is given back when the disk is full.

@@ -70,6 +70,7 @@ fn limits() -> Limits {
         group_commit_records: 3,
         segment_bytes: 300,
         checkpoint_records: u64::MAX,
+        reserve_bytes: 0,
         ..Limits::default()
     }
 }
@@ -132,6 +133,9 @@ pub(super) fn apply(files: &mut Files, ops: &[DiskOp]) {
             DiskOp::Truncate { file, len } => {
                 let len = usize::try_from(*len).unwrap_or(usize::MAX);
                 files.entry(file.clone()).or_default().truncate(len);
+            }
+            DiskOp::Reserve { file, .. } => {
+                files.entry(file.clone()).or_default();
             }
             DiskOp::Rename { from, to } => {
                 if let Some(contents) = files.remove(from) {

@@ -49,7 +49,9 @@ mod home;
 mod record;
 mod recovery;
 mod refusal;
+mod repair;
 mod replay;
+mod reserve;
 mod segment;
 mod tail;
 mod walk;
@@ -60,13 +62,15 @@ mod tests;
 
 pub use checkpoint::CheckpointFault;
 pub use checkpointer::CheckpointPlan;
-pub use files::belongs_to_log;
+pub use files::{belongs_to_log, is_ballast};
+pub(crate) use files::{lost, named_last};
 
 #[doc(hidden)]
 pub use fuzz::fuzz_recovery;
 pub use record::{PAYLOAD_MAX, Record};
 pub use recovery::{Expected, LogEnd, Recovered, Tail, recover};
 pub use refusal::{Place, RecoveryRefusal};
+pub use repair::{GivenUp, LogRepair, RepairRefusal, plan_repair};
 pub use replay::{Replayed, replay};
 pub use tail::Evidence;
 pub use writer::{LogProgress, MetaLog, SpaceMode};

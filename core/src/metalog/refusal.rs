@@ -47,7 +47,7 @@ impl fmt::Display for Choices<'_> {
             ),
             last_good => write!(
                 f,
-                "give up all records behind the last good one with `vaquita meta repair \
+                "give up all records behind the last good one with `vaquita meta repair --home DIR \
                  --truncate-at {last_good} --i-accept-loss`, which begins a new lineage too."
             ),
         }

@@ -8,6 +8,8 @@ mod format;
 mod properties;
 mod recovery;
 mod refusals;
+mod repair;
+mod reserve;
 mod rig;
 mod space;
 mod writer;

@@ -7,6 +7,7 @@ use super::checkpoint::{CheckpointFault, CheckpointHeader};
 use super::checkpointer::{CheckpointPlan, Checkpointer, Step};
 use super::commit::{Foreground, Pending, Space, is_empty};
 use super::recovery::{LogEnd, OpenSegment};
+use super::reserve::{self, Reserve};
 use super::{BATCH_BYTES, files, record};
 use crate::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, Lane};
 use crate::ids::{ClusterId, ControllerEpoch, DiskTicket, LineageId, LogIndex};
@@ -24,6 +25,11 @@ pub enum LogProgress {
     /// The disk is full. The records of the batch are kept and will be written later; the log is
     /// now in [`SpaceMode::ReadOnly`].
     NoSpace(DiskFault),
+    /// The reserve is there again: it had been given up, or there had been no space for it.
+    Reserved,
+    /// The log goes without a reserve: there is no space for one, or the disk cannot have it. Told
+    /// once, until it is there.
+    NoReserve(DiskFault),
     /// A checkpoint is durable; the files that it replaces are being removed.
     CheckpointDurable {
         /// The last record it covers.
@@ -76,6 +82,7 @@ pub struct MetaLog {
     pub(super) foreground: Foreground,
     pub(super) foreground_ticket: Option<DiskTicket>,
     pub(super) space: Space,
+    pub(super) reserve: Reserve,
 
     pub(super) checkpointer: Checkpointer,
     pub(super) background_ticket: Option<DiskTicket>,
@@ -149,6 +156,7 @@ impl MetaLog {
             },
             foreground_ticket: None,
             space: Space::Ample,
+            reserve: Reserve::new(limits.reserve_bytes),
             checkpointer: Checkpointer::new(end.checkpoints, end.damaged, planted),
             background_ticket: None,
             attempted: newest,
@@ -210,8 +218,10 @@ impl MetaLog {
     }
 
     /// Tells that there may be space again: because somebody measured it, or because it is time to
-    /// try. A full log writes what it kept; if that succeeds, or nothing was kept, it is writable.
+    /// try. A full log writes what it kept and makes its reserve again. Once the reserve is there,
+    /// it is writable; a log without one, once what it kept is written.
     pub fn space_returned(&mut self) {
+        self.reserve.want();
         if self.abandoned {
             self.abandoned = false;
             self.overdue = true;
@@ -219,7 +229,8 @@ impl MetaLog {
         if self.space != Space::Short {
             return;
         }
-        self.space = if self.appended == self.synced {
+        let nothing_to_show = self.appended == self.synced && !self.reserve.is_missing();
+        self.space = if nothing_to_show {
             Space::Ample
         } else {
             Space::Probing
@@ -227,6 +238,20 @@ impl MetaLog {
         if matches!(self.foreground, Foreground::Full) {
             self.foreground = Foreground::Idle;
         }
+    }
+
+    /// Tries again to make the reserve, if it is missing. For a log that is writable: another does
+    /// so when [`MetaLog::space_returned`].
+    pub fn want_reserve(&mut self) {
+        if self.space == Space::Ample {
+            self.reserve.want();
+        }
+    }
+
+    /// Whether there should be a reserve and is none.
+    #[must_use]
+    pub const fn lacks_reserve(&self) -> bool {
+        self.reserve.is_missing()
     }
 
     /// The next batch for the disk, if there is one. At most one of each lane is under way.
@@ -245,7 +270,8 @@ impl MetaLog {
         if matches!(self.foreground, Foreground::Halted) || self.background_ticket.is_some() {
             return None;
         }
-        let ops = self.checkpointer.next_ops(&self.segments)?;
+        // A checkpoint frees space and goes first.
+        let ops = (self.checkpointer.next_ops(&self.segments)).or_else(|| self.reserve_ops())?;
         let ticket = next_ticket();
         self.background_ticket = Some(ticket);
         Some(DiskBatch {
@@ -336,7 +362,18 @@ impl MetaLog {
             && self.synced > self.checkpointer.newest()
     }
 
+    /// The next batch of the reserve's: when the log is open, and not where it could take the space
+    /// that a checkpoint in the making needs.
+    fn reserve_ops(&mut self) -> Option<Vec<DiskOp>> {
+        let open = !matches!(self.foreground, Foreground::Opening { .. });
+        let free = open && self.checkpointer.is_idle();
+        free.then(|| self.reserve.next_ops(self.space == Space::Short))?
+    }
+
     fn background_done(&mut self, result: Result<(), DiskFault>) -> Option<LogProgress> {
+        if self.reserve.is_under_way() {
+            return self.reserve_done(result);
+        }
         match result {
             Ok(()) => match self.checkpointer.done(&mut self.segments) {
                 Step::Durable(index) => Some(LogProgress::CheckpointDurable { index }),
@@ -350,6 +387,31 @@ impl MetaLog {
                 Some(LogProgress::CheckpointAbandoned(fault))
             }
             Err(fault) => Some(self.halt(fault)),
+        }
+    }
+
+    fn reserve_done(&mut self, result: Result<(), DiskFault>) -> Option<LogProgress> {
+        let probing = self.space == Space::Probing;
+        match self.reserve.done(result, self.space == Space::Short) {
+            reserve::Outcome::Made { again } => {
+                if probing {
+                    self.space = Space::Ample;
+                }
+                again.then_some(LogProgress::Reserved)
+            }
+            reserve::Outcome::NoSpace { news } => {
+                if probing {
+                    self.space = Space::Short;
+                }
+                news.map(LogProgress::NoReserve)
+            }
+            reserve::Outcome::Unusable(fault) => {
+                if probing && self.appended == self.synced {
+                    self.space = Space::Ample;
+                }
+                Some(LogProgress::NoReserve(fault))
+            }
+            reserve::Outcome::Nothing => None,
         }
     }
 

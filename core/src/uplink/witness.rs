@@ -15,15 +15,23 @@ impl Uplink {
         granted: &Registered,
     ) -> Option<String> {
         let seen = &self.identity.witness;
-        if seen
-            .lineage
-            .is_some_and(|lineage| lineage != granted.lineage)
+        if let Some(lineage) = seen.lineage
+            && lineage != granted.lineage
         {
-            return Some(format!(
-                "the controller at {} continues another history of this cluster than the one this \
-                 node has seen; it may have been restored from a copy",
-                self.facts.controller_site
-            ));
+            // A history that left the known one behind everything this node was told of has lost
+            // nothing that this node knows.
+            let fork = granted.fork.filter(|fork| fork.from == lineage);
+            if fork.is_none_or(|fork| seen.index > fork.at) {
+                return Some(format!(
+                    "the controller at {} continues another history of this cluster than the one \
+                     this node has seen up to index {}{}; it may have been repaired with a loss, or \
+                     restored from a copy",
+                    self.facts.controller_site,
+                    seen.index,
+                    fork.map(|fork| format!(", and left it behind index {}", fork.at))
+                        .unwrap_or_default()
+                ));
+            }
         }
         if epoch == seen.epoch && seen.instance.is_some_and(|known| known != granted.instance) {
             return Some(format!(

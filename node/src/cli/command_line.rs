@@ -7,6 +7,7 @@ use super::commands::completions::Completions;
 use super::commands::explain::Explain;
 use super::commands::login::LogIn;
 use super::commands::logout::LogOut;
+use super::commands::meta::Meta;
 use super::commands::node::Node;
 use super::commands::secret::MakeSecret;
 use super::commands::status::ShowStatus;
@@ -51,6 +52,7 @@ pub(super) enum Command {
     #[command(name = "logout")]
     LogOut(LogOut),
     Node(Node),
+    Meta(Meta),
     Status(ShowStatus),
     User(User),
     Secret(MakeSecret),

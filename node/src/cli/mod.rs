@@ -107,6 +107,7 @@ fn command(words: &[String], terminal: &mut Terminal) -> Outcome {
         Command::LogIn(it) => it.run(terminal),
         Command::LogOut(it) => it.run(terminal),
         Command::Node(it) => it.run(terminal),
+        Command::Meta(it) => it.run(terminal),
         Command::Status(it) => it.run(terminal),
         Command::User(it) => it.run(terminal),
         Command::Secret(it) => it.run(terminal),

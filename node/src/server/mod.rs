@@ -215,6 +215,7 @@ async fn run_node(
     let config = DataNodeConfig {
         facts,
         agent,
+        chunks: 0,
         secret,
         limits: Limits::default(),
         planted: Planted::default(),

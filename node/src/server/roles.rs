@@ -236,7 +236,8 @@ async fn read_log<D: Disk, H>(
         .rfind(is_segment)
         .cloned();
     let mut files = BTreeMap::new();
-    for name in listing.files.into_keys() {
+    let to_read = |name: &FileName| !metalog::is_ballast(name);
+    for name in listing.files.into_keys().filter(to_read) {
         let sealed = metalog::belongs_to_log(&name) && Some(&name) != newest.as_ref();
         let file = if sealed {
             disk.open_sealed(&name).await.map(HomeFile::Sealed)

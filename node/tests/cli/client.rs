@@ -180,6 +180,10 @@ async fn a_start_is_ordered_and_told_a_line_a_node() {
     assert_eq!(out, "P1-NODE1: starting\n");
     let out = place.run("node stop P1-NODE1 P2-NODE1").await.ok();
     assert_eq!(out, "P1-NODE1: ordered\nP2-NODE1: nothing to do\n");
+    let out = place.run("node replace P2-NODE1").await.ok();
+    assert!(out.starts_with("P2-NODE1: "), "{out}");
+    let err = place.run("node replace").await.failed(64);
+    assert!(err.contains("ALIAS"), "{err}");
     let out = place.run("node start --all --json").await.ok();
     let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
     assert_eq!(rows[1]["alias"], "P2-NODE1");

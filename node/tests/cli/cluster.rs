@@ -260,6 +260,10 @@ impl State {
             Verb::ListNodes => Ok(Response::Nodes(self.rows())),
             Verb::StartNodes(selection) => self.order(selection, true),
             Verb::StopNodes(selection) => self.order(selection, false),
+            Verb::ReplaceNode { node } => {
+                let nodes = Selection::Aliases(vec![node.clone()]);
+                self.order(&nodes, false)
+            }
             Verb::ReadLog { range, .. } => {
                 let LogRange::Tail { len } = *range else {
                     panic!("{range:?}");

@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod explain;
 mod local;
+mod meta;
 mod program;
 mod secret;
 mod server_process;

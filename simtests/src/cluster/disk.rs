@@ -73,6 +73,13 @@ impl Store {
                 let len = usize::try_from(*len).map_err(|error| error.to_string())?;
                 self.inode(file)?.bytes.truncate(len);
             }
+            // These disks are never full: space is set aside by the name alone.
+            DiskOp::Reserve { file, .. } => {
+                if !self.files.contains_key(file) {
+                    self.inodes.push(Inode::default());
+                    self.files.insert(file.clone(), self.inodes.len() - 1);
+                }
+            }
             DiskOp::Sync { file } => {
                 let inode = self.inode(file)?;
                 inode.synced = inode.bytes.clone();

@@ -150,6 +150,7 @@ pub(super) fn data_node(
     Program::DataNode(DataNodeConfig {
         facts: facts(name, Role::DataNode, host, controller),
         agent: agent.map(|agent| agent.endpoint.clone()),
+        chunks: 0,
         secret: secret(),
         limits: limits.clone(),
         planted: Planted::default(),

@@ -1,6 +1,8 @@
 //! Carrying out batches, one operation at a time.
 
-use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane};
+use vaquita_core::disk::{
+    DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane, RESERVE_SHARE,
+};
 
 use super::{Progress, Promise, SimDisk, SimFile, describe, lane_index};
 use crate::streams::{Draw, index};
@@ -166,6 +168,7 @@ impl SimDisk {
                 entry.set_len(len);
                 Ok(())
             }
+            DiskOp::Reserve { file, len } => self.reserve(file, *len),
             DiskOp::Rename { from, to } => {
                 if self.names.rename(from, to) {
                     Ok(())
@@ -203,12 +206,29 @@ impl SimDisk {
         if (bytes.len() as u64) > room {
             let fits = usize::try_from(room).unwrap_or(usize::MAX).min(some);
             entry.append(&bytes[..fits]);
-            return Err((
-                DiskFaultKind::NoSpace,
-                "No space left on device (os error 28)".to_owned(),
-            ));
+            return Err(no_space());
         }
         entry.append(bytes);
+        Ok(())
+    }
+
+    fn reserve(&mut self, file: &FileName, len: u64) -> Outcome {
+        let len = len.min(self.profile.capacity / RESERVE_SHARE);
+        let has = self.read(file).map_or(0, |bytes| bytes.len() as u64);
+        if has >= len {
+            return Ok(());
+        }
+        if self.profile.capacity.saturating_sub(self.used()) < 2 * len - has {
+            return Err(no_space());
+        }
+        let inode = self.names.get(file).unwrap_or_else(|| {
+            let inode = self.new_inode();
+            self.names.link(file.clone(), inode);
+            inode
+        });
+        if let Some(entry) = self.files.get_mut(&inode) {
+            entry.set_len(usize::try_from(len).unwrap_or(usize::MAX));
+        }
         Ok(())
     }
 
@@ -252,7 +272,10 @@ impl SimDisk {
                 DiskOp::CreateNew { .. } | DiskOp::Rename { .. } | DiskOp::Remove { .. } => {
                     names = false;
                 }
-                DiskOp::CreateOrEmpty { .. } | DiskOp::Append { .. } | DiskOp::Truncate { .. } => {}
+                DiskOp::CreateOrEmpty { .. }
+                | DiskOp::Append { .. }
+                | DiskOp::Truncate { .. }
+                | DiskOp::Reserve { .. } => {}
             }
         }
         Promise {
@@ -267,6 +290,13 @@ fn io_error() -> (DiskFaultKind, String) {
     (
         DiskFaultKind::Io,
         "Input/output error (os error 5)".to_owned(),
+    )
+}
+
+fn no_space() -> (DiskFaultKind, String) {
+    (
+        DiskFaultKind::NoSpace,
+        "No space left on device (os error 28)".to_owned(),
     )
 }
 

@@ -327,6 +327,7 @@ pub(crate) fn describe(op: &DiskOp) -> String {
             format!("write {} bytes at offset {offset} of {file}", bytes.len())
         }
         DiskOp::Truncate { file, len } => format!("cut {file} to {len} bytes"),
+        DiskOp::Reserve { file, len } => format!("reserve {len} bytes in {file}"),
         DiskOp::Sync { file } => format!("sync {file}"),
         DiskOp::Rename { from, to } => format!("rename {from} to {to}"),
         DiskOp::Remove { file } => format!("remove {file}"),

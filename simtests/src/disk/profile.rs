@@ -82,6 +82,7 @@ impl DiskProfile {
             DiskOp::CreateNew { .. }
             | DiskOp::CreateOrEmpty { .. }
             | DiskOp::Truncate { .. }
+            | DiskOp::Reserve { .. }
             | DiskOp::Rename { .. }
             | DiskOp::Remove { .. } => (&self.write, 0),
         };

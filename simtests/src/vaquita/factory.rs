@@ -9,7 +9,7 @@ use vaquita_core::io::ExitReason;
 use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::secret::ClusterSecret;
 use vaquita_core::state;
-use vaquita_core::uplink::NodeFacts;
+use vaquita_core::uplink::{NodeFacts, NodeIdentity};
 
 use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
 use crate::disk::Files;
@@ -152,6 +152,12 @@ impl Factory for VaquitaFactory {
         let config = DataNodeConfig {
             facts,
             agent: Some(agent),
+            // A home that a node has lived in before is one with chunks.
+            chunks: if start.files.contains_key(&NodeIdentity::file()) {
+                self.cluster.chunks
+            } else {
+                0
+            },
             secret,
             limits,
             planted,
@@ -168,7 +174,7 @@ impl Factory for VaquitaFactory {
         state::build_checkpoint(plan, files)
     }
 
-    /// `start NAME`, `start all`, `stop NAME`, `stop all`, `status`.
+    /// `start NAME`, `start all`, `stop NAME`, `stop all`, `replace NAME`, `status`.
     fn request(&mut self, text: &str, _: &mut Draw) -> Result<Request, String> {
         let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
         let selection = match what {
@@ -178,10 +184,13 @@ impl Factory for VaquitaFactory {
         let verb = match verb {
             "start" => Verb::StartNodes(selection),
             "stop" => Verb::StopNodes(selection),
+            "replace" => Verb::ReplaceNode {
+                node: what.to_owned(),
+            },
             "status" => Verb::Status,
             _ => {
                 return Err(format!(
-                    "`{text}` is no request; there are start, stop and status"
+                    "`{text}` is no request; there are start, stop, replace and status"
                 ));
             }
         };

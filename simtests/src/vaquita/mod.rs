@@ -44,6 +44,8 @@ pub struct Cluster {
     pub secret: bool,
     /// What happens to nodes that crashed.
     pub restart: RestartPolicy,
+    /// Chunks in the home of each data node that has run before.
+    pub chunks: u64,
     /// The World's own settings.
     pub settings: Settings,
 }
@@ -61,11 +63,16 @@ impl Default for Cluster {
         Self {
             hosts: 4,
             nodes_per_host: 1,
-            limits: Limits::default(),
+            limits: Limits {
+                // Its bytes are real ones in memory, and a power cut tears each sector by itself.
+                reserve_bytes: 64 * 1024,
+                ..Limits::default()
+            },
             planted: Planted::default(),
             lan_cluster: true,
             secret: true,
             restart: RestartPolicy::Backoff,
+            chunks: 0,
             settings: Settings::default(),
         }
     }
@@ -87,6 +94,7 @@ impl Cluster {
         self.limits.segment_bytes = 400;
         self.limits.checkpoint_records = 5;
         self.limits.group_commit_records = 2;
+        self.limits.reserve_bytes = 1000;
         self
     }
 

@@ -21,6 +21,9 @@ fn every_verb() -> Vec<Verb> {
         },
         Verb::StartNodes(Selection::All),
         Verb::StopNodes(Selection::All),
+        Verb::ReplaceNode {
+            node: "node1".to_owned(),
+        },
         Verb::ListUsers,
         add_user("somebody", false),
         remove_user("plain"),
@@ -39,6 +42,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::ListNodes
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
+            | Verb::ReplaceNode { .. }
             | Verb::ReadLog { .. }
             | Verb::ListUsers
             | Verb::AddUser { .. }
@@ -53,7 +57,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 15, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 16, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -122,6 +126,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("read a log",          "y - - c L L y y"),
         ("start nodes",         "y - - c A A A y"),
         ("stop nodes",          "y - - c A A A y"),
+        ("replace a node",      "y - - c A A A y"),
         ("list users",          "y - - c A A A y"),
         ("add a user",          "y - - c A A A y"),
         ("remove a user",       "y - - c A A A y"),

@@ -53,7 +53,11 @@ impl Controller {
             }),
             aliases: &aliases,
             holder_lives: slot.is_some_and(|slot| self.holder_lives(now, slot, node, ask)),
-            holder_chunks: slot.map_or(0, |slot| self.members.all[slot].chunks),
+            holder_chunks: self
+                .state
+                .registry
+                .get(alias)
+                .map_or(0, |held| self.names().chunks_on_count(held.node)),
         };
         match self.state.registry.judge(ask, &around) {
             Admission::Refuse(refusal, text) => {
@@ -268,6 +272,7 @@ impl Controller {
             epoch_starts: starts.iter().skip(skip).map(|(&e, &i)| (e, i)).collect(),
             members: u64::try_from(self.members.len()).unwrap_or(u64::MAX),
             remarks,
+            fork: self.state.fork,
         };
         let text = format!(
             "{alias} registered under epoch {epoch} (pid {} at {})",

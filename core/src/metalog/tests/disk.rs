@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::choices::Choices;
-use crate::disk::{DiskFaultKind, DiskOp, FileName};
+use crate::disk::{DiskFaultKind, DiskOp, FileName, RESERVE_SHARE};
 use crate::metalog::SECTOR;
 use crate::metalog::fuzz::Files;
 
@@ -58,6 +58,8 @@ pub(super) struct ModelDisk {
     name_changes: Vec<NameChange>,
     /// Most bytes the files may have in all.
     pub(super) capacity: Option<usize>,
+    /// How many of them somebody else has.
+    pub(super) others: usize,
 }
 
 impl ModelDisk {
@@ -81,7 +83,7 @@ impl ModelDisk {
     }
 
     fn used(&self) -> usize {
-        self.contents().values().map(Vec::len).sum()
+        self.contents().values().map(Vec::len).sum::<usize>() + self.others
     }
 
     fn file(&mut self, name: &FileName) -> &mut Vec<Vec<u8>> {
@@ -144,6 +146,27 @@ impl ModelDisk {
                 present.truncate(*len as usize);
                 versions.push(present);
             }
+            DiskOp::Reserve { file, len } => {
+                let share = RESERVE_SHARE as usize;
+                let len =
+                    (self.capacity).map_or(*len as usize, |all| (*len as usize).min(all / share));
+                let there = self.names.contains_key(file);
+                let has = if there {
+                    self.file(file).last().expect("has contents").len()
+                } else {
+                    0
+                };
+                if has >= len {
+                    return Ok(());
+                }
+                if free < 2 * len - has {
+                    return Err(DiskFaultKind::NoSpace);
+                }
+                if !there {
+                    self.link(file);
+                }
+                self.file(file).push(vec![0; len]);
+            }
             DiskOp::Sync { file } => {
                 let versions = self.file(file);
                 versions.drain(..versions.len() - 1);
@@ -184,6 +207,7 @@ impl ModelDisk {
             }
             DiskOp::CreateNew { .. }
             | DiskOp::CreateOrEmpty { .. }
+            | DiskOp::Reserve { .. }
             | DiskOp::Sync { .. }
             | DiskOp::SyncDir => {}
         }
@@ -201,6 +225,7 @@ impl ModelDisk {
         }
         Self {
             capacity: self.capacity,
+            others: self.others,
             ..Self::of(&left)
         }
     }

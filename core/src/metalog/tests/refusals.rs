@@ -331,7 +331,7 @@ fn a_refusal_says_where_what_it_means_and_what_the_choices_are() {
         "Nothing was changed",
         "mirror",
         "backup",
-        "vaquita meta repair --truncate-at 8 --i-accept-loss",
+        "vaquita meta repair --home DIR --truncate-at 8 --i-accept-loss",
         "new lineage",
     ] {
         assert!(text.contains(part), "`{part}` is not in: {text}");

@@ -23,6 +23,7 @@ pub(super) fn tiny_limits() -> Limits {
         group_commit_records: 3,
         segment_bytes: 200,
         checkpoint_records: 4,
+        reserve_bytes: 0,
         ..Limits::default()
     }
 }

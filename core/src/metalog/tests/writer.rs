@@ -40,6 +40,7 @@ fn verbs(ops: &[DiskOp]) -> Vec<&'static str> {
             DiskOp::Sync { .. } => "sync",
             DiskOp::Rename { .. } => "rename",
             DiskOp::Remove { .. } => "remove",
+            DiskOp::Reserve { .. } => "reserve",
             DiskOp::SyncDir => "syncdir",
         })
         .collect()

@@ -271,6 +271,16 @@ impl Api {
         self.json(Method::POST, &path, Some(body)).await
     }
 
+    /// Gives a node's alias to whoever registers under it next.
+    pub(in crate::cli) async fn replace(
+        &mut self,
+        alias: &str,
+    ) -> Result<Vec<OrderView>, ApiError> {
+        let body = json!({ "alias": alias });
+        let path = "/api/v1/nodes/replace";
+        self.json(Method::POST, path, Some(body)).await
+    }
+
     pub(in crate::cli) async fn log(
         &mut self,
         alias: &str,

@@ -5,6 +5,7 @@ pub(super) mod completions;
 pub(super) mod explain;
 pub(super) mod login;
 pub(super) mod logout;
+pub(super) mod meta;
 pub(super) mod node;
 pub(super) mod secret;
 pub(super) mod status;

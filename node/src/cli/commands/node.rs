@@ -15,13 +15,14 @@ use crate::cli::json;
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Terminal, harmless};
 
-/// List, start and stop data nodes, and read their logs
+/// List, start, stop and replace data nodes, and read their logs
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
   vaquita node list
   vaquita node start --all --wait
   vaquita node stop P1-NODE1 P2-NODE1
+  vaquita node replace P1-NODE1       its disk was lost; a new one takes the name
   vaquita node log P1-NODE1 --lines 100")]
 pub(in crate::cli) struct Node {
     #[command(subcommand)]
@@ -45,6 +46,20 @@ enum Action {
     Start(Order),
     /// Have data nodes end, and stay so
     Stop(Order),
+    /// Give the alias of a data node whose disk was lost to the node that registers next
+    ///
+    /// The identity that had the alias so far is refused from then on, with all that it holds. The
+    /// node must not be online.
+    Replace {
+        #[command(flatten)]
+        server: ServerOption,
+        /// The data node
+        #[arg(value_name = "ALIAS")]
+        alias: String,
+        /// Print one JSON array: what became of the order
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the end of a node's log file, whether the node runs or not
     Log(Log),
 }
@@ -84,6 +99,11 @@ impl Node {
             } => list(&server, json, &aliases, terminal),
             Action::Start(order) => order.run(Goal::Online, terminal),
             Action::Stop(order) => order.run(Goal::Stopped, terminal),
+            Action::Replace {
+                server,
+                alias,
+                json,
+            } => replace(&server, &alias, json, terminal),
             Action::Log(log) => log.run(terminal),
         }
     }
@@ -200,6 +220,18 @@ impl Order {
             outcome
         })
     }
+}
+
+fn replace(server: &ServerOption, alias: &str, json: bool, terminal: &mut Terminal) -> Outcome {
+    let mut api = Api::choose(server)?;
+    block_on(async {
+        let rows = api.replace(alias).await?;
+        if json {
+            let rows: Vec<_> = rows.iter().map(order_json).collect();
+            return json::array(terminal, &rows);
+        }
+        tell(&rows, terminal)
+    })
 }
 
 fn tell(rows: &[OrderView], terminal: &mut Terminal) -> Outcome {

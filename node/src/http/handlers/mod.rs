@@ -51,6 +51,7 @@ pub(super) fn method_router<F: Front>(route: &Route) -> MethodRouter<Arc<App<F>>
         Endpoint::ListNodes => on(filter, nodes::list::<F>),
         Endpoint::StartNodes => on(filter, nodes::start::<F>),
         Endpoint::StopNodes => on(filter, nodes::stop::<F>),
+        Endpoint::ReplaceNode => on(filter, nodes::replace::<F>),
         Endpoint::NodeLog => on(filter, log::read::<F>),
         Endpoint::ListUsers => on(filter, users::list::<F>),
         Endpoint::AddUser => on(filter, users::add::<F>),

@@ -78,6 +78,23 @@ pub(super) async fn stop<F: Front>(
     ordered(app.work(caller, verb).await?)
 }
 
+/// Which node's alias is given away: `{"alias": "P1-NODE1"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replaced {
+    alias: String,
+}
+
+pub(super) async fn replace<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let Replaced { alias } = read_json(request, &app.settings.limits).await?;
+    let verb = Verb::ReplaceNode { node: alias };
+    ordered(app.work(caller, verb).await?)
+}
+
 fn ordered(told: Told) -> Answer {
     match told {
         Told::Ordered(rows) => Ok(json(&rows)),

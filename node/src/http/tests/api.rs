@@ -191,6 +191,36 @@ async fn nodes_are_started_by_alias_and_stopped_all_at_once() {
 }
 
 #[tokio::test]
+async fn the_alias_of_one_node_is_given_away() {
+    let row = OrderRow {
+        alias: Alias::new("P1-NODE1").unwrap(),
+        changed: true,
+        note: "given away".to_owned(),
+    };
+    let front = FakeFront::telling([Ok(Response::Ordered(vec![row]))]);
+    let answer = request("POST", "/api/v1/nodes/replace")
+        .token(ADMIN)
+        .json(r#"{"alias":"P1-NODE1"}"#)
+        .send(&front)
+        .await;
+    assert_eq!(
+        answer.json(),
+        json!([{"alias": "P1-NODE1", "changed": true, "note": "given away"}])
+    );
+    let node = "P1-NODE1".to_owned();
+    assert_eq!(front.verbs(), [Verb::ReplaceNode { node }]);
+    for body in ["{}", r#"{"all":true}"#, r#"{"alias":["P1-NODE1"]}"#] {
+        let front = FakeFront::default();
+        let answer = request("POST", "/api/v1/nodes/replace")
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.status, 422, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_for_no_node_or_for_two_choices_is_refused() {
     for body in [
         "{}",

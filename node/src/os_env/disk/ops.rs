@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
-use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName};
+use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, RESERVE_SHARE};
 
 use super::Directory;
 
 /// Files without unsynced bytes that are kept open.
 const IDLE_FILES: usize = 16;
+/// Bytes that are written at once to fill a file.
+const PIECE: usize = 1024 * 1024;
 
 /// The files that are open for writing.
 ///
@@ -62,6 +64,7 @@ impl Files {
                 open.write_all_at(bytes, *offset)
             }
             DiskOp::Truncate { file, len } => self.writable(directory, file)?.set_len(*len),
+            DiskOp::Reserve { file, len } => self.reserve(directory, file, *len),
             DiskOp::Sync { file } => {
                 self.writable(directory, file)?.sync_data()?;
                 self.settle(file);
@@ -95,6 +98,23 @@ impl Files {
         let file = open_for_writing(directory, name, OFlags::CREATE | how)?;
         self.keep(name, Arc::new(file));
         Ok(())
+    }
+
+    fn reserve(&self, directory: &Directory, name: &FileName, len: u64) -> io::Result<()> {
+        let file = open_for_writing(directory, name, OFlags::CREATE)?;
+        let status = rustix::fs::fstatvfs(&file)?;
+        let len = len.min(status.f_blocks.saturating_mul(status.f_frsize) / RESERVE_SHARE);
+        let has = file.metadata()?;
+        // A file with holes is longer than the space it has.
+        let allocated = has.blocks().saturating_mul(512);
+        if has.len() >= len && allocated >= len {
+            return Ok(());
+        }
+        let free = status.f_bavail.saturating_mul(status.f_frsize);
+        if free < (2 * len).saturating_sub(allocated) {
+            return Err(Errno::NOSPC.into());
+        }
+        allocate(&file, len)
     }
 
     /// The file, open for writing, and from now on taken to have unsynced bytes.
@@ -141,6 +161,26 @@ fn open_for_writing(directory: &Directory, name: &FileName, how: OFlags) -> io::
     Ok(fd.into())
 }
 
+/// Gives the first `len` bytes of a file blocks of their own.
+fn allocate(file: &File, len: u64) -> io::Result<()> {
+    let flags = FallocateFlags::empty();
+    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, flags, 0, len)) {
+        // Not every file system can. Writing gives blocks everywhere, but takes as long as it takes.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let zeros = vec![0; PIECE];
+            let mut at = 0;
+            while at < len {
+                let piece = usize::try_from(len - at).map_or(PIECE, |rest| rest.min(PIECE));
+                file.write_all_at(&zeros[..piece], at)?;
+                at += piece as u64;
+            }
+            // Blocks that a file system gives only when it writes back are not given yet.
+            file.sync_data()
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
 fn kind(error: &io::Error) -> DiskFaultKind {
     error.raw_os_error().map_or(DiskFaultKind::Io, |errno| {
         kind_of_errno(Errno::from_raw_os_error(errno))
@@ -173,6 +213,7 @@ fn describe(directory: &Directory, op: &DiskOp) -> String {
             path(file)
         ),
         DiskOp::Truncate { file, len } => format!("cut {} to {len} bytes", path(file)),
+        DiskOp::Reserve { file, len } => format!("reserve {len} bytes in {}", path(file)),
         DiskOp::Sync { file } => format!("sync {}", path(file)),
         DiskOp::Rename { from, to } => format!("rename {} to {}", path(from), path(to)),
         DiskOp::Remove { file } => format!("remove {}", path(file)),

@@ -285,3 +285,32 @@ fn faults_are_told_apart_by_what_cures_them() {
     assert_eq!(kind(Errno::IO), DiskFaultKind::Io);
     assert_eq!(kind(Errno::LOOP), DiskFaultKind::Io);
 }
+
+#[tokio::test]
+async fn a_reserve_is_real_space_and_asking_again_changes_nothing() {
+    use std::os::unix::fs::MetadataExt;
+
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    let len = 300_000;
+    let reserve = DiskOp::Reserve {
+        file: name("reserve.bin"),
+        len,
+    };
+    let mut changed = Vec::new();
+    for _ in 0..2 {
+        let ops = vec![reserve.clone()];
+        disk.apply(batch(Lane::Background, ops)).await.unwrap();
+        let file = std::fs::metadata(home.path().join("reserve.bin")).unwrap();
+        assert_eq!(file.len(), len);
+        assert!(file.blocks() * 512 >= len, "{} blocks", file.blocks());
+        changed.push(file.ctime_nsec());
+    }
+    assert_eq!(changed[0], changed[1]);
+    // One with a hole is filled up.
+    let path = home.path().join("reserve.bin");
+    std::fs::File::create(&path).unwrap().set_len(len).unwrap();
+    let ops = vec![reserve];
+    disk.apply(batch(Lane::Background, ops)).await.unwrap();
+    assert!(std::fs::metadata(path).unwrap().blocks() * 512 >= len);
+}

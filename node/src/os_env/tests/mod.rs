@@ -4,6 +4,7 @@
 )]
 
 mod disk;
+mod full_disk;
 mod proc_files;
 mod processes;
 mod signals;
