@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::access::{AccessRecord, AccessState};
+use crate::dfs::namespace::{DfsRecord, Namespace, Released};
 use crate::disk::FileName;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
 use crate::membership::{NodeRegistered, Registry};
@@ -28,6 +29,8 @@ pub enum Record {
     NodeDesired(NodeDesired),
     /// Something about users, rights and tokens.
     Access(AccessRecord),
+    /// Something about names and chunks of the file system.
+    Dfs(DfsRecord),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -68,6 +71,7 @@ const CONTROLLER_STARTED: u16 = 2;
 const NODE_REGISTERED: u16 = 3;
 const NODE_DESIRED: u16 = 4;
 const ACCESS: u16 = 5;
+const DFS: u16 = 8;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -79,6 +83,7 @@ impl Record {
             Self::NodeRegistered(record) => (NODE_REGISTERED, codec::encode(record)),
             Self::NodeDesired(record) => (NODE_DESIRED, codec::encode(record)),
             Self::Access(record) => (ACCESS, codec::encode(record)),
+            Self::Dfs(record) => (DFS, codec::encode(record)),
         }
     }
 
@@ -96,6 +101,7 @@ impl Record {
             NODE_REGISTERED => Self::NodeRegistered(codec::decode("NodeRegistered", bytes)?),
             NODE_DESIRED => Self::NodeDesired(codec::decode("NodeDesired", bytes)?),
             ACCESS => Self::Access(codec::decode("AccessRecord", bytes)?),
+            DFS => Self::Dfs(codec::decode("DfsRecord", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -133,6 +139,9 @@ pub struct ClusterState {
     /// Users, rights and tokens.
     #[n(5)]
     pub access: AccessState,
+    /// Names and chunks of the file system.
+    #[cbor(n(8), default)]
+    pub namespace: Namespace,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -148,8 +157,9 @@ impl ClusterState {
             .map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
     }
 
-    /// Makes the change that the record at `index` stands for.
-    pub fn apply(&mut self, index: LogIndex, record: &Record) {
+    /// Makes the change that the record at `index` stands for, and returns the chunks that no file
+    /// has any more.
+    pub fn apply(&mut self, index: LogIndex, record: &Record) -> Released {
         match record {
             Record::ClusterCreated(created) => {
                 self.cluster = Some(created.cluster);
@@ -169,7 +179,9 @@ impl ClusterState {
                 self.orders.insert(desired.alias.clone(), order);
             }
             Record::Access(record) => self.access.apply(record),
+            Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
+        Released::new()
     }
 }
 

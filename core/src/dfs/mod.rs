@@ -16,6 +16,7 @@
 //! ```
 //!
 //! * [`ask`] is what entries and controller say to each other about it.
+//! * [`namespace`] is what the controller's log says about names and chunks.
 //! * [`transfer`] is what an entry and a replica say to each other, around the raw bytes.
 //! * [`store`](crate::store) is what a data node keeps on its volumes.
 //!
@@ -25,6 +26,7 @@
 pub mod ask;
 pub mod digest;
 pub mod ids;
+pub mod namespace;
 pub mod path;
 pub mod placement;
 pub mod token;

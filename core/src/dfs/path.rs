@@ -125,7 +125,7 @@ impl DfsPath {
 }
 
 /// Whether a text can be the name of a file or directory; if not, why.
-fn check_name(name: &str) -> Result<(), String> {
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name == "." || name == ".." {
         return Err(format!("the name `{name}` stands for no fixed place"));
     }
