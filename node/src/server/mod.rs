@@ -215,7 +215,7 @@ async fn run_node(
     let config = DataNodeConfig {
         facts,
         agent,
-        chunks: 0,
+        volumes: settings::volumes(settings),
         secret,
         limits: Limits::default(),
         planted: Planted::default(),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use vaquita_config::{
     ClusterFiles, Mode, Resolved, Site as ConfiguredSite, render_node_cfg, resolve_node,
 };
-use vaquita_core::controller::{Bootstrap, ControllerConfig, Member};
+use vaquita_core::controller::{Bootstrap, ControllerConfig, FilesConfig, Member};
+use vaquita_core::datanode::VolumesConfig;
+use vaquita_core::dfs::placement::{ReliabilityLevel, VolumeRules};
 use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
@@ -104,10 +106,63 @@ pub(super) fn controller(
         restart_stopped: settings.word("datanodeRestartLevel") == Some("OFFLINE"),
         secret,
         bootstrap,
+        files: files_config(settings)?,
         build: BUILD.to_owned(),
         limits: Limits::default(),
         planted: Planted::default(),
     })
+}
+
+/// How files are kept.
+///
+/// # Errors
+/// If more replicas are asked for a write than a chunk is to have.
+fn files_config(settings: &Resolved) -> Result<FilesConfig, ExitReason> {
+    let factor = count(settings, "dfsReplicationFactor").unwrap_or(2);
+    let min_write = count(settings, "dfsMinWriteReplicas").unwrap_or(factor.min(2));
+    if min_write > factor {
+        return Err(usage(format!(
+            "dfsMinWriteReplicas={min_write} is more than dfsReplicationFactor={factor}: no write \
+             could ever count; lower the one or raise the other in controller.cfg"
+        )));
+    }
+    let level = settings
+        .integer("dfsReplicaReliabilityLevel")
+        .and_then(|number| u8::try_from(number).ok())
+        .and_then(ReliabilityLevel::from_number)
+        .unwrap_or_default();
+    Ok(FilesConfig {
+        factor,
+        min_write,
+        level,
+    })
+}
+
+/// Where a data node keeps its chunks.
+pub(super) fn volumes(settings: &Resolved) -> VolumesConfig {
+    let rules = VolumeRules::default();
+    let choice = match settings.float("volumeUsageThreshold") {
+        Some(share) => rules.with_usage_threshold(basis_points(share)),
+        None => rules,
+    };
+    VolumesConfig {
+        paths: settings
+            .paths("volumes")
+            .map(<[String]>::to_vec)
+            .unwrap_or_default(),
+        data_sync: settings.flag("dataSync").unwrap_or(true),
+        choice,
+    }
+}
+
+/// A share of the whole in ten-thousandths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share between 0 and 1"
+)]
+fn basis_points(share: f64) -> u64 {
+    (share.clamp(0.0, 1.0) * 10_000.0).round() as u64
 }
 
 fn restart_policy(settings: &Resolved) -> RestartPolicy {
