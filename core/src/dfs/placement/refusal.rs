@@ -1,4 +1,4 @@
-//! Where the replicas of a chunk go.
+//! Why there is no place.
 
 use core::fmt;
 
