@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::stock::Extra;
 use crate::controller::Controller;
 use crate::dfs::ids::{ChunkVersion, OpId};
 use crate::event::Event;
@@ -92,7 +93,7 @@ impl Controller {
                     let again = extra
                         .released
                         .is_none_or(|told| now.since(told) >= AGAIN_AFTER);
-                    again && self.is_useless(now, **version)
+                    again && self.is_useless(now, slot, **version, extra)
                 })
                 .map(|(version, _)| *version)
                 .take(VERSIONS_MAX)
@@ -104,10 +105,25 @@ impl Controller {
     }
 
     /// Whether a content that the log does not place at a node can be of no use to anybody.
-    fn is_useless(&self, now: Timestamp, version: ChunkVersion) -> bool {
-        if self.names().chunk_version(version).is_some() || self.files.writes.is_open(version.chunk)
-        {
+    fn is_useless(
+        &self,
+        now: Timestamp,
+        slot: Slot,
+        version: ChunkVersion,
+        extra: &Extra,
+    ) -> bool {
+        if self.files.writes.is_open(version.chunk) {
             return false;
+        }
+        if let Some(chunk) = self.names().chunk_version(version) {
+            // A place that was given and not used, or bytes that were damaged on their way. As long
+            // as a replica that counts is not there, a good one beside it is left alone.
+            let placed = self.node_of(slot).is_some_and(|node| chunk.is_held_by(node));
+            let differs = extra
+                .entry
+                .is_some_and(|entry| (entry.len, entry.digest) != (chunk.len(), chunk.digest()));
+            let all_good = self.good_replicas(&chunk) as usize >= chunk.holder_count();
+            return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();
         if epoch == self.epoch {
