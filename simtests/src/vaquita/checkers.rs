@@ -264,9 +264,10 @@ impl Checker<VaquitaFactory> for FenceFirst {
                 .disturbed
                 .get(&node)
                 .is_none_or(|at| step.at.since(*at) > TIMEOUT + SLACK);
-            let (identity, _, _, fenced) = data_node.identity();
+            // One that has just begun speaks under no registration yet.
+            let (_, _, spoken, fenced) = data_node.identity();
             let registered = machine.state().registry.get(alias).map(|it| it.epoch);
-            let current = registered == Some(identity.epoch);
+            let current = registered == Some(spoken);
             if quiet && current && !fenced && world.life(node) == Life::Running {
                 return Err(format!(
                     "{alias} is taken for offline for its silence, and has not fenced itself"

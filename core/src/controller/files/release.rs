@@ -81,7 +81,7 @@ impl Controller {
         for op in self.files.writes.silent_for(now, patience) {
             self.give_up_write(now, op, "nothing was heard of it for too long");
         }
-        if !self.files.settled || self.files.rolled_back {
+        if !self.files.settled || self.files.rolled_back || self.planted.keep_orphans {
             return;
         }
         let data_nodes: Vec<Slot> = self.members.data_nodes().collect();
@@ -112,7 +112,7 @@ impl Controller {
         version: ChunkVersion,
         extra: &Extra,
     ) -> bool {
-        if self.files.writes.is_open(version.chunk) {
+        if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
             return false;
         }
         if let Some(chunk) = self.names().chunk_version(version) {
