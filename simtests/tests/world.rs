@@ -10,6 +10,7 @@ use simtests::streams::Rate;
 use simtests::time::SimTime;
 use simtests::trace::TraceMode;
 use simtests::vaquita::checkers::NobodyOffline;
+use simtests::vaquita::files::{Clients, Done, Expected, Order};
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, at, bring_online,
     controller, nodes, order, row, rows, wait_until,
@@ -679,9 +680,10 @@ fn a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out() {
         10,
         Story {
             name: "a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out",
-            cluster: |_| Cluster {
-                chunks: 3,
-                ..Cluster::of(3).with_tiny_limits()
+            cluster: |_| {
+                let mut cluster = Cluster::of(3).with_tiny_limits().with_files();
+                cluster.files.factor = 3;
+                cluster
             },
             prepare: ready,
             drive: |world| {
@@ -699,6 +701,24 @@ fn a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out() {
                     node: "P2-NODE1".to_owned(),
                 };
                 bring_online(world)?;
+                // Three replicas on three nodes: each has all chunks.
+                let mut clients = Clients::new(world);
+                for number in 0..3 {
+                    let path = format!("/f{number}");
+                    let len = 4_000;
+                    let expected = Expected::Anything;
+                    let written = clients.have(
+                        world,
+                        Order::Put {
+                            path,
+                            number,
+                            len,
+                            expect: expected,
+                        },
+                    )?;
+                    let whole = matches!(written, Done::Written(it) if it.degraded_chunks == 0);
+                    expect(world, whole, "a healthy cluster did not write")?;
+                }
                 let node = world.node(name).expect("there is such a node");
                 order(world, stop());
                 wait_until(world, "it has stopped", is(NodeState::Stopped))?;
@@ -711,10 +731,10 @@ fn a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out() {
                 order(world, stop());
                 wait_until(world, "it has stopped", is(NodeState::Stopped))?;
                 let old = world.disk(node).files();
-                world.disturb(&Step::Disk {
-                    node: name.to_owned(),
-                    what: DiskStep::Wipe,
-                });
+                for disk in [name.to_owned(), format!("{name}/0")] {
+                    let what = DiskStep::Wipe;
+                    world.disturb(&Step::Disk { node: disk, what });
+                }
                 order(world, start());
                 wait_until(world, "it fails", is(NodeState::Failed))?;
                 let cure = refusal(world).contains("vaquita node replace P2-NODE1");

@@ -19,7 +19,11 @@ impl VolumeRead for Cached<'_> {
     fn list(&self) -> Result<Vec<String>, ReadFault> {
         let Self(disk) = self;
         answers(disk)?;
-        Ok(disk.names.iter().map(|(name, _)| name.to_string()).collect())
+        Ok(disk
+            .names
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect())
     }
 
     fn len(&self, file: &FileName) -> Result<u64, ReadFault> {

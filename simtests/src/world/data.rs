@@ -153,7 +153,10 @@ enum Side {
     /// The machine has been told that all bytes have come.
     Staged(Summary),
     /// Bytes are read.
-    Sending { volume: VolumeSlot, extent: Extent },
+    Sending {
+        volume: VolumeSlot,
+        extent: Extent,
+    },
     Done,
 }
 
@@ -181,8 +184,7 @@ impl<F: Factory> World<F> {
         let id = TransferId(self.data.next);
         self.data.next += 1;
         let host = self.host_of(from);
-        let (Some(start), Some(to_host)) =
-            (self.running_start(from), self.resolve(host, &to.host))
+        let (Some(start), Some(to_host)) = (self.running_start(from), self.resolve(host, &to.host))
         else {
             let what = Carried::Broken("there is no such host".to_owned());
             self.data.told.push((id, what));
@@ -245,7 +247,11 @@ impl<F: Factory> World<F> {
         };
         let (asker, asked) = (self.host_of(carriage.from.0), carriage.to.0);
         let forth = matches!(part, Part::Question | Part::Piece { .. });
-        let (from, to) = if forth { (asker, asked) } else { (asked, asker) };
+        let (from, to) = if forth {
+            (asker, asked)
+        } else {
+            (asked, asker)
+        };
         if !self.hosts[from.index()].powered {
             return;
         }
@@ -276,9 +282,7 @@ impl<F: Factory> World<F> {
     fn frozen_for(&self, id: TransferId, event: &DataEvent) -> Option<NodeIx> {
         let carriage = self.data.carriages.get(&id)?;
         let (node, start) = match event {
-            DataEvent::Arrive(Part::Answer(_) | Part::Reset) | DataEvent::Patience => {
-                carriage.from
-            }
+            DataEvent::Arrive(Part::Answer(_) | Part::Reset) | DataEvent::Patience => carriage.from,
             DataEvent::Arrive(Part::Question) => (self.listener(carriage.to)?, 0),
             DataEvent::Arrive(_)
             | DataEvent::Written { .. }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use vaquita_core::dfs::ids::VolumeSlot;
 
-use super::event::Event;
 use super::disks::{Which, disk_key};
+use super::event::Event;
 use super::lifecycle::Exit;
 use super::{Factory, HostIx, Life, NodeIx, StepKind, World};
 use crate::host::{PortHolder, Running};

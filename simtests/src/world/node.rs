@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use vaquita_core::ids::{Alias, ConnId, JobId};
 use vaquita_core::dfs::ids::StageId;
+use vaquita_core::ids::{Alias, ConnId, JobId};
 use vaquita_core::io::{ExitReason, Job};
 use vaquita_core::time::Timestamp;
 

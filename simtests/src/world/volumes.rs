@@ -30,7 +30,10 @@ impl<F: Factory> World<F> {
         };
         let since = self.now;
         let Some(disk) = self.nodes[node.index()].disk_of(Some(slot)) else {
-            self.fail(Some(node), format!("opens volume {slot}, which is not there"));
+            self.fail(
+                Some(node),
+                format!("opens volume {slot}, which is not there"),
+            );
             return;
         };
         let files = disk.file_count() as u64;
@@ -145,7 +148,8 @@ impl<F: Factory> World<F> {
             match (batch.ops.get_mut(at), held) {
                 (Some(DiskOp::Append { bytes, .. }), Some(held)) => bytes.extend_from_slice(&held),
                 (_, None) => {
-                    let what = format!("writes the bytes of stage {stage}, which there are none of");
+                    let what =
+                        format!("writes the bytes of stage {stage}, which there are none of");
                     self.fail(Some(node), what);
                 }
                 _ => {

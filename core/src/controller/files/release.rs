@@ -105,20 +105,16 @@ impl Controller {
     }
 
     /// Whether a content that the log does not place at a node can be of no use to anybody.
-    fn is_useless(
-        &self,
-        now: Timestamp,
-        slot: Slot,
-        version: ChunkVersion,
-        extra: &Extra,
-    ) -> bool {
+    fn is_useless(&self, now: Timestamp, slot: Slot, version: ChunkVersion, extra: &Extra) -> bool {
         if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
             return false;
         }
         if let Some(chunk) = self.names().chunk_version(version) {
             // A place that was given and not used, or bytes that were damaged on their way. As long
             // as a replica that counts is not there, a good one beside it is left alone.
-            let placed = self.node_of(slot).is_some_and(|node| chunk.is_held_by(node));
+            let placed = self
+                .node_of(slot)
+                .is_some_and(|node| chunk.is_held_by(node));
             let differs = extra
                 .entry
                 .is_some_and(|entry| (entry.len, entry.digest) != (chunk.len(), chunk.digest()));

@@ -207,7 +207,9 @@ impl Chunks {
                 return Err(format!("two replicas of chunk {version} are on one node"));
             }
             if level == ReliabilityLevel::NeverShare {
-                let places = holders.iter().filter_map(|node| place_of(world, state, *node));
+                let places = holders
+                    .iter()
+                    .filter_map(|node| place_of(world, state, *node));
                 let hosts: Vec<_> = places.map(|node| world.host_of(node)).collect();
                 let distinct: BTreeSet<_> = hosts.iter().collect();
                 if distinct.len() != hosts.len() {

@@ -199,7 +199,11 @@ impl Clients {
         op[8..].copy_from_slice(&world.seed().to_be_bytes());
         if let Order::Put { number, len, .. } = &order {
             let bytes = content(world.seed(), *number, *len);
-            let parts: Vec<_> = self.cut(&bytes).iter().map(|part| (part.len() as u64, Digest::of(part))).collect();
+            let parts: Vec<_> = self
+                .cut(&bytes)
+                .iter()
+                .map(|part| (part.len() as u64, Digest::of(part)))
+                .collect();
             let digest = vaquita_core::dfs::ask::file_digest(parts.iter().copied());
             self.known.insert(digest, *number);
         }
@@ -262,8 +266,15 @@ impl Clients {
         let until = world.now().after(Duration::from_secs(900));
         while !self.tasks.is_empty() {
             if !world.step(until)? {
-                let open = self.tasks.values().next().map(|task| format!("{:?}", task.order));
-                world.fail(None, format!("an order of a client has no outcome: {open:?}"));
+                let open = self
+                    .tasks
+                    .values()
+                    .next()
+                    .map(|task| format!("{:?}", task.order));
+                world.fail(
+                    None,
+                    format!("an order of a client has no outcome: {open:?}"),
+                );
                 return world.finish();
             }
             self.look(world);
@@ -396,9 +407,11 @@ impl Clients {
         };
         task.tries += 1;
         task.until = world.now().after(TRY_PATIENCE);
-        let mut draw = world
-            .streams()
-            .at(Stream::Workload, 0xc11e_0000 + ticket.0, u64::from(task.tries));
+        let mut draw = world.streams().at(
+            Stream::Workload,
+            0xc11e_0000 + ticket.0,
+            u64::from(task.tries),
+        );
         let drawn = (!entries.is_empty()).then(|| *draw.pick(&entries));
         let running = entry.filter(|node| entries.contains(node)).or(drawn);
         let Some(entry) = running else {
@@ -848,7 +861,10 @@ impl Clients {
                 reading.chunk += 1;
             }
             FetchEffect::GaveUp(failures) => {
-                let why = format!("no replica of chunk {} delivers: {failures:?}", place.version);
+                let why = format!(
+                    "no replica of chunk {} delivers: {failures:?}",
+                    place.version
+                );
                 self.try_failed(world, ticket, &why);
                 return false;
             }
@@ -863,7 +879,9 @@ impl Clients {
         };
         let parts = self.cut(&reading.bytes);
         let parts = parts.iter();
-        parts.map(|part| (part.len() as u64, Digest::of(part))).collect()
+        parts
+            .map(|part| (part.len() as u64, Digest::of(part)))
+            .collect()
     }
 }
 

@@ -73,8 +73,7 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
                 "{alias} is missing {missing:?}, and the controller knows of {known:?}"
             ));
         }
-        let beside: Vec<&ChunkVersion> =
-            entries.keys().filter(|it| !wanted.contains(it)).collect();
+        let beside: Vec<&ChunkVersion> = entries.keys().filter(|it| !wanted.contains(it)).collect();
         if !beside.is_empty() || !stock.extras.is_empty() {
             return Some(format!(
                 "{alias} has {beside:?} beside what the log says; the controller knows of {:?}",
@@ -110,8 +109,14 @@ fn disks_differ(
         there.extend(contents(&found));
     }
     (there != *entries).then(|| {
-        let disks: Vec<_> = there.keys().filter(|it| !entries.contains_key(it)).collect();
-        let machine: Vec<_> = entries.keys().filter(|it| !there.contains_key(it)).collect();
+        let disks: Vec<_> = there
+            .keys()
+            .filter(|it| !entries.contains_key(it))
+            .collect();
+        let machine: Vec<_> = entries
+            .keys()
+            .filter(|it| !there.contains_key(it))
+            .collect();
         format!("only on its disks: {disks:?}; only in its machine: {machine:?}")
     })
 }
