@@ -69,6 +69,9 @@ pub enum Verb {
         password: Password,
         /// How long the token is good for.
         valid_for: Duration,
+        /// What a first login from another machine needs beside the password that everybody
+        /// knows; looked at for nothing else.
+        setup_code: Option<Password>,
     },
     /// Void the token that the request carries.
     Logout,
@@ -260,6 +263,9 @@ impl fmt::Debug for Response {
     }
 }
 
+/// Name of the file in the controller's directory that holds the setup code.
+pub const SETUP_CODE_FILE: &str = "setup-code";
+
 /// Why a request was not carried out. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -270,6 +276,20 @@ pub enum Refusal {
     /// Wrong name or wrong password.
     #[error("wrong user name or password")]
     WrongPassword,
+    /// A first login from another machine, without the setup code.
+    #[error(
+        "the first login from another machine needs the setup code as well: it is in the \
+         controller's log, and in `<home>/<alias>/meta/{}` on its host. `vaquita login` asks for \
+         it, and takes it as `--setup-code CODE`",
+        SETUP_CODE_FILE
+    )]
+    SetupCodeRequired,
+    /// Such a login with another code.
+    #[error("{}", wrong_setup_code(*replaced))]
+    WrongSetupCode {
+        /// Whether it was one too many, so that there is a new code now.
+        replaced: bool,
+    },
     /// The caller may not do that.
     #[error("user `{user}` lacks the right `{}`; an administrator can grant it: `vaquita user grant {user} {}`", right.as_str(), right.as_str())]
     Forbidden {
@@ -326,6 +346,19 @@ pub enum Refusal {
         /// Where the controller is, if known.
         site: Option<String>,
     },
+}
+
+fn wrong_setup_code(replaced: bool) -> String {
+    let place = format!(
+        "it is in the controller's log, and in `<home>/<alias>/meta/{SETUP_CODE_FILE}` on its host"
+    );
+    if replaced {
+        format!(
+            "that is not the setup code, and after so many wrong ones there is a new one: {place}"
+        )
+    } else {
+        format!("that is not the setup code: {place}. Each start of the controller makes a new one")
+    }
 }
 
 /// What an order did to one node.

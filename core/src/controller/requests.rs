@@ -76,7 +76,9 @@ impl Controller {
                 let step =
                     self.access
                         .begin(now, &self.state.access, &identity, &caller, other, &aliases);
-                self.follow(now, id, step)
+                let reply = self.follow(now, id, step);
+                self.tend_setup_code();
+                reply
             }
         }
     }
@@ -120,6 +122,7 @@ impl Controller {
                                 nothing but change it: `vaquita user passwd admin`";
                     self.out
                         .notify(Event::warning("access.first_account", text));
+                    self.tend_setup_code();
                 }
             }
             (Some(JobPurpose::FirstPassword), _) => {
@@ -138,6 +141,7 @@ impl Controller {
                 if let Some(reply) = self.follow(now, id, step) {
                     self.reply(id, reply);
                 }
+                self.tend_setup_code();
             }
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Ok(bytes))) => {
                 if let Err(fault) = self.log.checkpoint_built(bytes) {

@@ -1,8 +1,9 @@
 use core::time::Duration;
 
-use crate::admin::{NodeState, Refusal, Response, Selection, Verb};
+use crate::admin::{NodeState, Refusal, Response, SETUP_CODE_FILE, Selection, Verb};
 use crate::ideal::Ideal;
 use crate::message::RestartPolicy;
+use crate::secret::Password;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -40,6 +41,50 @@ fn agents_before_the_controller_and_after_it_both_come_online() {
         };
         assert_eq!(row.state, expected, "{row:?}");
     }
+}
+
+/// The setup codes that the controller has told, oldest first.
+fn told_codes(cluster: &Ideal) -> Vec<String> {
+    let told = cluster
+        .events
+        .iter()
+        .filter(|(_, event)| event.name == "access.setup_code");
+    told.map(|(_, event)| event.message["Setup code ".len()..][..11].to_owned())
+        .collect()
+}
+
+#[test]
+fn the_setup_code_is_in_a_file_until_the_password_is_changed_and_is_another_at_each_start() {
+    let mut cluster = Ideal::of(1);
+    let file = |cluster: &Ideal| {
+        let bytes = cluster.controllers_file(SETUP_CODE_FILE)?;
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    for start in 1..=2 {
+        cluster.start_controller();
+        cluster.run_for(seconds(1));
+        let codes = told_codes(&cluster);
+        assert_eq!(codes.len(), start, "{codes:?}");
+        assert_eq!(file(&cluster), Some(format!("{}\n", codes[start - 1])));
+        cluster.kill(Ideal::controller_at());
+    }
+    let codes = told_codes(&cluster);
+    assert_ne!(codes[0], codes[1]);
+
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    let new = Verb::ChangePassword {
+        user: Some("admin".to_owned()),
+        old: None,
+        new: Password::new("seventeen wet otters".to_owned()),
+    };
+    cluster.ask(new).unwrap();
+    assert_eq!(file(&cluster), None);
+    cluster.kill(Ideal::controller_at());
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    assert_eq!(file(&cluster), None);
+    assert_eq!(told_codes(&cluster).len(), 3);
 }
 
 #[test]

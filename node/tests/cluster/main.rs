@@ -17,5 +17,6 @@ mod homes;
 mod keys;
 mod local;
 mod seed;
+mod setup_code;
 mod sites;
 mod users;

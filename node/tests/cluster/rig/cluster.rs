@@ -248,9 +248,24 @@ impl Cluster {
     /// Waits until the controller answers, gives the administrator another password and is logged
     /// in afterwards.
     pub(crate) async fn log_in(&self) {
-        let passwords = format!("123456\n{PASSWORD}\n");
+        let code = self.setup_code().await;
+        let passwords = format!("123456\n{PASSWORD}\n{code}\n");
         self.once_ready("user passwd admin --password-stdin", &passwords)
             .await;
+    }
+
+    /// The setup code, where the first login needs one: the commands of a test are on another
+    /// machine than the controller's loopback.
+    async fn setup_code(&self) -> String {
+        if self.subnet.starts_with("127.") {
+            return String::new();
+        }
+        let file = "P4/data/master/meta/setup-code";
+        self.until("the setup code", async || {
+            let code = self.read(file);
+            (!code.is_empty()).then_some(code)
+        })
+        .await
     }
 
     /// Logs in with the changed password: sessions end with the controller's process.
