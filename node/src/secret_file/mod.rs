@@ -10,6 +10,7 @@ use std::path::Path;
 
 use base64ct::{Base64, Encoding};
 use thiserror::Error;
+use vaquita_core::io::ExitCode;
 use vaquita_core::secret::ClusterSecret;
 use zeroize::Zeroizing;
 
@@ -72,6 +73,23 @@ pub enum SecretFileError {
         /// The operating system's words.
         source: io::Error,
     },
+}
+
+impl SecretFileError {
+    /// The exit status of a process that cannot go on because of it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Missing { .. } => ExitCode::Usage,
+            Self::Exposed { .. } => ExitCode::Denied,
+            Self::Malformed { .. } => ExitCode::CorruptData,
+            Self::Exists { .. } => ExitCode::AlreadyRunning,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                ExitCode::Denied
+            }
+            Self::Io { .. } => ExitCode::DiskFault,
+        }
+    }
 }
 
 /// Reads the secret.

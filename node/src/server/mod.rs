@@ -26,7 +26,7 @@ use crate::env::HostFolders;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
-use crate::{console, secret_file};
+use crate::secret_file::{self, SecretFileError};
 
 /// Runs a server process until it ends; returns its exit status.
 ///
@@ -295,10 +295,12 @@ fn greet(plan: &ServerPlan) {
 
 /// The cluster's secret, or none on loopback.
 fn secret(plan: &ServerPlan) -> Result<Option<ClusterSecret>, ExitReason> {
-    if plan.secret_file.exists() {
-        return secret_file::read(&plan.secret_file)
-            .map(Some)
-            .map_err(|error| failed(ExitCode::Usage, error.to_string()));
+    let error = match secret_file::read(&plan.secret_file) {
+        Ok(secret) => return Ok(Some(secret)),
+        Err(error) => error,
+    };
+    if !matches!(error, SecretFileError::Missing { .. }) {
+        return Err(failed(error.exit_code(), error.to_string()));
     }
     let cure = format!(
         "run `vaquita secret` and copy the file to {} on each host",

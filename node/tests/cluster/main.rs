@@ -12,6 +12,7 @@ mod rig;
 
 mod causes;
 mod crashes;
+mod exit_statuses;
 mod firewalls;
 mod homes;
 mod keys;
