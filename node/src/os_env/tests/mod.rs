@@ -4,6 +4,7 @@
 )]
 
 mod disk;
+mod io_pool;
 mod proc_files;
 mod processes;
 mod signals;

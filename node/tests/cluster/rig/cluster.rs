@@ -353,6 +353,25 @@ impl Cluster {
         Connection::open(&format!("{}.{site}", self.subnet)).await
     }
 
+    /// The token of the commands' login.
+    pub(crate) fn token(&self) -> String {
+        let kept = self.place.read("home/.config/vaquita/logins.json");
+        let (_, rest) = kept.split_once("vqt_").unwrap();
+        let (token, _) = rest.split_once('"').unwrap();
+        format!("vqt_{token}")
+    }
+
+    /// Asks for a path at `HOST:PORT` with the commands' login, on a connection of its own.
+    pub(crate) async fn get(&self, site: &str, path: &str) -> String {
+        let (host, _) = site.split_once(':').unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}.{host}\r\nAuthorization: Bearer {}\r\n\r\n",
+            self.subnet,
+            self.token()
+        );
+        self.connect(site).await.ask(&request).await
+    }
+
     /// The processes that run of this cluster.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.sweeper.found()
