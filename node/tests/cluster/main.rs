@@ -10,6 +10,7 @@
 mod program;
 mod rig;
 
+mod canaries;
 mod causes;
 mod crashes;
 mod exit_statuses;
