@@ -14,6 +14,8 @@ use vaquita_core::io::ExitCode;
 use vaquita_core::secret::ClusterSecret;
 use zeroize::Zeroizing;
 
+use crate::cli::shell;
+
 /// Bytes of a secret.
 const SECRET_BYTES: usize = 32;
 /// More than any well-formed file has.
@@ -34,8 +36,9 @@ pub enum SecretFileError {
     /// Others may read or change it, so it may be known to others. Nothing in it was used.
     #[error(
         "the cluster secret {path} can be read or changed by others (mode {mode:04o}): if nobody \
-         has, `chmod 600 {path}` is enough; else make a new one with `vaquita secret` and copy it \
-         to every host"
+         has, `chmod 600 {}` is enough; else make a new one with `vaquita secret` and copy it \
+         to every host",
+        shell::word(Path::new(path))
     )]
     Exposed {
         /// The file.
