@@ -276,13 +276,20 @@ impl Controller {
     fn find(&self, name: &str) -> Result<Slot, Refusal> {
         self.members.named(name).ok_or_else(|| {
             let aliases = self.members.aliases();
+            // Whoever is wrong about the case alone is not wrong by much.
+            let typed = name.to_ascii_lowercase();
             let nearest = aliases
                 .iter()
-                .map(|alias| (strsim::osa_distance(alias.as_str(), name), alias))
+                .map(|alias| {
+                    let known = alias.as_str().to_ascii_lowercase();
+                    (strsim::osa_distance(&known, &typed), alias)
+                })
                 .min()
                 .filter(|(distance, _)| *distance <= 2);
             let hint = nearest.map(|(_, alias)| format!("; did you mean `{alias}`?"));
-            let what = format!("there is no node `{name}`{}", hint.unwrap_or_default());
+            let hint =
+                hint.unwrap_or_else(|| "; `vaquita node list` shows what there is".to_owned());
+            let what = format!("there is no node `{name}`{hint}");
             Refusal::NotFound { what }
         })
     }
