@@ -295,7 +295,8 @@ fn greet(plan: &ServerPlan) {
         plan.log_file.display()
     );
     for diagnostic in &plan.warnings.diagnostics {
-        warn!("{diagnostic}");
+        // A line of the log is one line; the cure belongs to it.
+        warn!("{}", diagnostic.to_string().replace("\n  help: ", ": "));
     }
     for key in GREETED {
         if let Some(setting) = plan.settings.setting(key)

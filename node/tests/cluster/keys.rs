@@ -206,6 +206,7 @@ async fn max_mem_size_bounds_the_buffers_and_is_capped_at_the_hosts_memory() {
     assert_eq!(warning.len(), 1, "{log}");
     assert!(warning[0].contains("and the host has"), "{log}");
     assert!(warning[0].contains("controller.cfg:4:"), "{log}");
+    assert!(!warning[0].contains(r"\n"), "one line: {}", warning[0]);
     let line = sizes(&cluster, NODE);
     assert!(line.contains("2048 KiB to be sent"), "{line}");
 }
