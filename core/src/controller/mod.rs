@@ -30,14 +30,14 @@ pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_h
 use commit::{Continuation, HomeIdentity};
 use members::{Members, Outlook};
 
-use crate::access::Access;
 pub use crate::access::Bootstrap;
+use crate::access::{Access, SetupFile};
 use crate::admin::{NodeRow, Reply};
 use crate::disk::FileName;
 use crate::event::Event;
 use crate::ids::{
-    Alias, ClusterId, ConnId, ControllerEpoch, Incarnation, JobId, LineageId, LogIndex, RequestId,
-    Role, Site,
+    Alias, ClusterId, ConnId, ControllerEpoch, DiskTicket, Incarnation, JobId, LineageId, LogIndex,
+    RequestId, Role, Site,
 };
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
@@ -103,6 +103,8 @@ pub struct Controller {
     epoch: ControllerEpoch,
     identity: HomeIdentity,
     home: StateFile,
+    /// The newest change of the file with the setup code, while it is under way.
+    setup_file: Option<DiskTicket>,
     phase: Phase,
     log: MetaLog,
     state: ClusterState,
@@ -256,6 +258,7 @@ impl Controller {
             epoch,
             identity,
             home: StateFile::new(commit::home_file()),
+            setup_file: None,
             phase: Phase::Founding,
             log,
             state,
@@ -281,6 +284,11 @@ impl Controller {
             limits: config.limits,
             planted: config.planted,
         };
+        let left_over = files.contains_key(&commit::setup_code_file());
+        if left_over && !controller.state.access.has_well_known_password() {
+            // The password was changed, and the process ended before the file was gone.
+            controller.change_setup_file(SetupFile::Remove);
+        }
         if found.is_some() {
             controller.open(now);
             controller.write_log();
