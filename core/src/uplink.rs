@@ -28,6 +28,7 @@ use crate::ids::{
     Role, Site,
 };
 use crate::io::{Destination, Effect, ExitCode};
+use crate::later_version;
 use crate::limits::Limits;
 use crate::links::{LinkFault, Links};
 use crate::membership::Thresholds;
@@ -487,13 +488,26 @@ impl Uplink {
         around: &mut UplinkAround<'_>,
     ) {
         let known = self.identity.witness.epoch;
-        if envelope.controller_epoch < known {
+        if envelope.controller_epoch < known && !around.planted.ignore_witness {
             let text = format!(
                 "refused {} of controller epoch {}: epoch {known} has been seen since. Two \
                  controllers of one cluster must not run",
                 message.name(),
                 envelope.controller_epoch
             );
+            if matches!(message, Message::Registered(_))
+                && matches!(self.phase, Phase::Registering { conn: asked, .. } if asked == conn)
+            {
+                // A controller from a copy, then, that takes itself for the present one.
+                let text = format!(
+                    "the controller at {} has epoch {}, and this node has seen epoch {known} since: \
+                     it was started from an old copy of its home, or a second controller was. \
+                     Restore the newest home, or stop the wrong one",
+                    self.facts.controller_site, envelope.controller_epoch
+                );
+                self.contradict(now, conn, text, around);
+                return;
+            }
             self.tell(Event::warning("uplink.stale_controller", text), around.out);
             return;
         }
@@ -546,25 +560,17 @@ impl Uplink {
         if !ours {
             return;
         }
-        if let Some(contradiction) = self.contradiction(envelope.controller_epoch, &granted) {
-            let witness = self.identity.witness;
-            let seen = RollbackSeen {
-                witness,
-                text: contradiction.clone(),
-            };
-            around.links.send(
-                conn,
-                self.envelope(),
-                Message::RollbackSeen(seen),
-                around.out,
-            );
-            around.links.close(conn, around.out);
-            self.redial_wait = around.limits.redial_max;
-            self.trouble(now, "uplink.rollback_seen", contradiction, around.out);
+        if let Some(contradiction) = self.contradiction(envelope.controller_epoch, &granted)
+            && !around.planted.ignore_witness
+        {
+            self.contradict(now, conn, contradiction, around);
             return;
         }
         let timeout = Duration::from_millis(granted.timeout_ms);
         self.thresholds = Thresholds::from_timeout(timeout, None);
+        if around.planted.never_fence {
+            self.thresholds.self_fence = Duration::MAX;
+        }
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
         self.identity.cluster = Some(granted.cluster);
@@ -592,6 +598,27 @@ impl Uplink {
         let save = self.save(around.out);
         self.witness_saved = now;
         self.phase = Phase::Recording { conn, save };
+    }
+
+    /// Refuses a controller that is behind what this node has seen, and tells it so.
+    fn contradict(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        contradiction: String,
+        around: &mut UplinkAround<'_>,
+    ) {
+        let seen = RollbackSeen {
+            witness: self.identity.witness,
+            text: contradiction.clone(),
+        };
+        let message = Message::RollbackSeen(seen);
+        around
+            .links
+            .send(conn, self.envelope(), message, around.out);
+        around.links.close(conn, around.out);
+        self.redial_wait = around.limits.redial_max;
+        self.trouble(now, "uplink.rollback_seen", contradiction, around.out);
     }
 
     /// Whether this controller is behind, or beside, the one that was seen before.
@@ -779,10 +806,17 @@ impl Uplink {
             let beat = self.next_beat(now, lag);
             let message = Message::Beat(beat);
             let kind = message.kind();
-            let body = message.encode(self.envelope());
+            let later = around.planted.speak_later_version;
+            let body = message.encode_for(self.envelope(), later);
             if let Some(key) = &self.beats.key {
                 let bytes = datagram::seal(key, kind, beat.seq, &body);
                 let to = Destination::Endpoint(self.facts.controller_site.endpoint.clone());
+                if later {
+                    let (kind, body) = (later_version::UNKNOWN_KIND, later_version::UNKNOWN_BODY);
+                    let bytes = datagram::seal(key, kind, beat.seq, body);
+                    let to = to.clone();
+                    around.out.push(Effect::SendDatagram { to, bytes });
+                }
                 around.out.push(Effect::SendDatagram { to, bytes });
                 self.beats.udp_unanswered = self.beats.udp_unanswered.saturating_add(1);
             }
