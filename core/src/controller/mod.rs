@@ -210,7 +210,7 @@ impl Controller {
         });
         let expected = Expected {
             cluster: identity.cluster,
-            durable: identity.durable,
+            durable: (identity.durable).filter(|_| !config.planted.forget_history),
         };
         let recovered = metalog::recover(files, &expected).map_err(|refusal| ExitReason {
             code: ExitCode::CorruptData,
@@ -263,7 +263,8 @@ impl Controller {
             log,
             state,
             waiting: BTreeMap::new(),
-            links: Links::new(Keyring::new(config.secret.as_ref()), me, nonces),
+            links: Links::new(Keyring::new(config.secret.as_ref()), me, nonces)
+                .planted(&config.planted),
             members: Members::new(config.members, now),
             detector,
             access: Access::new(),
