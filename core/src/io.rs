@@ -354,6 +354,8 @@ pub enum ExitCode {
     AlreadyRunning = 73,
     /// The disk met a fault after which its contents are unknown to this process.
     DiskFault = 74,
+    /// A file that holds a secret may be read by others, or not by this process.
+    Denied = 77,
     /// The controller refuses this node for good.
     Refused = 78,
 }
@@ -368,6 +370,6 @@ impl ExitCode {
     /// Whether starting the same process again could end otherwise without a person's help.
     #[must_use]
     pub const fn worth_a_restart(number: i32) -> bool {
-        !matches!(number, 0 | 64 | 65 | 73 | 78)
+        !matches!(number, 0 | 64 | 65 | 73 | 77 | 78)
     }
 }

@@ -1,5 +1,7 @@
 //! The commands and their flags.
 
+use std::str::FromStr;
+
 use clap::{Parser, Subcommand};
 
 use super::commands::check::Check;
@@ -78,4 +80,10 @@ pub(super) fn with_two_dashes(words: &[String]) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// Reads a number that somebody has typed.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "a whole number is wanted, as in 60".to_owned())
 }

@@ -33,8 +33,8 @@ pub enum Status {
     Disk = ExitCode::DiskFault.number(),
     /// Too much at once; the same command may succeed later.
     Busy = 75,
-    /// Not logged in, wrong password, or a right is missing.
-    Denied = 77,
+    /// Not logged in, wrong password, a right is missing, or a secret that others can read.
+    Denied = ExitCode::Denied.number(),
     /// The controller refuses this node for good.
     Refused = ExitCode::Refused.number(),
     /// Ended by Ctrl-C at a prompt.

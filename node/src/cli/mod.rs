@@ -18,6 +18,7 @@ mod local;
 mod prompt;
 mod server;
 mod server_flags;
+pub(crate) mod shell;
 mod table;
 mod terminal;
 

@@ -40,6 +40,8 @@ pub(super) struct App<F> {
     pub(super) settings: HttpSettings,
     pub(super) metrics: Metrics,
     pub(super) registry: Arc<Registry>,
+    /// One permit for each request that is worked on or waits.
+    admission: Semaphore,
     workers: Semaphore,
     readiness: Mutex<Option<(Instant, bool)>>,
 }
@@ -74,8 +76,16 @@ impl<F: Front> App<F> {
         metrics: Metrics,
         registry: Arc<Registry>,
     ) -> Self {
+        let workers = settings.web_workers.max(1);
+        metrics.pool("web", workers);
+        // What may be there later is there from the start, for whoever draws graphs.
+        drop((
+            metrics.web_request("working"),
+            metrics.web_request("waiting"),
+        ));
         Self {
-            workers: Semaphore::new(settings.web_workers.max(1)),
+            admission: Semaphore::new(workers + settings.limits.requests_waiting),
+            workers: Semaphore::new(workers),
             readiness: Mutex::new(None),
             front,
             settings,
@@ -113,18 +123,27 @@ impl<F: Front> App<F> {
 
     /// Has one of the web workers carry out a verb.
     pub(super) async fn work(&self, caller: Caller, verb: Verb) -> Result<Response, Problem> {
+        let Ok(_admitted) = self.admission.try_acquire() else {
+            let waiting = self.settings.limits.requests_waiting;
+            return Err(self.too_busy(&format!("and {waiting} requests wait for one already")));
+        };
+        let waits = self.metrics.web_request("waiting");
         let wait = self.settings.limits.worker_wait;
         let Ok(Ok(_worker)) = timeout(wait, self.workers.acquire()).await else {
-            let problem = Problem::from(Refusal::Unavailable {
-                reason: format!(
-                    "all {} web workers were busy for {} s; `webWorkerNum` gives more",
-                    self.settings.web_workers.max(1),
-                    wait.as_secs()
-                ),
-            });
-            return Err(problem.retry_after(Duration::from_secs(1)));
+            return Err(self.too_busy(&format!("for {} s", wait.as_secs())));
         };
+        drop(waits);
+        let _works = self.metrics.web_request("working");
         self.ask(caller, verb).await.map_err(Problem::from)
+    }
+
+    fn too_busy(&self, how: &str) -> Problem {
+        let workers = self.settings.web_workers.max(1);
+        let reason = match workers {
+            1 => format!("the web worker is busy {how}; `webWorkerNum` gives more"),
+            _ => format!("all {workers} web workers are busy {how}; `webWorkerNum` gives more"),
+        };
+        Problem::from(Refusal::Unavailable { reason }).retry_after(Duration::from_secs(1))
     }
 
     /// The state of the process, for its own use.

@@ -27,6 +27,8 @@ pub struct HttpLimits {
     pub write_stall: Duration,
     /// How long an answer may take to come about, from the end of the headers on.
     pub request_timeout: Duration,
+    /// Requests that may wait for one of the web workers; one more is answered 503 at once.
+    pub requests_waiting: usize,
     /// How long a request may wait for one of the web workers.
     pub worker_wait: Duration,
     /// Requests of one connection; the last is answered with `Connection: close`, so that no
@@ -54,6 +56,7 @@ impl Default for HttpLimits {
             body_bytes_per_second: KIB as u64,
             write_stall: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
+            requests_waiting: 64,
             worker_wait: Duration::from_secs(10),
             requests_per_connection: 1000,
             log_piece_bytes: 256 * KIB as u32,

@@ -73,6 +73,14 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong-password", message)
                     .header(WWW_AUTHENTICATE, challenge)
             }
+            Refusal::SetupCodeRequired => {
+                Self::new(StatusCode::UNAUTHORIZED, "setup-code-required", message)
+                    .header(WWW_AUTHENTICATE, challenge)
+            }
+            Refusal::WrongSetupCode { .. } => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong-setup-code", message)
+                    .header(WWW_AUTHENTICATE, challenge)
+            }
             Refusal::Forbidden { user, right } => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", message)
                     .detail("user", user)

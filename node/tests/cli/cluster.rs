@@ -10,6 +10,7 @@ use vaquita_core::admin::{
     Right, Selection, StatusReport, UserRow, Verb,
 };
 use vaquita_core::ids::{Alias, LogIndex, Role};
+use vaquita_core::secret::Password;
 use vaquita_node::http::{
     AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
 };
@@ -32,6 +33,8 @@ struct State {
     course: Vec<NodeState>,
     reason: String,
     log: Vec<u8>,
+    /// What every login needs, if anything.
+    setup_code: Option<Password>,
 }
 
 #[derive(Clone)]
@@ -85,6 +88,11 @@ impl FakeCluster {
         let mut state = self.state.lock().unwrap();
         state.course = states.to_vec();
         state.reason = reason.to_owned();
+    }
+
+    /// Has logins need this code, as those from another machine do.
+    pub(crate) fn setup_code(&self, code: &str) {
+        self.state.lock().unwrap().setup_code = Some(Password::new(code.to_owned()));
     }
 
     pub(crate) fn log(&self, text: &str) {
@@ -220,7 +228,13 @@ impl State {
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
-        if let Verb::Login { user, password, .. } = &request.verb {
+        if let Verb::Login {
+            user,
+            password,
+            setup_code,
+            ..
+        } = &request.verb
+        {
             let known = self
                 .users
                 .get(user)
@@ -229,6 +243,15 @@ impl State {
                 Some(user) => user.row.must_change_password,
                 None => return Err(Refusal::WrongPassword),
             };
+            if must_change_password && self.setup_code.is_some() {
+                match setup_code {
+                    None => return Err(Refusal::SetupCodeRequired),
+                    code if *code != self.setup_code => {
+                        return Err(Refusal::WrongSetupCode { replaced: false });
+                    }
+                    Some(_) => {}
+                }
+            }
             self.logins += 1;
             let token = format!("token-{}", self.logins);
             self.tokens.insert(token.clone(), user.clone());

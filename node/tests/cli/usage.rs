@@ -67,3 +67,21 @@ async fn nothing_is_coloured_without_a_terminal() {
         );
     }
 }
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_status_74() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = place.command();
+    command
+        .args(["explain", "--key", "workerNum"])
+        .stdout(full)
+        .stderr(std::process::Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("cannot be written"), "{err}");
+}

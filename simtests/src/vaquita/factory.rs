@@ -10,6 +10,7 @@ use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::secret::ClusterSecret;
 use vaquita_core::state;
 use vaquita_core::uplink::{NodeFacts, NodeIdentity};
+use vaquita_core::wire::keys::Keyring;
 
 use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
 use crate::disk::Files;
@@ -48,6 +49,12 @@ impl VaquitaFactory {
             .secret
             .then(|| ClusterSecret::new(bytes))
             .flatten()
+    }
+
+    /// The keys of the cluster.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        Keyring::new(self.secret().as_ref())
     }
 
     fn members(&self) -> Vec<Member> {

@@ -179,7 +179,8 @@ fn a_request_about_nodes_is_not_the_user_administrations() {
 #[test]
 fn the_first_password_opens_only_the_door_to_another() {
     let mut desk = Desk::founded();
-    let reply = desk.ask(&caller(1, None), login("admin", "123456"));
+    let code = desk.setup_code();
+    let reply = desk.ask(&caller(1, None), first_login(Some(&code)));
     let Ok(Response::LoggedIn {
         token,
         must_change_password,

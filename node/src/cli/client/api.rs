@@ -83,6 +83,11 @@ impl ApiError {
         )
     }
 
+    /// Whether the login would have gone well with a setup code.
+    pub(in crate::cli) fn wants_setup_code(&self) -> bool {
+        matches!(self, Self::Refused { kind, .. } if kind == "setup-code-required")
+    }
+
     pub(in crate::cli) fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::Refused { status: 401, .. })
     }
@@ -187,8 +192,12 @@ impl Api {
         &mut self,
         user: &str,
         password: &str,
+        setup_code: Option<&str>,
     ) -> Result<TokenView, ApiError> {
-        let body = json!({ "user": user, "password": password, "valid_for_s": TOKEN_LIFE_S });
+        let mut body = json!({ "user": user, "password": password, "valid_for_s": TOKEN_LIFE_S });
+        if let Some(code) = setup_code {
+            body["setup_code"] = code.into();
+        }
         let token: TokenView = self
             .json_once(Method::POST, "/api/v1/login", Some(body))
             .await?;
@@ -403,7 +412,7 @@ impl Api {
             }
         }
         if let Some(Credentials { user, password }) = self.environment.clone() {
-            self.login(&user, &password).await?;
+            self.login(&user, &password, None).await?;
             if let Some(login) = self.as_login() {
                 // Without a place to keep it every command logs in anew, and works.
                 let _ = self.logins.keep_aside(login);

@@ -8,7 +8,7 @@ mod views;
 
 pub(super) use address::ServerOption;
 pub(super) use api::Api;
-pub(super) use views::{NodeView, OrderView, StatusView, UserView};
+pub(super) use views::{NodeView, OrderView, StatusView, TokenView, UserView};
 
 use std::future::Future;
 

@@ -23,6 +23,7 @@ struct Credentials {
     user: String,
     password: String,
     valid_for_s: Option<u64>,
+    setup_code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +69,7 @@ pub(super) async fn login<F: Front>(
         user: credentials.user,
         password: password(credentials.password)?,
         valid_for,
+        setup_code: credentials.setup_code.map(password).transpose()?,
     };
     match app.work(caller, verb).await? {
         Told::LoggedIn {

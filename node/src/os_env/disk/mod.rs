@@ -1,7 +1,7 @@
 //! A machine's directory on a real file system.
 //!
 //! One thread for each lane does what a [`DiskBatch`] says, with the system calls its names stand
-//! for. Files are opened relative to the directory's descriptor, so that renaming the directory, or
+//! for; files are read by the I/O workers. Files are opened relative to the directory's descriptor, so that renaming the directory, or
 //! putting another in its place, does not lead a running process astray.
 
 mod lock;
@@ -21,7 +21,8 @@ use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
 pub(super) use ops::kind_of_errno;
 pub use sealed::Sealed;
 
-use super::threads::{blocking, spawn};
+use super::io_pool::IoPool;
+use super::threads::spawn;
 use crate::env::{Disk, Listing, OpenDiskError};
 use lock::Lock;
 use ops::Files;
@@ -33,6 +34,7 @@ const LOCK: &str = "LOCK";
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     directory: Arc<Directory>,
+    io: IoPool,
     foreground: mpsc::Sender<Task>,
     background: mpsc::Sender<Task>,
 }
@@ -50,7 +52,7 @@ struct Directory {
 
 impl OsDisk {
     /// Creates the directory if need be (mode 0700), locks it, opens it and starts its lanes.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenDiskError> {
+    pub(super) fn open(path: &Path, io: IoPool) -> Result<Self, OpenDiskError> {
         let refused = |action: &'static str, at: &Path, source: io::Error| OpenDiskError::Refused {
             action,
             path: at.display().to_string(),
@@ -86,6 +88,7 @@ impl OsDisk {
         let background = lane("vaquita-disk-bg")?;
         Ok(Self {
             directory,
+            io,
             foreground,
             background,
         })
@@ -145,19 +148,21 @@ impl Disk for OsDisk {
 
     async fn list(&self) -> io::Result<Listing> {
         let directory = Arc::clone(&self.directory);
-        blocking(move || directory.list()).await?
+        self.io.run(move || directory.list()).await?
     }
 
     async fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
         let directory = Arc::clone(&self.directory);
         let file = file.clone();
-        blocking(move || directory.read(&file)).await?
+        self.io.run(move || directory.read(&file)).await?
     }
 
     async fn open_sealed(&self, file: &FileName) -> io::Result<Sealed> {
         let directory = Arc::clone(&self.directory);
         let file = file.clone();
-        blocking(move || Sealed::map(&directory.open(&file)?)).await?
+        self.io
+            .run(move || Sealed::map(&directory.open(&file)?))
+            .await?
     }
 }
 

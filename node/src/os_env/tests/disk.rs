@@ -8,9 +8,14 @@ use vaquita_core::ids::DiskTicket;
 use super::soon;
 use crate::env::{Disk, OpenDiskError};
 use crate::os_env::OsDisk;
+use crate::os_env::io_pool::IoPool;
+
+pub(super) fn io() -> IoPool {
+    IoPool::start(1).unwrap()
+}
 
 fn open(directory: &Path) -> OsDisk {
-    OsDisk::open(directory).unwrap()
+    OsDisk::open(directory, io()).unwrap()
 }
 
 fn name(text: &'static str) -> FileName {
@@ -147,7 +152,7 @@ async fn a_file_is_found_again_by_a_later_process() {
 /// Opens a directory as soon as the threads of its last user have ended.
 async fn reopened(directory: &Path) -> OsDisk {
     loop {
-        match OsDisk::open(directory) {
+        match OsDisk::open(directory, io()) {
             Ok(disk) => return disk,
             Err(OpenDiskError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
@@ -159,7 +164,7 @@ async fn reopened(directory: &Path) -> OsDisk {
 async fn a_second_process_is_told_who_has_the_directory() {
     let home = TempDir::new().unwrap();
     let disk = open(home.path());
-    let refusal = OsDisk::open(home.path()).unwrap_err();
+    let refusal = OsDisk::open(home.path(), io()).unwrap_err();
     let pid = std::process::id();
     let OpenDiskError::InUse { holder, .. } = &refusal else {
         panic!("{refusal}");
@@ -170,7 +175,7 @@ async fn a_second_process_is_told_who_has_the_directory() {
     // A clone keeps the lock as well; the last one to go releases it.
     let clone = disk.clone();
     drop(disk);
-    assert!(OsDisk::open(home.path()).is_err());
+    assert!(OsDisk::open(home.path(), io()).is_err());
     drop(clone);
     soon(reopened(home.path())).await;
 }
@@ -193,7 +198,7 @@ fn a_home_that_is_a_file_is_refused_with_its_path() {
     let above = TempDir::new().unwrap();
     let home = above.path().join("home");
     std::fs::write(&home, "").unwrap();
-    let refusal = OsDisk::open(&home).unwrap_err().to_string();
+    let refusal = OsDisk::open(&home, io()).unwrap_err().to_string();
     let shown = home.display().to_string();
     assert!(refusal.contains(&shown), "{refusal}");
 }

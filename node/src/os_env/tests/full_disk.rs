@@ -208,7 +208,7 @@ impl Life {
 
 async fn live_on(directory: &Path) {
     let home = directory.join("home");
-    let mut life = Life::begin(OsDisk::open(&home).unwrap());
+    let mut life = Life::begin(OsDisk::open(&home, super::disk::io()).unwrap());
     life.settle().await;
     let reserve = FileName::fixed("reserve.bin");
     let size = rustix::fs::statvfs(directory).unwrap();
