@@ -112,7 +112,8 @@ pub enum Input {
         /// What it asks.
         ask: StoreAsk,
     },
-    /// An [`Effect::OpenVolume`] came to an end.
+    /// An [`Effect::OpenVolume`] came to an end; or, always with a trouble, the disk of an open
+    /// volume has failed or hangs.
     VolumeOpened {
         /// The volume.
         slot: VolumeSlot,

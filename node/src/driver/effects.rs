@@ -22,6 +22,7 @@ use super::datagrams::{Addresses, send};
 use super::front::Question;
 use super::jobs::{BuildCheckpoint, PasswordCost, compute};
 use super::lanes::Lanes;
+use super::volumes::Volumes;
 use super::{DriverLimits, EventObserver};
 use crate::env::Env;
 
@@ -38,6 +39,8 @@ pub(super) struct Hands<E: Env> {
     pub(super) lanes: Lanes,
     pub(super) disk: E::Disk,
     pub(super) orders: Option<mpsc::Sender<ProcessOrder>>,
+    /// In a process that keeps chunks.
+    pub(super) volumes: Option<Volumes<E>>,
     pub(super) asked: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     pub(super) next_request: u64,
     pub(super) jobs: JoinSet<(JobId, JobOutcome)>,
@@ -79,7 +82,7 @@ impl<E: Env> Hands<E> {
             Effect::StoreReply { .. }
             | Effect::OpenVolume { .. }
             | Effect::Volume { .. }
-            | Effect::DropStage { .. } => error!("this process has no volumes: {effect:?}"),
+            | Effect::DropStage { .. } => self.about_volumes(effect),
             Effect::Exit(reason) => return Some(reason),
         }
         None
@@ -207,6 +210,17 @@ impl<E: Env> Hands<E> {
                 self.limits.orders_max
             ),
         })
+    }
+
+    fn about_volumes(&mut self, effect: Effect) {
+        let done = match &mut self.volumes {
+            Some(volumes) => volumes.carry_out(effect),
+            None => Err(effect),
+        };
+        match done {
+            Ok(input) => self.own_inputs.extend(input),
+            Err(effect) => error!("this process has no volumes: {effect:?}"),
+        }
     }
 
     fn compute(&mut self, job: JobId, work: Job) {

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
 use vaquita_core::ids::Endpoint;
@@ -194,16 +195,21 @@ impl Env for OsEnv {
     async fn open_disk(&self, directory: &Path) -> Result<OsDisk, OpenDiskError> {
         let directory = directory.to_owned();
         let shown = directory.display().to_string();
+        let refused = |source| OpenDiskError::Refused {
+            action: "open",
+            path: shown.clone(),
+            directory: shown.clone(),
+            source,
+        };
+        // A thread of its own: a file system that hangs holds it for ever.
         let io = self.host.io.clone();
-        let opened = blocking(move || OsDisk::open(&directory, io)).await;
-        opened.unwrap_or_else(|source| {
-            Err(OpenDiskError::Refused {
-                action: "open",
-                path: shown.clone(),
-                directory: shown,
-                source,
-            })
+        let (done, opened) = oneshot::channel();
+        threads::spawn("vaquita-open", move || {
+            let _ = done.send(OsDisk::open(&directory, io));
         })
+        .map_err(refused)?;
+        let lost = |_| refused(io::Error::other("this program has a bug there"));
+        opened.await.map_err(lost)?
     }
 
     fn processes(&self, folders: HostFolders) -> io::Result<OsProcesses> {

@@ -23,6 +23,7 @@ pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};
 use crate::console;
+use crate::data;
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
 use crate::env::HostFolders;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
@@ -228,6 +229,8 @@ async fn run_node(
         Some(agent) => Some(settings::site(agent)?.endpoint),
         None => None,
     };
+    let data_settings = settings::data(settings, secret.clone(), &start.limits)?;
+    let (_data, data_end) = data::data(&env, data_settings);
     let config = DataNodeConfig {
         facts,
         agent,
@@ -236,7 +239,7 @@ async fn run_node(
         limits: Limits::default(),
         planted: Planted::default(),
     };
-    Ok(run_data_node(env, config, start).await)
+    Ok(run_data_node(env, config, data_end, start).await)
 }
 
 /// What every data node of this agent's host is told beside what the controller sends.

@@ -1,18 +1,23 @@
 //! A machine's directory on a real file system.
 //!
 //! One thread for each lane does what a [`DiskBatch`] says, with the system calls its names stand
-//! for; files are read by the I/O workers. Files are opened relative to the directory's descriptor, so that renaming the directory, or
+//! for; files of a home are read by the I/O workers; a few more threads, started when there is work
+//! for them, read and append beside the lanes, so that a volume that hangs holds up no other. Files
+//! are opened relative to the directory's descriptor, so that renaming the directory, or
 //! putting another in its place, does not lead a running process astray.
 
 mod lock;
 mod ops;
+mod pool;
 mod sealed;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::{mpsc, oneshot};
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
@@ -23,9 +28,10 @@ pub use sealed::Sealed;
 
 use super::io_pool::IoPool;
 use super::threads::spawn;
-use crate::env::{Disk, Listing, OpenDiskError};
+use crate::env::{Disk, Listing, OpenDiskError, ReadFiles, Space};
 use lock::Lock;
 use ops::Files;
+use pool::Pool;
 
 /// Name of the file that is locked for the life of a process. No [`FileName`] can spell it.
 const LOCK: &str = "LOCK";
@@ -34,7 +40,9 @@ const LOCK: &str = "LOCK";
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     directory: Arc<Directory>,
+    files: Arc<Files>,
     io: IoPool,
+    pool: Arc<Pool>,
     foreground: mpsc::Sender<Task>,
     background: mpsc::Sender<Task>,
 }
@@ -88,7 +96,9 @@ impl OsDisk {
         let background = lane("vaquita-disk-bg")?;
         Ok(Self {
             directory,
+            files,
             io,
+            pool: Arc::new(Pool::new()),
             foreground,
             background,
         })
@@ -164,9 +174,48 @@ impl Disk for OsDisk {
             .run(move || Sealed::map(&directory.open(&file)?))
             .await?
     }
+
+    async fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Bytes> {
+        let directory = Arc::clone(&self.directory);
+        let file = file.clone();
+        let read = move || ReadFiles::read_at(&*directory, &file, offset, len);
+        self.pool.run(read).await?.map(Bytes::from)
+    }
+
+    async fn append(&self, file: &FileName, offset: u64, bytes: Bytes) -> Result<(), DiskFault> {
+        let directory = Arc::clone(&self.directory);
+        let files = Arc::clone(&self.files);
+        let name = file.clone();
+        let append = move || files.append(&directory, &name, offset, &bytes);
+        let result = self.pool.run(append).await;
+        result.unwrap_or_else(|error| {
+            Err(DiskFault {
+                kind: DiskFaultKind::Io,
+                failed_op: 0,
+                op: format!(
+                    "write to {}",
+                    self.directory.path.join(file.as_str()).display()
+                ),
+                message: error.to_string(),
+            })
+        })
+    }
+
+    async fn space(&self) -> io::Result<Space> {
+        let directory = Arc::clone(&self.directory);
+        self.pool.run(move || directory.space()).await?
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn ReadFiles) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let directory = Arc::clone(&self.directory);
+        self.pool.run(move || work(&*directory)).await
+    }
 }
 
-impl Directory {
+impl ReadFiles for Directory {
     fn list(&self) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
@@ -191,6 +240,35 @@ impl Directory {
         }
         listing.foreign.sort();
         Ok(listing)
+    }
+
+    fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let file = self.open(file)?;
+        // What is beyond the end is not there to be kept room for.
+        let there = file.metadata()?.len().saturating_sub(offset);
+        let mut bytes = vec![0; usize::try_from(there).unwrap_or(len).min(len)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let at = offset.saturating_add(filled as u64);
+            match file.read_at(&mut bytes[filled..], at) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+impl Directory {
+    fn space(&self) -> io::Result<Space> {
+        let status = rustix::fs::fstatvfs(&self.fd)?;
+        Ok(Space {
+            capacity: status.f_blocks.saturating_mul(status.f_frsize),
+            free: status.f_bavail.saturating_mul(status.f_frsize),
+        })
     }
 
     fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {

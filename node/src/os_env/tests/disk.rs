@@ -319,3 +319,72 @@ async fn a_reserve_is_real_space_and_asking_again_changes_nothing() {
     disk.apply(batch(Lane::Background, ops)).await.unwrap();
     assert!(std::fs::metadata(path).unwrap().blocks() * 512 >= len);
 }
+
+#[tokio::test]
+async fn a_piece_of_a_file_is_read_and_ends_where_the_file_does() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    let ops = vec![create("chunk"), append("chunk", 0, b"0123456789")];
+    disk.apply(batch(Lane::Foreground, ops)).await.unwrap();
+    let read = async |offset, len| disk.read_at(&name("chunk"), offset, len).await.unwrap();
+    assert_eq!(&read(2, 3).await[..], b"234");
+    assert_eq!(&read(8, 100).await[..], b"89");
+    assert!(read(10, 1).await.is_empty());
+    assert!(read(u64::MAX, usize::MAX).await.is_empty());
+    assert!(disk.read_at(&name("none"), 0, 1).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_appended_beside_the_lanes_is_synced_by_a_batch() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    disk.apply(batch(Lane::Foreground, vec![create("chunk")]))
+        .await
+        .unwrap();
+    let file = name("chunk");
+    disk.append(&file, 0, "first ".into()).await.unwrap();
+    disk.append(&file, 6, "second".into()).await.unwrap();
+    let fault = disk.append(&file, 99, "hole".into()).await.unwrap_err();
+    assert_eq!(fault.kind, DiskFaultKind::Io);
+    assert!(
+        fault
+            .to_string()
+            .starts_with("write 4 bytes at offset 99 of /"),
+        "{fault}"
+    );
+    disk.apply(batch(Lane::Foreground, vec![sync("chunk")]))
+        .await
+        .unwrap();
+    assert_eq!(disk.read(&file).await.unwrap(), b"first second");
+}
+
+#[tokio::test]
+async fn the_room_of_a_file_system_is_told() {
+    let home = TempDir::new().unwrap();
+    let space = open(home.path()).space().await.unwrap();
+    assert!(space.capacity >= space.free);
+    assert!(space.capacity > 0);
+}
+
+#[tokio::test]
+async fn reads_that_hang_hold_up_neither_others_nor_the_lanes() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    disk.apply(batch(Lane::Foreground, vec![create("file")]))
+        .await
+        .unwrap();
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    let hung = tokio::spawn({
+        let disk = disk.clone();
+        async move { disk.inspect(move |_| hang.recv()).await }
+    });
+    let listing = disk.inspect(|files| files.list().unwrap()).await.unwrap();
+    assert_eq!(listing.files, [(name("file"), 0)].into());
+    assert!(disk.read_at(&name("file"), 0, 1).await.unwrap().is_empty());
+    disk.apply(batch(Lane::Foreground, vec![append("file", 0, b"x")]))
+        .await
+        .unwrap();
+    assert!(!hung.is_finished());
+    drop(release);
+    assert!(soon(hung).await.unwrap().unwrap().is_err());
+}
