@@ -133,7 +133,7 @@ impl<E: Env> Fetching<E> {
             && fetching.at == from - from % BLOCK_LEN
             && fetching.end <= wanted.len
             && (fetching.end > from || from == to)
-            && (fetching.end % BLOCK_LEN == 0 || fetching.end == wanted.len)
+            && (fetching.end.is_multiple_of(BLOCK_LEN) || fetching.end == wanted.len)
             && fetching.crcs.len() as u64 == blocks;
         if !fits {
             return Err(TransferFault::Protocol {
@@ -204,7 +204,7 @@ impl<E: Env> Fetching<E> {
             }
         };
         let end = self.at.saturating_add(bytes.len() as u64);
-        let in_blocks = end % BLOCK_LEN == 0 || end == self.wanted.len;
+        let in_blocks = end.is_multiple_of(BLOCK_LEN) || end == self.wanted.len;
         if bytes.is_empty() || end > self.end || !in_blocks {
             return Err(TransferFault::Protocol {
                 peer: self.peer.alias.clone(),

@@ -39,7 +39,7 @@ mod volumes;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::mpsc;
 use vaquita_core::dfs::ask::ReplicaPlace;
@@ -122,7 +122,11 @@ struct Shared<E: Env> {
     env: E,
     limits: DataLimits,
     keyring: Keyring,
-    me: Mutex<Introduction>,
+    alias: Alias,
+    build: String,
+    /// Of this end of the connections; the machine's own is another one.
+    incarnation: OnceLock<Incarnation>,
+    cluster: Mutex<Option<ClusterId>>,
     store: StoreFront,
     volumes: Volumes<E>,
     stages: Stages,
@@ -136,7 +140,7 @@ struct Shared<E: Env> {
 impl<E: Env> std::fmt::Debug for Data<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Data")
-            .field("alias", &self.me().alias)
+            .field("alias", &self.shared.alias)
             .finish_non_exhaustive()
     }
 }
@@ -168,18 +172,13 @@ pub fn data<E: Env>(env: &E, settings: DataSettings) -> (Data<E>, DataEnd<E>) {
     } = settings;
     let (store, questions) = store_front(WAITING_MAX);
     let (event_sender, events) = mpsc::channel(WAITING_MAX);
-    let me = Introduction {
-        role: Role::DataNode,
-        cluster: None,
-        alias,
-        // Of this end of its connections: the machine's own is not known yet.
-        incarnation: Incarnation::new(SecretPrng::new(env.seed()).next_16()),
-        build,
-    };
     let shared = Shared {
         env: env.clone(),
         keyring: Keyring::new(secret.as_ref()),
-        me: Mutex::new(me),
+        alias,
+        build,
+        incarnation: OnceLock::new(),
+        cluster: Mutex::new(None),
         store,
         volumes: Volumes::new(env.clone(), volumes, &limits, event_sender),
         stages: Stages::default(),
@@ -215,7 +214,9 @@ impl<E: Env> Data<E> {
         replicas: &[Peer],
         len: Option<u64>,
     ) -> Result<Storing, TransferFault> {
-        let share = self.shared.sending.take(self.shared.limits.window_bytes);
+        let window = self.shared.limits.window_bytes;
+        let room = len.and_then(|len| usize::try_from(len).ok());
+        let share = self.shared.sending.take(room.unwrap_or(window).min(window));
         let share = share.await.map_err(|refusal| TransferFault::Busy {
             reason: refusal.to_string(),
         })?;
@@ -274,7 +275,7 @@ impl<E: Env> Data<E> {
 
     /// Tells the connections opened from now on which cluster this process belongs to.
     pub fn join(&self, cluster: ClusterId) {
-        self.me().cluster = Some(cluster);
+        *self.cluster() = Some(cluster);
     }
 
     /// The bounds that it keeps to.
@@ -283,21 +284,27 @@ impl<E: Env> Data<E> {
         &self.shared.limits
     }
 
-    fn me(&self) -> std::sync::MutexGuard<'_, Introduction> {
-        self.shared
-            .me
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn cluster(&self) -> MutexGuard<'_, Option<ClusterId>> {
+        let cluster = self.shared.cluster.lock();
+        cluster.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who this process is, and 32 bytes that were never used before.
     fn introduction(&self) -> (Introduction, [u8; 32]) {
-        let nonce = SecretPrng::new(self.shared.env.seed()).next_32();
-        (self.me().clone(), nonce)
+        let mut secrets = SecretPrng::new(self.shared.env.seed());
+        let incarnation = || Incarnation::new(secrets.next_16());
+        let me = Introduction {
+            role: Role::DataNode,
+            cluster: *self.cluster(),
+            alias: self.shared.alias.clone(),
+            incarnation: *self.shared.incarnation.get_or_init(incarnation),
+            build: self.shared.build.clone(),
+        };
+        (me, secrets.next_32())
     }
 
     fn is_own(&self, peer: &Peer) -> bool {
-        self.me().alias == peer.alias
+        self.shared.alias == peer.alias
     }
 
     fn is_authenticated(&self) -> bool {

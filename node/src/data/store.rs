@@ -197,7 +197,9 @@ impl Storing {
     /// If no replica is left.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), NoneLeft> {
         self.summing.update(&bytes);
-        let longest = self.limits.piece_max.min(self.limits.window_bytes).max(1);
+        // Short enough that a replica which is merely slow frees one now and then.
+        let longest = self.limits.window_bytes.min(self.limits.piece_max) / 4;
+        let longest = longest.max(1);
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(longest));
             let permits = u32::try_from(piece.len()).unwrap_or(u32::MAX);

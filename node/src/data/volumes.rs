@@ -551,9 +551,11 @@ impl<E: Env> VolumeHands<E> {
                 volumes.tell_space(slot).await;
             }
             // One task for each volume tells its room, however often it is opened.
-            while first {
-                sleep(volumes.shared.limits.space_period).await;
-                volumes.tell_space(slot).await;
+            if first {
+                loop {
+                    sleep(volumes.shared.limits.space_period).await;
+                    volumes.tell_space(slot).await;
+                }
             }
         });
     }

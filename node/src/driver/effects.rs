@@ -79,10 +79,20 @@ impl<E: Env> Hands<E> {
             }
             Effect::Job { job, work } => self.compute(job, work),
             Effect::Notify(event) => self.notify(&event),
-            Effect::StoreReply { .. }
-            | Effect::OpenVolume { .. }
-            | Effect::Volume { .. }
-            | Effect::DropStage { .. } => self.about_volumes(effect),
+            Effect::StoreReply { id, reply } => {
+                self.about_volumes(|volumes| volumes.answer(id, reply));
+            }
+            Effect::OpenVolume { slot } => self.about_volumes(|volumes| {
+                volumes.open(slot);
+                None
+            }),
+            Effect::Volume { slot, batch, fills } => {
+                self.about_volumes(|volumes| volumes.write(slot, batch, fills))
+            }
+            Effect::DropStage { stage } => self.about_volumes(|volumes| {
+                volumes.drop_stage(stage);
+                None
+            }),
             Effect::Exit(reason) => return Some(reason),
         }
         None
@@ -212,14 +222,11 @@ impl<E: Env> Hands<E> {
         })
     }
 
-    fn about_volumes(&mut self, effect: Effect) {
-        let done = match &mut self.volumes {
-            Some(volumes) => volumes.carry_out(effect),
-            None => Err(effect),
-        };
-        match done {
-            Ok(input) => self.own_inputs.extend(input),
-            Err(effect) => error!("this process has no volumes: {effect:?}"),
+    /// Does something about volumes, and keeps what it brought about at once.
+    fn about_volumes(&mut self, work: impl FnOnce(&mut Volumes<E>) -> Option<Input>) {
+        match &mut self.volumes {
+            Some(volumes) => self.own_inputs.extend(work(volumes)),
+            None => error!("this process has no volumes, and its machine asks for some"),
         }
     }
 

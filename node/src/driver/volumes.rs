@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
+use vaquita_core::dfs::ids::{StageId, VolumeSlot};
+use vaquita_core::disk::DiskBatch;
 use vaquita_core::ids::RequestId;
-use vaquita_core::io::{Effect, Input};
-use vaquita_core::store::{StoreAnswer, StoreAsk, StoreReply};
+use vaquita_core::io::Input;
+use vaquita_core::store::{Fill, StoreAnswer, StoreAsk, StoreReply};
 
 use crate::data::{StoreQuestion, VolumeHands};
 use crate::env::Env;
@@ -44,27 +46,29 @@ impl<E: Env> Volumes<E> {
         Input::Store { id, ask }
     }
 
-    /// Starts an effect about volumes. Returns what it brought about at once, if anything; an effect
-    /// about something else is given back.
-    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<Option<Input>, Effect> {
-        match effect {
-            Effect::StoreReply { id, reply } => Ok(self.answer(id, reply)),
-            Effect::OpenVolume { slot } => {
-                self.hands.open(slot);
-                Ok(None)
-            }
-            Effect::Volume { slot, batch, fills } => Ok(self.hands.submit(slot, batch, fills)),
-            Effect::DropStage { stage } => {
-                self.hands.drop_stage(stage);
-                Ok(None)
-            }
-            other => Err(other),
-        }
+    /// Starts opening a volume.
+    pub(super) fn open(&mut self, slot: VolumeSlot) {
+        self.hands.open(slot);
+    }
+
+    /// Queues a batch. Returns what the machine is told at once, if it cannot be queued.
+    pub(super) fn write(
+        &mut self,
+        slot: VolumeSlot,
+        batch: DiskBatch,
+        fills: Vec<(usize, Fill)>,
+    ) -> Option<Input> {
+        self.hands.submit(slot, batch, fills)
+    }
+
+    /// Forgets the bytes of a stage.
+    pub(super) fn drop_stage(&mut self, stage: StageId) {
+        self.hands.drop_stage(stage);
     }
 
     /// Hands an answer to who asked. A stage that was admitted for somebody who has left is
     /// cancelled: nobody else would.
-    fn answer(&mut self, id: RequestId, reply: StoreReply) -> Option<Input> {
+    pub(super) fn answer(&mut self, id: RequestId, reply: StoreReply) -> Option<Input> {
         let asker = self.asked.remove(&id)?;
         let Err(undelivered) = asker.send(reply) else {
             return None;

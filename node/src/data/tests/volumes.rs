@@ -249,7 +249,7 @@ async fn an_empty_volume_has_no_label_and_nothing_else() {
     let node = Node::start(&env, 1).await;
     let disk = node.disk.clone();
     disk.touch("stray");
-    let label = super::super::scan::look(&disk).unwrap();
+    let seen = super::super::scan::look(&disk).unwrap();
     let others = vec!["stray".to_owned()];
-    assert_eq!(label, LabelFound::None { others });
+    assert_eq!(seen.0, LabelFound::None { others });
 }
