@@ -92,7 +92,8 @@ pub enum Ask {
         #[n(3)]
         replace: bool,
     },
-    /// The chunks of a file and where they are. Answered by [`Answer::File`].
+    /// The chunks of a file and where they are. Answered by [`Answer::File`], or by
+    /// [`Answer::Entry`] where there is a directory.
     #[n(6)]
     Lookup {
         /// The file.

@@ -303,7 +303,8 @@ impl<E: Env> Data<E> {
         (me, secrets.next_32())
     }
 
-    fn is_own(&self, peer: &Peer) -> bool {
+    /// Whether a peer is this very process.
+    pub(crate) fn is_own(&self, peer: &Peer) -> bool {
         self.shared.alias == peer.alias
     }
 
