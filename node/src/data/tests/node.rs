@@ -33,8 +33,8 @@ type Chunks = Arc<Mutex<BTreeMap<ChunkVersion, (VolumeSlot, Extent)>>>;
 pub(super) struct Manners {
     /// Refuse every chunk.
     pub(super) refuses: bool,
-    /// Give no answer to a question for a place.
-    pub(super) is_silent: bool,
+    /// Admit no chunk before the next suspicion.
+    pub(super) is_late: bool,
 }
 
 struct Keeper {
@@ -43,6 +43,8 @@ struct Keeper {
     chunks: Chunks,
     effects: VecDeque<Effect>,
     stages: BTreeMap<StageId, Stage>,
+    /// Those that are admitted late.
+    late: Vec<(RequestId, ChunkVersion, Option<u64>)>,
     next: u64,
     /// What follows a batch.
     waiting: BTreeMap<DiskTicket, (RequestId, StoreReply)>,
@@ -65,7 +67,8 @@ impl Keeper {
         let reply = match ask {
             StoreAsk::Admit { token, len } => {
                 let manners = self.manners.lock().unwrap().clone();
-                if manners.is_silent {
+                if manners.is_late {
+                    self.late.push((id, token.version, len));
                     return;
                 }
                 if manners.refuses {
@@ -91,7 +94,12 @@ impl Keeper {
                     what: format!("there is no chunk {version} here"),
                 }),
             },
-            StoreAsk::Suspect { .. } => Ok(StoreAnswer::Done),
+            StoreAsk::Suspect { .. } => {
+                for (id, version, len) in std::mem::take(&mut self.late) {
+                    self.admit(id, version, len);
+                }
+                Ok(StoreAnswer::Done)
+            }
         };
         self.effects.push_back(Effect::StoreReply { id, reply });
     }
@@ -317,6 +325,7 @@ impl<E: Env> Node<E> {
             chunks: Arc::clone(&chunks),
             effects: slots.map(|slot| Effect::OpenVolume { slot }).collect(),
             stages: BTreeMap::new(),
+            late: Vec::new(),
             next: 0,
             waiting: BTreeMap::new(),
         };

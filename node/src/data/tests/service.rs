@@ -190,14 +190,17 @@ async fn a_reader_that_does_not_read_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_that_the_machine_does_not_answer_is_given_up_and_its_stage_cancelled() {
+async fn a_chunk_that_is_admitted_when_nobody_waits_any_more_is_cancelled() {
     let env = MemoryEnv::new();
-    let node = Node::start(&env, 1).await;
-    node.manners.lock().unwrap().is_silent = true;
+    let mut node = Node::start(&env, 1).await;
+    node.manners.lock().unwrap().is_late = true;
     let begun = Instant::now();
     let stored = super::transfers::store(&node, &[&node], 1, &bytes(10), 10).await;
     assert_eq!(begun.elapsed(), node.data.limits().answer_timeout);
     assert_eq!(stored.lost.len(), 1);
+    node.data.suspect(&node.peer, version(1)).await.unwrap();
+    node.asked(|ask| matches!(ask, StoreAsk::Cancel { .. }))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
