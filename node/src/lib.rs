@@ -13,5 +13,6 @@ pub mod env;
 pub mod http;
 pub mod logging;
 pub mod os_env;
+mod percent;
 pub mod secret_file;
 pub mod server;

@@ -16,13 +16,14 @@ use vaquita_core::ids::Role;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
+use vaquita_core::prng::Seed;
 use vaquita_core::secret::ClusterSecret;
 
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
-use crate::env::HostFolders;
+use crate::env::{Env as _, HostFolders};
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
@@ -126,7 +127,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             format!("cannot watch signals: {error}"),
         )
     })?;
-    let (http, metrics) = http(&plan, &front);
+    let (http, metrics) = http(&plan, &front, env.seed());
     if plan.console {
         talk(&front, &terminator);
     }
@@ -325,7 +326,7 @@ fn is_loopback(settings: &Resolved) -> bool {
         .is_some_and(vaquita_config::Site::is_loopback)
 }
 
-fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
+fn http(plan: &ServerPlan, front: &Front, seed: Seed) -> (HttpServer, Metrics) {
     let settings = &plan.settings;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -357,6 +358,7 @@ fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
         limits: HttpLimits::default(),
+        seed,
     };
     let server = HttpServer::new(
         front.clone(),

@@ -118,6 +118,7 @@ impl FakeCluster {
             strict_defaults: false,
             allow_plain_http: false,
             limits: HttpLimits::default(),
+            seed: vaquita_core::prng::Seed::from_number(1),
         };
         let server = HttpServer::new(self.clone(), settings, metrics, Arc::new(registry));
         #[expect(
