@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
-use vaquita_core::admin::{Caller, Refusal, Reply};
+use vaquita_core::admin::{Caller, Refusal, Reply, Verb};
+use vaquita_core::dfs::ask::Ask;
 use vaquita_core::disk::DiskBatch;
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::ids::{ConnId, Endpoint, JobId, RequestId};
@@ -140,6 +141,9 @@ impl<E: Env> Hands<E> {
             return None;
         }
         if let Caller::Remote { unix_ms, .. } = &mut request.caller {
+            *unix_ms = self.env.unix_ms();
+        }
+        if let Verb::Dfs(Ask::MakeDir { unix_ms, .. }) = &mut request.verb {
             *unix_ms = self.env.unix_ms();
         }
         let id = RequestId(self.next_request);

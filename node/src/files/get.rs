@@ -122,7 +122,10 @@ impl<E: Env> OpenFile for OpenedFile<E> {
     }
 
     fn read(self, range: Range<u64>) -> Reading<E> {
-        debug_assert!(self.entry.kind == EntryKind::File, "directories have no bytes");
+        debug_assert!(
+            self.entry.kind == EntryKind::File,
+            "directories have no bytes"
+        );
         let mut parts = Vec::new();
         let mut begins = 0;
         for place in self.chunks {

@@ -17,7 +17,7 @@ use vaquita_core::limits::Limits;
 use crate::data::Data;
 use crate::driver::Front;
 use crate::env::Env;
-use crate::http::{Files, PutError, PutRequest, Upload};
+use crate::http::{Files, Put, PutError, Upload};
 
 pub use get::{OpenedFile, Reading};
 
@@ -86,7 +86,7 @@ impl<E: Env> Files for Coordinator<E> {
         get::open(self, &caller, path).await
     }
 
-    async fn put(&self, put: PutRequest, body: Upload) -> Result<Committed, PutError> {
+    async fn put(&self, put: Put, body: Upload) -> Result<Committed, PutError> {
         put::put(self, put, body).await
     }
 }

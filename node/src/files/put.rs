@@ -14,12 +14,12 @@ use vaquita_core::ids::NodeId;
 use super::Coordinator;
 use crate::data::{Peer, Stored};
 use crate::env::Env;
-use crate::http::{PutError, PutRequest, Upload};
+use crate::http::{self, PutError, Upload};
 
 /// Writes a file.
 pub(super) async fn put<E: Env>(
     coordinator: &Coordinator<E>,
-    put: PutRequest,
+    put: http::Put,
     body: Upload,
 ) -> Result<Committed, PutError> {
     let shared = &coordinator.shared;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -11,7 +11,10 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 use vaquita_core::admin::{Caller, Refusal, Reply, Request, Response, StatusReport, UserRow, Verb};
+use vaquita_core::dfs::ids::OpId;
+use vaquita_core::prng::{SecretPrng, Seed};
 
+use super::basic::Exchanged;
 use super::front::Front;
 use super::hosts::AllowedHosts;
 use super::limits::HttpLimits;
@@ -33,6 +36,8 @@ pub struct HttpSettings {
     pub allow_plain_http: bool,
     /// What clients may send, and how slowly.
     pub limits: HttpLimits,
+    /// From which operations that the client has not named are named.
+    pub seed: Seed,
 }
 
 pub(super) struct App<F> {
@@ -42,7 +47,9 @@ pub(super) struct App<F> {
     pub(super) registry: Arc<Registry>,
     /// One permit for each request that is worked on or waits.
     admission: Semaphore,
+    pub(super) exchanged: Exchanged,
     workers: Semaphore,
+    names: std::sync::Mutex<SecretPrng>,
     readiness: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -62,7 +69,9 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone, Debug)]
 pub(super) struct SignedIn {
     pub(super) caller: Caller,
-    pub(super) user: UserRow,
+    /// Not known where it was only asked whether the caller has a right on files: a data node has
+    /// no list of users.
+    pub(super) user: Option<UserRow>,
 }
 
 /// How long an answer to `/readyz` is good for. Anybody may ask, so that asking often must not
@@ -86,6 +95,8 @@ impl<F: Front> App<F> {
         Self {
             admission: Semaphore::new(workers + settings.limits.requests_waiting),
             workers: Semaphore::new(workers),
+            names: std::sync::Mutex::new(SecretPrng::new(settings.seed.clone())),
+            exchanged: Exchanged::default(),
             readiness: Mutex::new(None),
             front,
             settings,
@@ -97,11 +108,23 @@ impl<F: Front> App<F> {
     /// Whoever sends a request with these headers from that address. The date is the driver's to
     /// fill in: this interface has no clock.
     pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
+        self.caller_with(peer, bearer_token(headers))
+    }
+
+    /// Whoever sends a request from that address, with a token that stood elsewhere.
+    pub(super) fn caller_with(&self, peer: SocketAddr, token: Option<String>) -> Caller {
         Caller::Remote {
             address: peer.ip().to_canonical(),
-            token: bearer_token(headers),
+            token,
             unix_ms: 0,
         }
+    }
+
+    /// The name of an operation that its client has not named.
+    pub(super) fn draw(&self) -> OpId {
+        // A draw cannot panic half way, so that a poisoned lock is as good as any.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        OpId(names.next_16())
     }
 
     /// Asks the machine, without waiting for a worker: for what decides whether a request is

@@ -17,15 +17,17 @@ use vaquita_core::ids::Role;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
+use vaquita_core::prng::Seed;
 use vaquita_core::secret::ClusterSecret;
 
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};
 use crate::console;
-use crate::data;
+use crate::data::{self, DataEnd};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
-use crate::env::HostFolders;
+use crate::env::{Env as _, HostFolders};
+use crate::files::Coordinator;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
@@ -143,7 +145,16 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             format!("cannot watch signals: {error}"),
         )
     })?;
-    let (http, metrics) = http(&plan, &front);
+    let (files, data_end) = match plan.mode {
+        Mode::Datanode => {
+            let data_settings = settings::data(&plan.settings, secret.clone(), &limits)?;
+            let (data, data_end) = data::data(&env, data_settings);
+            let files = Coordinator::new(env.clone(), front.clone(), data, Limits::default());
+            (Some(files), Some(data_end))
+        }
+        _ => (None, None),
+    };
+    let (http, metrics) = http(&plan, &front, env.seed(), files);
     if plan.console {
         talk(&front, &terminator);
     }
@@ -184,7 +195,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             );
             Ok(run_controller(env, config, start).await)
         }
-        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, start).await,
+        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, data_end, start).await,
         mode => Err(failed(
             ExitCode::Usage,
             format!("there is no process of the mode `{mode}`"),
@@ -196,13 +207,13 @@ async fn run_node(
     plan: &ServerPlan,
     env: OsEnv,
     secret: Option<ClusterSecret>,
+    data_end: Option<DataEnd<OsEnv>>,
     start: Start<HttpServer>,
 ) -> Result<ExitReason, ExitReason> {
     let settings = &plan.settings;
-    let role = if plan.mode == Mode::Agent {
-        Role::Agent
-    } else {
-        Role::DataNode
+    let role = match data_end {
+        Some(_) => Role::DataNode,
+        None => Role::Agent,
     };
     let process = env
         .own_identity()
@@ -215,7 +226,7 @@ async fn run_node(
         "{role} {} of the controller {}",
         facts.site, facts.controller_site
     );
-    if role == Role::Agent {
+    let Some(data_end) = data_end else {
         let config = AgentConfig {
             facts,
             secret,
@@ -224,13 +235,11 @@ async fn run_node(
             planted: Planted::default(),
         };
         return Ok(run_agent(env, config, start).await);
-    }
+    };
     let agent = match settings.site("agentSite") {
         Some(agent) => Some(settings::site(agent)?.endpoint),
         None => None,
     };
-    let data_settings = settings::data(settings, secret.clone(), &start.limits)?;
-    let (_data, data_end) = data::data(&env, data_settings);
     let config = DataNodeConfig {
         facts,
         agent,
@@ -348,7 +357,12 @@ fn is_loopback(settings: &Resolved) -> bool {
         .is_some_and(vaquita_config::Site::is_loopback)
 }
 
-fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
+fn http(
+    plan: &ServerPlan,
+    front: &Front,
+    seed: Seed,
+    files: Option<Coordinator<OsEnv>>,
+) -> (HttpServer, Metrics) {
     let settings = &plan.settings;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -382,13 +396,13 @@ fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
         limits: HttpLimits::default(),
+        seed,
     };
-    let server = HttpServer::new(
-        front.clone(),
-        http_settings,
-        metrics.clone(),
-        Arc::new(registry),
-    );
+    let (front, told, registry) = (front.clone(), metrics.clone(), Arc::new(registry));
+    let server = match files {
+        Some(files) => HttpServer::with_files(front, files, http_settings, told, registry),
+        None => HttpServer::new(front, http_settings, told, registry),
+    };
     (server, metrics)
 }
 

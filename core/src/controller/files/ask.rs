@@ -367,12 +367,7 @@ impl Controller {
         }
     }
 
-    fn layout(
-        &mut self,
-        path: &DfsPath,
-        first_chunk: u32,
-        chunks: u32,
-    ) -> Result<Answer, Refusal> {
+    fn layout(&mut self, path: &DfsPath, first_chunk: u32, chunks: u32) -> Result<Answer, Refusal> {
         let entry = self.stat(path)?;
         if entry.kind == EntryKind::Directory {
             return Ok(Answer::Entry(entry));

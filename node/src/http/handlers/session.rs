@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use vaquita_core::admin::{Response as Told, Verb};
+use vaquita_core::admin::{Refusal, Response as Told, Verb};
 use vaquita_core::secret::Password;
 
 use super::{Answer, Shared, done, json};
@@ -103,7 +103,10 @@ pub(super) async fn logout<F: Front>(
 
 /// The gate has asked already.
 pub(super) async fn me(Extension(SignedIn { user, .. }): Extension<SignedIn>) -> Answer {
-    Ok(json(&user))
+    match user {
+        Some(user) => Ok(json(&user)),
+        None => Err(Refusal::Unauthenticated.into()),
+    }
 }
 
 /// A password short enough to be worth hashing.
