@@ -56,12 +56,13 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use checkpoint::CheckpointFault;
 pub use checkpointer::CheckpointPlan;
 pub use files::belongs_to_log;
 
+pub(crate) use fuzz::apply;
 #[doc(hidden)]
 pub use fuzz::fuzz_recovery;
 pub use record::{PAYLOAD_MAX, Record};
