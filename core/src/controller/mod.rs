@@ -24,6 +24,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 pub use files::FilesConfig;
+#[doc(hidden)]
+pub use files::StockView;
 pub use members::Member;
 #[cfg(test)]
 pub(crate) use repair::home_with_log;

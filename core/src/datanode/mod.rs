@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::ids::{ConnId, Endpoint, NodeEpoch, RequestId, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
-use crate::message::{Attach, Message, Pong, Release, Report, VolumesNow};
+use crate::message::{Attach, Message, Pong, Release, ReplicaEntry, Report, VolumesNow};
 use crate::node_machine::{self, Base, Files, Other};
 use crate::planted::Planted;
 use crate::prng::{SecretPrng, Seed};
@@ -506,6 +506,20 @@ impl DataNode {
             uplink.epoch(),
             uplink.is_self_fenced(),
         )
+    }
+
+    /// What the node has and counts, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn entries(&self) -> Vec<ReplicaEntry> {
+        self.shelves.entries()
+    }
+
+    /// Whether nothing is on its way to a disk, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.shelves.are_idle() && self.relay.is_idle()
     }
 
     fn terminate(&mut self, now: Timestamp) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use vaquita_core::controller::{ControllerConfig, Member};
+use vaquita_core::controller::{ControllerConfig, FilesConfig, Member};
 use vaquita_core::ids::Role;
 use vaquita_core::limits::Limits;
 use vaquita_core::message::RestartPolicy;
@@ -173,6 +173,7 @@ impl Builder {
             restart_stopped: false,
             secret: program::secret(),
             bootstrap: None,
+            files: FilesConfig::default(),
             build: "simulated".to_owned(),
             limits,
             planted: Planted::default(),

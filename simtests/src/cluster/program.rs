@@ -2,7 +2,7 @@
 
 use vaquita_core::agent::AgentConfig;
 use vaquita_core::controller::ControllerConfig;
-use vaquita_core::datanode::DataNodeConfig;
+use vaquita_core::datanode::{DataNodeConfig, VolumesConfig};
 use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
@@ -150,7 +150,7 @@ pub(super) fn data_node(
     Program::DataNode(DataNodeConfig {
         facts: facts(name, Role::DataNode, host, controller),
         agent: agent.map(|agent| agent.endpoint.clone()),
-        chunks: 0,
+        volumes: VolumesConfig::default(),
         secret: secret(),
         limits: limits.clone(),
         planted: Planted::default(),

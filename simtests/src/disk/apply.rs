@@ -3,6 +3,8 @@
 use vaquita_core::disk::{
     DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane, RESERVE_SHARE,
 };
+use vaquita_core::ids::DiskTicket;
+use vaquita_core::store::Fill;
 
 use super::{Progress, Promise, SimDisk, SimFile, describe, lane_index};
 use crate::streams::{Draw, index};
@@ -13,6 +15,57 @@ impl SimDisk {
     /// Queues a batch.
     pub(crate) fn submit(&mut self, batch: DiskBatch) {
         self.lane(batch.lane).waiting.push_back(batch);
+    }
+
+    /// Queues a batch of which some operations get more bytes from other files.
+    pub(crate) fn submit_with(&mut self, batch: DiskBatch, copies: Vec<(usize, Fill)>) {
+        if !copies.is_empty() {
+            self.copies.insert(batch.ticket.0, copies);
+        }
+        self.submit(batch);
+    }
+
+    /// Writes at the end of a file, beside the lanes, as a driver does with what it receives.
+    ///
+    /// # Errors
+    /// Why it is not all written.
+    pub(crate) fn write_beside(
+        &mut self,
+        file: &FileName,
+        offset: u64,
+        bytes: Vec<u8>,
+        draw: &mut Draw,
+    ) -> Result<(), String> {
+        let file = file.clone();
+        self.ops_done += 1;
+        let op = DiskOp::Append {
+            file,
+            offset,
+            bytes,
+        };
+        self.carry_out(&op, draw).map_err(|(_, message)| message)
+    }
+
+    /// The operation with what it gets from another file.
+    fn filled(&self, ticket: DiskTicket, at: usize, op: DiskOp) -> Result<DiskOp, String> {
+        let copies = self.copies.get(&ticket.0).into_iter().flatten();
+        let Some((_, fill)) = copies.into_iter().find(|(number, _)| *number == at) else {
+            return Ok(op);
+        };
+        let DiskOp::Append {
+            file,
+            offset,
+            mut bytes,
+        } = op
+        else {
+            return Ok(op);
+        };
+        bytes.extend_from_slice(&self.copied(fill)?);
+        Ok(DiskOp::Append {
+            file,
+            offset,
+            bytes,
+        })
     }
 
     /// Begins the next operation of a lane if it is idle; returns how long it takes.
@@ -39,11 +92,15 @@ impl SimDisk {
         let ticket = batch.ticket;
         if let Some(op) = batch.ops.get(at).cloned() {
             self.ops_done += 1;
-            let outcome = self.carry_out(&op, draw);
+            let outcome = match self.filled(ticket, at, op.clone()) {
+                Ok(op) => self.carry_out(&op, draw),
+                Err(message) => Err((DiskFaultKind::Unreadable, message)),
+            };
             let queue = self.lane(lane);
             if let Err((kind, message)) = outcome {
                 queue.waiting.pop_front();
                 queue.next_op = 0;
+                self.copies.remove(&ticket.0);
                 let fault = DiskFault {
                     kind,
                     failed_op: at,
@@ -64,6 +121,7 @@ impl SimDisk {
         }
         queue.next_op = 0;
         let batch = queue.waiting.pop_front()?;
+        self.copies.remove(&ticket.0);
         self.last_promise = Some(self.promise_of(&batch));
         Some(Progress::Done(ticket, Ok(())))
     }
@@ -121,7 +179,7 @@ impl SimDisk {
         };
         let ordered = std::mem::take(&mut self.fail_next_op)
             || (syncs && std::mem::take(&mut self.fail_next_sync));
-        let fails = draw.chance(rate) || ordered;
+        let fails = draw.chance(rate) || ordered || self.dead;
         match op {
             DiskOp::Sync { file } => self.sync(file, fails, draw),
             DiskOp::SyncDir if fails => {

@@ -13,6 +13,7 @@ mod apply;
 mod file;
 mod names;
 mod profile;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +21,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskOp, FileName, Lane};
 use vaquita_core::ids::DiskTicket;
+use vaquita_core::store::Fill;
 
 use crate::streams::Draw;
 use crate::time::SimTime;
 
 pub use file::{FailedSync, SECTOR, Tear};
 pub use profile::{DiskProfile, Latency};
+pub use read::{Cached, Promised};
 
 use file::SimFile;
 use names::Names;
@@ -89,10 +92,14 @@ pub struct SimDisk {
     pub fail_next_op: bool,
     /// No operation ends while this holds.
     pub hung: bool,
+    /// The device is gone: everything fails, reading too.
+    pub dead: bool,
     names: Names,
     files: BTreeMap<Inode, SimFile>,
     next_inode: Inode,
     lanes: [LaneQueue; 2],
+    /// Which operations of which batches get more bytes from another file.
+    copies: BTreeMap<u64, Vec<(usize, Fill)>>,
     ops_done: u64,
     incidents: Vec<Incident>,
     last_promise: Option<Promise>,
@@ -127,6 +134,8 @@ impl SimDisk {
             fail_next_sync: false,
             fail_next_op: false,
             hung: false,
+            dead: false,
+            copies: BTreeMap::new(),
             names: Names::default(),
             files: BTreeMap::new(),
             next_inode: 0,
@@ -204,6 +213,12 @@ impl SimDisk {
     #[must_use]
     pub fn batches_waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting.len()).sum()
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub fn file_count(&self) -> usize {
+        self.names.iter().count()
     }
 
     /// Bytes of all files.
@@ -294,6 +309,7 @@ impl SimDisk {
     /// The process that had asked is gone: what has not been carried out never will be.
     pub(crate) fn abandon(&mut self) {
         self.lanes = Default::default();
+        self.copies.clear();
     }
 
     pub(crate) fn lane(&mut self, lane: Lane) -> &mut LaneQueue {

@@ -106,7 +106,7 @@ pub enum Step {
     },
     /// Something about a disk.
     Disk {
-        /// The node whose disk it is.
+        /// The node whose home it is; with `/0` behind it, the node's first volume, and so on.
         node: String,
         /// What.
         what: DiskStep,
@@ -175,6 +175,8 @@ pub enum DiskStep {
     Rot,
     /// Every file is gone, if no process has them: a new disk.
     Wipe,
+    /// The device is gone: everything fails, reading too.
+    Die,
     /// All of that is over.
     Well,
 }
@@ -345,6 +347,7 @@ impl fmt::Display for DiskStep {
             Self::Lie => f.write_str("lie"),
             Self::Rot => f.write_str("rot"),
             Self::Wipe => f.write_str("wipe"),
+            Self::Die => f.write_str("die"),
             Self::Well => f.write_str("well"),
         }
     }

@@ -201,6 +201,7 @@ fn parse_disk(words: &mut Words<'_>) -> Result<DiskStep, String> {
         "lie" => DiskStep::Lie,
         "rot" => DiskStep::Rot,
         "wipe" => DiskStep::Wipe,
+        "die" => DiskStep::Die,
         "well" => DiskStep::Well,
         word => return Err(format!("nothing called `{word}` happens to a disk")),
     })

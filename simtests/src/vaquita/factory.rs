@@ -2,18 +2,19 @@
 
 use vaquita_core::admin::{Caller, Request, Selection, Verb};
 use vaquita_core::agent::{Agent, AgentConfig};
-use vaquita_core::controller::{Controller, ControllerConfig, Member};
-use vaquita_core::datanode::{DataNode, DataNodeConfig};
+use vaquita_core::controller::{Bootstrap, Controller, ControllerConfig, Member};
+use vaquita_core::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
 use vaquita_core::io::ExitReason;
 use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::secret::ClusterSecret;
 use vaquita_core::state;
-use vaquita_core::uplink::{NodeFacts, NodeIdentity};
+use vaquita_core::store::scan::{self, Found, LabelFound, ScanFault};
+use vaquita_core::uplink::NodeFacts;
 use vaquita_core::wire::keys::Keyring;
 
 use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
-use crate::disk::Files;
+use crate::disk::{Cached, Files, SimDisk};
 use crate::net::address;
 use crate::streams::Draw;
 use crate::world::{Factory, HostIx, Start};
@@ -31,6 +32,20 @@ fn site(host: u32, port: u16, alias: &str) -> Site {
     Site {
         endpoint: Endpoint { host, port },
         alias,
+    }
+}
+
+/// A token that the first controller knows: clients need no password.
+#[must_use]
+pub fn client_token() -> String {
+    format!("vqt_{:016x}_{}", 7, "07".repeat(32))
+}
+
+fn bootstrap() -> Bootstrap {
+    Bootstrap {
+        password_hash: "simulated".to_owned(),
+        token: client_token(),
+        token_expires_unix_ms: u64::MAX,
     }
 }
 
@@ -67,7 +82,7 @@ impl VaquitaFactory {
                 host: label.clone(),
                 node_cfg: String::new(),
             });
-            for node in 1..=self.cluster.nodes_per_host {
+            for node in 1..=self.cluster.nodes_on(host) {
                 let port = NODE_PORT + u16::try_from(node - 1).unwrap_or(u16::MAX);
                 members.push(Member {
                     site: site(host, port, &Cluster::node_name(host, node)),
@@ -126,7 +141,8 @@ impl Factory for VaquitaFactory {
                 restart: *restart,
                 restart_stopped: false,
                 secret,
-                bootstrap: None,
+                bootstrap: (self.cluster.volumes > 0).then(bootstrap),
+                files: self.cluster.files.clone(),
                 build: "simulated".to_owned(),
                 limits,
                 planted,
@@ -159,11 +175,12 @@ impl Factory for VaquitaFactory {
         let config = DataNodeConfig {
             facts,
             agent: Some(agent),
-            // A home that a node has lived in before is one with chunks.
-            chunks: if start.files.contains_key(&NodeIdentity::file()) {
-                self.cluster.chunks
-            } else {
-                0
+            volumes: VolumesConfig {
+                paths: (0..self.cluster.volumes)
+                    .map(|slot| format!("/{}/{slot}", start.alias))
+                    .collect(),
+                data_sync: self.cluster.data_sync,
+                choice: self.cluster.choice.clone(),
             },
             secret,
             limits,
@@ -179,6 +196,10 @@ impl Factory for VaquitaFactory {
         files: &Files,
     ) -> Result<Vec<u8>, String> {
         state::build_checkpoint(plan, files)
+    }
+
+    fn scan(&mut self, disk: &SimDisk) -> Result<(LabelFound, Found), ScanFault> {
+        scan::scan_planted(&Cached(disk), self.cluster.planted)
     }
 
     /// `start NAME`, `start all`, `stop NAME`, `stop all`, `replace NAME`, `status`.

@@ -5,6 +5,7 @@
 
 pub mod checkers;
 mod factory;
+pub mod files;
 pub mod forged;
 mod machine;
 pub mod swarm;
@@ -12,13 +13,14 @@ pub mod swarm;
 use std::time::Duration;
 
 use vaquita_core::admin::{Caller, NodeRow, NodeState, Request, Selection, Verb};
-use vaquita_core::controller::Controller;
+use vaquita_core::controller::{Controller, FilesConfig};
+use vaquita_core::dfs::placement::{ReliabilityLevel, VolumeRules};
 use vaquita_core::ids::{Alias, RequestId};
 use vaquita_core::limits::Limits;
 use vaquita_core::message::RestartPolicy;
 use vaquita_core::planted::Planted;
 
-pub use factory::VaquitaFactory;
+pub use factory::{VaquitaFactory, client_token};
 pub use machine::Vaquita;
 
 use crate::checker::{Bounds, LogsKeepPromises};
@@ -46,8 +48,16 @@ pub struct Cluster {
     pub secret: bool,
     /// What happens to nodes that crashed.
     pub restart: RestartPolicy,
-    /// Chunks in the home of each data node that has run before.
-    pub chunks: u64,
+    /// Volumes of each data node.
+    pub volumes: u16,
+    /// How files are kept.
+    pub files: FilesConfig,
+    /// Whether the bytes of chunks are synced.
+    pub data_sync: bool,
+    /// Which volume of a node takes a chunk.
+    pub choice: VolumeRules,
+    /// Data nodes of single hosts where they differ from `nodes_per_host`, from the first host on.
+    pub uneven: Vec<u32>,
     /// The World's own settings.
     pub settings: Settings,
 }
@@ -74,7 +84,11 @@ impl Default for Cluster {
             lan_cluster: true,
             secret: true,
             restart: RestartPolicy::Backoff,
-            chunks: 0,
+            volumes: 0,
+            files: FilesConfig::default(),
+            data_sync: true,
+            choice: VolumeRules::default(),
+            uneven: Vec::new(),
             settings: Settings::default(),
         }
     }
@@ -120,6 +134,35 @@ impl Cluster {
         self
     }
 
+    /// With volumes for files, and every size and time so small that the edges are reached in
+    /// seconds: chunks of a few kilobytes, packed and alone, segments of some chunks.
+    #[must_use]
+    pub fn with_files(mut self) -> Self {
+        self.volumes = 1;
+        self.files = FilesConfig {
+            factor: 3,
+            min_write: 2,
+            level: ReliabilityLevel::default(),
+        };
+        let limits = &mut self.limits;
+        limits.chunk_bytes = 8 * 1024;
+        limits.packed_max = 3 * 1024;
+        limits.volume_segment_bytes = 16 * 1024;
+        limits.volume_batch_bytes = 8 * 1024;
+        limits.volume_copy_bytes = 8 * 1024;
+        limits.volume_reserve_bytes = 64 * 1024;
+        limits.trash_hold = Duration::from_secs(20);
+        limits.orphan_grace = Duration::from_secs(60);
+        limits.safe_mode_max = Duration::from_secs(30);
+        limits.dfs_write_timeout = Duration::from_secs(40);
+        limits.dfs_renew_period = Duration::from_secs(10);
+        limits.report_page_entries = 7;
+        limits.news_max = 50;
+        self.choice.reserve_min = 64 * 1024;
+        self.settings.volume.capacity = 4 << 20;
+        self
+    }
+
     /// The host of an agent, counted from 1.
     #[must_use]
     pub fn host_name(number: u32) -> String {
@@ -141,7 +184,16 @@ impl Cluster {
     /// Every data node's alias.
     pub fn node_names(&self) -> impl Iterator<Item = String> + '_ {
         (1..=self.hosts)
-            .flat_map(|host| (1..=self.nodes_per_host).map(move |n| Self::node_name(host, n)))
+            .flat_map(|host| (1..=self.nodes_on(host)).map(move |n| Self::node_name(host, n)))
+    }
+
+    /// How many data nodes a host has.
+    #[must_use]
+    pub fn nodes_on(&self, host: u32) -> u32 {
+        let at = usize::try_from(host).unwrap_or(usize::MAX).checked_sub(1);
+        at.and_then(|at| self.uneven.get(at))
+            .copied()
+            .unwrap_or(self.nodes_per_host)
     }
 
     /// Every agent's alias.
@@ -163,10 +215,10 @@ impl Cluster {
             let host = world.add_host(&Self::host_name(number));
             let agent = NodeSpec::new(&Self::agent_name(number), host, AGENT_PORT);
             world.add_node(agent.restarted_after(restart));
-            for node in 1..=self.nodes_per_host {
+            for node in 1..=self.nodes_on(number) {
                 let port = NODE_PORT + u16::try_from(node - 1).unwrap_or(u16::MAX);
                 let spec = NodeSpec::new(&Self::node_name(number, node), host, port);
-                world.add_node(spec.launched());
+                world.add_node(spec.volumes(self.volumes).launched());
             }
         }
         world.add_checker(Bounds::default());
@@ -177,6 +229,9 @@ impl Cluster {
         world.add_checker(checkers::FenceFirst::default());
         world.add_checker(checkers::OneHolder::default());
         world.add_checker(checkers::StateIsItsLog::default());
+        if self.volumes > 0 {
+            world.add_checker(files::checkers::Chunks::default());
+        }
         world
     }
 
@@ -195,7 +250,7 @@ impl Cluster {
     pub fn shape(&self, span: Duration) -> Shape {
         let agents = (1..=self.hosts).map(|n| (Self::agent_name(n), Self::host_name(n)));
         let nodes = (1..=self.hosts).flat_map(|host| {
-            (1..=self.nodes_per_host)
+            (1..=self.nodes_on(host))
                 .map(move |n| (Self::node_name(host, n), Self::host_name(host)))
         });
         let asks = self

@@ -21,12 +21,12 @@ impl<F: Factory> World<F> {
             Effect::Reply { id, reply } => self.reply(node, id, reply),
             Effect::Job { job, work } => self.begin_job(node, job, work),
             Effect::Notify(notice) => self.notify(node, notice),
-            Effect::StoreReply { .. }
-            | Effect::OpenVolume { .. }
-            | Effect::Volume { .. }
-            | Effect::DropStage { .. } => {
-                self.fail(Some(node), format!("there are no volumes here: {effect:?}"));
+            Effect::StoreReply { id, reply } => self.store_replied(node, id, reply),
+            Effect::OpenVolume { slot } => self.open_volume(node, slot),
+            Effect::Volume { slot, batch, fills } => {
+                self.submit_to_volume(node, slot, batch, fills);
             }
+            Effect::DropStage { stage } => self.drop_stage(node, stage),
             Effect::Exit(reason) => {
                 if let Some(process) = self.nodes[node.index()].process.as_mut() {
                     process.exit = Some(reason);

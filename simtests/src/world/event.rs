@@ -3,11 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use vaquita_core::dfs::ids::VolumeSlot;
 use vaquita_core::disk::Lane;
 use vaquita_core::ids::{JobId, RequestId};
 use vaquita_core::io::{CloseReason, Input};
 use vaquita_core::process::{ProcessEvent, ProcessOrder};
 
+use super::data::{DataEvent, TransferId};
+use super::disks::Which;
 use super::{HostIx, NodeIx};
 use crate::net::tcp::{ConnNumber, SideNo};
 use crate::plan::Step;
@@ -30,8 +33,26 @@ pub(super) enum Event {
     Disk {
         node: NodeIx,
         start: u32,
+        which: Which,
         lane: Lane,
     },
+    /// A volume has been read.
+    VolumeOpens {
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+        since: SimTime,
+    },
+    /// A driver looks how much room there is on a volume.
+    VolumeSpace {
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+    },
+    /// Something of a transfer.
+    Data(TransferId, Box<DataEvent>),
+    /// Whoever drives the run wants to do something.
+    Alarm,
     /// A computation ends.
     Job {
         node: NodeIx,

@@ -8,10 +8,11 @@ use vaquita_core::io::{ExitReason, Job, JobOutcome, Machine};
 use vaquita_core::metalog::CheckpointPlan;
 use vaquita_core::prng::Seed;
 use vaquita_core::process::ProcessIdentity;
+use vaquita_core::store::scan::{self, Found, LabelFound, ScanFault};
 use vaquita_core::time::Timestamp;
 
 use super::NodeIx;
-use crate::disk::Files;
+use crate::disk::{Cached, Files, SimDisk};
 use crate::streams::Draw;
 
 /// Everything that a process knows when it starts.
@@ -72,6 +73,14 @@ pub trait Factory {
     ) -> Result<Vec<u8>, String> {
         let _ = (plan, files);
         Err("this World builds no checkpoints".to_owned())
+    }
+
+    /// Reads a volume.
+    ///
+    /// # Errors
+    /// Why it cannot be taken into use.
+    fn scan(&mut self, disk: &SimDisk) -> Result<(LabelFound, Found), ScanFault> {
+        scan::scan(&Cached(disk))
     }
 
     /// What a job comes to, where that is not what [`World`](super::World) does by itself.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use vaquita_core::dfs::ids::VolumeSlot;
+
+use super::disks::{Which, disk_key};
 use super::event::Event;
 use super::lifecycle::Exit;
 use super::{Factory, HostIx, Life, NodeIx, StepKind, World};
@@ -46,7 +49,15 @@ impl<F: Factory> World<F> {
             self.host(host)
                 .ok_or_else(|| format!("there is no host {host}"))?;
         }
-        for node in step.nodes() {
+        for name in step.nodes() {
+            let (node, which) = self.disk_named(name);
+            let volume = which.is_none_or(|slot| {
+                let node = self.node(node);
+                node.is_some_and(|node| slot.0 < self.volumes(node))
+            });
+            if !volume {
+                return Err(format!("there is no volume {name}"));
+            }
             // A node that an agent will launch may not be there yet.
             if self.node(node).is_none()
                 && !matches!(step, Step::Kill(_) | Step::Pause(_) | Step::Resume(_))
@@ -114,17 +125,23 @@ impl<F: Factory> World<F> {
                 let offset = &mut self.hosts[host.index()].wall_clock_offset_ms;
                 *offset = offset.saturating_add(*ms);
             }
-            Step::Disk { node, what } => self.disturb_disk(self.node(node)?, what),
+            Step::Disk { node, what } => {
+                let (node, which) = self.disk_named(node);
+                self.disturb_disk(self.node(node)?, which, what)?;
+            }
             Step::AtOp {
                 node,
                 skip,
                 after,
                 power,
             } => {
+                let (node, which) = self.disk_named(node);
                 let node = self.node(node)?;
-                let op = self.disk(node).ops_done() + skip;
-                self.at_op(
+                let disk = self.nodes[node.index()].disk_of(which)?;
+                let op = disk.ops_done() + skip;
+                self.at_op_of(
                     node,
+                    which,
                     AtOp {
                         op,
                         after: *after,
@@ -169,11 +186,27 @@ impl<F: Factory> World<F> {
 
     /// Has something happen at an operation of a node's disk.
     pub fn at_op(&mut self, node: NodeIx, trap: AtOp) {
-        self.nodes[node.index()].at_op = Some(trap);
+        self.at_op_of(node, None, trap);
     }
 
-    pub(super) fn spring(&mut self, node: NodeIx, trap: AtOp) {
-        self.nodes[node.index()].at_op = None;
+    fn at_op_of(&mut self, node: NodeIx, which: Which, trap: AtOp) {
+        if let Some(place) = self.nodes[node.index()].trap(which) {
+            *place = Some(trap);
+        }
+    }
+
+    /// The node and the disk that a step names: `NODE` for its home, `NODE/0` for its first volume.
+    fn disk_named<'a>(&self, name: &'a str) -> (&'a str, Which) {
+        match name.split_once('/') {
+            Some((node, slot)) => (node, Some(VolumeSlot(slot.parse().unwrap_or(u16::MAX)))),
+            None => (name, None),
+        }
+    }
+
+    pub(super) fn spring(&mut self, node: NodeIx, which: Which, trap: AtOp) {
+        if let Some(place) = self.nodes[node.index()].trap(which) {
+            *place = None;
+        }
         self.record.kind = StepKind::Fault;
         let host = self.host_of(node);
         if trap.power {
@@ -207,13 +240,13 @@ impl<F: Factory> World<F> {
         self.clock_changed(host);
     }
 
-    fn disturb_disk(&mut self, node: NodeIx, what: &DiskStep) {
+    fn disturb_disk(&mut self, node: NodeIx, which: Which, what: &DiskStep) -> Option<()> {
         let now = self.now;
         let slot = &mut self.nodes[node.index()];
-        let mut draw = self
-            .streams
-            .at(Stream::Fault, node.index() as u64, now.as_nanos());
-        let disk = &mut slot.disk;
+        let key = disk_key(node, which);
+        let mut draw = self.streams.at(Stream::Fault, key, now.as_nanos());
+        let runs = slot.process.is_some();
+        let disk = slot.disk_of_mut(which)?;
         match what {
             DiskStep::FailSync => disk.fail_next_sync = true,
             DiskStep::FailOp => disk.fail_next_op = true,
@@ -223,17 +256,25 @@ impl<F: Factory> World<F> {
             DiskStep::Lie => disk.profile.lies = true,
             DiskStep::Rot => drop(disk.rot(now, None, &mut draw)),
             DiskStep::Wipe => {
-                if slot.process.is_none() {
-                    slot.disk.wipe();
+                if !runs {
+                    disk.wipe();
                 }
             }
-            DiskStep::Well => self.heal_disk(node),
+            DiskStep::Die => disk.dead = true,
+            DiskStep::Well => self.heal_disk(node, which),
         }
+        Some(())
     }
 
-    fn heal_disk(&mut self, node: NodeIx) {
-        let healthy = self.settings.disk.clone();
-        let disk = &mut self.nodes[node.index()].disk;
+    fn heal_disk(&mut self, node: NodeIx, which: Which) {
+        let healthy = match which {
+            None => self.settings.disk.clone(),
+            Some(_) => self.settings.volume.clone(),
+        };
+        let Some(disk) = self.nodes[node.index()].disk_of_mut(which) else {
+            return;
+        };
+        disk.dead = false;
         disk.fail_next_op = false;
         disk.fail_next_sync = false;
         disk.profile = crate::disk::DiskProfile {
@@ -244,7 +285,7 @@ impl<F: Factory> World<F> {
         disk.profile.op_fails = crate::streams::Rate::NEVER;
         disk.profile.sync_fails = crate::streams::Rate::NEVER;
         if std::mem::replace(&mut disk.hung, false) {
-            self.resume_disk(node);
+            self.resume_disk(node, which);
         }
     }
 
@@ -283,8 +324,11 @@ impl<F: Factory> World<F> {
             .filter(|node| here(self, node))
             .collect::<Vec<_>>()
         {
-            self.nodes[node.index()].at_op = None;
-            self.heal_disk(node);
+            for which in self.nodes[node.index()].disks() {
+                let slot = &mut self.nodes[node.index()];
+                slot.trap(which).into_iter().for_each(|trap| *trap = None);
+                self.heal_disk(node, which);
+            }
             self.resume(node);
             if self.nodes[node.index()].spec.at_boot {
                 // Twice: one that was paused may find that it was asked to end.

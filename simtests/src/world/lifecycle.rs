@@ -8,6 +8,7 @@ use vaquita_core::prng::Seed;
 use vaquita_core::process::{ProcessEvent, ProcessExit};
 use vaquita_core::time::Timestamp;
 
+use super::disks::disk_key;
 use super::event::Event;
 use super::node::Process;
 use super::{Ended, Factory, HostIx, NodeIx, Start, StepKind, World};
@@ -171,6 +172,7 @@ impl<F: Factory> World<F> {
             connections: BTreeMap::new(),
             next_accepted: 1,
             jobs: BTreeMap::new(),
+            stages: BTreeMap::new(),
             frozen: Vec::new(),
             exit: None,
         });
@@ -238,6 +240,7 @@ impl<F: Factory> World<F> {
             let port = self.nodes[node.index()].spec.port;
             self.hosts[host.index()].release_port(port);
             self.process_leaves_connections(node, start);
+            self.process_leaves_transfers(node, start);
         }
         self.report_end(node, &process, &identity, exit);
         self.restart_by_host(node, &process, exit);
@@ -255,6 +258,9 @@ impl<F: Factory> World<F> {
             .streams
             .at(Stream::Disk, node.index() as u64, slot.counters.disk);
         slot.disk.interrupt(&mut draw);
+        for volume in &mut slot.volumes {
+            volume.disk.interrupt(&mut draw);
+        }
         self.drop_requests(node);
     }
 
@@ -321,16 +327,22 @@ impl<F: Factory> World<F> {
             .filter(|node| self.host_of(*node) == host)
             .collect::<Vec<_>>()
         {
-            let slot = &mut self.nodes[node.index()];
-            slot.process = None;
-            slot.at_op = None;
             let moment = self.now.as_nanos();
-            let mut draw = self
-                .streams
-                .at(Stream::PowerCut, node.index() as u64, moment);
-            slot.disk.power_cut(self.now, &mut draw);
-            slot.disk.hung = false;
+            let slot = &mut self.nodes[node.index()];
+            let start = slot.process.take().map(|process| process.start);
+            for which in slot.disks() {
+                let key = disk_key(node, which);
+                let mut draw = self.streams.at(Stream::PowerCut, key, moment);
+                slot.trap(which).into_iter().for_each(|trap| *trap = None);
+                if let Some(disk) = slot.disk_of_mut(which) {
+                    disk.power_cut(self.now, &mut draw);
+                    disk.hung = false;
+                }
+            }
             self.drop_requests(node);
+            if let Some(start) = start {
+                self.process_leaves_transfers(node, start);
+            }
         }
         self.host_forgets_connections(host);
     }

@@ -18,6 +18,7 @@
 //! and of what is decided ([`Streams`]), so that a run is a function of seed, plan and settings.
 
 mod connections;
+mod data;
 mod datagrams;
 mod disks;
 mod effects;
@@ -34,6 +35,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod view;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,6 +55,7 @@ use crate::streams::{Stream, Streams};
 use crate::time::SimTime;
 use crate::trace::Trace;
 
+pub use data::{Carried, Transfer, TransferId};
 pub use factory::{Factory, Start};
 pub use faults::AtOp;
 pub use node::{Life, NodeSpec};
@@ -164,6 +167,7 @@ pub struct World<F: Factory> {
     net: SimNet,
     connections: BTreeMap<ConnNumber, Connection>,
     next_connection: ConnNumber,
+    data: data::DataPlane,
     trace: Trace,
     checkers: Vec<Box<dyn Checker<F>>>,
     steps: u64,
@@ -209,6 +213,7 @@ impl<F: Factory> World<F> {
             net: SimNet::new(streams, settings.weather),
             connections: BTreeMap::new(),
             next_connection: 0,
+            data: data::DataPlane::default(),
             trace: Trace::new(settings.trace),
             checkers: Vec::new(),
             steps: 0,
@@ -258,7 +263,11 @@ impl<F: Factory> World<F> {
             spec.alias
         );
         let number = u32::try_from(self.nodes.len()).expect("a World has fewer than 2^32 nodes");
-        self.nodes.push(Node::new(spec, self.settings.disk.clone()));
+        self.nodes.push(Node::new(
+            spec,
+            self.settings.disk.clone(),
+            &self.settings.volume,
+        ));
         NodeIx(number)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use vaquita_core::dfs::ids::StageId;
 use vaquita_core::ids::{Alias, ConnId, JobId};
 use vaquita_core::io::{ExitReason, Job};
 use vaquita_core::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct NodeSpec {
     pub config: String,
     /// Whether it starts when its host gets power.
     pub at_boot: bool,
+    /// Directories of its volumes, each on a disk of its own.
+    pub volumes: u16,
     /// After which time it is started again when it ended with a status that makes this worth
     /// while, or was killed; as a service manager does.
     pub restarted_after: Option<Duration>,
@@ -45,6 +48,7 @@ impl NodeSpec {
             port,
             config: String::new(),
             at_boot: true,
+            volumes: 0,
             restarted_after: None,
         }
     }
@@ -53,6 +57,13 @@ impl NodeSpec {
     #[must_use]
     pub const fn launched(mut self) -> Self {
         self.at_boot = false;
+        self
+    }
+
+    /// With so many volumes.
+    #[must_use]
+    pub const fn volumes(mut self, count: u16) -> Self {
+        self.volumes = count;
         self
     }
 
@@ -89,6 +100,7 @@ const LOG_LINES: usize = 50;
 pub(super) struct Node<M> {
     pub(super) spec: NodeSpec,
     pub(super) disk: SimDisk,
+    pub(super) volumes: Vec<SimVolume>,
     pub(super) process: Option<Process<M>>,
     pub(super) starts: u32,
     pub(super) requests: u64,
@@ -108,6 +120,26 @@ pub(super) struct Counters {
     pub(super) disk: u64,
     pub(super) jobs: u64,
     pub(super) orders: u64,
+}
+
+/// A volume of a node: a disk of its own.
+#[derive(Debug)]
+pub(super) struct SimVolume {
+    pub(super) disk: SimDisk,
+    /// What happens at a certain operation of it.
+    pub(super) at_op: Option<AtOp>,
+    /// Numbers decisions about it.
+    pub(super) draws: u64,
+}
+
+impl SimVolume {
+    fn new(profile: DiskProfile) -> Self {
+        Self {
+            disk: SimDisk::new(profile),
+            at_op: None,
+            draws: 0,
+        }
+    }
 }
 
 /// A process that runs, or is paused.
@@ -132,16 +164,22 @@ pub(super) struct Process<M> {
     pub(super) connections: BTreeMap<ConnId, ConnNumber>,
     pub(super) next_accepted: u64,
     pub(super) jobs: BTreeMap<JobId, Job>,
+    /// Bytes of chunks that its driver holds.
+    pub(super) stages: BTreeMap<StageId, Vec<u8>>,
     /// What the kernel had begun for it when it was paused.
     pub(super) frozen: Vec<Event>,
     pub(super) exit: Option<ExitReason>,
 }
 
 impl<M> Node<M> {
-    pub(super) fn new(spec: NodeSpec, disk: DiskProfile) -> Self {
+    pub(super) fn new(spec: NodeSpec, disk: DiskProfile, volume: &DiskProfile) -> Self {
+        let volumes = (0..spec.volumes)
+            .map(|_| SimVolume::new(volume.clone()))
+            .collect();
         Self {
             spec,
             disk: SimDisk::new(disk),
+            volumes,
             process: None,
             starts: 0,
             requests: 0,

@@ -44,6 +44,8 @@ pub struct Settings {
     pub tcp: TcpSettings,
     /// How the disks of new nodes behave.
     pub disk: DiskProfile,
+    /// How the volumes of new nodes behave.
+    pub volume: DiskProfile,
     /// Whether a process that begins reads its files from the platter and not from the cache, as
     /// far as the cache has nothing to write. It then does not take for durable what a failed sync
     /// left in the cache.
@@ -81,6 +83,7 @@ impl Default for Settings {
             weather: LinkProfile::default(),
             tcp: TcpSettings::default(),
             disk: DiskProfile::default(),
+            volume: DiskProfile::default(),
             reads_past_cache: false,
             processes: ProcessSettings::default(),
             timer_slack: Duration::from_millis(1),

@@ -35,6 +35,10 @@ pub enum StepKind {
     Terminate,
     /// The plan disturbed something.
     Fault,
+    /// An asker was told something about a transfer.
+    Transfer,
+    /// Whoever drives the run wanted to be told.
+    Alarm,
 }
 
 /// One step, as checkers see it.
@@ -205,7 +209,21 @@ impl<F: Factory> World<F> {
             Event::Wake { node, start } => self.wake(node, start),
             Event::Datagram { from, to, bytes } => self.datagram_arrives(from, to, bytes),
             Event::Connection(number, event) => self.connection_event(number, event),
-            Event::Disk { node, start, lane } => self.disk_op_ends(node, start, lane),
+            Event::Disk {
+                node,
+                start,
+                which,
+                lane,
+            } => self.disk_op_ends(node, start, which, lane),
+            Event::VolumeOpens {
+                node,
+                start,
+                slot,
+                since,
+            } => self.volume_opens(node, start, slot, since),
+            Event::VolumeSpace { node, start, slot } => self.space_is_told(node, start, slot),
+            Event::Data(id, event) => self.data_happens(id, event),
+            Event::Alarm => self.record.kind = StepKind::Alarm,
             Event::Job { node, start, job } => self.job_ends(node, start, job),
             Event::Request(request) => {
                 let (node, id, request) = *request;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use vaquita_core::ids::{Alias, RequestId};
 
-use super::{Answer, Ended, Factory, Failure, HostIx, Life, NodeIx, Settings, Told, World};
+use super::{
+    Answer, Ended, Factory, Failure, HostIx, Life, NodeIx, Settings, StepRecord, Told, World,
+};
 use crate::disk::SimDisk;
 use crate::host::Host;
 use crate::net::SimNet;
@@ -226,6 +228,12 @@ impl<F: Factory> World<F> {
     #[must_use]
     pub const fn marks(&self) -> &BTreeMap<&'static str, u64> {
         &self.marks
+    }
+
+    /// The step that was taken last.
+    #[must_use]
+    pub const fn last_step(&self) -> &StepRecord {
+        &self.record
     }
 
     /// The trace.

@@ -1,6 +1,7 @@
 //! A node whose disk is lost, and the operator's word that another takes its place.
 
 use simtests::plan::{DiskStep, Step};
+use simtests::vaquita::files::{Clients, Done, Expected, Order};
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaWorld, bring_online, nodes, order, row, rows, wait_until,
 };
@@ -38,10 +39,7 @@ fn a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out() {
         10,
         Story {
             name: "replaced::a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out",
-            cluster: |_| Cluster {
-                chunks: 3,
-                ..Cluster::of(3).with_tiny_limits()
-            },
+            cluster: |_| Cluster::of(3).with_files().with_tiny_limits(),
             prepare: ready,
             drive: |world| {
                 let name = "P2-NODE1";
@@ -58,6 +56,19 @@ fn a_lost_disk_is_replaced_by_order_and_the_old_identity_stays_out() {
                     node: "P2-NODE1".to_owned(),
                 };
                 bring_online(world)?;
+                // With as many replicas as nodes, each of them has the file.
+                let mut clients = Clients::new(world);
+                let written = clients.have(
+                    world,
+                    Order::Put {
+                        path: "dfs://kept".to_owned(),
+                        number: 1,
+                        len: 1000,
+                        expect: Expected::Nothing,
+                    },
+                )?;
+                let kept = matches!(written, Done::Written(_));
+                expect(world, kept, "a file could not be written")?;
                 let node = world.node(name).expect("there is such a node");
                 order(world, stop());
                 wait_until(world, "it has stopped", is(NodeState::Stopped))?;

@@ -12,12 +12,13 @@ mod stock;
 mod stocktaking;
 mod write;
 
+use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
 use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Space, Unfit};
 use crate::dfs::placement::{VolumeChoice, VolumeRules};
 use crate::dfs::token::TokenKey;
 use crate::dfs::writes::Writes;
-use crate::ids::{ConnId, ControllerEpoch, NodeId, RequestId};
+use crate::ids::{Alias, ConnId, ControllerEpoch, NodeId, RequestId};
 use crate::membership::{Health, Slot};
 use crate::message::VolumeFacts;
 use crate::prng::Prng;
@@ -141,7 +142,44 @@ fn space_of(volumes: &[VolumeFacts], rules: &VolumeRules) -> Space {
     Space::of(&choices, rules)
 }
 
+/// What a controller knows of what one node has, for the checkers of the simulators.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct StockView {
+    /// Whether the node's report under its present registration was applied.
+    pub known: bool,
+    /// Sum of the fingerprints of what it has.
+    pub sum: u64,
+    /// Chunks that the log says it has, and that it does not have.
+    pub missing: Vec<ChunkId>,
+    /// Contents that it found damaged.
+    pub corrupt: Vec<ChunkVersion>,
+    /// What it has beside what the log says.
+    pub extras: Vec<ChunkVersion>,
+}
+
 impl Controller {
+    /// What is known of what a member has, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn stock_of(&self, alias: &Alias) -> Option<StockView> {
+        let stock = self.files.stocks.get(self.members.slot(alias)?)?;
+        Some(StockView {
+            known: stock.is_known(),
+            sum: stock.sum,
+            missing: stock.missing.iter().copied().collect(),
+            corrupt: stock.corrupt.iter().copied().collect(),
+            extras: stock.extras.keys().copied().collect(),
+        })
+    }
+
+    /// Writes that are open, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn open_writes(&self) -> usize {
+        self.files.writes.len()
+    }
+
     pub(super) const fn names(&self) -> &Namespace {
         &self.state.namespace
     }

@@ -1,0 +1,268 @@
+//! What must hold of files and chunks whatever happens, seen from where no machine stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vaquita_core::dfs::ask::Committed;
+use vaquita_core::dfs::digest::Digest;
+use vaquita_core::dfs::ids::ChunkVersion;
+use vaquita_core::dfs::namespace::Namespace;
+use vaquita_core::dfs::placement::ReliabilityLevel;
+use vaquita_core::ids::{LogIndex, NodeId};
+use vaquita_core::metalog::{self, Expected};
+use vaquita_core::state::{self, ClusterState};
+use vaquita_core::store::RecordKind;
+use vaquita_core::store::scan::{Found, scan};
+
+use crate::checker::Checker;
+use crate::disk::{Files, Promised, SimDisk};
+use crate::vaquita::{MASTER, Vaquita, VaquitaFactory, VaquitaWorld, controller};
+use crate::world::{NodeIx, StepRecord};
+
+/// The chunks that hold on a volume, by what was found there: the newest word about each.
+pub(super) fn contents(found: &Found) -> BTreeMap<ChunkVersion, (u64, Digest)> {
+    let mut newest: BTreeMap<ChunkVersion, (u64, Option<(u64, Digest)>)> = BTreeMap::new();
+    let mut say = |version, serial, what| {
+        let known = newest.entry(version).or_insert((serial, what));
+        if serial >= known.0 {
+            *known = (serial, what);
+        }
+    };
+    for (_, record) in found.segments.iter().flat_map(|segment| &segment.records) {
+        match record.kind {
+            RecordKind::Chunk => say(
+                record.version,
+                record.serial,
+                Some((record.len, record.digest)),
+            ),
+            RecordKind::Tombstone => say(record.version, record.serial, None),
+            RecordKind::End => {}
+        }
+    }
+    for alone in &found.alone {
+        if let Ok(record) = &alone.result {
+            say(
+                alone.version,
+                record.serial,
+                Some((record.len, record.digest)),
+            );
+        }
+    }
+    let there = newest.into_iter();
+    there
+        .filter_map(|(version, (_, what))| Some((version, what?)))
+        .collect()
+}
+
+/// What a node would have if its power failed now, at worst.
+fn durable(world: &VaquitaWorld, node: NodeIx) -> BTreeMap<ChunkVersion, (u64, Digest)> {
+    let disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
+    disks
+        .filter(|disk| !disk.dead)
+        .filter_map(|disk: &SimDisk| scan(&Promised(disk)).ok())
+        .flat_map(|(_, found)| contents(&found))
+        .collect()
+}
+
+/// The cluster's state if the power of the controller's host failed now, at worst.
+///
+/// # Errors
+/// If the log would not be readable.
+pub fn durable_state(world: &VaquitaWorld) -> Result<Option<ClusterState>, String> {
+    let Some(master) = world.node(MASTER) else {
+        return Ok(None);
+    };
+    let disk = world.disk(master);
+    let files: Files = disk
+        .files()
+        .into_keys()
+        .filter(|file| metalog::belongs_to_log(file) && !disk.is_scarred(file))
+        .filter_map(|file| {
+            disk.promised(&file)
+                .map(|bytes| (file.clone(), bytes.to_vec()))
+        })
+        .collect();
+    let Some(cluster) = cluster_of(world) else {
+        return Ok(None);
+    };
+    let expected = Expected {
+        cluster,
+        durable: None,
+    };
+    let recovered = metalog::recover(&files, &expected).map_err(|refusal| refusal.to_string())?;
+    state::replay(recovered.checkpoint, &recovered.records)
+        .map(Some)
+        .map_err(|malformed| malformed.to_string())
+}
+
+fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
+    world.nodes().find_map(|node| match world.machine(node)? {
+        Vaquita::DataNode(machine) => machine.identity().0.cluster,
+        Vaquita::Controller(machine) => machine.state().cluster,
+        Vaquita::Agent(_) => None,
+    })
+}
+
+/// The node whose home has this identity.
+pub(super) fn place_of(world: &VaquitaWorld, wanted: NodeId) -> Option<NodeIx> {
+    let (_, machine) = controller(world)?;
+    let mut known = machine.state().registry.iter();
+    let (alias, _) = known.find(|(_, it)| it.node == wanted)?;
+    world.node(alias.as_str())
+}
+
+/// A write that was just acknowledged is in the controller's log and on as many disks as the
+/// configuration asks for, and would be if the power of the whole site failed now.
+///
+/// # Errors
+/// What is missing.
+pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), String> {
+    let Some(state) = durable_state(world)? else {
+        return Ok(());
+    };
+    let path = &committed.entry.path;
+    let index = committed.entry.version;
+    let files = &world.factory().cluster.files;
+    let names = &state.namespace;
+    let there = names.stat(path).ok();
+    // It may have been replaced or removed since.
+    let Some(entry) = there.filter(|entry| entry.version == index) else {
+        let known = state_index(world).is_some_and(|synced| synced.0 >= index.0);
+        return if known {
+            Ok(())
+        } else {
+            Err(format!(
+                "{path} was acknowledged as version {index}, which a loss of power now would take"
+            ))
+        };
+    };
+    let chunks: Vec<_> = names.file_chunks(entry.inode, 0).collect();
+    if chunks.is_empty() {
+        return Ok(());
+    }
+    // A disk that died or was wiped since is no fault of the acknowledgement.
+    let mut kept: BTreeMap<NodeIx, BTreeMap<ChunkVersion, (u64, Digest)>> = BTreeMap::new();
+    for it in chunks {
+        let chunk = it.chunk;
+        let wanted = (chunk.len(), chunk.digest());
+        let mut have = 0;
+        for holder in chunk.holders() {
+            let Some(node) = place_of(world, holder) else {
+                continue;
+            };
+            let disk = kept.entry(node).or_insert_with(|| durable(world, node));
+            have += usize::from(disk.get(&chunk.version()) == Some(&wanted));
+        }
+        if have < files.min_write {
+            return Err(format!(
+                "{path} was acknowledged, and a loss of power now would leave {have} replicas of its \
+                 chunk {}; {} are needed",
+                chunk.version(),
+                files.min_write
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn state_index(world: &VaquitaWorld) -> Option<LogIndex> {
+    Some(controller(world)?.1.log_positions().0)
+}
+
+/// Each chunk has one content for ever, on distinct nodes, and on distinct hosts where the
+/// configuration says so.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    appended: LogIndex,
+    process: u32,
+    digests: BTreeMap<ChunkVersion, (u64, Digest)>,
+    seen: BTreeSet<ChunkVersion>,
+    nodes: BTreeMap<NodeIx, u64>,
+}
+
+impl Chunks {
+    fn content(&mut self, version: ChunkVersion, what: (u64, Digest)) -> Result<(), String> {
+        let known = *self.digests.entry(version).or_insert(what);
+        if known != what {
+            return Err(format!(
+                "chunk {version} has two contents, {known:?} and {what:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn placed(&mut self, world: &VaquitaWorld, names: &Namespace) -> Result<(), String> {
+        let level = world.factory().cluster.files.level;
+        let fresh: Vec<_> = names
+            .chunks_after(None)
+            .filter(|chunk| !self.seen.contains(&chunk.version()))
+            .map(|chunk| {
+                let holders: Vec<NodeId> = chunk.holders().collect();
+                (chunk.version(), (chunk.len(), chunk.digest()), holders)
+            })
+            .collect();
+        for (version, what, holders) in fresh {
+            self.seen.insert(version);
+            self.content(version, what)?;
+            let nodes: BTreeSet<NodeId> = holders.iter().copied().collect();
+            if nodes.len() != holders.len() {
+                return Err(format!("two replicas of chunk {version} are on one node"));
+            }
+            if level == ReliabilityLevel::NeverShare {
+                let places = holders.iter().filter_map(|node| place_of(world, *node));
+                let hosts: Vec<_> = places.map(|node| world.host_of(node)).collect();
+                let distinct: BTreeSet<_> = hosts.iter().collect();
+                if distinct.len() != hosts.len() {
+                    return Err(format!("two replicas of chunk {version} share a host"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checker<VaquitaFactory> for Chunks {
+    fn name(&self) -> &'static str {
+        "chunks"
+    }
+
+    fn after_step(&mut self, world: &VaquitaWorld, step: &StepRecord) -> Result<(), String> {
+        let Some(node) = step.node else { return Ok(()) };
+        match world.machine(node) {
+            Some(Vaquita::Controller(machine)) => {
+                let (synced, appended) = machine.log_positions();
+                // What is not synced may be taken by a crash, and the same index be another's then.
+                let process = world.starts(node);
+                if process != self.process {
+                    self.process = process;
+                    self.appended = LogIndex(0);
+                }
+                if synced != appended || appended == self.appended {
+                    return Ok(());
+                }
+                self.appended = appended;
+                self.placed(world, &machine.state().namespace)
+            }
+            Some(Vaquita::DataNode(machine)) => {
+                // A look at everything a node has, whenever its sum has changed.
+                if !matches!(step.kind, crate::world::StepKind::DiskDone(_)) {
+                    return Ok(());
+                }
+                let entries = machine.entries();
+                let sum = entries
+                    .iter()
+                    .fold(0_u64, |sum, entry| sum.wrapping_add(entry.fingerprint()));
+                if self.nodes.insert(node, sum) == Some(sum) || entries.len() > LOOKED_AT_MAX {
+                    return Ok(());
+                }
+                for entry in entries {
+                    self.content(entry.version, (entry.len, entry.digest))?;
+                }
+                Ok(())
+            }
+            Some(Vaquita::Agent(_)) | None => Ok(()),
+        }
+    }
+}
+
+/// Entries of a node above which they are not looked at after every step.
+const LOOKED_AT_MAX: usize = 300;

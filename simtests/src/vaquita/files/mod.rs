@@ -1,0 +1,17 @@
+//! The file system in the World: clients, what they saw, and what must hold of it.
+//!
+//! [`Clients`] drive the same machines as an entry does, [`Put`](vaquita_core::dfs::put::Put) and
+//! [`Fetch`](vaquita_core::dfs::fetch::Fetch), within the processes of data nodes. [`History`] is what
+//! they were told, and whether there is an order of events that explains it. [`checkers`] looks at
+//! the disks.
+
+pub mod checkers;
+mod clients;
+mod content;
+mod history;
+mod settled;
+
+pub use clients::{Clients, Done, Order, Ticket};
+pub use content::content;
+pub use history::{Act, Expected, History, Seen};
+pub use settled::{bring_to_rest, unrest};

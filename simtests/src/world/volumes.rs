@@ -1,0 +1,213 @@
+//! The volumes of data nodes: opening them, and carrying out what their machines ask.
+//!
+//! Each is a disk of its own, with real bytes: what a machine calls a stage is bytes that its driver
+//! holds, and ends up behind the bytes of the operation that names it.
+
+use std::time::Duration;
+
+use vaquita_core::dfs::ids::{StageId, VolumeSlot};
+use vaquita_core::disk::{DiskBatch, DiskOp};
+use vaquita_core::io::Input;
+use vaquita_core::store::scan::ScanFault;
+use vaquita_core::store::{Fill, Opened, VolumeTrouble, VolumeTroubleKind};
+
+use super::event::Event;
+use super::{Factory, NodeIx, World};
+use crate::disk::SimDisk;
+use crate::time::SimTime;
+
+/// How long a driver waits for a disk that does not answer before it gives the volume up.
+const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a driver tells how much room there is.
+const SPACE_PERIOD: Duration = Duration::from_secs(5);
+/// What it takes to look at a file, in nanoseconds; its bytes take a nanosecond each.
+const PER_FILE: u64 = 50_000;
+
+impl<F: Factory> World<F> {
+    pub(super) fn open_volume(&mut self, node: NodeIx, slot: VolumeSlot) {
+        let Some(start) = self.running_start(node) else {
+            return;
+        };
+        let since = self.now;
+        let Some(disk) = self.nodes[node.index()].disk_of(Some(slot)) else {
+            self.fail(
+                Some(node),
+                format!("opens volume {slot}, which is not there"),
+            );
+            return;
+        };
+        let files = disk.file_count() as u64;
+        let took = PER_FILE * (files + 1) + disk.used();
+        let took = took.saturating_mul(u64::from(disk.profile.slow_down.max(1)));
+        let at = self.now.after_nanos(took);
+        let event = Event::VolumeOpens {
+            node,
+            start,
+            slot,
+            since,
+        };
+        self.schedule(node, at, event);
+    }
+
+    pub(super) fn volume_opens(
+        &mut self,
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+        since: SimTime,
+    ) {
+        let (now, again) = (self.now, self.now.after(Duration::from_secs(1)));
+        let event = Event::VolumeOpens {
+            node,
+            start,
+            slot,
+            since,
+        };
+        let place = &mut self.nodes[node.index()];
+        let Some(process) = place.process_of(start) else {
+            return;
+        };
+        if process.paused {
+            process.frozen.push(event);
+            return;
+        }
+        let Some(disk) = place.disk_of_mut(Some(slot)) else {
+            return;
+        };
+        let result = if disk.hung && now.since(since) < OPEN_PATIENCE {
+            self.schedule(node, again, event);
+            return;
+        } else if disk.hung {
+            Err(VolumeTrouble {
+                kind: VolumeTroubleKind::Hung,
+                reason: format!("the disk of volume {slot} does not answer"),
+            })
+        } else {
+            if self.settings.reads_past_cache {
+                disk.drop_clean_cache();
+            }
+            let (capacity, free) = room(disk);
+            match self.factory.scan(disk) {
+                Ok((label, found)) => Ok(Opened {
+                    label,
+                    capacity,
+                    free,
+                    found,
+                }),
+                Err(fault) => Err(trouble(&fault)),
+            }
+        };
+        let opened = result.is_ok();
+        self.tell(node, start, Input::VolumeOpened { slot, result });
+        if opened {
+            self.space_is_told(node, start, slot);
+        }
+    }
+
+    /// Tells how much room there is, and again after a while.
+    pub(super) fn space_is_told(&mut self, node: NodeIx, start: u32, slot: VolumeSlot) {
+        let at = self.now.after(SPACE_PERIOD);
+        let place = &mut self.nodes[node.index()];
+        if place.process_of(start).is_none() {
+            return;
+        }
+        let Some(disk) = place.disk_of(Some(slot)) else {
+            return;
+        };
+        let (hung, (capacity, free)) = (disk.hung, room(disk));
+        self.schedule(node, at, Event::VolumeSpace { node, start, slot });
+        if !hung {
+            let input = Input::VolumeSpace {
+                slot,
+                capacity,
+                free,
+            };
+            self.tell(node, start, input);
+        }
+    }
+
+    pub(super) fn submit_to_volume(
+        &mut self,
+        node: NodeIx,
+        slot: VolumeSlot,
+        mut batch: DiskBatch,
+        fills: Vec<(usize, Fill)>,
+    ) {
+        let lane = batch.lane;
+        let mut copies = Vec::new();
+        for (at, fill) in fills {
+            let stage = match fill {
+                Fill::Stage(stage) => stage,
+                copy @ Fill::Copy { .. } => {
+                    copies.push((at, copy));
+                    continue;
+                }
+            };
+            let process = self.nodes[node.index()].process.as_mut();
+            let held = process.and_then(|process| process.stages.remove(&stage));
+            match (batch.ops.get_mut(at), held) {
+                (Some(DiskOp::Append { bytes, .. }), Some(held)) => bytes.extend_from_slice(&held),
+                (_, None) => {
+                    let what =
+                        format!("writes the bytes of stage {stage}, which there are none of");
+                    self.fail(Some(node), what);
+                }
+                _ => {
+                    let what = "puts bytes of a chunk behind what is no append".to_owned();
+                    self.fail(Some(node), what);
+                }
+            }
+        }
+        if let Some(disk) = self.nodes[node.index()].disk_of_mut(Some(slot)) {
+            disk.submit_with(batch, copies);
+            self.begin_disk_op(node, Some(slot), lane);
+        }
+    }
+
+    pub(super) fn drop_stage(&mut self, node: NodeIx, stage: StageId) {
+        if let Some(process) = self.nodes[node.index()].process.as_mut() {
+            process.stages.remove(&stage);
+        }
+    }
+
+    pub(super) fn running_start(&self, node: NodeIx) -> Option<u32> {
+        let process = self.nodes[node.index()].process.as_ref()?;
+        Some(process.start)
+    }
+
+    /// A node's volume.
+    #[must_use]
+    pub fn volume(&self, node: NodeIx, slot: u16) -> Option<&SimDisk> {
+        self.nodes[node.index()].disk_of(Some(VolumeSlot(slot)))
+    }
+
+    /// A node's volume, to be disturbed.
+    pub fn volume_mut(&mut self, node: NodeIx, slot: u16) -> Option<&mut SimDisk> {
+        self.nodes[node.index()].disk_of_mut(Some(VolumeSlot(slot)))
+    }
+
+    /// How many volumes a node has.
+    #[must_use]
+    pub fn volumes(&self, node: NodeIx) -> u16 {
+        self.nodes[node.index()].spec.volumes
+    }
+
+    /// How many chunks the driver of a node's process holds the bytes of.
+    #[must_use]
+    pub fn stages(&self, node: NodeIx) -> usize {
+        let process = self.nodes[node.index()].process.as_ref();
+        process.map_or(0, |process| process.stages.len())
+    }
+}
+
+fn room(disk: &SimDisk) -> (u64, u64) {
+    let capacity = disk.profile.capacity;
+    (capacity, capacity.saturating_sub(disk.used()))
+}
+
+fn trouble(fault: &ScanFault) -> VolumeTrouble {
+    VolumeTrouble {
+        kind: VolumeTroubleKind::Failed,
+        reason: fault.to_string(),
+    }
+}
