@@ -6,7 +6,6 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use vaquita_core::admin::{Caller, Refusal};
 use vaquita_core::dfs::ask::{Ask, Committed, ReplicaPlace};
-use vaquita_core::dfs::ids::OpId;
 use vaquita_core::dfs::put::{Put, PutEffect, PutInput, PutOrder};
 use vaquita_core::dfs::token::WriteToken;
 use vaquita_core::ids::NodeId;
@@ -31,7 +30,7 @@ pub(super) async fn put<E: Env>(
     };
     let mut writing = Writing {
         coordinator,
-        caller: put.caller.clone(),
+        caller: put.caller,
         machine: Put::new(order, &shared.limits, shared.env.now()),
         body: Body {
             upload: body,
@@ -40,37 +39,11 @@ pub(super) async fn put<E: Env>(
             ended: false,
         },
         chunks: 0,
-        abort: AbortOnDrop {
-            coordinator: coordinator.clone(),
-            caller: put.caller,
-            op: put.op,
-            armed: true,
-        },
+        committed: false,
     };
     let result = writing.run().await;
-    if result.is_ok() {
-        writing.abort.armed = false;
-    }
+    writing.committed = result.is_ok();
     result
-}
-
-/// A write that is dropped before its end is given up at the controller as well.
-struct AbortOnDrop<E: Env> {
-    coordinator: Coordinator<E>,
-    caller: Caller,
-    op: OpId,
-    armed: bool,
-}
-
-impl<E: Env> Drop for AbortOnDrop<E> {
-    fn drop(&mut self) {
-        if self.armed {
-            let (coordinator, caller) = (self.coordinator.clone(), self.caller.clone());
-            let abort = Ask::Abort { op: self.op };
-            // Nobody waits: a write of which nothing is heard is given up all the same.
-            tokio::spawn(async move { coordinator.ask(&caller, abort).await });
-        }
-    }
 }
 
 struct Writing<'a, E: Env> {
@@ -79,7 +52,21 @@ struct Writing<'a, E: Env> {
     machine: Put,
     body: Body,
     chunks: usize,
-    abort: AbortOnDrop<E>,
+    committed: bool,
+}
+
+/// A write that is dropped before it is committed is given up at the controller as well.
+impl<E: Env> Drop for Writing<'_, E> {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        if let Some(abort) = self.machine.abort() {
+            let (coordinator, caller) = (self.coordinator.clone(), self.caller.clone());
+            // Nobody waits: a write of which nothing is heard is given up all the same.
+            tokio::spawn(async move { coordinator.ask(&caller, abort).await });
+        }
+    }
 }
 
 /// What the machine wants next that takes bytes.
@@ -136,7 +123,7 @@ impl<E: Env> Writing<'_, E> {
         loop {
             while let Some(effect) = self.machine.poll_effect() {
                 match effect {
-                    // Told by the guard, which is dropped soon.
+                    // Told when the write is dropped, which is soon.
                     PutEffect::Ask(Ask::Abort { .. }) => {}
                     PutEffect::Ask(ask) => {
                         let answer = self.coordinator.ask(&self.caller, ask).await;

@@ -30,7 +30,10 @@ fn every_verb() -> Vec<Verb> {
         grant("plain", Right::DfsRead),
         revoke("plain", Right::DfsRead),
         Verb::Dfs(Ask::Volumes),
-        Verb::Dfs(Ask::Abort { op: OpId([7; 16]) }),
+        Verb::Dfs(Ask::Abort {
+            op: OpId([7; 16]),
+            chunks: Vec::new(),
+        }),
     ];
     // A verb that is added to the vocabulary has to be added to the list above as well.
     for verb in &verbs {

@@ -229,8 +229,8 @@ impl Controller {
                 Err(stale_write())
             }),
             Ask::Commit(commit) => self.commit_write(now, asker, commit),
-            Ask::Abort { op } => {
-                self.give_up_write(now, op, "its client gave it up");
+            Ask::Abort { op, chunks } => {
+                self.give_up_chunks(now, op, &chunks);
                 Some(Ok(Answer::Done))
             }
             // Those that change nothing were answered before.
