@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use vaquita_core::controller::{Controller, ControllerConfig, Member};
+use vaquita_core::controller::{Controller, ControllerConfig, FilesConfig, Member};
 use vaquita_core::disk::FileName;
 use vaquita_core::ids::{
     Alias, ConnId, Endpoint, HostId, Incarnation, LogIndex, NodeId, Role, Site,
@@ -114,6 +114,7 @@ impl Rig {
             restart_stopped: false,
             secret: secret.cloned(),
             bootstrap: None,
+            files: FilesConfig::default(),
             build: "bench".to_owned(),
             limits: Limits::default(),
             planted: Planted::default(),

@@ -72,6 +72,9 @@ pub enum Verb {
         password: Password,
         /// How long the token is good for.
         valid_for: Duration,
+        /// What a first login from another machine needs beside the password that everybody
+        /// knows; looked at for nothing else.
+        setup_code: Option<Password>,
     },
     /// Void the token that the request carries.
     Logout,
@@ -274,6 +277,9 @@ impl fmt::Debug for Response {
     }
 }
 
+/// Name of the file in the controller's directory that holds the setup code.
+pub const SETUP_CODE_FILE: &str = "setup-code";
+
 /// Why a request was not carried out. Nothing was changed.
 ///
 /// It travels between members as it is, so that its variants are numbered and never reused.
@@ -288,6 +294,23 @@ pub enum Refusal {
     #[n(1)]
     #[error("wrong user name or password")]
     WrongPassword,
+    /// A first login from another machine, without the setup code.
+    #[n(13)]
+    #[error(
+        "the first login from another machine needs the setup code as well: it is in the \
+         controller's log, and in `<home>/<alias>/meta/{}` on its host. `vaquita login` asks for \
+         it, and takes it as `--setup-code CODE`",
+        SETUP_CODE_FILE
+    )]
+    SetupCodeRequired,
+    /// Such a login with another code.
+    #[n(14)]
+    #[error("{}", wrong_setup_code(*replaced))]
+    WrongSetupCode {
+        /// Whether it was one too many, so that there is a new code now.
+        #[n(0)]
+        replaced: bool,
+    },
     /// The caller may not do that.
     #[n(2)]
     #[error("user `{user}` lacks the right `{}`; an administrator can grant it: `vaquita user grant {user} {}`", right.as_str(), right.as_str())]
@@ -388,6 +411,19 @@ pub enum Refusal {
 impl From<NoPlace> for Refusal {
     fn from(none: NoPlace) -> Self {
         Self::NoPlace(none)
+    }
+}
+
+fn wrong_setup_code(replaced: bool) -> String {
+    let place = format!(
+        "it is in the controller's log, and in `<home>/<alias>/meta/{SETUP_CODE_FILE}` on its host"
+    );
+    if replaced {
+        format!(
+            "that is not the setup code, and after so many wrong ones there is a new one: {place}"
+        )
+    } else {
+        format!("that is not the setup code: {place}. Each start of the controller makes a new one")
     }
 }
 

@@ -10,7 +10,7 @@ use crate::admin::{Caller, NodeRow, NodeState, Reply, Request, Selection, Verb};
 use crate::agent::{Agent, AgentConfig};
 use crate::controller::{Controller, ControllerConfig, FilesConfig, Member, plan_home_repair};
 use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
-use crate::disk::DiskOp;
+use crate::disk::{DiskOp, FileName};
 use crate::event::Event;
 use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
 use crate::io::{CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine};
@@ -387,6 +387,12 @@ impl Ideal {
         self.replies
             .remove(&id)
             .expect("in an ideal cluster every request is answered at once")
+    }
+
+    /// What a file of the controller's directory holds.
+    pub(crate) fn controllers_file(&self, name: &'static str) -> Option<&[u8]> {
+        let files = self.disks.get(&Self::controller_at())?;
+        files.get(&FileName::fixed(name)).map(Vec::as_slice)
     }
 
     pub(crate) fn rows(&self) -> Vec<NodeRow> {

@@ -112,7 +112,8 @@ pub enum Input {
         /// What it asks.
         ask: StoreAsk,
     },
-    /// An [`Effect::OpenVolume`] came to an end.
+    /// An [`Effect::OpenVolume`] came to an end; or, always with a trouble, the disk of an open
+    /// volume has failed or hangs.
     VolumeOpened {
         /// The volume.
         slot: VolumeSlot,
@@ -354,6 +355,8 @@ pub enum ExitCode {
     AlreadyRunning = 73,
     /// The disk met a fault after which its contents are unknown to this process.
     DiskFault = 74,
+    /// A file that holds a secret may be read by others, or not by this process.
+    Denied = 77,
     /// The controller refuses this node for good.
     Refused = 78,
 }
@@ -368,6 +371,6 @@ impl ExitCode {
     /// Whether starting the same process again could end otherwise without a person's help.
     #[must_use]
     pub const fn worth_a_restart(number: i32) -> bool {
-        !matches!(number, 0 | 64 | 65 | 73 | 78)
+        !matches!(number, 0 | 64 | 65 | 73 | 77 | 78)
     }
 }

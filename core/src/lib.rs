@@ -53,6 +53,7 @@ pub mod event;
 mod ideal;
 pub mod ids;
 pub mod io;
+mod later_version;
 pub mod limits;
 mod links;
 pub mod membership;

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use crate::event::Event;
 use crate::ids::{ConnId, Endpoint};
 use crate::io::{CloseReason, Effect};
+use crate::later_version;
 use crate::limits::Limits;
 use crate::message::{Envelope, Message};
 use crate::outbox::Outbox;
+use crate::planted::Planted;
 use crate::prng::SecretPrng;
 use crate::time::Timestamp;
 use crate::wire::keys::Keyring;
@@ -65,6 +67,8 @@ pub(crate) struct Links {
     secrets: SecretPrng,
     links: BTreeMap<ConnId, Link>,
     events: Vec<LinkEvent>,
+    /// See [`Planted::speak_later_version`].
+    later_version: bool,
 }
 
 impl Links {
@@ -75,7 +79,14 @@ impl Links {
             secrets,
             links: BTreeMap::new(),
             events: Vec::new(),
+            later_version: false,
         }
+    }
+
+    /// The same, with what a test has planted.
+    pub(crate) const fn planted(mut self, planted: &Planted) -> Self {
+        self.later_version = planted.speak_later_version;
+        self
     }
 
     /// Tells the sessions opened from now on which cluster this process belongs to.
@@ -213,12 +224,18 @@ impl Links {
             && link.peer.is_some()
         {
             let (kind, name) = (message.kind(), message.name());
-            match link.session.try_seal(kind, &message.encode(envelope)) {
+            let body = message.encode_for(envelope, self.later_version);
+            match link.session.try_seal(kind, &body) {
                 Ok(bytes) => out.push(Effect::Send { conn, bytes }),
                 Err(too_long) => {
                     let text = format!("{name} was not sent: {too_long}");
                     out.notify(Event::error("wire.too_long", text));
                 }
+            }
+            if self.later_version {
+                let bytes =
+                    (link.session).seal(later_version::UNKNOWN_KIND, later_version::UNKNOWN_BODY);
+                out.push(Effect::Send { conn, bytes });
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::ids::{
     Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
     NodeEpoch, NodeId, RequestId, Role, Site,
 };
+use crate::later_version;
 use crate::prng::mix;
 use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec::{self, Malformed};
@@ -72,6 +73,15 @@ macro_rules! messages {
             pub fn encode(self, envelope: Envelope) -> Vec<u8> {
                 match self {
                     $(Self::$name(message) => codec::encode(&Letter { envelope, message }),)+
+                }
+            }
+
+            /// The same, or what a version to come would write.
+            pub(crate) fn encode_for(self, envelope: Envelope, later_version: bool) -> Vec<u8> {
+                if later_version {
+                    later_version::encode(self, envelope)
+                } else {
+                    self.encode(envelope)
                 }
             }
 

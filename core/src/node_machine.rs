@@ -82,7 +82,7 @@ impl Base {
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
         let jitter = secrets.next_u64();
-        let links = Links::new(Keyring::new(secret), me, nonces);
+        let links = Links::new(Keyring::new(secret), me, nonces).planted(&planted);
         let uplink = Uplink::new(facts, incarnation, identity, fresh, jitter, now);
         let out = Outbox::default();
         let started = now;

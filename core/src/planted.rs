@@ -1,7 +1,8 @@
-//! Bugs that tests plant, to see that the tests for them can fail.
+//! What tests plant in a machine: bugs, to see that the tests for them can fail, and the ways of a
+//! version to come.
 
-/// Which protections are left out. None, except where a test proves that another test needs them:
-/// the binary passes [`Planted::default`], and a test holds it to that.
+/// Which protections are left out, and what else is not as it is in production. Nothing, except
+/// where a test asks for it: the binary passes [`Planted::default`], and a test holds it to that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Planted {
     /// The metadata log commits without `Sync`.
@@ -66,4 +67,15 @@ pub struct Planted {
     pub miss_nothing: bool,
     /// The controller commits whatever version of the file is there.
     pub ignore_expectations: bool,
+    /// The controller forgets that its home once had a log.
+    pub forget_history: bool,
+    /// The controller takes a datagram for a node's whoever sealed it.
+    pub believe_datagrams: bool,
+    /// A node follows a controller whose history contradicts what the node has seen.
+    pub ignore_witness: bool,
+    /// A node goes on as if it were heard when nothing is answered.
+    pub never_fence: bool,
+    /// Not a bug: what is sent has fields that this version does not know, and messages of a kind
+    /// that it does not know come in between, as from a version to come.
+    pub speak_later_version: bool,
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -175,6 +176,62 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// time ([`Env::compute`]).
     fn open_sealed(&self, file: &FileName)
     -> impl Future<Output = io::Result<Self::Sealed>> + Send;
+
+    /// Bytes of a file from `offset` on: `len` of them, or fewer where the file ends. Waits for no
+    /// lane.
+    ///
+    /// A read that hangs holds a thread of this directory alone, as [`Disk::append`] and
+    /// [`Disk::inspect`] do; the caller bounds how many run at a time.
+    fn read_at(
+        &self,
+        file: &FileName,
+        offset: u64,
+        len: usize,
+    ) -> impl Future<Output = io::Result<Bytes>> + Send;
+
+    /// Writes all of `bytes` at `offset`, which is the file's present length, beside the lanes: for
+    /// a long file that one writer fills, and a batch later syncs.
+    ///
+    /// The caller waits for each write to a file before the next one to it.
+    fn append(
+        &self,
+        file: &FileName,
+        offset: u64,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<(), DiskFault>> + Send;
+
+    /// How much room there is on the file system of the directory.
+    fn space(&self) -> impl Future<Output = io::Result<Space>> + Send;
+
+    /// Runs work that reads much of the directory where it may block.
+    fn inspect<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn ReadFiles) -> T + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send;
+}
+
+/// Room on a file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes in all.
+    pub capacity: u64,
+    /// Bytes free for this user.
+    pub free: u64,
+}
+
+/// A directory as [`Disk::inspect`] shows it: each call may block for as long as the disk does.
+pub trait ReadFiles {
+    /// As [`Disk::list`].
+    ///
+    /// # Errors
+    /// As the operating system tells.
+    fn list(&self) -> io::Result<Listing>;
+
+    /// As [`Disk::read_at`].
+    ///
+    /// # Errors
+    /// As the operating system tells.
+    fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 }
 
 /// What lies in a machine's directory.

@@ -4,19 +4,26 @@
 //! One more, `remove_checkpoint_early`, is left to the crash tests of the metadata log, which stop at
 //! every operation of a checkpoint.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use simtests::disk::SimDisk;
 use simtests::net::{Cut, LinkProfile};
 use simtests::plan::Step;
 use simtests::run::{Scenario, run_one};
 use simtests::streams::Rate;
+use simtests::time::SimTime;
 use simtests::trace::TraceMode;
+use simtests::vaquita::forged::forged_datagrams;
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online, nodes,
-    order, row, wait_until,
+    order, row, rows, wait_until,
 };
 use simtests::world::{Failure, NodeSpec};
 use vaquita_core::admin::{NodeState, Verb};
+use vaquita_core::io::ExitCode;
+use vaquita_core::metalog;
 use vaquita_core::planted::Planted;
 
 type Drive = fn(&mut VaquitaWorld) -> Result<(), Failure>;
@@ -210,7 +217,81 @@ fn a_stop(world: &mut VaquitaWorld) -> Result<(), Failure> {
     expect(world, stopped, "a node that was stopped is stopped")
 }
 
-const HUNTS: [Hunt; 12] = [
+/// What a host sends is lost, for half a minute.
+fn a_one_way_cut(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    world.run_for(seconds(10))?;
+    let (from, to) = ("h2".to_owned(), "h0".to_owned());
+    let what = Cut::All;
+    world.disturb(&Step::Cut {
+        from: from.clone(),
+        to: to.clone(),
+        what,
+    });
+    world.run_for(seconds(30))?;
+    world.disturb(&Step::Heal { from, to });
+    wait_until(world, "all online again", all_online)
+}
+
+/// The controller's host is switched off, `change` is done to its disk, and it is switched on again.
+fn with_another_home(
+    world: &mut VaquitaWorld,
+    change: impl FnOnce(&mut SimDisk, SimTime),
+) -> Result<(), Failure> {
+    let (Some(host), Some(master)) = (world.host("h0"), world.node(MASTER)) else {
+        return Ok(());
+    };
+    world.power_cut(host);
+    let now = world.now();
+    change(world.disk_mut(master), now);
+    world.power_on(host);
+    world.run_for(seconds(30))?;
+    let followed = rows(world).iter().any(|row| row.state == NodeState::Online);
+    expect(
+        world,
+        !followed,
+        "a controller without its history is followed",
+    )
+}
+
+/// The controller comes back with the home that it had before its last orders.
+fn a_home_of_an_earlier_day(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    world.run_for(seconds(12))?;
+    let early = world.node(MASTER).map(|node| world.disk(node).files());
+    for round in 0..2 {
+        order(
+            world,
+            Verb::StopNodes(nodes(&[&Cluster::node_name(1 + round, 1)])),
+        );
+        world.run_for(seconds(12))?;
+    }
+    with_another_home(world, |disk, now| {
+        disk.replace(now, &early.unwrap_or_default());
+    })
+}
+
+/// The controller's log is gone, and the rest of its home is there.
+fn a_lost_log(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    world.run_for(seconds(12))?;
+    with_another_home(world, |disk, now| {
+        let mut left = disk.files();
+        left.retain(|file, _| !metalog::belongs_to_log(file));
+        disk.replace(now, &left);
+    })?;
+    let refused = world
+        .ended()
+        .iter()
+        .any(|ended| ended.reason.code == ExitCode::CorruptData);
+    expect(
+        world,
+        refused,
+        "a home that has lost its log is taken for new",
+    )
+}
+
+const HUNTS: [Hunt; 16] = [
     Hunt {
         bug: "skip_sync",
         plant: |it| it.skip_sync = true,
@@ -283,6 +364,30 @@ const HUNTS: [Hunt; 12] = [
         drive: a_stop,
         within: 3,
     },
+    Hunt {
+        bug: "never_fence",
+        plant: |it| it.never_fence = true,
+        drive: a_one_way_cut,
+        within: 3,
+    },
+    Hunt {
+        bug: "believe_datagrams",
+        plant: |it| it.believe_datagrams = true,
+        drive: forged_datagrams,
+        within: 6,
+    },
+    Hunt {
+        bug: "ignore_witness",
+        plant: |it| it.ignore_witness = true,
+        drive: a_home_of_an_earlier_day,
+        within: 3,
+    },
+    Hunt {
+        bug: "forget_history",
+        plant: |it| it.forget_history = true,
+        drive: a_lost_log,
+        within: 3,
+    },
 ];
 
 #[test]
@@ -336,4 +441,33 @@ fn nothing_is_planted_by_default() {
     one.skip_sync = true;
     assert_ne!(none, one);
     assert_eq!(format!("{none:?}").matches("true").count(), 0);
+}
+
+/// Nothing is planted in a process of the product: wherever its sources name what is planted, they
+/// pass the empty set.
+#[test]
+fn the_binary_plants_nothing() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/src");
+    let mut folders = vec![sources];
+    let mut passed = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("the sources are there").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("sources are text");
+            for line in text.lines().filter(|line| line.contains("planted:")) {
+                let right = line.trim() == "planted: Planted::default(),";
+                let path = path.display();
+                assert!(
+                    right || line.trim_start().starts_with("use "),
+                    "{path}: {line}"
+                );
+                passed += usize::from(right);
+            }
+        }
+    }
+    assert_eq!(passed, 3, "one for each role");
 }

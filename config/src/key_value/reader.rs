@@ -244,6 +244,14 @@ fn not_an_entry(text: &str) -> Finding {
     {
         return finding;
     }
+    // A colon of the same keyboard, where the words before it are a key.
+    let colon = |it: char| character::ascii_of(it) == Some(':') && it != ':';
+    if let Some((before, _)) = text.split_once(colon)
+        && keys::find_ignoring_case(before.rsplit('.').next().unwrap_or(before).trim()).is_some()
+        && let Some(finding) = scan::fullwidth(text, |it| colon(it).then_some('='))
+    {
+        return finding;
+    }
     let word = text
         .split(|it: char| is_blank(it) || matches!(it, ':' | '-'))
         .next()

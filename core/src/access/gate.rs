@@ -6,9 +6,10 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::change::{self, Change};
-use super::login::LoginAttempt;
+use super::login::{Credentials, LoginAttempt};
 use super::name::UserName;
 use super::record::AccessRecord;
+use super::setup_code::Setup;
 use super::state::AccessState;
 use super::throttle::{Hold, Throttle, ThrottleRules};
 use super::token::{Token, TokenId};
@@ -211,6 +212,7 @@ pub enum Pending {
 #[derive(Debug)]
 pub struct Access {
     pub(super) throttle: Throttle,
+    pub(super) setup: Setup,
     events: VecDeque<Event>,
 }
 
@@ -235,6 +237,7 @@ impl Access {
     pub fn with_rules(rules: ThrottleRules) -> Self {
         Self {
             throttle: Throttle::new(rules),
+            setup: Setup::default(),
             events: VecDeque::new(),
         }
     }
@@ -286,7 +289,14 @@ impl Access {
                 user,
                 password,
                 valid_for,
-            } => self.begin_login(now, state, asker, &user, password, valid_for),
+                setup_code,
+            } => {
+                let shown = Credentials {
+                    password,
+                    setup_code,
+                };
+                self.begin_login(now, state, asker, &user, shown, valid_for)
+            }
             Verb::Logout => self.logout(asker),
             Verb::WhoAmI => Step::Reply(who_am_i(state, identity)),
             Verb::ListUsers => Step::Reply(Ok(Response::Users(state.rows()))),

@@ -7,7 +7,7 @@ use super::name::UserName;
 use super::password::PasswordHash;
 use super::record::AccessRecord;
 use super::state::AccessState;
-use super::throttle::{CheckId, Source};
+use super::throttle::{CheckId, Source, Toll};
 use super::token::Token;
 use crate::admin::{Refusal, Response};
 use crate::event::Event;
@@ -25,6 +25,12 @@ pub struct LoginAttempt {
     guess: Guess,
     unix_ms: u64,
     valid_for: Duration,
+}
+
+/// What somebody who logs in shows.
+pub(super) struct Credentials {
+    pub(super) password: Password,
+    pub(super) setup_code: Option<Password>,
 }
 
 /// One password that is being checked against one account.
@@ -50,9 +56,13 @@ impl Access {
         state: &AccessState,
         asker: &Asker,
         user: &str,
-        password: Password,
+        shown: Credentials,
         valid_for: Duration,
     ) -> Step {
+        let Credentials {
+            password,
+            setup_code,
+        } = shown;
         let Some(origin) = asker.origin else {
             return Step::refuse(Refusal::Conflict {
                 reason: "the console needs no login: it may do everything".to_owned(),
@@ -69,7 +79,11 @@ impl Access {
         let Ok(user) = UserName::new(user) else {
             return Step::refuse(Refusal::WrongPassword);
         };
-        match self.begin_guess(now, state, asker, user, password) {
+        let code = setup_code.as_ref();
+        let started = self
+            .check_setup_code(now, state, asker, &user, &password, code)
+            .and_then(|()| self.begin_guess(now, state, asker, user, password));
+        match started {
             Ok((job, guess)) => Step::Compute(
                 job,
                 Pending::Login(Box::new(LoginAttempt {
@@ -199,6 +213,12 @@ impl Access {
             "access.login_failed",
             format!("wrong user name or password for `{user}`: {asker}"),
         ));
+        self.tell_toll(&toll, user, asker);
+        Err(Refusal::WrongPassword)
+    }
+
+    /// Tells the operator what a wrong guess has brought about, if anything.
+    pub(super) fn tell_toll(&mut self, toll: &Toll, user: &UserName, asker: &Asker) {
         if let Some(delay) = toll.account_delay {
             self.notify(Event::warning(
                 "access.throttled",
@@ -220,6 +240,5 @@ impl Access {
                 ),
             ));
         }
-        Err(Refusal::WrongPassword)
     }
 }

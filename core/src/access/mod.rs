@@ -35,6 +35,7 @@ mod login;
 mod name;
 mod password;
 mod record;
+mod setup_code;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub use login::LoginAttempt;
 pub use name::{UserName, UserNameError};
 pub use password::{PasswordHash, check_new_password, first_password};
 pub use record::{AccessRecord, Bootstrap, bootstrap_records, initial_records};
+pub use setup_code::{SetupCode, SetupFile, WRONG_CODES_MAX};
 pub use state::{AccessState, IssuedToken, TOKENS_PER_USER_MAX, USERS_MAX, User};
 pub use throttle::ThrottleRules;
 pub use token::{Token, TokenDigest, TokenId};

@@ -51,6 +51,12 @@ impl User {
         self.must_change
     }
 
+    /// Whether the password is the one that everybody knows.
+    #[must_use]
+    pub const fn has_well_known_password(&self) -> bool {
+        self.well_known
+    }
+
     /// Whether the user has a right.
     ///
     /// Who administers the cluster reads its logs as well. Files under `dfs://` are another matter:

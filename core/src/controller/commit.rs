@@ -4,11 +4,11 @@ use super::files::Asker;
 use super::{Controller, JobPurpose, Phase};
 use minicbor::{Decode, Encode};
 
-use crate::access;
-use crate::admin::{OrderRow, Reply, Response};
+use crate::access::{self, SetupFile};
+use crate::admin::{OrderRow, Reply, Response, SETUP_CODE_FILE};
 use crate::dfs::ask::Answer;
 use crate::dfs::namespace::Released;
-use crate::disk::{DiskFault, FileName};
+use crate::disk::{DiskFault, DiskOp, FileName};
 use crate::event::Event;
 use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, RequestId};
 use crate::io::{Effect, ExitCode, ExitReason, Job};
@@ -49,6 +49,11 @@ pub(super) fn home_file() -> FileName {
 /// Name of that file while the home is being repaired.
 pub(super) fn repair_file() -> FileName {
     FileName::fixed("repair.id")
+}
+
+/// Name of the file that tells the setup code to whoever can read the controller's files.
+pub(super) fn setup_code_file() -> FileName {
+    FileName::fixed(SETUP_CODE_FILE)
 }
 
 /// What a controller's home says of itself, beside the log.
@@ -164,6 +169,7 @@ impl Controller {
                     self.out
                         .notify(Event::warning("access.well_known_password", text));
                 }
+                self.tend_setup_code();
             }
             Continuation::Granted { conn, slot, epoch } => self.granted(now, conn, slot, epoch),
             Continuation::Reply { id, reply } => self.reply(id, reply),
@@ -189,6 +195,16 @@ impl Controller {
                 Ok(()) if self.phase == Phase::Founding => self.open(now),
                 Ok(()) => {}
                 Err(fault) => self.die(&fault),
+            }
+            return;
+        }
+        if self.setup_file.take_if(|it| *it == ticket).is_some() {
+            if let Err(fault) = result {
+                let text = format!(
+                    "the file {SETUP_CODE_FILE} is not as it should be ({fault}): this log tells \
+                     the setup code, as long as there is one"
+                );
+                self.out.notify(Event::warning("access.setup_file", text));
             }
             return;
         }
@@ -243,6 +259,29 @@ impl Controller {
             let text = "the disk of the controller's home has space again: changes are taken";
             self.out.notify(Event::info("metalog.space", text));
         }
+    }
+
+    /// Makes, replaces or removes the setup code, if what has happened asks for it.
+    pub(super) fn tend_setup_code(&mut self) {
+        let change = self
+            .access
+            .tend_setup_code(&self.state.access, &mut self.secrets);
+        if let Some(change) = change {
+            self.change_setup_file(change);
+        }
+    }
+
+    /// The file goes the way of the log's own batches and before those of the same moment: when a
+    /// changed password is answered for, the file is gone.
+    pub(super) fn change_setup_file(&mut self, change: SetupFile) {
+        let file = setup_code_file();
+        let ticket = match change {
+            SetupFile::Write(line) => self.out.replace_file(&file, line.into_bytes()),
+            SetupFile::Remove => self
+                .out
+                .disk(vec![DiskOp::Remove { file }, DiskOp::SyncDir]),
+        };
+        self.setup_file = Some(ticket);
     }
 
     pub(super) fn start_checkpoint(&mut self) {

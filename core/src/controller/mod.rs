@@ -35,15 +35,15 @@ use commit::{Continuation, HomeIdentity};
 use files::Files;
 use members::{Members, Outlook};
 
-use crate::access::Access;
 pub use crate::access::Bootstrap;
+use crate::access::{Access, SetupFile};
 use crate::admin::{NodeRow, Reply};
 use crate::dfs::namespace::Released;
 use crate::disk::FileName;
 use crate::event::Event;
 use crate::ids::{
-    Alias, ClusterId, ConnId, ControllerEpoch, Incarnation, JobId, LineageId, LogIndex, RequestId,
-    Role, Site,
+    Alias, ClusterId, ConnId, ControllerEpoch, DiskTicket, Incarnation, JobId, LineageId, LogIndex,
+    RequestId, Role, Site,
 };
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
@@ -111,6 +111,8 @@ pub struct Controller {
     epoch: ControllerEpoch,
     identity: HomeIdentity,
     home: StateFile,
+    /// The newest change of the file with the setup code, while it is under way.
+    setup_file: Option<DiskTicket>,
     phase: Phase,
     log: MetaLog,
     state: ClusterState,
@@ -219,7 +221,7 @@ impl Controller {
         });
         let expected = Expected {
             cluster: identity.cluster,
-            durable: identity.durable,
+            durable: (identity.durable).filter(|_| !config.planted.forget_history),
         };
         let recovered = metalog::recover(files, &expected).map_err(|refusal| ExitReason {
             code: ExitCode::CorruptData,
@@ -237,7 +239,7 @@ impl Controller {
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
         let keyring = Keyring::new(config.secret.as_ref());
-        let files = Files::new(
+        let soft = Files::new(
             config.files,
             &keyring,
             epoch,
@@ -276,15 +278,16 @@ impl Controller {
             epoch,
             identity,
             home: StateFile::new(commit::home_file()),
+            setup_file: None,
             phase: Phase::Founding,
             log,
             state,
             waiting: BTreeMap::new(),
-            links: Links::new(keyring, me, nonces),
+            links: Links::new(keyring, me, nonces).planted(&config.planted),
             members: Members::new(config.members, now),
             detector,
             access: Access::new(),
-            files,
+            files: soft,
             released: Released::new(),
             secrets,
             jobs: BTreeMap::new(),
@@ -303,6 +306,11 @@ impl Controller {
             limits: config.limits,
             planted: config.planted,
         };
+        let left_over = files.contains_key(&commit::setup_code_file());
+        if left_over && !controller.state.access.has_well_known_password() {
+            // The password was changed, and the process ended before the file was gone.
+            controller.change_setup_file(SetupFile::Remove);
+        }
         if found.is_some() {
             controller.open(now);
             controller.write_log();

@@ -86,7 +86,9 @@ impl Controller {
                 let step =
                     self.access
                         .begin(now, &self.state.access, &identity, &caller, other, &aliases);
-                self.follow(now, id, step)
+                let reply = self.follow(now, id, step);
+                self.tend_setup_code();
+                reply
             }
         }
     }
@@ -130,6 +132,7 @@ impl Controller {
                                 nothing but change it: `vaquita user passwd admin`";
                     self.out
                         .notify(Event::warning("access.first_account", text));
+                    self.tend_setup_code();
                 }
             }
             (Some(JobPurpose::FirstPassword), _) => {
@@ -148,6 +151,7 @@ impl Controller {
                 if let Some(reply) = self.follow(now, id, step) {
                     self.reply(id, reply);
                 }
+                self.tend_setup_code();
             }
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Ok(bytes))) => {
                 if let Err(fault) = self.log.checkpoint_built(bytes) {
@@ -282,13 +286,20 @@ impl Controller {
     pub(super) fn find(&self, name: &str) -> Result<Slot, Refusal> {
         self.members.named(name).ok_or_else(|| {
             let aliases = self.members.aliases();
+            // Whoever is wrong about the case alone is not wrong by much.
+            let typed = name.to_ascii_lowercase();
             let nearest = aliases
                 .iter()
-                .map(|alias| (strsim::osa_distance(alias.as_str(), name), alias))
+                .map(|alias| {
+                    let known = alias.as_str().to_ascii_lowercase();
+                    (strsim::osa_distance(&known, &typed), alias)
+                })
                 .min()
                 .filter(|(distance, _)| *distance <= 2);
             let hint = nearest.map(|(_, alias)| format!("; did you mean `{alias}`?"));
-            let what = format!("there is no node `{name}`{}", hint.unwrap_or_default());
+            let hint =
+                hint.unwrap_or_else(|| "; `vaquita node list` shows what there is".to_owned());
+            let what = format!("there is no node `{name}`{hint}");
             Refusal::NotFound { what }
         })
     }

@@ -1,10 +1,11 @@
 use core::time::Duration;
 
-use crate::admin::{NodeState, Refusal, Response, Selection, Verb};
+use crate::admin::{NodeState, Refusal, Response, SETUP_CODE_FILE, Selection, Verb};
 use crate::ideal::Ideal;
 use crate::ids::LineageId;
 use crate::io::ExitCode;
 use crate::message::RestartPolicy;
+use crate::secret::Password;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -42,6 +43,50 @@ fn agents_before_the_controller_and_after_it_both_come_online() {
         };
         assert_eq!(row.state, expected, "{row:?}");
     }
+}
+
+/// The setup codes that the controller has told, oldest first.
+fn told_codes(cluster: &Ideal) -> Vec<String> {
+    let told = cluster
+        .events
+        .iter()
+        .filter(|(_, event)| event.name == "access.setup_code");
+    told.map(|(_, event)| event.message["Setup code ".len()..][..11].to_owned())
+        .collect()
+}
+
+#[test]
+fn the_setup_code_is_in_a_file_until_the_password_is_changed_and_is_another_at_each_start() {
+    let mut cluster = Ideal::of(1);
+    let file = |cluster: &Ideal| {
+        let bytes = cluster.controllers_file(SETUP_CODE_FILE)?;
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    for start in 1..=2 {
+        cluster.start_controller();
+        cluster.run_for(seconds(1));
+        let codes = told_codes(&cluster);
+        assert_eq!(codes.len(), start, "{codes:?}");
+        assert_eq!(file(&cluster), Some(format!("{}\n", codes[start - 1])));
+        cluster.kill(Ideal::controller_at());
+    }
+    let codes = told_codes(&cluster);
+    assert_ne!(codes[0], codes[1]);
+
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    let new = Verb::ChangePassword {
+        user: Some("admin".to_owned()),
+        old: None,
+        new: Password::new("seventeen wet otters".to_owned()),
+    };
+    cluster.ask(new).unwrap();
+    assert_eq!(file(&cluster), None);
+    cluster.kill(Ideal::controller_at());
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    assert_eq!(file(&cluster), None);
+    assert_eq!(told_codes(&cluster).len(), 3);
 }
 
 #[test]
@@ -334,11 +379,13 @@ fn a_controllers_restart_keeps_epochs_and_restarts_nobody() {
 #[test]
 fn an_unknown_node_is_named_with_the_nearest_one() {
     let mut cluster = Ideal::running(1);
-    let refused = cluster.ask(start(&["P1-NODE2"]));
-    let Err(Refusal::NotFound { what }) = refused else {
-        panic!("{refused:?}")
-    };
-    assert!(what.contains("did you mean `P1-NODE1`?"), "{what}");
+    for name in ["P1-NODE2", "p1-node1", "P1_node1"] {
+        let refused = cluster.ask(start(&[name]));
+        let Err(Refusal::NotFound { what }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(what.contains("did you mean `P1-NODE1`?"), "{what}");
+    }
 }
 
 #[test]

@@ -278,7 +278,10 @@ impl Controller {
         if any {
             let after = now.since(self.started);
             self.all_green_after = Some(after);
-            let text = format!("every data node that should run is online, {after:?} after start");
+            let text = format!(
+                "every data node that should run is online, {} ms after the start",
+                after.as_millis()
+            );
             self.out.notify(Event::info("cluster.all_green", text));
         }
     }

@@ -270,7 +270,8 @@ impl DataNode {
 
     /// Tells the controller what has changed since the report.
     fn tell_changes(&mut self, now: Timestamp) {
-        if self.news.has_overflowed() && self.report_due.is_none() {
+        let lost = self.shelves.take_contents_lost();
+        if (lost || self.news.has_overflowed()) && self.report_due.is_none() {
             self.report_due = Some(self.base.uplink.next_report());
             self.report_if_due(now);
         }

@@ -62,6 +62,8 @@ pub(super) struct Shelves {
     epoch: NodeEpoch,
     cluster: Option<ClusterId>,
     facts_changed: bool,
+    /// A volume that was in use is not any more: what was on it counts no longer.
+    contents_lost: bool,
 }
 
 /// A volume, as far as it was got.
@@ -137,6 +139,7 @@ impl Shelves {
             epoch: NodeEpoch(0),
             cluster,
             facts_changed: false,
+            contents_lost: false,
         }
     }
 
@@ -334,8 +337,23 @@ impl Shelves {
     fn put_out(&mut self, slot: VolumeSlot, state: VolumeState, reason: String, out: &mut Outbox) {
         let text = format!("volume {} is {}: {reason}", self.path(slot), state.as_str());
         out.notify(Event::error("volume.out", text));
+        let stages: Vec<StageId> = self
+            .stages
+            .iter()
+            .filter(|(_, coming)| coming.slot == slot)
+            .map(|(stage, _)| *stage)
+            .collect();
+        for stage in stages {
+            let refusal = Refusal::Unavailable {
+                reason: reason.clone(),
+            };
+            self.answer(stage, Err(refusal), out);
+            out.push(Effect::DropStage { stage });
+        }
         if let Some(shelf) = self.shelf(slot) {
+            let was_open = matches!(shelf, Shelf::Open(_));
             *shelf = Shelf::Out { state, reason };
+            self.contents_lost |= was_open;
         }
         self.facts_changed = true;
     }
@@ -542,6 +560,7 @@ impl Shelves {
     pub(super) fn entries(&self) -> Vec<ReplicaEntry> {
         let mut entries: Vec<ReplicaEntry> = self
             .open()
+            .filter(|(_, volume)| volume.state().is_readable())
             .flat_map(|(slot, volume)| volume.entries().map(move |content| entry(slot, &content)))
             .filter(|entry| !self.corrupt.contains(&entry.version))
             .collect();
@@ -601,6 +620,11 @@ impl Shelves {
     /// Whether how the volumes are has changed since this was last asked.
     pub(super) fn take_facts_changed(&mut self) -> bool {
         core::mem::take(&mut self.facts_changed)
+    }
+
+    /// Whether contents were lost with a volume since this was last asked.
+    pub(super) fn take_contents_lost(&mut self) -> bool {
+        core::mem::take(&mut self.contents_lost)
     }
 
     // ---- disks and time ----
@@ -711,12 +735,14 @@ impl Shelves {
         match event {
             StoreEvent::Ready | StoreEvent::StateChanged => {
                 self.facts_changed = true;
-                if let Some(volume) = self.volume(slot)
-                    && !volume.reason().is_empty()
-                {
-                    let text = volume.reason();
-                    around.out.notify(Event::warning("volume.state", text));
+                let Some(volume) = self.volume(slot) else {
+                    return;
+                };
+                let (state, reason) = (volume.state(), volume.reason());
+                if !reason.is_empty() {
+                    around.out.notify(Event::warning("volume.state", reason));
                 }
+                self.contents_lost |= state == VolumeState::Failed;
             }
             StoreEvent::Made { stage, form } => {
                 let waiting = self

@@ -92,7 +92,8 @@ pub enum Ask {
         #[n(3)]
         replace: bool,
     },
-    /// The chunks of a file and where they are. Answered by [`Answer::File`].
+    /// The chunks of a file and where they are. Answered by [`Answer::File`], or by
+    /// [`Answer::Entry`] where there is a directory.
     #[n(6)]
     Lookup {
         /// The file.
@@ -155,12 +156,16 @@ pub enum Ask {
     /// Everything is written: make it the file. Answered by [`Answer::Committed`].
     #[n(10)]
     Commit(#[n(0)] Commit),
-    /// The write is given up. Answered by [`Answer::Done`].
+    /// These chunks of a write are given up: whoever was writing them is. Another entry may be at
+    /// the same write. Answered by [`Answer::Done`].
     #[n(11)]
     Abort {
         /// The write.
         #[n(0)]
         op: OpId,
+        /// The chunks.
+        #[n(1)]
+        chunks: Vec<ChunkVersion>,
     },
     /// What became of an operation whose answer was lost. Answered by [`Answer::Outcome`].
     #[n(12)]

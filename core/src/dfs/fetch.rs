@@ -126,6 +126,12 @@ impl Fetch {
         self.look_at_the_clock(now);
     }
 
+    /// Whoever reads was elsewhere until now: that nothing was taken in says nothing about the
+    /// replicas.
+    pub fn reader_returned(&mut self, now: Timestamp) {
+        self.moved = self.moved.max(now);
+    }
+
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<FetchEffect> {
         self.effects.pop_front()

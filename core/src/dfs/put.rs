@@ -94,7 +94,8 @@ pub enum PutInput {
 /// What a [`Put`] wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PutEffect {
-    /// Ask the controller. One question is open at a time.
+    /// Ask the controller. One question is open at a time, but for an [`Ask::Abort`], whose answer
+    /// is not waited for.
     Ask(Ask),
     /// Send a chunk to these replicas, each by itself.
     Write {
@@ -534,11 +535,19 @@ impl Put {
     /// Ends a write that will not be committed, and tells the controller, which need not listen: it
     /// forgets a write of which nothing is heard.
     fn give_up(&mut self, refusal: Refusal) {
-        if !self.chunks.is_empty() {
-            let abort = Ask::Abort { op: self.order.op };
+        if let Some(abort) = self.abort() {
             self.effects.push_back(PutEffect::Ask(abort));
         }
         self.finish(Err(refusal));
+    }
+
+    /// What to tell the controller if the machine is dropped now; nothing if no place was given yet.
+    /// Nobody has to wait for the answer.
+    #[must_use]
+    pub fn abort(&self) -> Option<Ask> {
+        let chunks: Vec<ChunkVersion> = self.chunks.iter().filter_map(|it| it.version).collect();
+        let op = self.order.op;
+        (!chunks.is_empty()).then_some(Ask::Abort { op, chunks })
     }
 
     fn finish(&mut self, result: Result<Committed, Refusal>) {

@@ -79,7 +79,10 @@ pub enum TransferReply {
         #[n(2)]
         digest: Digest,
     },
-    /// Raw bytes follow: all blocks that the asked-for range touches, whole.
+    /// Raw bytes follow: all blocks that the asked-for range touches, whole, or the first of them.
+    /// They come in pieces of whole blocks, as in a [`TransferRequest::Store`], until all of `len`
+    /// have; a piece of no bytes says that the rest cannot be had, and a
+    /// [`TransferReply::Refused`] follows it.
     #[n(1)]
     Sending {
         /// Length of the whole chunk.

@@ -122,6 +122,26 @@ impl Writes {
         }
     }
 
+    /// Forgets some chunks of a write, and the write if they were all it had.
+    pub(crate) fn give_up(&mut self, op: OpId, versions: &[ChunkVersion]) -> Vec<OpenChunk> {
+        let Some(write) = self.open.get_mut(&op) else {
+            return Vec::new();
+        };
+        let all = core::mem::take(&mut write.chunks);
+        let (given_up, kept): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|chunk| versions.contains(&chunk.version));
+        let empty = kept.is_empty();
+        write.chunks = kept;
+        if empty {
+            self.open.remove(&op);
+        }
+        for chunk in &given_up {
+            self.chunks.remove(&chunk.version.chunk);
+        }
+        given_up
+    }
+
     /// Forgets a write that has ended, one way or the other.
     pub(crate) fn close(&mut self, op: OpId) -> Option<OpenWrite> {
         let write = self.open.remove(&op)?;
@@ -194,6 +214,21 @@ mod tests {
         assert_eq!(closed.chunks[1].places, [place(2), place(3)]);
         assert!(!writes.is_open(one.chunk));
         assert!(writes.close(op).is_none());
+        writes.check_invariants();
+    }
+
+    #[test]
+    fn who_gives_up_its_chunks_leaves_those_of_another_entry() {
+        let mut writes = Writes::new(ControllerEpoch(1));
+        let op = OpId([1; 16]);
+        let one = writes.allocate(at(0), op, 9, vec![place(1)]).unwrap();
+        let two = writes.allocate(at(0), op, 9, vec![place(2)]).unwrap();
+        assert_eq!(writes.give_up(op, &[one]).len(), 1);
+        assert!(!writes.is_open(one.chunk) && writes.is_open(two.chunk));
+        writes.check_invariants();
+        assert!(writes.give_up(op, &[one]).is_empty());
+        assert_eq!(writes.give_up(op, &[two]).len(), 1);
+        assert!(writes.get(op).is_none());
         writes.check_invariants();
     }
 

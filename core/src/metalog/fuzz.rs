@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::planted::Planted;
 
 /// Files of a home in memory, in which everything is durable at once.
-pub(super) type Files = BTreeMap<FileName, Vec<u8>>;
+pub(crate) type Files = BTreeMap<FileName, Vec<u8>>;
 
 const CLUSTER: ClusterId = ClusterId::new([0xc1; 16]);
 const LINEAGE: LineageId = LineageId::new([0x11; 16]);
@@ -121,7 +121,7 @@ fn run(log: &mut MetaLog, files: &mut Files) {
 }
 
 /// Carries out operations in memory, forgiving all of them.
-pub(super) fn apply(files: &mut Files, ops: &[DiskOp]) {
+pub(crate) fn apply(files: &mut Files, ops: &[DiskOp]) {
     for op in ops {
         match op {
             DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {

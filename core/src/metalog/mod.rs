@@ -58,13 +58,14 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use checkpoint::CheckpointFault;
 pub use checkpointer::CheckpointPlan;
 pub use files::{belongs_to_log, is_ballast};
 pub(crate) use files::{lost, named_last};
 
+pub(crate) use fuzz::apply;
 #[doc(hidden)]
 pub use fuzz::fuzz_recovery;
 pub use record::{PAYLOAD_MAX, Record};

@@ -1,9 +1,9 @@
 //! What the log claims, held against a disk that keeps of a crash whatever it is allowed to keep.
 
 mod changed_bytes;
-mod choices;
+pub(crate) mod choices;
 mod crash;
-mod disk;
+pub(crate) mod disk;
 mod format;
 mod properties;
 mod recovery;

@@ -6,13 +6,19 @@
 
 mod files;
 mod format;
+mod fuzz;
 pub mod label;
 pub mod scan;
 pub mod volume;
 
+#[cfg(test)]
+mod tests;
+
 use minicbor::{Decode, Encode};
 
 pub use format::record::{Record, RecordKind};
+#[doc(hidden)]
+pub use fuzz::fuzz_scan;
 pub use scan::Opened;
 pub use volume::Volume;
 

@@ -5,8 +5,9 @@
 //! between is *damaged* or, above what was known to be durable, *torn*. Nothing is ever cut off.
 //!
 //! A segment whose last record is an [end](RecordKind::End) is *sealed*: all of it was durable, and
-//! verified, before the end was written. In any other segment the payloads are read too, since a
-//! crash may have kept a record's header and lost its payload.
+//! all in front of the place that the end names was whole, before the end was written. Behind that
+//! place, and in any other segment, the payloads are read too, since a crash may have kept a
+//! record's header and lost its payload.
 
 use core::fmt;
 
@@ -93,9 +94,10 @@ pub struct SegmentFound {
     pub len: u64,
     /// Whether nothing was to be written to it any more.
     pub sealed: bool,
-    /// Below this, everything was once known to be durable.
+    /// Below this, everything was once known to be durable and whole.
     pub synced: u64,
-    /// Records by offset; of those in a segment that is not sealed, the payloads are good.
+    /// Records by offset. Unless the segment is sealed and they stand in front of `synced`, their
+    /// payloads were read and are good.
     pub records: Vec<(u64, Record)>,
     /// Bad places, in order.
     pub gaps: Vec<Gap>,
@@ -538,7 +540,9 @@ impl<'a, R: VolumeRead> Walk<'a, R> {
         let payload_at = at + record.payload_at();
         let whole = at + record.size() <= self.len
             && crc32fast::hash(self.bytes(table_at, payload_at, STEP)) == record.table_crc;
-        let trusted = self.found.sealed || self.planted.store_trust_headers;
+        // What a crash has torn is torn after the segment was sealed, too.
+        let sealed = self.found.sealed && at < self.found.synced;
+        let trusted = sealed || self.planted.store_trust_headers;
         if whole && (trusted || self.payload_is_good(&record, table_at)) {
             Ok(Here::Good(record))
         } else {

@@ -11,6 +11,7 @@ use super::{Uplink, UplinkAround};
 use crate::event::Event;
 use crate::ids::{ConnId, NodeEpoch};
 use crate::io::{Destination, Effect};
+use crate::later_version;
 use crate::message::{Beat, BeatAck, Message};
 use crate::outbox::Outbox;
 use crate::time::Timestamp;
@@ -117,10 +118,17 @@ impl Uplink {
             let beat = self.next_beat(now, lag);
             let message = Message::Beat(beat);
             let kind = message.kind();
-            let body = message.encode(self.envelope());
+            let later = around.planted.speak_later_version;
+            let body = message.encode_for(self.envelope(), later);
             if let Some(key) = &self.beats.key {
                 let bytes = datagram::seal(key, kind, beat.seq, &body);
                 let to = Destination::Endpoint(self.facts.controller_site.endpoint.clone());
+                if later {
+                    let (kind, body) = (later_version::UNKNOWN_KIND, later_version::UNKNOWN_BODY);
+                    let bytes = datagram::seal(key, kind, beat.seq, body);
+                    let to = to.clone();
+                    around.out.push(Effect::SendDatagram { to, bytes });
+                }
                 around.out.push(Effect::SendDatagram { to, bytes });
                 self.beats.udp_unanswered = self.beats.udp_unanswered.saturating_add(1);
             }

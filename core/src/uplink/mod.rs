@@ -297,13 +297,26 @@ impl Uplink {
         around: &mut UplinkAround<'_>,
     ) {
         let known = self.identity.witness.epoch;
-        if envelope.controller_epoch < known {
+        if envelope.controller_epoch < known && !around.planted.ignore_witness {
             let text = format!(
                 "refused {} of controller epoch {}: epoch {known} has been seen since. Two \
                  controllers of one cluster must not run",
                 message.name(),
                 envelope.controller_epoch
             );
+            if matches!(message, Message::Registered(_))
+                && matches!(self.phase, Phase::Registering { conn: asked, .. } if asked == conn)
+            {
+                // A controller from a copy, then, that takes itself for the present one.
+                let text = format!(
+                    "the controller at {} has epoch {}, and this node has seen epoch {known} since: \
+                     it was started from an old copy of its home, or a second controller was. \
+                     Restore the newest home, or stop the wrong one",
+                    self.facts.controller_site, envelope.controller_epoch
+                );
+                self.contradict(now, conn, text, around);
+                return;
+            }
             self.tell(Event::warning("uplink.stale_controller", text), around.out);
             return;
         }

@@ -58,25 +58,17 @@ impl Uplink {
         if !ours {
             return;
         }
-        if let Some(contradiction) = self.contradiction(envelope.controller_epoch, &granted) {
-            let witness = self.identity.witness;
-            let seen = RollbackSeen {
-                witness,
-                text: contradiction.clone(),
-            };
-            around.links.send(
-                conn,
-                self.envelope(),
-                Message::RollbackSeen(seen),
-                around.out,
-            );
-            around.links.close(conn, around.out);
-            self.redial_wait = around.limits.redial_max;
-            self.trouble(now, "uplink.rollback_seen", contradiction, around.out);
+        if let Some(contradiction) = self.contradiction(envelope.controller_epoch, &granted)
+            && !around.planted.ignore_witness
+        {
+            self.contradict(now, conn, contradiction, around);
             return;
         }
         let timeout = Duration::from_millis(granted.timeout_ms);
         self.thresholds = Thresholds::from_timeout(timeout, None);
+        if around.planted.never_fence {
+            self.thresholds.self_fence = Duration::MAX;
+        }
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
         self.identity.cluster = Some(granted.cluster);
@@ -104,6 +96,27 @@ impl Uplink {
         let save = self.save(around.out);
         self.witness_saved = now;
         self.phase = Phase::Recording { conn, save };
+    }
+
+    /// Refuses a controller that is behind what this node has seen, and tells it so.
+    pub(super) fn contradict(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        contradiction: String,
+        around: &mut UplinkAround<'_>,
+    ) {
+        let seen = RollbackSeen {
+            witness: self.identity.witness,
+            text: contradiction.clone(),
+        };
+        let message = Message::RollbackSeen(seen);
+        around
+            .links
+            .send(conn, self.envelope(), message, around.out);
+        around.links.close(conn, around.out);
+        self.redial_wait = around.limits.redial_max;
+        self.trouble(now, "uplink.rollback_seen", contradiction, around.out);
     }
 
     pub(super) fn refused(

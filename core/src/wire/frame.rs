@@ -465,6 +465,14 @@ impl FrameDecoder {
         }
     }
 
+    /// Forgets the bytes that were received and not handed out, and returns how many they were. The
+    /// caller has them still, and gives them to whoever they are for.
+    pub(crate) fn forget_buffered(&mut self) -> usize {
+        let buffered = self.buffered();
+        self.buffer.truncate(self.taken);
+        buffered
+    }
+
     #[cfg(test)]
     pub(crate) const fn capacity(&self) -> usize {
         self.buffer.capacity()

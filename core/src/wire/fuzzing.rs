@@ -96,6 +96,37 @@ pub fn fuzz_session(data: &[u8]) {
         }
         while session.poll_output().is_some() {}
     }
+    one_frame_at_a_time(data);
+}
+
+/// A connection read a frame at a time gives the same events and the same fault as one read at once.
+fn one_frame_at_a_time(data: &[u8]) {
+    let (dialers, acceptors) = keyrings(data.first().copied().unwrap_or(0));
+    let sessions = || {
+        [
+            Session::dial(&dialers, introduction(Role::DataNode), [1; 32]),
+            Session::accept(&acceptors, introduction(Role::Controller), [2; 32]),
+        ]
+    };
+    for (mut whole, mut single) in sessions().into_iter().zip(sessions()) {
+        let at_once = whole.receive(data);
+        let mut rest = data;
+        let in_turn = loop {
+            match single.receive_one(rest) {
+                Ok(taken) if taken < rest.len() => rest = rest.get(taken..).unwrap_or_default(),
+                Ok(_) => break Ok(()),
+                Err(fault) => break Err(fault),
+            }
+        };
+        assert_eq!(at_once, in_turn, "invariant 2: the cuts must not matter");
+        loop {
+            let (one, other) = (whole.poll_event(), single.poll_event());
+            assert_eq!(one, other, "invariant 2: the cuts must not matter");
+            if one.is_none() {
+                break;
+            }
+        }
+    }
 }
 
 /// Who has a secret: bit 0 takes it from the dialer, bit 1 from the acceptor.

@@ -198,20 +198,64 @@ impl Session {
         self.take_frames().inspect_err(|fault| self.talk.end(fault))
     }
 
-    fn take_frames(&mut self) -> Result<(), SessionFault> {
-        let max = self.options.handshake_bytes_max;
-        while let Some(frame) = self.decoder.next_frame()? {
-            if self.talk.is_stranger() {
-                self.handshake_bytes = self.handshake_bytes.saturating_add(frame.wire_len());
-                if self.handshake_bytes > max {
-                    return Err(SessionFault::HandshakeTooLong { max });
-                }
+    /// [`Session::receive`] for a connection on which other bytes may follow a frame: takes the
+    /// next bytes up to the end of the first whole frame, and returns how many it has taken. The
+    /// rest is the caller's to keep, for the next call or for whoever it is for.
+    ///
+    /// All are taken if no frame ends within them.
+    ///
+    /// # Errors
+    /// As of [`Session::receive`].
+    pub fn receive_one(&mut self, bytes: &[u8]) -> Result<usize, SessionFault> {
+        if let Some(fault) = self.talk.ended() {
+            return Err(fault.clone());
+        }
+        self.decoder.push(bytes);
+        match self.take_frame() {
+            Ok(true) => {
+                // Before this call there was no whole frame, so that what is behind one is of
+                // `bytes`.
+                let behind = self.decoder.forget_buffered();
+                Ok(bytes.len().saturating_sub(behind))
             }
-            self.talk.frame(&frame)?;
-            if !self.talk.is_stranger() {
-                self.decoder.set_body_max(self.options.frame_body_max);
+            Ok(false) => self
+                .check_pending()
+                .inspect_err(|fault| self.talk.end(fault))
+                .map(|()| bytes.len()),
+            Err(fault) => {
+                self.talk.end(&fault);
+                Err(fault)
             }
         }
+    }
+
+    fn take_frames(&mut self) -> Result<(), SessionFault> {
+        while self.take_frame()? {}
+        self.check_pending()
+    }
+
+    /// Takes the next frame, if it is all there.
+    fn take_frame(&mut self) -> Result<bool, SessionFault> {
+        let max = self.options.handshake_bytes_max;
+        let Some(frame) = self.decoder.next_frame()? else {
+            return Ok(false);
+        };
+        if self.talk.is_stranger() {
+            self.handshake_bytes = self.handshake_bytes.saturating_add(frame.wire_len());
+            if self.handshake_bytes > max {
+                return Err(SessionFault::HandshakeTooLong { max });
+            }
+        }
+        self.talk.frame(&frame)?;
+        if !self.talk.is_stranger() {
+            self.decoder.set_body_max(self.options.frame_body_max);
+        }
+        Ok(true)
+    }
+
+    /// Holds a stranger to what it may send, the beginning of a frame included.
+    fn check_pending(&self) -> Result<(), SessionFault> {
+        let max = self.options.handshake_bytes_max;
         let pending = self.handshake_bytes.saturating_add(self.decoder.buffered());
         if self.talk.is_stranger() && pending > max {
             return Err(SessionFault::HandshakeTooLong { max });

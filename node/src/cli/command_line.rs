@@ -1,9 +1,13 @@
 //! The commands and their flags.
 
+use std::str::FromStr;
+
 use clap::{Parser, Subcommand};
 
 use super::commands::check::Check;
+use super::commands::chunk::Chunk;
 use super::commands::completions::Completions;
+use super::commands::dfs::{self, Dfs};
 use super::commands::explain::Explain;
 use super::commands::login::LogIn;
 use super::commands::logout::LogOut;
@@ -12,6 +16,7 @@ use super::commands::node::Node;
 use super::commands::secret::MakeSecret;
 use super::commands::status::ShowStatus;
 use super::commands::user::User;
+use super::commands::volume::Volume;
 use super::local::Local;
 
 /// A storage cluster that is deployed from four short text files
@@ -53,6 +58,9 @@ pub(super) enum Command {
     LogOut(LogOut),
     Node(Node),
     Meta(Meta),
+    Dfs(Dfs),
+    Chunk(Chunk),
+    Volume(Volume),
     Status(ShowStatus),
     User(User),
     Secret(MakeSecret),
@@ -60,9 +68,14 @@ pub(super) enum Command {
 }
 
 /// Lets `-json` pass for `--json`: server processes take one dash, and nobody should have to
-/// remember which commands do. There are no flags of one letter but `-h` and `-V`.
+/// remember which commands do. Flags of one letter there are in `vaquita dfs` alone, beside `-h` and
+/// `-V`; there `-lR` stands for two of them.
 pub(super) fn with_two_dashes(words: &[String]) -> Vec<String> {
     let mut literal = false;
+    let letters = words.first().is_some_and(|word| word == "dfs");
+    let bundled = |word: &str| {
+        letters && word.len() > 2 && word.chars().skip(1).all(|it| dfs::LETTERS.contains(it))
+    };
     words
         .iter()
         .map(|word| {
@@ -71,11 +84,17 @@ pub(super) fn with_two_dashes(words: &[String]) -> Vec<String> {
             let one_dash = characters.next() == Some('-')
                 && characters.next().is_some_and(|it| it.is_ascii_alphabetic())
                 && characters.next().is_some();
-            if one_dash && !literal {
+            if one_dash && !literal && !bundled(word) {
                 format!("-{word}")
             } else {
                 word.clone()
             }
         })
         .collect()
+}
+
+/// Reads a number that somebody has typed.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "a whole number is wanted, as in 60".to_owned())
 }

@@ -64,6 +64,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<FoundFiles, Failure> {
             for (path, kind) in found {
                 choose(path, kind);
             }
+        } else if path.try_exists().is_ok_and(|there| !there) {
+            return Err(Failure::new(
+                Status::Unreadable,
+                format!("{}: there is no such file or directory", path.display()),
+            ));
         } else {
             let kind = Kind::of(path).ok_or_else(|| {
                 Failure::new(

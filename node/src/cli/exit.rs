@@ -17,11 +17,11 @@ pub enum Status {
     /// The command was understood and the answer is no: the checked files have errors, the cluster
     /// refused the order, a node that was waited for did not come up.
     No = 1,
-    /// A configuration file that was to be looked at cannot be read.
+    /// A local file that was to be looked at cannot be read.
     Unreadable = 2,
     /// The command line is wrong, or a configuration file of a server process.
     Usage = ExitCode::Usage.number(),
-    /// A file is damaged; nothing was changed.
+    /// A file is damaged, or was on its way; nothing was changed.
     Damaged = ExitCode::CorruptData.number(),
     /// Something that is needed cannot be had: the server does not answer, a port is taken.
     Unavailable = ExitCode::Unavailable.number(),
@@ -33,8 +33,8 @@ pub enum Status {
     Disk = ExitCode::DiskFault.number(),
     /// Too much at once; the same command may succeed later.
     Busy = 75,
-    /// Not logged in, wrong password, or a right is missing.
-    Denied = 77,
+    /// Not logged in, wrong password, a right is missing, or a secret that others can read.
+    Denied = ExitCode::Denied.number(),
     /// The controller refuses this node for good.
     Refused = ExitCode::Refused.number(),
     /// Ended by Ctrl-C at a prompt.

@@ -15,9 +15,12 @@ mod diagnostics;
 mod exit;
 mod json;
 mod local;
+mod progress;
 mod prompt;
 mod server;
 mod server_flags;
+pub(crate) mod shell;
+mod size;
 mod table;
 mod terminal;
 
@@ -108,6 +111,9 @@ fn command(words: &[String], terminal: &mut Terminal) -> Outcome {
         Command::LogOut(it) => it.run(terminal),
         Command::Node(it) => it.run(terminal),
         Command::Meta(it) => it.run(terminal),
+        Command::Dfs(it) => it.run(terminal),
+        Command::Chunk(it) => it.run(terminal),
+        Command::Volume(it) => it.run(terminal),
         Command::Status(it) => it.run(terminal),
         Command::User(it) => it.run(terminal),
         Command::Secret(it) => it.run(terminal),

@@ -32,8 +32,8 @@ impl Passwords {
             return Ok(Self::Person);
         }
         let stdin = io::stdin().lock();
-        // Two lines are the most that any command takes.
-        lines(stdin, 2).map(|lines| Self::Lines(lines.into()))
+        // Two passwords and a setup code are the most that any command takes.
+        lines(stdin, 3).map(|lines| Self::Lines(lines.into()))
     }
 
     /// How many lines are left; `None` with a person.

@@ -30,6 +30,8 @@ impl Cell {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     heading: Vec<&'static str>,
+    /// Whether the column is one of numbers, whose ends stand below each other.
+    right: Vec<bool>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -39,8 +41,18 @@ impl Table {
     pub(super) fn new(heading: &[&'static str]) -> Self {
         Self {
             heading: heading.to_vec(),
+            right: vec![false; heading.len()],
             rows: Vec::new(),
         }
+    }
+
+    /// The same table with a column of numbers.
+    #[must_use]
+    pub(super) fn right(mut self, column: usize) -> Self {
+        if let Some(right) = self.right.get_mut(column) {
+            *right = true;
+        }
+        self
     }
 
     /// Adds a row. Missing cells are empty.
@@ -69,7 +81,11 @@ impl Table {
         for row in std::iter::once(&heading).chain(&self.rows) {
             let mut line = String::new();
             let mut pending = 0;
-            for (cell, column_width) in row.iter().zip(&widths) {
+            for ((cell, column_width), right) in row.iter().zip(&widths).zip(&self.right) {
+                let spare = column_width - width(&cell.text);
+                if *right {
+                    pending += spare;
+                }
                 if !cell.text.is_empty() {
                     line.extend(std::iter::repeat_n(' ', pending));
                     pending = 0;
@@ -78,7 +94,7 @@ impl Table {
                         None => line.push_str(&cell.text),
                     }
                 }
-                pending += column_width - width(&cell.text) + 2;
+                pending += if *right { 2 } else { spare + 2 };
             }
             text.push_str(&line);
             text.push('\n');

@@ -30,6 +30,8 @@ pub struct Terminal {
     pub err_colours: bool,
     /// Whether a person looks at the results.
     pub out_is_terminal: bool,
+    /// Whether a person looks at the errors: progress is shown there.
+    pub err_is_terminal: bool,
 }
 
 impl fmt::Debug for Terminal {
@@ -50,12 +52,14 @@ impl Terminal {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colours = !set("NO_COLOR") && !dumb;
         let out_is_terminal = io::stdout().is_terminal();
+        let err_is_terminal = io::stderr().is_terminal();
         Self {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             out_colours: colours && out_is_terminal,
-            err_colours: colours && io::stderr().is_terminal(),
+            err_colours: colours && err_is_terminal,
             out_is_terminal,
+            err_is_terminal: err_is_terminal && !dumb,
         }
     }
 
@@ -163,6 +167,7 @@ pub(crate) mod testing {
             out_colours: false,
             err_colours: false,
             out_is_terminal: false,
+            err_is_terminal: false,
         };
         (terminal, out, err)
     }

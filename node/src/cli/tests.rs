@@ -91,6 +91,15 @@ fn an_order_names_nodes_or_all_of_them() {
         let (status, _, err) = vaquita(line);
         assert_eq!(status, 64, "{line}: {err}");
     }
+    let (_, _, err) = vaquita("node start");
+    assert!(err.contains("--all"), "{err}");
+    let (_, _, err) = vaquita("explain");
+    assert!(err.contains("--key <KEY>"), "{err}");
+    for line in ["node log A --lines x", "node start A --wait --timeout soon"] {
+        let (status, _, err) = vaquita(line);
+        assert_eq!(status, 64, "{line}: {err}");
+        assert!(err.contains("a whole number is wanted"), "{line}: {err}");
+    }
 }
 
 #[test]

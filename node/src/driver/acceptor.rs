@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -18,9 +18,10 @@ use super::DriverLimits;
 use super::connection::{ConnEvent, converse, line};
 use super::http::HttpService;
 use super::rewound::Rewound;
-use super::sniff::{Protocol, Unknown, sniff};
+use super::sniff::{DATA_MAGIC, Protocol, Unknown, sniff};
 use super::terminate::Closing;
 use super::throttle::Throttle;
+use crate::data::{self, Data};
 use crate::env::{Env, Listener};
 
 /// How long accepting pauses after an error that will not go away by itself at once, such as having
@@ -31,6 +32,8 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor<E: Env, H> {
     pub(super) env: E,
     pub(super) http: H,
+    /// What serves data connections, in a process that keeps chunks.
+    pub(super) data: Option<Data<E>>,
     pub(super) events: mpsc::Sender<ConnEvent>,
     pub(super) closing: Closing,
     pub(super) limits: Arc<DriverLimits>,
@@ -41,6 +44,7 @@ struct Lobby<E: Env, H> {
     acceptor: Acceptor<E, H>,
     all: Arc<Semaphore>,
     node: Arc<Semaphore>,
+    data: Arc<Semaphore>,
     http: Arc<Semaphore>,
     http_by_address: Mutex<BTreeMap<IpAddr, usize>>,
     refusing: Arc<Semaphore>,
@@ -56,6 +60,7 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
         let lobby = Arc::new(Lobby {
             all: Arc::new(Semaphore::new(limits.connections_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
+            data: Arc::new(Semaphore::new(limits.data.connections_max)),
             http: Arc::new(Semaphore::new(limits.http_connections_max)),
             http_by_address: Mutex::default(),
             refusing: Arc::new(Semaphore::new(limits.refusing_max)),
@@ -135,6 +140,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         };
         match sniffed {
             Ok((Protocol::Node, first)) => self.serve_node(stream, first, peer).await,
+            Ok((Protocol::Data, first)) => self.serve_data(stream, first, peer).await,
             Ok((Protocol::Http, first)) => self.serve_http(stream, first, peer).await,
             Ok((Protocol::Tls, _)) => self.complain("tls", || {
                 format!(
@@ -179,6 +185,31 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         if events.send(accepted).await.is_ok() {
             converse(conn, stream, first, outbox, events, limits).await;
         }
+    }
+
+    async fn serve_data(&self, stream: E::Stream, mut first: Bytes, peer: SocketAddr) {
+        let limits = &self.acceptor.limits;
+        let Some(data) = &self.acceptor.data else {
+            self.complain("data", || {
+                format!(
+                    "closed a data connection from {peer}: this process keeps no chunks. Check \
+                     which address that node was given"
+                )
+            });
+            return;
+        };
+        let Ok(_permit) = Arc::clone(&self.data).try_acquire_owned() else {
+            self.complain("data connections", || {
+                format!(
+                    "refused a data connection from {peer}: {} are open, the most allowed",
+                    limits.data.connections_max
+                )
+            });
+            return;
+        };
+        first.advance(DATA_MAGIC.len());
+        let stream = Rewound::new(first, stream);
+        data::serve(data.clone(), stream, peer, self.acceptor.closing.clone()).await;
     }
 
     async fn serve_http(&self, mut stream: E::Stream, first: Bytes, peer: SocketAddr) {
@@ -278,7 +309,7 @@ where
             let _ = timeout(limits.refusal_timeout, stream.write_all(line.as_bytes())).await;
         }
         // Nodes dial again by themselves; a TLS client understands no plain text.
-        Ok((Protocol::Node | Protocol::Tls, _)) | Err(_) => {}
+        Ok((Protocol::Node | Protocol::Data | Protocol::Tls, _)) | Err(_) => {}
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
-use vaquita_core::admin::{Caller, Refusal, Reply};
+use vaquita_core::admin::{Caller, Refusal, Reply, Verb};
+use vaquita_core::dfs::ask::Ask;
 use vaquita_core::disk::DiskBatch;
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::ids::{ConnId, Endpoint, JobId, RequestId};
@@ -22,6 +23,7 @@ use super::datagrams::{Addresses, send};
 use super::front::Question;
 use super::jobs::{BuildCheckpoint, PasswordCost, compute};
 use super::lanes::Lanes;
+use super::volumes::Volumes;
 use super::{DriverLimits, EventObserver};
 use crate::env::Env;
 
@@ -38,6 +40,8 @@ pub(super) struct Hands<E: Env> {
     pub(super) lanes: Lanes,
     pub(super) disk: E::Disk,
     pub(super) orders: Option<mpsc::Sender<ProcessOrder>>,
+    /// In a process that keeps chunks.
+    pub(super) volumes: Option<Volumes<E>>,
     pub(super) asked: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     pub(super) next_request: u64,
     pub(super) jobs: JoinSet<(JobId, JobOutcome)>,
@@ -76,10 +80,20 @@ impl<E: Env> Hands<E> {
             }
             Effect::Job { job, work } => self.compute(job, work),
             Effect::Notify(event) => self.notify(&event),
-            Effect::StoreReply { .. }
-            | Effect::OpenVolume { .. }
-            | Effect::Volume { .. }
-            | Effect::DropStage { .. } => error!("this process has no volumes: {effect:?}"),
+            Effect::StoreReply { id, reply } => {
+                self.about_volumes(|volumes| volumes.answer(id, reply));
+            }
+            Effect::OpenVolume { slot } => self.about_volumes(|volumes| {
+                volumes.open(slot);
+                None
+            }),
+            Effect::Volume { slot, batch, fills } => {
+                self.about_volumes(|volumes| volumes.write(slot, batch, fills))
+            }
+            Effect::DropStage { stage } => self.about_volumes(|volumes| {
+                volumes.drop_stage(stage);
+                None
+            }),
             Effect::Exit(reason) => return Some(reason),
         }
         None
@@ -127,6 +141,9 @@ impl<E: Env> Hands<E> {
             return None;
         }
         if let Caller::Remote { unix_ms, .. } = &mut request.caller {
+            *unix_ms = self.env.unix_ms();
+        }
+        if let Verb::Dfs(Ask::MakeDir { unix_ms, .. }) = &mut request.verb {
             *unix_ms = self.env.unix_ms();
         }
         let id = RequestId(self.next_request);
@@ -207,6 +224,14 @@ impl<E: Env> Hands<E> {
                 self.limits.orders_max
             ),
         })
+    }
+
+    /// Does something about volumes, and keeps what it brought about at once.
+    fn about_volumes(&mut self, work: impl FnOnce(&mut Volumes<E>) -> Option<Input>) {
+        match &mut self.volumes {
+            Some(volumes) => self.own_inputs.extend(work(volumes)),
+            None => error!("this process has no volumes, and its machine asks for some"),
+        }
     }
 
     fn compute(&mut self, job: JobId, work: Job) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::data::DataLimits;
+
 /// Bounds and time-outs of a driver.
 ///
 /// Production takes most of [`DriverLimits::default`] and sets `connections_max` from the key
@@ -78,6 +80,8 @@ pub struct DriverLimits {
     pub drop_report_period: Duration,
     /// Effects of one input above which the machine is taken to be in a loop.
     pub effects_per_input: usize,
+    /// Bounds of what carries the bytes of chunks.
+    pub data: DataLimits,
 }
 
 impl Default for DriverLimits {
@@ -119,6 +123,7 @@ impl Default for DriverLimits {
             farewell: Duration::from_secs(2),
             drop_report_period: Duration::from_secs(1),
             effects_per_input: 1_000_000,
+            data: DataLimits::default(),
         }
     }
 }

@@ -8,8 +8,8 @@
 //! ```text
 //!  UDP ──> reader ─────────────┐                      ┌──> socket (at once or not at all)
 //!  TCP ──> acceptor ── sniff ──┤                      ├──> connection's outbox ──> TCP
-//!             └──> HTTP        ├──> loop ── machine ──┼──> lane of the disk
-//!  disk, processes, jobs ──────┤                      ├──> processes, jobs
+//!             └──> HTTP, data  ├──> loop ── machine ──┼──> lane of the disk
+//!  disk, processes, jobs ──────┤                      ├──> processes, jobs, volumes
 //!  Front, signals ─────────────┘                      └──> log, replies
 //! ```
 //!
@@ -34,6 +34,7 @@ mod sniff;
 mod terminate;
 mod throttle;
 mod turns;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
@@ -62,12 +63,14 @@ pub use limits::DriverLimits;
 pub use rewound::Rewound;
 pub use terminate::{Closing, Termination, Terminator, terminator};
 
+use crate::data::DataEnd;
 use crate::env::{Env, Processes};
 use acceptor::Acceptor;
 use effects::Hands;
 use lanes::Lanes;
 use terminate::Close;
 use turns::{Source, Turns};
+use volumes::Volumes;
 
 /// What is told about each event beside the log; counts them, usually.
 pub type EventObserver = Box<dyn Fn(&Event) + Send>;
@@ -82,6 +85,9 @@ pub struct Wiring<E: Env, H> {
     pub disk: E::Disk,
     /// The processes of this host, for a role that supervises some.
     pub processes: Option<E::Processes>,
+    /// The volumes and what carries chunks to and from them, from [`data()`](crate::data::data), for
+    /// a role that keeps some.
+    pub data: Option<DataEnd<E>>,
     /// What serves connections that speak HTTP.
     pub http: H,
     /// Requests, from [`front`].
@@ -120,6 +126,7 @@ where
         port,
         disk,
         processes,
+        data,
         http,
         mut questions,
         mut termination,
@@ -148,9 +155,18 @@ where
     if let Some(processes) = processes {
         helpers.spawn(processes.run(order_receiver, process_sender));
     }
+    let volumes = data
+        .as_ref()
+        .map(|end| Volumes::new(end.data.volume_hands()));
+    let data_service = data.as_ref().map(|end| end.data.clone());
+    let (mut store_questions, mut volume_events) = match data {
+        Some(end) => (Some(end.questions), Some(end.events)),
+        None => (None, None),
+    };
     let acceptor = Acceptor {
         env: env.clone(),
         http,
+        data: data_service,
         events: conn_events.clone(),
         closing,
         limits: Arc::clone(&limits),
@@ -166,6 +182,7 @@ where
         lanes: Lanes::start(&disk, limits.disk_batches_max, &completion_sender),
         disk,
         orders: has_processes.then_some(orders),
+        volumes,
         asked: Default::default(),
         next_request: 1,
         jobs: JoinSet::new(),
@@ -236,6 +253,10 @@ where
                 turns.took(Source::Disk);
                 Input::DiskDone { ticket, result }
             }
+            Some(input) = next(&mut volume_events), if turns.may(Source::Volumes) => {
+                turns.took(Source::Volumes);
+                input
+            }
             Some(event) = process_events.recv(), if turns.may(Source::Processes) => {
                 turns.took(Source::Processes);
                 Input::Process(event)
@@ -250,6 +271,13 @@ where
                         error!("a computation ended by a bug in this program: {failure}");
                         continue;
                     }
+                }
+            }
+            Some(question) = next(&mut store_questions), if turns.may(Source::Chunks) => {
+                turns.took(Source::Chunks);
+                match &mut hands.volumes {
+                    Some(volumes) => volumes.question_input(question),
+                    None => continue,
                 }
             }
             Some(question) = questions.receiver.recv(), if turns.may(Source::Requests) => {
@@ -275,6 +303,7 @@ where
     }
     drop(core);
     drop(connections);
+    drop((store_questions, volume_events));
     close.begin();
     let mut dials = hands.farewell();
     let delivered = async {
@@ -283,6 +312,14 @@ where
     };
     let _ = timeout(limits.farewell, delivered).await;
     exit
+}
+
+/// What comes next through a channel, if there is one.
+async fn next<T>(channel: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match channel {
+        Some(channel) => channel.recv().await,
+        None => None,
+    }
 }
 
 /// How long until `due`. Long waits are cut into hours, which keeps them within what a timer can

@@ -5,6 +5,7 @@
 //! ```text
 //! 16 …            TLS: a handshake record
 //! 'V' 'Q' 'T' '1' the node protocol: the magic of its first frame
+//! 'V' 'Q' 'D' '1' bytes of chunks: a session follows, with raw bytes between its frames
 //! 'A' 'P' 'I'     reserved for a client protocol that does not exist yet
 //! anything else   HTTP
 //! ```
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Node,
+    Data,
     Http,
     Tls,
     Api,
@@ -35,6 +37,8 @@ pub(super) enum Unknown {
 
 /// The first bytes of every frame of the node protocol.
 const NODE_MAGIC: &[u8] = b"VQT1";
+/// The first bytes of every data connection.
+pub(super) const DATA_MAGIC: &[u8] = vaquita_core::dfs::transfer::MAGIC;
 /// The first bytes of the line that a client of the reserved protocol sends.
 const API_WORD: &[u8] = b"API";
 /// The type byte of a TLS handshake record.
@@ -51,8 +55,9 @@ pub(super) fn classify(first: &[u8]) -> Option<Protocol> {
         [] => None,
         [TLS_HANDSHAKE, ..] => Some(Protocol::Tls),
         _ if begins(NODE_MAGIC) => Some(Protocol::Node),
+        _ if begins(DATA_MAGIC) => Some(Protocol::Data),
         _ if begins(API_WORD) => Some(Protocol::Api),
-        _ if may_begin(NODE_MAGIC) || may_begin(API_WORD) => None,
+        _ if may_begin(NODE_MAGIC) || may_begin(DATA_MAGIC) || may_begin(API_WORD) => None,
         _ => Some(Protocol::Http),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -11,7 +11,10 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 use vaquita_core::admin::{Caller, Refusal, Reply, Request, Response, StatusReport, UserRow, Verb};
+use vaquita_core::dfs::ids::OpId;
+use vaquita_core::prng::{SecretPrng, Seed};
 
+use super::basic::Exchanged;
 use super::front::Front;
 use super::hosts::AllowedHosts;
 use super::limits::HttpLimits;
@@ -33,6 +36,8 @@ pub struct HttpSettings {
     pub allow_plain_http: bool,
     /// What clients may send, and how slowly.
     pub limits: HttpLimits,
+    /// From which operations that the client has not named are named.
+    pub seed: Seed,
 }
 
 pub(super) struct App<F> {
@@ -40,7 +45,11 @@ pub(super) struct App<F> {
     pub(super) settings: HttpSettings,
     pub(super) metrics: Metrics,
     pub(super) registry: Arc<Registry>,
+    /// One permit for each request that is worked on or waits.
+    admission: Semaphore,
+    pub(super) exchanged: Exchanged,
     workers: Semaphore,
+    names: std::sync::Mutex<SecretPrng>,
     readiness: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -60,7 +69,9 @@ pub(super) struct Peer(pub(super) SocketAddr);
 #[derive(Clone, Debug)]
 pub(super) struct SignedIn {
     pub(super) caller: Caller,
-    pub(super) user: UserRow,
+    /// Not known where it was only asked whether the caller has a right on files: a data node has
+    /// no list of users.
+    pub(super) user: Option<UserRow>,
 }
 
 /// How long an answer to `/readyz` is good for. Anybody may ask, so that asking often must not
@@ -74,8 +85,18 @@ impl<F: Front> App<F> {
         metrics: Metrics,
         registry: Arc<Registry>,
     ) -> Self {
+        let workers = settings.web_workers.max(1);
+        metrics.pool("web", workers);
+        // What may be there later is there from the start, for whoever draws graphs.
+        drop((
+            metrics.web_request("working"),
+            metrics.web_request("waiting"),
+        ));
         Self {
-            workers: Semaphore::new(settings.web_workers.max(1)),
+            admission: Semaphore::new(workers + settings.limits.requests_waiting),
+            workers: Semaphore::new(workers),
+            names: std::sync::Mutex::new(SecretPrng::new(settings.seed.clone())),
+            exchanged: Exchanged::default(),
             readiness: Mutex::new(None),
             front,
             settings,
@@ -87,11 +108,23 @@ impl<F: Front> App<F> {
     /// Whoever sends a request with these headers from that address. The date is the driver's to
     /// fill in: this interface has no clock.
     pub(super) fn caller(&self, peer: SocketAddr, headers: &HeaderMap) -> Caller {
+        self.caller_with(peer, bearer_token(headers))
+    }
+
+    /// Whoever sends a request from that address, with a token that stood elsewhere.
+    pub(super) fn caller_with(&self, peer: SocketAddr, token: Option<String>) -> Caller {
         Caller::Remote {
             address: peer.ip().to_canonical(),
-            token: bearer_token(headers),
+            token,
             unix_ms: 0,
         }
+    }
+
+    /// The name of an operation that its client has not named.
+    pub(super) fn draw(&self) -> OpId {
+        // A draw cannot panic half way, so that a poisoned lock is as good as any.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        OpId(names.next_16())
     }
 
     /// Asks the machine, without waiting for a worker: for what decides whether a request is
@@ -113,18 +146,27 @@ impl<F: Front> App<F> {
 
     /// Has one of the web workers carry out a verb.
     pub(super) async fn work(&self, caller: Caller, verb: Verb) -> Result<Response, Problem> {
+        let Ok(_admitted) = self.admission.try_acquire() else {
+            let waiting = self.settings.limits.requests_waiting;
+            return Err(self.too_busy(&format!("and {waiting} requests wait for one already")));
+        };
+        let waits = self.metrics.web_request("waiting");
         let wait = self.settings.limits.worker_wait;
         let Ok(Ok(_worker)) = timeout(wait, self.workers.acquire()).await else {
-            let problem = Problem::from(Refusal::Unavailable {
-                reason: format!(
-                    "all {} web workers were busy for {} s; `webWorkerNum` gives more",
-                    self.settings.web_workers.max(1),
-                    wait.as_secs()
-                ),
-            });
-            return Err(problem.retry_after(Duration::from_secs(1)));
+            return Err(self.too_busy(&format!("for {} s", wait.as_secs())));
         };
+        drop(waits);
+        let _works = self.metrics.web_request("working");
         self.ask(caller, verb).await.map_err(Problem::from)
+    }
+
+    fn too_busy(&self, how: &str) -> Problem {
+        let workers = self.settings.web_workers.max(1);
+        let reason = match workers {
+            1 => format!("the web worker is busy {how}; `webWorkerNum` gives more"),
+            _ => format!("all {workers} web workers are busy {how}; `webWorkerNum` gives more"),
+        };
+        Problem::from(Refusal::Unavailable { reason }).retry_after(Duration::from_secs(1))
     }
 
     /// The state of the process, for its own use.

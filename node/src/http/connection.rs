@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt as _;
 
 use super::app::{App, HttpSettings, Peer};
+use super::files::{Files, NoFiles};
 use super::front::Front;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
@@ -54,15 +55,39 @@ impl HttpServer {
         metrics: Metrics,
         registry: Arc<Registry>,
     ) -> Self {
+        Self::put_together(front, None::<NoFiles>, settings, metrics, registry)
+    }
+
+    /// The same, on a data node: with the contents of files under `/dfs/`. Where there are none,
+    /// these paths point to the data nodes.
+    #[must_use]
+    pub fn with_files<F: Front, D: Files>(
+        front: F,
+        files: D,
+        settings: HttpSettings,
+        metrics: Metrics,
+        registry: Arc<Registry>,
+    ) -> Self {
+        Self::put_together(front, Some(files), settings, metrics, registry)
+    }
+
+    fn put_together<F: Front, D: Files>(
+        front: F,
+        files: Option<D>,
+        settings: HttpSettings,
+        metrics: Metrics,
+        registry: Arc<Registry>,
+    ) -> Self {
         let limits = settings.limits.clone();
         let app = Arc::new(App::new(front, settings, metrics, registry));
         let mut router = Router::new();
         for route in ROUTES {
-            router = router.route(route.path, handlers::method_router::<F>(route));
+            router = router.route(route.path, handlers::method_router::<F, D>(route));
         }
         let router = router
             .fallback(handlers::no_such_path)
             .method_not_allowed_fallback(handlers::no_such_method)
+            .layer(Extension(files))
             .layer(from_fn_with_state(app.clone(), gate::admit::<F>))
             .layer(from_fn_with_state(app.clone(), gate::account::<F>))
             .with_state(app);

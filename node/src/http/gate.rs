@@ -8,6 +8,7 @@
 //! Nothing of the body has been read by then, a path that does not exist was not told from one
 //! that does, and no limit was counted: whoever may not ask learns nothing else.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,9 +18,11 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use vaquita_core::admin::{self, Refusal, Right, UserRow, Verb};
+use vaquita_core::admin::{self, Caller, Refusal, Right, UserRow, Verb};
+use vaquita_core::dfs::ask::{Answer, Ask};
 
 use super::app::{App, Peer, SignedIn};
+use super::basic::Credentials;
 use super::front::Front;
 use super::hosts;
 use super::problem::Problem;
@@ -93,7 +96,13 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     let route = template.and_then(|path| routes::find(&head.method, path.as_str()));
     // What is in no row needs a login before anything is told about it.
     let permission = route.map_or(Permission::SignedIn, |route| route.permission);
-    let signed_in = identify(app, head, permission).await?;
+    let about_files = route.is_some_and(|route| route.names_files());
+    let signed_in = if route.is_some_and(|route| route.is_file()) {
+        identify_by_any(app, head, permission).await?
+    } else {
+        let caller = bearer(app, head)?;
+        identify(app, head, permission, caller).await?
+    };
     if changes_something(&head.method) && !hosts::is_of_this_origin(&head.headers) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -101,14 +110,17 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
             "a page of another origin may not change anything here",
         ));
     }
-    if head.uri.to_string().len() > app.settings.limits.target_bytes {
+    let limits = &app.settings.limits;
+    let target_bytes = if about_files {
+        limits.file_target_bytes
+    } else {
+        limits.target_bytes
+    };
+    if head.uri.to_string().len() > target_bytes {
         return Err(Problem::new(
             StatusCode::URI_TOO_LONG,
             "too-long",
-            format!(
-                "a path with its query may be {} bytes long",
-                app.settings.limits.target_bytes
-            ),
+            format!("a path with its query may be {target_bytes} bytes long"),
         ));
     }
     if head.headers.contains_key(CONTENT_ENCODING) {
@@ -147,27 +159,67 @@ fn admit_host<F>(app: &App<F>, head: &Parts) -> Result<(), Problem> {
     ))
 }
 
+/// The address that the connection comes from.
+fn peer(head: &Parts) -> Result<SocketAddr, Problem> {
+    match head.extensions.get::<Peer>() {
+        Some(Peer(peer)) => Ok(*peer),
+        None => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "bug",
+            "the connection's address is not known",
+        )),
+    }
+}
+
+fn bearer<F: Front>(app: &App<F>, head: &Parts) -> Result<Caller, Problem> {
+    Ok(app.caller(peer(head)?, &head.headers))
+}
+
+/// As [`identify`], and takes a name and a password too.
+async fn identify_by_any<F: Front>(
+    app: &App<F>,
+    head: &mut Parts,
+    permission: Permission,
+) -> Result<Option<SignedIn>, Problem> {
+    let Some(credentials) = Credentials::of(&head.headers) else {
+        let caller = bearer(app, head)?;
+        return identify(app, head, permission, caller).await;
+    };
+    let peer = peer(head)?;
+    let exchanged = &app.exchanged;
+    let caller = exchanged.exchange(app, peer, &credentials, false).await?;
+    match identify(app, head, permission, caller).await {
+        // The token was voided, by a change of the password for example: is it still the password?
+        Err(problem) if problem.is_unauthenticated() => {
+            let caller = exchanged.exchange(app, peer, &credentials, true).await?;
+            identify(app, head, permission, caller).await
+        }
+        other => other,
+    }
+}
+
 /// Who sends the request, if the route wants to know; a refusal if that user may not use it.
 async fn identify<F: Front>(
     app: &App<F>,
     head: &mut Parts,
     permission: Permission,
+    caller: Caller,
 ) -> Result<Option<SignedIn>, Problem> {
     let needed = match permission {
         Permission::Public => return Ok(None),
         Permission::SignedIn | Permission::Settled => None,
         Permission::Needs(right) | Permission::OneselfOr(right) => Some(right),
     };
-    let Some(Peer(peer)) = head.extensions.get::<Peer>().copied() else {
-        return Err(Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "bug",
-            "the connection's address is not known",
-        ));
-    };
-    let caller = app.caller(peer, &head.headers);
-    if matches!(&caller, admin::Caller::Remote { token: None, .. }) {
+    if matches!(&caller, Caller::Remote { token: None, .. }) {
         return Err(Refusal::Unauthenticated.into());
+    }
+    if let Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) = permission {
+        // The one question about users that a data node answers too.
+        let verb = Verb::Dfs(Ask::Authorize { right });
+        return match app.ask(caller.clone(), verb).await? {
+            admin::Response::Dfs(Answer::Done) => Ok(Some(SignedIn { caller, user: None })),
+            other => Err(unexpected(&other)),
+        };
     }
     let user = match app.ask(caller.clone(), Verb::WhoAmI).await? {
         admin::Response::You(user) => user,
@@ -188,6 +240,7 @@ async fn identify<F: Front>(
         let user = user.user;
         return Err(Refusal::Forbidden { user, right }.into());
     }
+    let user = Some(user);
     Ok(Some(SignedIn { caller, user }))
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct HttpLimits {
     /// Longest path with its query, in bytes; a longer one is answered 414.
     pub target_bytes: usize,
+    /// The same for routes about files, whose names may be long and of which each byte may take
+    /// three.
+    pub file_target_bytes: usize,
     /// Longest request line and headers together, in bytes; more is answered 431.
     pub head_bytes: usize,
     /// Most headers of a request; more is answered 431.
@@ -23,10 +26,17 @@ pub struct HttpLimits {
     pub body_grace: Duration,
     /// The least speed of a body, once the grace is over.
     pub body_bytes_per_second: u64,
+    /// How long a client may send no byte of a file that it writes. A file may take as long as it
+    /// takes, so that there is no other bound.
+    pub file_stall: Duration,
+    /// Most rows in one page of a list.
+    pub page_rows: u32,
     /// How long a client may take no byte of an answer.
     pub write_stall: Duration,
     /// How long an answer may take to come about, from the end of the headers on.
     pub request_timeout: Duration,
+    /// Requests that may wait for one of the web workers; one more is answered 503 at once.
+    pub requests_waiting: usize,
     /// How long a request may wait for one of the web workers.
     pub worker_wait: Duration,
     /// Requests of one connection; the last is answered with `Connection: close`, so that no
@@ -45,6 +55,7 @@ impl Default for HttpLimits {
         const KIB: usize = 1024;
         Self {
             target_bytes: 4 * KIB,
+            file_target_bytes: 13 * KIB,
             head_bytes: 16 * KIB,
             headers: 64,
             body_bytes: 1024 * KIB,
@@ -52,8 +63,11 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(30),
             body_grace: Duration::from_secs(5),
             body_bytes_per_second: KIB as u64,
+            file_stall: Duration::from_secs(30),
+            page_rows: 1000,
             write_stall: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
+            requests_waiting: 64,
             worker_wait: Duration::from_secs(10),
             requests_per_connection: 1000,
             log_piece_bytes: 256 * KIB as u32,

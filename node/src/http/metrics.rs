@@ -39,6 +39,16 @@ struct EventLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
     mode: String,
     state: &'static str,
@@ -57,6 +67,8 @@ pub struct Metrics {
     ready: Gauge,
     commit_index: Gauge,
     uptime_ms: Gauge,
+    workers: Family<PoolLabels, Gauge>,
+    web_requests: Family<StageLabels, Gauge>,
 }
 
 impl Metrics {
@@ -99,7 +111,35 @@ impl Metrics {
             "Milliseconds since the process started",
             metrics.uptime_ms.clone(),
         );
+        registry.register(
+            "vaquita_workers",
+            "Workers of each pool, as the settings have it",
+            metrics.workers.clone(),
+        );
+        registry.register(
+            "vaquita_web_requests",
+            "Requests that a web worker works on, and that wait for one",
+            metrics.web_requests.clone(),
+        );
         metrics
+    }
+
+    /// Notes how many workers a pool has: `request` (`workerNum`), `io` (`localExecutors`) or `web`
+    /// (`webWorkerNum`).
+    pub fn pool(&self, pool: &'static str, workers: usize) {
+        let labels = PoolLabels { pool };
+        self.workers
+            .get_or_create(&labels)
+            .set(clamp(workers as u64));
+    }
+
+    /// Counts a request into a stage, `working` or `waiting`, until what is returned is dropped.
+    pub(super) fn web_request(&self, stage: &'static str) -> Counted {
+        let gauge = self
+            .web_requests
+            .get_or_create_owned(&StageLabels { stage });
+        gauge.inc();
+        Counted(gauge)
     }
 
     /// Counts an event.
@@ -150,6 +190,16 @@ impl Metrics {
         self.commit_index
             .set(clamp(status.commit_index.map_or(0, |index| index.0)));
         self.uptime_ms.set(clamp(status.uptime_ms));
+    }
+}
+
+/// Something that counts as long as it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

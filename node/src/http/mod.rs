@@ -4,7 +4,7 @@
 //! turns a request into a [`Verb`](vaquita_core::admin::Verb), asks the machine through a
 //! [`Front`], and turns the answer into JSON. It opens no socket: [`serve_connection`] is handed a
 //! byte stream, so that the very same code answers a TCP connection, a simulated one, and the
-//! in-memory pipe of a test.
+//! in-memory pipe of a test. Of the bytes of files it knows only how they come and go ([`Files`]).
 //!
 //! | what | where |
 //! |---|---|
@@ -16,8 +16,12 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod basic;
 mod body;
+mod conditions;
 mod connection;
+mod download;
+mod files;
 mod front;
 mod gate;
 mod handlers;
@@ -25,7 +29,9 @@ mod hosts;
 mod limits;
 mod metrics;
 mod openapi;
+mod operation;
 mod problem;
+mod query;
 mod routes;
 mod stream;
 #[cfg(test)]
@@ -33,6 +39,7 @@ mod tests;
 
 pub use app::HttpSettings;
 pub use connection::{HttpServer, serve_connection};
+pub use files::{FileBytes, Files, NoFiles, OpenFile, Put, PutError, Upload, UploadError};
 pub use front::Front;
 pub use hosts::AllowedHosts;
 pub use limits::HttpLimits;

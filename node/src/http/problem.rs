@@ -54,7 +54,15 @@ impl Problem {
             .detail("retry_after_s", seconds)
     }
 
-    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED && self.kind == "unauthenticated"
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -71,6 +79,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::WrongPassword => {
                 Self::new(StatusCode::UNAUTHORIZED, "wrong-password", message)
+                    .header(WWW_AUTHENTICATE, challenge)
+            }
+            Refusal::SetupCodeRequired => {
+                Self::new(StatusCode::UNAUTHORIZED, "setup-code-required", message)
+                    .header(WWW_AUTHENTICATE, challenge)
+            }
+            Refusal::WrongSetupCode { .. } => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong-setup-code", message)
                     .header(WWW_AUTHENTICATE, challenge)
             }
             Refusal::Forbidden { user, right } => {

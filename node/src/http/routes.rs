@@ -48,6 +48,19 @@ pub enum Endpoint {
     SetPassword,
     Grant,
     Revoke,
+    StatPath,
+    ListDirectory,
+    PathUsage,
+    MakeDirectory,
+    RemovePath,
+    RenamePath,
+    ListChunks,
+    ShowChunk,
+    ListVolumes,
+    ReadRoot,
+    ReadFile,
+    WriteFile,
+    RemoveFile,
 }
 
 /// One row of the table.
@@ -61,6 +74,18 @@ pub struct Route {
     pub endpoint: Endpoint,
     /// Who may use it.
     pub permission: Permission,
+}
+
+impl Route {
+    /// Whether it is a file itself that is at the path.
+    pub(super) fn is_file(&self) -> bool {
+        self.path.starts_with("/dfs/")
+    }
+
+    /// Whether paths of files come in its address.
+    pub(super) fn names_files(&self) -> bool {
+        self.is_file() || self.path.starts_with("/api/v1/dfs/") || self.path == "/api/v1/chunks"
+    }
 }
 
 const fn route(
@@ -103,6 +128,19 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT,    "/api/v1/users/{user}/password",    E::SetPassword, OneselfOr(Right::Admin)),
     route(Method::PUT,    "/api/v1/users/{user}/rights/{right}", E::Grant,    Needs(Right::Admin)),
     route(Method::DELETE, "/api/v1/users/{user}/rights/{right}", E::Revoke,   Needs(Right::Admin)),
+    route(Method::GET,    "/api/v1/dfs/stat",                 E::StatPath,    Needs(Right::DfsRead)),
+    route(Method::GET,    "/api/v1/dfs/list",                 E::ListDirectory, Needs(Right::DfsRead)),
+    route(Method::GET,    "/api/v1/dfs/usage",                E::PathUsage,   Needs(Right::DfsRead)),
+    route(Method::POST,   "/api/v1/dfs/mkdir",                E::MakeDirectory, Needs(Right::DfsWrite)),
+    route(Method::POST,   "/api/v1/dfs/remove",               E::RemovePath,  Needs(Right::DfsWrite)),
+    route(Method::POST,   "/api/v1/dfs/rename",               E::RenamePath,  Needs(Right::DfsWrite)),
+    route(Method::GET,    "/api/v1/chunks",                   E::ListChunks,  Needs(Right::DfsRead)),
+    route(Method::GET,    "/api/v1/chunks/{chunk}",           E::ShowChunk,   Needs(Right::DfsRead)),
+    route(Method::GET,    "/api/v1/volumes",                  E::ListVolumes, Needs(Right::DfsRead)),
+    route(Method::GET,    "/dfs/",                            E::ReadRoot,    Needs(Right::DfsRead)),
+    route(Method::GET,    "/dfs/{*path}",                     E::ReadFile,    Needs(Right::DfsRead)),
+    route(Method::PUT,    "/dfs/{*path}",                     E::WriteFile,   Needs(Right::DfsWrite)),
+    route(Method::DELETE, "/dfs/{*path}",                     E::RemoveFile,  Needs(Right::DfsWrite)),
 ];
 
 /// The row of a method and a path template, if there is one.

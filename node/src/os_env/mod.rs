@@ -3,6 +3,7 @@
 //! The only module that makes sockets, threads and processes, reads clocks and draws entropy.
 
 mod disk;
+mod io_pool;
 mod own;
 mod proc;
 mod proc_net;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
 use vaquita_core::ids::Endpoint;
@@ -40,6 +42,7 @@ pub use sockets::{OsListener, OsUdp};
 pub use stdio::{stdin_lines, stdout_printer};
 
 use crate::env::{Effort, Env, HostFolders, OpenDiskError};
+use io_pool::IoPool;
 use threads::blocking;
 use work::Pool;
 
@@ -55,6 +58,7 @@ struct Host {
     entropy: Mutex<SecretPrng>,
     passwords: Pool,
     replays: Pool,
+    io: IoPool,
     program: Arc<Program>,
 }
 
@@ -76,6 +80,14 @@ impl OsEnv {
     /// # Errors
     /// If the kernel gives no entropy or `/proc` is not mounted; the error says which.
     pub fn new() -> io::Result<Self> {
+        Self::with_io_workers(1)
+    }
+
+    /// The same, with so many threads that read from disks, one at least.
+    ///
+    /// # Errors
+    /// As [`OsEnv::new`], and if the kernel gives no threads.
+    pub fn with_io_workers(io_workers: usize) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| io::Error::other(format!("the kernel gives no entropy: {error}")))?;
@@ -86,6 +98,7 @@ impl OsEnv {
                 entropy: Mutex::new(SecretPrng::new(Seed::new(seed))),
                 passwords: Pool::new(Effort::Password),
                 replays: Pool::new(Effort::Replay),
+                io: IoPool::start(io_workers)?,
                 program: Arc::new(Program::open(Path::new("/proc/self/exe"))?),
             }),
         })
@@ -182,19 +195,29 @@ impl Env for OsEnv {
     async fn open_disk(&self, directory: &Path) -> Result<OsDisk, OpenDiskError> {
         let directory = directory.to_owned();
         let shown = directory.display().to_string();
-        let opened = blocking(move || OsDisk::open(&directory)).await;
-        opened.unwrap_or_else(|source| {
-            Err(OpenDiskError::Refused {
-                action: "open",
-                path: shown.clone(),
-                directory: shown,
-                source,
-            })
+        let refused = |source| OpenDiskError::Refused {
+            action: "open",
+            path: shown.clone(),
+            directory: shown.clone(),
+            source,
+        };
+        // A thread of its own: a file system that hangs holds it for ever.
+        let io = self.host.io.clone();
+        let (done, opened) = oneshot::channel();
+        threads::spawn("vaquita-open", move || {
+            let _ = done.send(OsDisk::open(&directory, io));
         })
+        .map_err(refused)?;
+        let lost = |_| refused(io::Error::other("this program has a bug there"));
+        opened.await.map_err(lost)?
     }
 
     fn processes(&self, folders: HostFolders) -> io::Result<OsProcesses> {
-        OsProcesses::new(Arc::clone(&self.host.program), folders)
+        OsProcesses::new(
+            Arc::clone(&self.host.program),
+            folders,
+            self.host.io.clone(),
+        )
     }
 
     async fn compute<T: Send + 'static>(

@@ -1,6 +1,7 @@
 //! Who has a port: `/proc/net` for the sockets, `/proc/*/fd` for their owners.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::proc::{describe, pids};
@@ -68,12 +69,41 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
 }
 
 /// How many datagrams were dropped on the UDP socket with this inode.
+///
+/// Asked every second: the kernel goes through all its sockets for each piece that is read, so the
+/// pieces are as large as it gives them and the reading ends at the socket.
 pub(super) fn udp_drops(inode: u64) -> Option<u64> {
     ["/proc/net/udp", "/proc/net/udp6"]
         .into_iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .find_map(|table| parse_table(&table).find(|row| row.inode == inode))
+        .find_map(|path| find_row(File::open(path).ok()?, |row| row.inode == inode))
         .map(|row| row.drops)
+}
+
+/// Bytes of a table that the kernel gives at once: a page.
+const PIECE: usize = 4096;
+
+/// The first such row of a table, which is read no further than that.
+pub(super) fn find_row(mut table: impl Read, wanted: impl Fn(&Row) -> bool) -> Option<Row> {
+    let mut piece = [0; PIECE];
+    let mut text = Vec::new();
+    loop {
+        let read = table.read(&mut piece).ok()?;
+        text.extend_from_slice(piece.get(..read)?);
+        let whole = match read {
+            0 => text.len(),
+            _ => text
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1),
+        };
+        let lines = String::from_utf8_lossy(text.get(..whole)?);
+        // The heading is no row either.
+        let found = lines.lines().filter_map(parse_row).find(|row| wanted(row));
+        if found.is_some() || read == 0 {
+            return found;
+        }
+        text.drain(..whole);
+    }
 }
 
 /// Which process keeps others from binding `wanted`, in words, as far as it can be told.

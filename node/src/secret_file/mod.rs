@@ -10,8 +10,11 @@ use std::path::Path;
 
 use base64ct::{Base64, Encoding};
 use thiserror::Error;
+use vaquita_core::io::ExitCode;
 use vaquita_core::secret::ClusterSecret;
 use zeroize::Zeroizing;
+
+use crate::cli::shell;
 
 /// Bytes of a secret.
 const SECRET_BYTES: usize = 32;
@@ -33,8 +36,9 @@ pub enum SecretFileError {
     /// Others may read or change it, so it may be known to others. Nothing in it was used.
     #[error(
         "the cluster secret {path} can be read or changed by others (mode {mode:04o}): if nobody \
-         has, `chmod 600 {path}` is enough; else make a new one with `vaquita secret` and copy it \
-         to every host"
+         has, `chmod 600 {}` is enough; else make a new one with `vaquita secret` and copy it \
+         to every host",
+        shell::word(Path::new(path))
     )]
     Exposed {
         /// The file.
@@ -72,6 +76,23 @@ pub enum SecretFileError {
         /// The operating system's words.
         source: io::Error,
     },
+}
+
+impl SecretFileError {
+    /// The exit status of a process that cannot go on because of it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Missing { .. } => ExitCode::Usage,
+            Self::Exposed { .. } => ExitCode::Denied,
+            Self::Malformed { .. } => ExitCode::CorruptData,
+            Self::Exists { .. } => ExitCode::AlreadyRunning,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                ExitCode::Denied
+            }
+            Self::Io { .. } => ExitCode::DiskFault,
+        }
+    }
 }
 
 /// Reads the secret.

@@ -30,10 +30,11 @@ const TOKEN_LIFE_MS: u64 = 365 * 24 * 3600 * 1000;
 /// Reads the file, if there is one.
 pub(super) async fn read<E: Env>(home: &Path, env: &E) -> Result<Option<Bootstrap>, ExitReason> {
     let path = home.join("bootstrap");
-    let wrong = |why: String| ExitReason {
-        code: ExitCode::Usage,
+    let refused = |code: ExitCode, why: String| ExitReason {
+        code,
         message: format!("{}: {why}; remove it, or write it anew", path.display()),
     };
+    let wrong = |why: String| refused(ExitCode::Usage, why);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -43,10 +44,11 @@ pub(super) async fn read<E: Env>(home: &Path, env: &E) -> Result<Option<Bootstra
         .map_err(|error| wrong(error.to_string()))?
         .mode();
     if mode & 0o077 != 0 {
-        return Err(wrong(format!(
-            "others than its owner may read it (mode {:o}), and it holds a password",
-            mode & 0o777
-        )));
+        let why = format!(
+            "others than its owner may read it (mode {:04o}), and it holds a password",
+            mode & 0o7777
+        );
+        return Err(refused(ExitCode::Denied, why));
     }
     let file: File = serde_json::from_slice(&bytes)
         .map_err(|error| wrong(format!("is not a bootstrap file: {error}")))?;

@@ -6,6 +6,7 @@ mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::registry::Registry;
 use tracing::{error, info, warn};
@@ -16,17 +17,21 @@ use vaquita_core::ids::Role;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
+use vaquita_core::prng::Seed;
 use vaquita_core::secret::ClusterSecret;
 
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};
+use crate::console;
+use crate::data::{self, DataEnd};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
-use crate::env::HostFolders;
+use crate::env::{Env as _, HostFolders};
+use crate::files::Coordinator;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
-use crate::{console, secret_file};
+use crate::secret_file::{self, SecretFileError};
 
 /// Runs a server process until it ends; returns its exit status.
 ///
@@ -38,7 +43,8 @@ pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
         logging::install(&log_settings(&plan)).map_err(|error| unavailable(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads(&plan.settings))
-        .max_blocking_threads(io_workers(&plan.settings) + BLOCKING_OWN)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name_fn(thread_names(worker_threads(&plan.settings)))
         .enable_all()
         .build()
         .map_err(|error| unavailable(format!("cannot start the worker threads: {error}")))?;
@@ -56,15 +62,26 @@ pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
     Ok(reason.code.number())
 }
 
-/// The threads that `workerNum` asks for: no more than there are cores, since none of them ever
-/// waits.
+/// The threads that `workerNum` asks for.
 fn worker_threads(settings: &Resolved) -> usize {
-    settings::count(settings, "workerNum")
-        .unwrap_or(1)
-        .clamp(1, os_env::cores() as usize)
+    settings::count(settings, "workerNum").unwrap_or(1)
 }
 
-/// The threads of `localExecutors`, which wait for disks.
+/// Names for the threads of the runtime, which starts its workers first.
+fn thread_names(workers: usize) -> impl Fn() -> String {
+    let started = AtomicUsize::new(0);
+    move || {
+        let nth = started.fetch_add(1, Ordering::Relaxed);
+        let name = if nth < workers {
+            "vaquita-worker"
+        } else {
+            "vaquita-block"
+        };
+        name.to_owned()
+    }
+}
+
+/// The threads of `localExecutors`, which read from disks.
 fn io_workers(settings: &Resolved) -> usize {
     settings::count(settings, "localExecutors").unwrap_or(1)
 }
@@ -74,8 +91,9 @@ fn web_workers(settings: &Resolved) -> usize {
     settings::count(settings, "webWorkerNum").unwrap_or(1)
 }
 
-/// Threads for what blocks beside the I/O workers: name look-ups, the standard input.
-const BLOCKING_OWN: usize = 4;
+/// Threads for what else blocks, at most: name look-ups, passwords, what `/proc` says. They come
+/// when they are needed and go when they are not.
+const BLOCKING_THREADS: usize = 8;
 
 fn log_settings(plan: &ServerPlan) -> LogSettings {
     let settings = &plan.settings;
@@ -111,7 +129,8 @@ fn failed(code: ExitCode, message: impl Into<String>) -> ExitReason {
 }
 
 async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
-    let env = OsEnv::new().map_err(|error| failed(ExitCode::Unavailable, error.to_string()))?;
+    let env = OsEnv::with_io_workers(io_workers(&plan.settings))
+        .map_err(|error| failed(ExitCode::Unavailable, error.to_string()))?;
     OsEnv::name_process("vaquita");
     greet(&plan);
     let site = settings::site_of(&plan.settings, "localSite")?;
@@ -126,7 +145,16 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             format!("cannot watch signals: {error}"),
         )
     })?;
-    let (http, metrics) = http(&plan, &front);
+    let (files, data_end) = match plan.mode {
+        Mode::Datanode => {
+            let data_settings = settings::data(&plan.settings, secret.clone(), &limits)?;
+            let (data, data_end) = data::data(&env, data_settings);
+            let files = Coordinator::new(env.clone(), front.clone(), data, Limits::default());
+            (Some(files), Some(data_end))
+        }
+        _ => (None, None),
+    };
+    let (http, metrics) = http(&plan, &front, env.seed(), files);
     if plan.console {
         talk(&front, &terminator);
     }
@@ -167,7 +195,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             );
             Ok(run_controller(env, config, start).await)
         }
-        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, start).await,
+        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, data_end, start).await,
         mode => Err(failed(
             ExitCode::Usage,
             format!("there is no process of the mode `{mode}`"),
@@ -179,13 +207,13 @@ async fn run_node(
     plan: &ServerPlan,
     env: OsEnv,
     secret: Option<ClusterSecret>,
+    data_end: Option<DataEnd<OsEnv>>,
     start: Start<HttpServer>,
 ) -> Result<ExitReason, ExitReason> {
     let settings = &plan.settings;
-    let role = if plan.mode == Mode::Agent {
-        Role::Agent
-    } else {
-        Role::DataNode
+    let role = match data_end {
+        Some(_) => Role::DataNode,
+        None => Role::Agent,
     };
     let process = env
         .own_identity()
@@ -198,7 +226,7 @@ async fn run_node(
         "{role} {} of the controller {}",
         facts.site, facts.controller_site
     );
-    if role == Role::Agent {
+    let Some(data_end) = data_end else {
         let config = AgentConfig {
             facts,
             secret,
@@ -207,7 +235,7 @@ async fn run_node(
             planted: Planted::default(),
         };
         return Ok(run_agent(env, config, start).await);
-    }
+    };
     let agent = match settings.site("agentSite") {
         Some(agent) => Some(settings::site(agent)?.endpoint),
         None => None,
@@ -220,7 +248,7 @@ async fn run_node(
         limits: Limits::default(),
         planted: Planted::default(),
     };
-    Ok(run_data_node(env, config, start).await)
+    Ok(run_data_node(env, config, data_end, start).await)
 }
 
 /// What every data node of this agent's host is told beside what the controller sends.
@@ -280,7 +308,8 @@ fn greet(plan: &ServerPlan) {
         plan.log_file.display()
     );
     for diagnostic in &plan.warnings.diagnostics {
-        warn!("{diagnostic}");
+        // A line of the log is one line; the cure belongs to it.
+        warn!("{}", diagnostic.to_string().replace("\n  help: ", ": "));
     }
     for key in GREETED {
         if let Some(setting) = plan.settings.setting(key)
@@ -296,10 +325,12 @@ fn greet(plan: &ServerPlan) {
 
 /// The cluster's secret, or none on loopback.
 fn secret(plan: &ServerPlan) -> Result<Option<ClusterSecret>, ExitReason> {
-    if plan.secret_file.exists() {
-        return secret_file::read(&plan.secret_file)
-            .map(Some)
-            .map_err(|error| failed(ExitCode::Usage, error.to_string()));
+    let error = match secret_file::read(&plan.secret_file) {
+        Ok(secret) => return Ok(Some(secret)),
+        Err(error) => error,
+    };
+    if !matches!(error, SecretFileError::Missing { .. }) {
+        return Err(failed(error.exit_code(), error.to_string()));
     }
     let cure = format!(
         "run `vaquita secret` and copy the file to {} on each host",
@@ -326,10 +357,17 @@ fn is_loopback(settings: &Resolved) -> bool {
         .is_some_and(vaquita_config::Site::is_loopback)
 }
 
-fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
+fn http(
+    plan: &ServerPlan,
+    front: &Front,
+    seed: Seed,
+    files: Option<Coordinator<OsEnv>>,
+) -> (HttpServer, Metrics) {
     let settings = &plan.settings;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
+    metrics.pool("request", worker_threads(settings));
+    metrics.pool("io", io_workers(settings));
     let mut names = Vec::new();
     if let Some(site) = settings.site("localSite") {
         names.push(site.host.clone());
@@ -358,13 +396,13 @@ fn http(plan: &ServerPlan, front: &Front) -> (HttpServer, Metrics) {
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
         limits: HttpLimits::default(),
+        seed,
     };
-    let server = HttpServer::new(
-        front.clone(),
-        http_settings,
-        metrics.clone(),
-        Arc::new(registry),
-    );
+    let (front, told, registry) = (front.clone(), metrics.clone(), Arc::new(registry));
+    let server = match files {
+        Some(files) => HttpServer::with_files(front, files, http_settings, told, registry),
+        None => HttpServer::new(front, http_settings, told, registry),
+    };
     (server, metrics)
 }
 

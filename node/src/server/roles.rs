@@ -12,6 +12,7 @@ use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::metalog;
 use vaquita_core::node_machine::Files;
 
+use crate::data::DataEnd;
 use crate::driver::{
     self, BuildCheckpoint, DriverLimits, EventObserver, HttpService, PasswordCost, Questions,
     Termination, Wiring, bind,
@@ -80,7 +81,7 @@ where
             .collect();
         vaquita_core::state::build_checkpoint(plan, &files)
     });
-    Ok(drive(env, machine, disk, port, start, Some(build)).await)
+    Ok(drive(env, machine, disk, port, None, start, Some(build)).await)
 }
 
 /// Runs an agent until it exits.
@@ -94,15 +95,21 @@ where
         let port = bind(&env, &config.facts.site.endpoint, &start.limits).await?;
         let files = read_all(&disk, &start).await?;
         let machine = Agent::new(config, &files, env.seed(), env.now())?;
-        Ok(drive(env.clone(), machine, disk, port, start, None).await)
+        Ok(drive(env.clone(), machine, disk, port, None, start, None).await)
     };
     match run.await {
         Ok(reason) | Err(reason) => reason,
     }
 }
 
-/// Runs a data node until it exits.
-pub async fn run_data_node<E, H>(env: E, config: DataNodeConfig, start: Start<H>) -> ExitReason
+/// Runs a data node until it exits. `data` is the driver's end of its data plane, from
+/// [`data()`](crate::data::data).
+pub async fn run_data_node<E, H>(
+    env: E,
+    config: DataNodeConfig,
+    data: DataEnd<E>,
+    start: Start<H>,
+) -> ExitReason
 where
     E: Env,
     H: HttpService,
@@ -112,7 +119,11 @@ where
         let port = bind(&env, &config.facts.site.endpoint, &start.limits).await?;
         let files = read_all(&disk, &start).await?;
         let machine = DataNode::new(config, &files, env.seed(), env.now())?;
-        Ok(drive(env.clone(), machine, disk, port, start, None).await)
+        let (identity, ..) = machine.identity();
+        if let Some(cluster) = identity.cluster {
+            data.data.join(cluster);
+        }
+        Ok(drive(env.clone(), machine, disk, port, Some(data), start, None).await)
     };
     match run.await {
         Ok(reason) | Err(reason) => reason,
@@ -124,6 +135,7 @@ async fn drive<E, M, H>(
     machine: M,
     disk: E::Disk,
     port: driver::Port<E>,
+    data: Option<DataEnd<E>>,
     start: Start<H>,
     build_checkpoint: Option<BuildCheckpoint>,
 ) -> ExitReason
@@ -151,6 +163,7 @@ where
         port,
         disk,
         processes,
+        data,
         http: start.http,
         questions: start.questions,
         termination: start.termination,

@@ -3,6 +3,7 @@
 //! The configuration knows texts and where they come from, the core knows typed values; this is the
 //! only place where the one becomes the other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use vaquita_config::{
@@ -20,6 +21,7 @@ use vaquita_core::process::ProcessIdentity;
 use vaquita_core::secret::ClusterSecret;
 use vaquita_core::uplink::NodeFacts;
 
+use crate::data::DataSettings;
 use crate::driver::DriverLimits;
 
 /// The version of this program, as it is told to others.
@@ -78,6 +80,29 @@ pub(super) fn node_facts(
         host,
         process,
         build: BUILD.to_owned(),
+    })
+}
+
+/// What a data node's data plane is made of.
+///
+/// # Errors
+/// If the site is missing.
+pub(super) fn data(
+    settings: &Resolved,
+    secret: Option<ClusterSecret>,
+    limits: &DriverLimits,
+) -> Result<DataSettings, ExitReason> {
+    Ok(DataSettings {
+        alias: site_of(settings, "localSite")?.alias,
+        build: BUILD.to_owned(),
+        secret,
+        volumes: settings
+            .paths("volumes")
+            .unwrap_or_default()
+            .iter()
+            .map(PathBuf::from)
+            .collect(),
+        limits: limits.data.clone(),
     })
 }
 
@@ -249,6 +274,15 @@ pub(super) fn driver_limits(settings: &Resolved, memory_bytes: Option<u64>) -> D
         limits.send_queue_bytes = limits
             .send_queue_bytes
             .min(per_connection.max(SEND_QUEUE_MIN));
+        let most = limits.data.serve_bytes + limits.data.send_bytes;
+        limits.data = limits.data.with_memory(share.min(most));
+    }
+    if let Some(level) = settings.integer("diskIOConcurrencyLevel") {
+        // 0 leaves it to the request workers, which are not the ones that wait for disks here.
+        limits.data.disk_concurrency = usize::try_from(level)
+            .ok()
+            .filter(|&level| level > 0)
+            .unwrap_or_else(|| count(settings, "workerNum").unwrap_or(1));
     }
     limits
 }

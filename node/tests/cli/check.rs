@@ -68,8 +68,15 @@ async fn what_cannot_be_read_is_status_2() {
     let place = Place::with(&[("notes.txt", "x")]);
     for (line, part) in [
         ("check", "no configuration file is here"),
-        ("check nowhere.cfg", "nowhere.cfg"),
-        ("check controller.cfg", "controller.cfg: cannot be read"),
+        ("check nowhere.cfg", "nowhere.cfg: there is no such file"),
+        (
+            "check nowhere",
+            "nowhere: there is no such file or directory",
+        ),
+        (
+            "check controller.cfg",
+            "controller.cfg: there is no such file",
+        ),
         ("check notes.txt", "does not say which file"),
     ] {
         let ran = place.run(line).await;

@@ -92,6 +92,58 @@ async fn a_first_password_is_changed_without_a_login_before() {
 }
 
 #[tokio::test]
+async fn a_setup_code_is_taken_from_the_flag_or_the_line_after_the_passwords() {
+    let cluster = FakeCluster::new();
+    cluster.setup_code("ABCDE-FGHIJ");
+    let place = cluster.serve().await;
+    let err = place
+        .run_with("login --password-stdin", "123456\n")
+        .await
+        .failed(77);
+    assert!(err.contains("setup code"), "{err}");
+    assert!(err.contains("the controller's log"), "{err}");
+    assert!(err.contains("meta/setup-code"), "{err}");
+    assert!(err.contains("--setup-code"), "{err}");
+    let err = place
+        .run_with(
+            "login --password-stdin --setup-code AAAAA-AAAAA",
+            "123456\n",
+        )
+        .await
+        .failed(77);
+    assert!(err.contains("not the setup code"), "{err}");
+    for (line, input) in [
+        (
+            "login --password-stdin --setup-code ABCDE-FGHIJ",
+            "123456\n",
+        ),
+        ("login --password-stdin", "123456\nABCDE-FGHIJ\n"),
+    ] {
+        let ran = place.run_with(line, input).await;
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.err.contains("vaquita user passwd admin"), "{ran:?}");
+    }
+    let change = "123456\nlong enough\n";
+    place
+        .run_with("user passwd admin --password-stdin", change)
+        .await
+        .failed(77);
+    place
+        .run_with(
+            "user passwd admin --password-stdin",
+            &format!("{change}ABCDE-FGHIJ\n"),
+        )
+        .await
+        .ok();
+    place.run("node list").await.ok();
+    // Whoever has a password of their own is not asked.
+    place
+        .run_with("login --password-stdin", "long enough\n")
+        .await
+        .ok();
+}
+
+#[tokio::test]
 async fn a_login_is_kept_for_its_owner_and_for_the_commands_that_follow() {
     let cluster = FakeCluster::settled();
     let mut place = logged_in(&cluster).await;

@@ -1,6 +1,7 @@
 //! A cluster that is a list of nodes and users, behind the real HTTP interface.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,10 +11,12 @@ use vaquita_core::admin::{
     Right, Selection, StatusReport, UserRow, Verb,
 };
 use vaquita_core::ids::{Alias, LogIndex, Role};
+use vaquita_core::secret::Password;
 use vaquita_node::http::{
     AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
 };
 
+use crate::files::{FakeFiles, Manner};
 use crate::program::Place;
 
 /// A controller to talk to.
@@ -32,6 +35,11 @@ struct State {
     course: Vec<NodeState>,
     reason: String,
     log: Vec<u8>,
+    /// What every login needs, if anything.
+    setup_code: Option<Password>,
+    files: FakeFiles,
+    /// Where data nodes are served.
+    sites: BTreeMap<String, SocketAddr>,
 }
 
 #[derive(Clone)]
@@ -87,6 +95,11 @@ impl FakeCluster {
         state.reason = reason.to_owned();
     }
 
+    /// Has logins need this code, as those from another machine do.
+    pub(crate) fn setup_code(&self, code: &str) {
+        self.state.lock().unwrap().setup_code = Some(Password::new(code.to_owned()));
+    }
+
     pub(crate) fn log(&self, text: &str) {
         self.state.lock().unwrap().log = text.as_bytes().to_vec();
     }
@@ -107,36 +120,111 @@ impl FakeCluster {
         self.state.lock().unwrap().users.keys().cloned().collect()
     }
 
+    /// The files of the cluster.
+    pub(crate) fn files(&self) -> FakeFiles {
+        self.state.lock().unwrap().files.clone()
+    }
+
+    /// Serves a data node of that name, in that state and manner.
+    pub(crate) async fn serve_data_node(
+        &self,
+        alias: &str,
+        state: NodeState,
+        manner: Manner,
+    ) -> SocketAddr {
+        let files = self.files().in_manner(manner);
+        let address = match manner {
+            Manner::Hangs => listening().await.1,
+            _ => serve(with_files(self.clone(), files)).await,
+        };
+        let mut cluster = self.state.lock().unwrap();
+        cluster.nodes.insert(alias.to_owned(), state);
+        cluster.sites.insert(alias.to_owned(), address);
+        address
+    }
+
+    /// A cluster of one data node, `P1-NODE1`, that serves well, and somebody who is logged in.
+    pub(crate) async fn with_one_data_node() -> (Self, Place) {
+        let cluster = Self::settled();
+        cluster
+            .serve_data_node("P1-NODE1", NodeState::Online, Manner::Well)
+            .await;
+        let place = cluster.logged_in().await;
+        (cluster, place)
+    }
+
+    /// Serves the cluster, and a place whose user is logged in there.
+    pub(crate) async fn logged_in(&self) -> Place {
+        let mut place = self.serve().await;
+        place.set("TZ", "UTC");
+        let login = "login --password-stdin";
+        place.run_with(login, "long enough\n").await.ok();
+        place
+    }
+
     /// Serves the cluster, and a place whose commands find it by VAQUITA_SERVER.
     pub(crate) async fn serve(&self) -> Place {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let settings = HttpSettings {
-            title: "controller".to_owned(),
-            allowed_hosts: AllowedHosts::default(),
-            web_workers: 4,
-            strict_defaults: false,
-            allow_plain_http: false,
-            limits: HttpLimits::default(),
-        };
-        let server = HttpServer::new(self.clone(), settings, metrics, Arc::new(registry));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the port that a driver would serve"
-        )]
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((stream, peer)) = listener.accept().await {
-                let never = std::future::pending();
-                let server = server.clone();
-                tokio::spawn(serve_connection(stream, Bytes::new(), peer, server, never));
-            }
-        });
+        let (metrics, registry) = counters();
+        let server = HttpServer::new(self.clone(), settings("controller"), metrics, registry);
+        let address = serve(server).await;
         let mut place = Place::new();
         place.set("VAQUITA_SERVER", &address.to_string());
         place
     }
+}
+
+fn with_files(cluster: FakeCluster, files: FakeFiles) -> HttpServer {
+    let (metrics, registry) = counters();
+    let front = DataNodeFront(cluster);
+    HttpServer::with_files(front, files, settings("datanode"), metrics, registry)
+}
+
+fn counters() -> (Metrics, Arc<Registry>) {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    (metrics, Arc::new(registry))
+}
+
+fn settings(title: &str) -> HttpSettings {
+    HttpSettings {
+        title: title.to_owned(),
+        allowed_hosts: AllowedHosts::default(),
+        web_workers: 4,
+        strict_defaults: false,
+        allow_plain_http: false,
+        limits: HttpLimits::default(),
+        seed: vaquita_core::prng::Seed::from_number(1),
+    }
+}
+
+/// A port on which connections are accepted by the system, and by nobody else. It is listened on
+/// for as long as the test runs.
+async fn listening() -> (Arc<tokio::net::TcpListener>, SocketAddr) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the port that a driver would serve"
+    )]
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = Arc::new(listener);
+    let kept = listener.clone();
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(kept);
+    });
+    (listener, address)
+}
+
+async fn serve(server: HttpServer) -> SocketAddr {
+    let (listener, address) = listening().await;
+    tokio::spawn(async move {
+        while let Ok((stream, peer)) = listener.accept().await {
+            let never = std::future::pending();
+            let server = server.clone();
+            tokio::spawn(serve_connection(stream, Bytes::new(), peer, server, never));
+        }
+    });
+    address
 }
 
 fn not_found(what: &str) -> Refusal {
@@ -174,11 +262,18 @@ impl State {
             silent_ms: None,
         };
         let mut rows = vec![row("P1-agent", Role::Agent, NodeState::Online)];
-        rows.extend(
-            self.nodes
-                .iter()
-                .map(|(alias, state)| row(alias, Role::DataNode, *state)),
-        );
+        rows.extend(self.nodes.iter().map(|(alias, state)| {
+            let row = row(alias, Role::DataNode, *state);
+            match self.sites.get(alias) {
+                Some(at) => NodeRow {
+                    host: at.ip().to_string(),
+                    port: at.port(),
+                    site: format!("{at}:{alias}"),
+                    ..row
+                },
+                None => row,
+            }
+        }));
         // Each look moves the started nodes on.
         for state in self.nodes.values_mut() {
             let position = self.course.iter().position(|it| it == state);
@@ -220,7 +315,13 @@ impl State {
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
-        if let Verb::Login { user, password, .. } = &request.verb {
+        if let Verb::Login {
+            user,
+            password,
+            setup_code,
+            ..
+        } = &request.verb
+        {
             let known = self
                 .users
                 .get(user)
@@ -229,6 +330,15 @@ impl State {
                 Some(user) => user.row.must_change_password,
                 None => return Err(Refusal::WrongPassword),
             };
+            if must_change_password && self.setup_code.is_some() {
+                match setup_code {
+                    None => return Err(Refusal::SetupCodeRequired),
+                    code if *code != self.setup_code => {
+                        return Err(Refusal::WrongSetupCode { replaced: false });
+                    }
+                    Some(_) => {}
+                }
+            }
             self.logins += 1;
             let token = format!("token-{}", self.logins);
             self.tokens.insert(token.clone(), user.clone());
@@ -240,7 +350,7 @@ impl State {
         let me = self.caller(&request.caller)?;
         match &request.verb {
             Verb::Login { .. } => unreachable!("answered above"),
-            Verb::Dfs(_) => Err(not_found("this cluster has no files")),
+            Verb::Dfs(ask) => self.files.answer(ask).map(Response::Dfs),
             Verb::Logout => {
                 self.tokens.retain(|_, user| *user != me.user);
                 Ok(Response::Done)
@@ -339,5 +449,21 @@ impl State {
 impl Front for FakeCluster {
     async fn ask(&self, request: Request) -> Reply {
         self.state.lock().unwrap().answer(&request)
+    }
+}
+
+/// The same cluster, asked through a data node, which knows nothing of the others.
+#[derive(Clone)]
+struct DataNodeFront(FakeCluster);
+
+impl Front for DataNodeFront {
+    async fn ask(&self, request: Request) -> Reply {
+        if request.verb == Verb::ListNodes {
+            return Err(Refusal::NotHere {
+                here: "data node P1-NODE1".to_owned(),
+                site: Some("10.1.1.7:8990:master".to_owned()),
+            });
+        }
+        self.0.ask(request).await
     }
 }

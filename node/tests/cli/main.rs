@@ -5,7 +5,9 @@
 mod check;
 mod client;
 mod cluster;
+mod dfs;
 mod explain;
+mod files;
 mod local;
 mod meta;
 mod program;

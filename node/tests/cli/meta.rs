@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vaquita_core::admin::{Caller, Request, Selection, Verb};
-use vaquita_core::controller::{Controller, ControllerConfig, Member, inspect_home};
+use vaquita_core::controller::{Controller, ControllerConfig, FilesConfig, Member, inspect_home};
 use vaquita_core::disk::{DiskOp, FileName};
 use vaquita_core::ids::{Alias, Endpoint, RequestId, Role, Site};
 use vaquita_core::io::{Effect, ExitReason, Input, Machine};
@@ -50,6 +50,7 @@ fn run_controller(files: &mut Files, orders: u64) -> Result<(), ExitReason> {
         restart_stopped: false,
         secret: None,
         bootstrap: None,
+        files: FilesConfig::default(),
         build: "test".to_owned(),
         limits: Limits {
             reserve_bytes: 0,

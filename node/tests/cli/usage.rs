@@ -10,6 +10,9 @@ async fn help_names_every_command_and_how_server_processes_are_started() {
         "login",
         "logout",
         "node",
+        "dfs",
+        "chunk",
+        "volume",
         "status",
         "user",
         "secret",
@@ -32,7 +35,13 @@ async fn the_version_is_printed() {
 async fn completions_know_commands_and_configuration_keys() {
     for shell in ["bash", "zsh", "fish"] {
         let out = Place::new().run(&format!("completions {shell}")).await.ok();
-        for word in ["check", "completions", "dfsReplicationFactor", "nodesFile"] {
+        for word in [
+            "check",
+            "completions",
+            "dfsReplicationFactor",
+            "nodesFile",
+            "no-clobber",
+        ] {
             assert!(out.contains(word), "{shell}: no {word}");
         }
     }
@@ -46,6 +55,9 @@ async fn mistakes_go_to_standard_error_with_status_64_and_a_suggestion() {
         ("statsu", "status"),
         ("node stat --all", "start"),
         ("status --wtach", "--watch"),
+        ("dfs mkdri dfs://a", "mkdir"),
+        ("dfs ls --recursiv", "--recursive"),
+        ("dfs ls data", "begins with `dfs://`"),
         ("-mode controler", "controller"),
         ("-nodeFile cluster.nodes", "-nodesFile"),
     ] {
@@ -66,4 +78,22 @@ async fn nothing_is_coloured_without_a_terminal() {
             "{line}: {ran:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_status_74() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = place.command();
+    command
+        .args(["explain", "--key", "workerNum"])
+        .stdout(full)
+        .stderr(std::process::Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("cannot be written"), "{err}");
 }

@@ -8,7 +8,7 @@ use crate::rig::{Cluster, TwoNetworks};
 
 /// A cluster whose controller is in one network and whose other hosts are in another, with a secret
 /// on each host, as it has to be beyond loopback. Nothing runs yet.
-async fn joined() -> Option<(TwoNetworks, Cluster)> {
+pub(crate) async fn joined() -> Option<(TwoNetworks, Cluster)> {
     let networks = match TwoNetworks::join(&[1, 3, 5, 9]).await {
         Ok(networks) => networks,
         #[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]

@@ -1,8 +1,10 @@
 //! The keys of the example's files, each with what can be seen of it. `localSite` and
 //! `controllerSite` are in [`crate::sites`], `lanCluster` is in [`crate::firewalls`].
 
+use std::fs;
+
 use crate::program::Ran;
-use crate::rig::Cluster;
+use crate::rig::{Cluster, freeze};
 
 /// The controller and P1, its data node running, after a change of the files.
 async fn changed(change: impl FnOnce(&Cluster)) -> Cluster {
@@ -81,46 +83,110 @@ async fn max_connections_refuses_the_next_connection_with_the_known_text() {
     assert!(sizes(&cluster, CONTROLLER).contains("at most 128 connections"));
 }
 
+/// The pid of a member.
+async fn pid(cluster: &Cluster, alias: &str) -> u32 {
+    let row = cluster.row(alias).await;
+    row.pid.unwrap_or_else(|| panic!("no pid: {row:?}"))
+}
+
+/// How many threads of a process have a name.
+fn threads(pid: u32, name: &str) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .filter(|task| {
+            let file = task.as_ref().unwrap().path().join("comm");
+            // A thread may end while they are counted.
+            fs::read_to_string(file).is_ok_and(|it| it.trim_end() == name)
+        })
+        .count()
+}
+
+/// A number of the controller's metrics.
+async fn metric(cluster: &Cluster, name: &str) -> Option<usize> {
+    let text = cluster.get("7:8990", "/metrics").await;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok()
+}
+
 #[tokio::test]
 async fn worker_num_sizes_the_threads_that_run_requests() {
     let cluster = changed(|cluster| {
-        cluster.replace("P4/config/controller.cfg", "workerNum=4", "workerNum=1");
+        cluster.replace("P4/config/controller.cfg", "workerNum=4", "workerNum=3");
     })
     .await;
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let line = sizes(&cluster, CONTROLLER);
-    assert!(
-        line.contains(&format!(":1 worker threads on {cores} cores")),
-        "{line}"
-    );
-    assert!(line.contains("64 requests may wait"), "{line}");
-    let line = sizes(&cluster, NODE);
-    let expected = format!(":{} worker threads on {cores} cores", cores.min(8));
-    assert!(line.contains(&expected), "{line}");
-    assert!(line.contains("512 requests may wait"), "{line}");
+    let controller = cluster.servers["P4"].pid;
+    let node = pid(&cluster, "P1-NODE1").await;
+    assert_eq!(threads(controller, "vaquita-worker"), 3);
+    assert_eq!(threads(node, "vaquita-worker"), 8);
+    // What waits for them is bounded accordingly.
+    assert!(sizes(&cluster, CONTROLLER).contains("192 requests may wait"));
+    assert!(sizes(&cluster, NODE).contains("512 requests may wait"));
+    let shown = metric(&cluster, "vaquita_workers{pool=\"request\"}").await;
+    assert_eq!(shown, Some(3));
     let log = cluster.read(NODE);
     assert!(log.contains("workerNum=8 ("), "{log}");
 }
 
 #[tokio::test]
-async fn local_executors_size_the_threads_that_wait_for_disks() {
+async fn local_executors_size_the_threads_that_read_from_disks() {
     let cluster = changed(|cluster| {
         cluster.add_line("P4/config/cluster.cfg", "P1-%.localExecutors=5");
     })
     .await;
-    assert!(sizes(&cluster, CONTROLLER).contains(" 3 I/O workers"));
-    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 2 I/O workers"));
+    let controller = cluster.servers["P4"].pid;
+    let agent = cluster.servers["P1"].pid;
+    assert_eq!(threads(controller, "vaquita-io"), 3);
+    assert_eq!(threads(agent, "vaquita-io"), 2);
     // The pattern is closer than the line for all nodes.
-    assert!(sizes(&cluster, NODE).contains(" 5 I/O workers"));
+    let node = pid(&cluster, "P1-NODE1").await;
+    assert_eq!(threads(node, "vaquita-io"), 5);
+    let shown = metric(&cluster, "vaquita_workers{pool=\"io\"}").await;
+    assert_eq!(shown, Some(3));
 }
 
 #[tokio::test]
 async fn web_worker_num_bounds_the_requests_worked_on_at_a_time() {
-    let cluster = changed(|_| ()).await;
-    assert!(sizes(&cluster, CONTROLLER).contains(" 4 web workers"));
-    assert!(sizes(&cluster, NODE).contains(" 2 web workers"));
-    // agent.cfg does not have it: the default.
-    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 1 web workers"));
+    const WORKING: &str = "vaquita_web_requests{stage=\"working\"}";
+    const WAITING: &str = "vaquita_web_requests{stage=\"waiting\"}";
+    for workers in [1, 3] {
+        let cluster = changed(|cluster| {
+            let by = format!("webWorkerNum={workers}");
+            cluster.replace("P4/config/controller.cfg", "webWorkerNum=4", &by);
+        })
+        .await;
+        let shown = metric(&cluster, "vaquita_workers{pool=\"web\"}").await;
+        assert_eq!(shown, Some(workers));
+        // An agent that does not answer: requests for its log keep their workers meanwhile.
+        let agent = cluster.servers["P1"].pid;
+        freeze(agent, true);
+        let asking = async {
+            let log = || cluster.get("7:8990", "/api/v1/nodes/P1-agent/log");
+            tokio::join!(log(), log(), log(), log())
+        };
+        let looking = async {
+            let seen = cluster.until("all workers are busy", async || {
+                let working = metric(&cluster, WORKING).await?;
+                let waiting = metric(&cluster, WAITING).await?;
+                (working + waiting == 4).then_some((working, waiting))
+            });
+            let seen = seen.await;
+            freeze(agent, false);
+            seen
+        };
+        let (answers, seen) = tokio::join!(asking, looking);
+        assert_eq!(seen, (workers, 4 - workers));
+        for answer in [answers.0, answers.1, answers.2, answers.3] {
+            assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+        }
+        let left = (
+            metric(&cluster, WORKING).await,
+            metric(&cluster, WAITING).await,
+        );
+        assert_eq!(left, (Some(0), Some(0)));
+        assert!(sizes(&cluster, NODE).contains(" 2 web workers"));
+        // agent.cfg does not have it: the default.
+        assert!(sizes(&cluster, "P1/log/agent.log").contains(" 1 web workers"));
+    }
 }
 
 #[tokio::test]
@@ -140,6 +206,7 @@ async fn max_mem_size_bounds_the_buffers_and_is_capped_at_the_hosts_memory() {
     assert_eq!(warning.len(), 1, "{log}");
     assert!(warning[0].contains("and the host has"), "{log}");
     assert!(warning[0].contains("controller.cfg:4:"), "{log}");
+    assert!(!warning[0].contains(r"\n"), "one line: {}", warning[0]);
     let line = sizes(&cluster, NODE);
     assert!(line.contains("2048 KiB to be sent"), "{line}");
 }
@@ -248,5 +315,5 @@ async fn a_value_on_the_command_line_outweighs_the_file() {
     cluster
         .until_log("P1/log/agent.log", "nothing listens at")
         .await;
-    assert!(sizes(&cluster, "P1/log/agent.log").contains(" 6 I/O workers"));
+    assert_eq!(threads(cluster.servers["P1"].pid, "vaquita-io"), 6);
 }

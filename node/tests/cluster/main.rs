@@ -10,12 +10,15 @@
 mod program;
 mod rig;
 
+mod canaries;
 mod causes;
 mod crashes;
+mod exit_statuses;
 mod firewalls;
 mod homes;
 mod keys;
 mod local;
 mod seed;
+mod setup_code;
 mod sites;
 mod users;

@@ -5,13 +5,18 @@ use std::io;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName};
-use vaquita_node::env::{Disk, Listing, OpenDiskError};
+use vaquita_node::env::{Disk, Listing, OpenDiskError, ReadFiles, Space};
 
 use super::shared::lock;
 
 /// How long a sync takes.
 const SYNC: Duration = Duration::from_millis(1);
+/// How long reading or writing a piece of a file takes.
+const PIECE: Duration = Duration::from_micros(100);
+/// Bytes of each directory's file system.
+const CAPACITY: u64 = 1 << 30;
 
 /// A directory: what the cache has, and what the platters have.
 #[derive(Debug, Default)]
@@ -44,6 +49,26 @@ impl Store {
             .get(file)
             .ok_or_else(|| format!("{file}: no such file"))?;
         Ok(&mut self.inodes[index])
+    }
+
+    fn list(&self) -> Listing {
+        let files = self
+            .files
+            .iter()
+            .map(|(name, &index)| (name.clone(), self.inodes[index].bytes.len() as u64))
+            .collect();
+        Listing {
+            files,
+            foreign: Vec::new(),
+        }
+    }
+
+    fn read_at(&mut self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let inode = self.inode(file).map_err(io::Error::other)?;
+        let there = usize::try_from(offset).ok();
+        let rest = there.and_then(|offset| inode.bytes.get(offset..));
+        let rest = rest.unwrap_or_default();
+        Ok(rest[..len.min(rest.len())].to_vec())
     }
 
     fn carry_out(&mut self, op: &DiskOp) -> Result<(), String> {
@@ -134,27 +159,13 @@ impl Disk for TurmoilDisk {
             }
             lock(&self.store)
                 .carry_out(op)
-                .map_err(|message| DiskFault {
-                    kind: DiskFaultKind::Io,
-                    failed_op: index,
-                    op: format!("{op:?}"),
-                    message,
-                })?;
+                .map_err(|message| fault(index, format!("{op:?}"), message))?;
         }
         Ok(())
     }
 
     async fn list(&self) -> io::Result<Listing> {
-        let store = lock(&self.store);
-        let files = store
-            .files
-            .iter()
-            .map(|(name, &index)| (name.clone(), store.inodes[index].bytes.len() as u64))
-            .collect();
-        Ok(Listing {
-            files,
-            foreign: Vec::new(),
-        })
+        Ok(lock(&self.store).list())
     }
 
     async fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
@@ -167,5 +178,64 @@ impl Disk for TurmoilDisk {
 
     async fn open_sealed(&self, file: &FileName) -> io::Result<Vec<u8>> {
         self.read(file).await
+    }
+
+    async fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Bytes> {
+        tokio::time::sleep(PIECE).await;
+        lock(&self.store)
+            .read_at(file, offset, len)
+            .map(Bytes::from)
+    }
+
+    async fn append(&self, file: &FileName, offset: u64, bytes: Bytes) -> Result<(), DiskFault> {
+        tokio::time::sleep(PIECE).await;
+        let op = DiskOp::Append {
+            file: file.clone(),
+            offset,
+            bytes: bytes.into(),
+        };
+        lock(&self.store).carry_out(&op).map_err(|message| {
+            let op = format!("write to {file} at {offset}");
+            fault(0, op, message)
+        })
+    }
+
+    async fn space(&self) -> io::Result<Space> {
+        let used = lock(&self.store).list().files.into_values().sum();
+        Ok(Space {
+            capacity: CAPACITY,
+            free: CAPACITY.saturating_sub(used),
+        })
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn ReadFiles) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        // In place: a thread would be outside of the simulation.
+        tokio::time::sleep(PIECE).await;
+        Ok(work(&Inspected(&self.store)))
+    }
+}
+
+/// A directory that is read much of at once.
+struct Inspected<'a>(&'a Mutex<Store>);
+
+impl ReadFiles for Inspected<'_> {
+    fn list(&self) -> io::Result<Listing> {
+        Ok(lock(self.0).list())
+    }
+
+    fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        lock(self.0).read_at(file, offset, len)
+    }
+}
+
+fn fault(failed_op: usize, op: String, message: String) -> DiskFault {
+    DiskFault {
+        kind: DiskFaultKind::Io,
+        failed_op,
+        op,
+        message,
     }
 }

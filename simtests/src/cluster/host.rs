@@ -10,6 +10,7 @@ use vaquita_core::admin::Request;
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::process::ProcessExit;
+use vaquita_node::data::{DataSettings, data};
 use vaquita_node::driver::{
     self, DriverLimits, EventObserver, Front, NoHttp, PasswordCost, Questions, Termination,
 };
@@ -90,7 +91,15 @@ async fn run(program: Program, env: TurmoilEnv, mut start: Start<NoHttp>) -> Exi
         Program::Agent(config) => run_agent(env, config, start).await,
         Program::DataNode(config) => {
             start.folders = None;
-            run_data_node(env, config, start).await
+            let settings = DataSettings {
+                alias: config.facts.site.alias.clone(),
+                build: config.facts.build.clone(),
+                secret: config.secret.clone(),
+                volumes: vec![start.directory.with_file_name("storage")],
+                limits: start.limits.data.clone(),
+            };
+            let (_data, data_end) = data(&env, settings);
+            run_data_node(env, config, data_end, start).await
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum IncidentKind {
         /// In this byte.
         at: usize,
     },
+    /// Somebody put a copy in its place.
+    Replaced,
 }
 
 /// A promise: what a machine was told is durable, at the moment it was told.
@@ -236,6 +238,15 @@ impl SimDisk {
         entry.sync(false);
         self.names.install(file, inode);
         self.forget_unnamed();
+    }
+
+    /// Somebody puts the files of another directory, or of another day, in the place of these.
+    pub fn replace(&mut self, now: SimTime, files: &Files) {
+        self.wipe();
+        for (file, bytes) in files {
+            self.install(file.clone(), bytes.clone());
+            self.incident(now, file.clone(), IncidentKind::Replaced);
+        }
     }
 
     /// Removes every file: a new disk in the old place.

@@ -11,6 +11,7 @@ use vaquita_core::secret::ClusterSecret;
 use vaquita_core::state;
 use vaquita_core::store::scan::{self, Found, LabelFound, ScanFault};
 use vaquita_core::uplink::NodeFacts;
+use vaquita_core::wire::keys::Keyring;
 
 use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
 use crate::disk::{Cached, Files, SimDisk};
@@ -63,6 +64,12 @@ impl VaquitaFactory {
             .secret
             .then(|| ClusterSecret::new(bytes))
             .flatten()
+    }
+
+    /// The keys of the cluster.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        Keyring::new(self.secret().as_ref())
     }
 
     fn members(&self) -> Vec<Member> {

@@ -6,7 +6,9 @@
 pub mod checkers;
 mod factory;
 pub mod files;
+pub mod forged;
 mod machine;
+pub mod swarm;
 
 use std::time::Duration;
 
@@ -112,6 +114,26 @@ impl Cluster {
         self
     }
 
+    /// Every limit as small as the protocol can live with.
+    #[must_use]
+    pub fn with_every_limit_at_its_minimum(mut self) -> Self {
+        let members = (self.hosts * (1 + self.nodes_per_host)) as usize;
+        let limits = &mut self.limits;
+        limits.segment_bytes = 1;
+        limits.checkpoint_records = 1;
+        limits.group_commit_records = 1;
+        // As many as the records of one order and what goes on beside: who is refused asks again, and
+        // scenarios do not.
+        limits.pending_requests = 2 * members;
+        limits.log_piece_max = 1;
+        // One for each member, one for a heartbeat of each over TCP, and one to be let in by.
+        limits.connections_max = 2 * members + 1;
+        limits.redial_spread_above = 0;
+        limits.udp_blocked_probes = 1;
+        limits.mass_event_percent = 1;
+        self
+    }
+
     /// With volumes for files, and every size and time so small that the edges are reached in
     /// seconds: chunks of a few kilobytes, packed and alone, segments of some chunks.
     #[must_use]
@@ -205,6 +227,8 @@ impl Cluster {
         world.add_checker(checkers::Promises::default());
         world.add_checker(checkers::StopStands::default());
         world.add_checker(checkers::FenceFirst::default());
+        world.add_checker(checkers::OneHolder::default());
+        world.add_checker(checkers::StateIsItsLog::default());
         if self.volumes > 0 {
             world.add_checker(files::checkers::Chunks::default());
         }
@@ -353,6 +377,12 @@ pub fn all_online(world: &VaquitaWorld) -> bool {
 /// Whether every member is as it was ordered to be: online or stopped.
 #[must_use]
 pub fn all_settled(world: &VaquitaWorld) -> bool {
+    settled_on(world, |_| true)
+}
+
+/// Whether every member on those hosts is as it was ordered to be.
+#[must_use]
+pub fn settled_on(world: &VaquitaWorld, host: impl Fn(&str) -> bool) -> bool {
     let Some((_, controller)) = controller(world) else {
         return false;
     };
@@ -364,8 +394,9 @@ pub fn all_settled(world: &VaquitaWorld) -> bool {
             .is_some_and(|order| order.run)
     };
     let rows = rows(world);
+    let mut there = rows.iter().filter(|row| host(&row.host));
     !rows.is_empty()
-        && rows.iter().all(|row| match row.state {
+        && there.all(|row| match row.state {
             NodeState::Online => true,
             // A person's SIGTERM stands like an order, and so does a failure that needs a person.
             NodeState::Stopped => {

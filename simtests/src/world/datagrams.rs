@@ -10,6 +10,9 @@ use crate::host::PortHolder;
 use crate::net::{Traffic, address, host_at};
 use crate::time::SimTime;
 
+/// How long an injected datagram is on its way, in nanoseconds.
+const WIRE: u64 = 100_000;
+
 impl<F: Factory> World<F> {
     /// The host behind a name or an address, as `from` sees it.
     pub(super) fn resolve(&self, from: HostIx, name: &str) -> Option<HostIx> {
@@ -68,6 +71,27 @@ impl<F: Factory> World<F> {
             };
             queue.push(at, tie, event);
         });
+    }
+
+    /// Sends a node a datagram that no process has sent: a stranger's, a forged or a recorded one.
+    /// It arrives in a moment, unless its link is cut.
+    pub fn inject(&mut self, from: (HostIx, u16), to: NodeIx, bytes: Vec<u8>) {
+        let stats = &mut self.net.stats;
+        stats.sent += 1;
+        stats.in_flight += 1;
+        stats.bytes_in_flight += bytes.len() as u64;
+        let spec = &self.nodes[to.index()].spec;
+        let to_port = (spec.host, spec.port);
+        let at = self.now.after_nanos(WIRE);
+        self.schedule(
+            to,
+            at,
+            Event::Datagram {
+                from,
+                to: to_port,
+                bytes,
+            },
+        );
     }
 
     pub(super) fn datagram_arrives(

@@ -30,7 +30,10 @@ fn every_verb() -> Vec<Verb> {
         grant("plain", Right::DfsRead),
         revoke("plain", Right::DfsRead),
         Verb::Dfs(Ask::Volumes),
-        Verb::Dfs(Ask::Abort { op: OpId([7; 16]) }),
+        Verb::Dfs(Ask::Abort {
+            op: OpId([7; 16]),
+            chunks: Vec::new(),
+        }),
     ];
     // A verb that is added to the vocabulary has to be added to the list above as well.
     for verb in &verbs {
@@ -179,7 +182,8 @@ fn a_request_about_nodes_is_not_the_user_administrations() {
 #[test]
 fn the_first_password_opens_only_the_door_to_another() {
     let mut desk = Desk::founded();
-    let reply = desk.ask(&caller(1, None), login("admin", "123456"));
+    let code = desk.setup_code();
+    let reply = desk.ask(&caller(1, None), first_login(Some(&code)));
     let Ok(Response::LoggedIn {
         token,
         must_change_password,

@@ -89,6 +89,7 @@ fn the_life_of_a_token_is_between_a_millisecond_and_a_year() {
             user: "admin".to_owned(),
             password: password(GOOD),
             valid_for,
+            setup_code: None,
         };
         desk.ask(&caller(1, None), verb)
     };

@@ -17,6 +17,7 @@ mod login;
 mod password;
 mod replay;
 mod secrets;
+mod setup_code;
 mod state;
 mod throttle;
 mod token;
@@ -49,6 +50,16 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// A login with the password that everybody knows and a setup code.
+fn first_login(code: Option<&str>) -> Verb {
+    Verb::Login {
+        user: "admin".to_owned(),
+        password: first_password(),
+        valid_for: HOUR,
+        setup_code: code.map(password),
+    }
+}
+
 /// What the driver's pool would answer.
 fn compute(job: &Job) -> JobOutcome {
     match job {
@@ -65,6 +76,7 @@ fn login(user: &str, text: &str) -> Verb {
         user: user.to_owned(),
         password: password(text),
         valid_for: HOUR,
+        setup_code: None,
     }
 }
 
@@ -142,6 +154,8 @@ struct Desk {
     secrets: SecretPrng,
     aliases: Vec<Alias>,
     log: Vec<AccessRecord>,
+    /// The file with the setup code.
+    setup_file: Option<String>,
 }
 
 impl Desk {
@@ -154,6 +168,7 @@ impl Desk {
             secrets: SecretPrng::new(Seed::from_number(7)),
             aliases: vec![Alias::new("storage-node-one").unwrap()],
             log: Vec::new(),
+            setup_file: None,
         };
         desk.append(initial_records(phc("123456")));
         desk
@@ -183,6 +198,22 @@ impl Desk {
             self.state.check_invariants();
             self.log.push(record);
         }
+        self.tend_setup_code();
+    }
+
+    /// What a controller does after each step.
+    fn tend_setup_code(&mut self) {
+        match self.access.tend_setup_code(&self.state, &mut self.secrets) {
+            None => {}
+            Some(SetupFile::Write(line)) => self.setup_file = Some(line),
+            Some(SetupFile::Remove) => self.setup_file = None,
+        }
+    }
+
+    /// The setup code as the file has it.
+    fn setup_code(&self) -> String {
+        let line = self.setup_file.as_ref().expect("there is a setup code");
+        line.trim_end().to_owned()
     }
 
     fn wait(&mut self, time: Duration) {
@@ -233,12 +264,21 @@ impl Desk {
 
     fn ask(&mut self, caller: &Caller, verb: Verb) -> Reply {
         let step = self.begin(caller, verb);
-        self.conclude(step)
+        let reply = self.conclude(step);
+        self.tend_setup_code();
+        reply
     }
 
     /// Logs in from 10.0.0.1 and returns the token.
     fn token(&mut self, user: &str, text: &str) -> String {
-        match self.ask(&caller(1, None), login(user, text)) {
+        let mut verb = login(user, text);
+        if let Verb::Login { setup_code, .. } = &mut verb {
+            *setup_code = self
+                .setup_file
+                .as_deref()
+                .map(|line| password(line.trim_end()));
+        }
+        match self.ask(&caller(1, None), verb) {
             Ok(Response::LoggedIn { token, .. }) => token,
             other => panic!("{user} could not log in: {other:?}"),
         }

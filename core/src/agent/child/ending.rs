@@ -148,6 +148,7 @@ const fn exit_code_meaning(code: i32) -> &'static str {
         64 => "its command line or configuration is wrong",
         65 => "a file of its home is damaged",
         73 => "another process has its home or its alias",
+        77 => "the cluster secret is exposed to others, or kept from it",
         78 => "the controller refuses it",
         _ => "it cannot go on",
     }

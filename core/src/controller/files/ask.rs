@@ -121,7 +121,7 @@ impl Controller {
                 path,
                 first_chunk,
                 chunks,
-            } => Some(self.layout(&path, first_chunk, chunks).map(Answer::File)),
+            } => Some(self.layout(&path, first_chunk, chunks)),
             Ask::Outcome { op } => Some(Ok(Answer::Outcome(self.outcome(now, op)))),
             Ask::Chunks {
                 after,
@@ -229,8 +229,8 @@ impl Controller {
                 Err(stale_write())
             }),
             Ask::Commit(commit) => self.commit_write(now, asker, commit),
-            Ask::Abort { op } => {
-                self.give_up_write(now, op, "its client gave it up");
+            Ask::Abort { op, chunks } => {
+                self.give_up_chunks(now, op, &chunks);
                 Some(Ok(Answer::Done))
             }
             // Those that change nothing were answered before.
@@ -371,19 +371,10 @@ impl Controller {
         }
     }
 
-    fn layout(
-        &mut self,
-        path: &DfsPath,
-        first_chunk: u32,
-        chunks: u32,
-    ) -> Result<FileLayout, Refusal> {
+    fn layout(&mut self, path: &DfsPath, first_chunk: u32, chunks: u32) -> Result<Answer, Refusal> {
         let entry = self.stat(path)?;
         if entry.kind == EntryKind::Directory {
-            return Err(Refusal::Conflict {
-                reason: format!(
-                    "{path} is a directory: `vaquita dfs ls {path}` shows what is in it"
-                ),
-            });
+            return Ok(Answer::Entry(entry));
         }
         let limit = chunks.clamp(1, LAYOUT_CHUNKS_MAX) as usize;
         // Readers begin at different replicas, so that all of them work.
@@ -400,13 +391,13 @@ impl Controller {
             }
             places.push(self.place_of(&it.chunk, turn.wrapping_add(nth)));
         }
-        Ok(FileLayout {
+        Ok(Answer::File(FileLayout {
             entry,
             first_chunk,
             first_offset,
             chunks: places,
             remark: None,
-        })
+        }))
     }
 
     /// Where a chunk can be read, the best place first.

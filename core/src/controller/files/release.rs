@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::stock::Extra;
 use crate::controller::Controller;
 use crate::dfs::ids::{ChunkVersion, OpId};
+use crate::dfs::writes::OpenChunk;
 use crate::event::Event;
 use crate::ids::NodeId;
 use crate::membership::Slot;
@@ -56,8 +57,29 @@ impl Controller {
         let Some(write) = self.files.writes.close(op) else {
             return;
         };
+        self.give_up_places(now, write.chunks);
+        let text = format!("a write was given up ({why}): operation {op}");
+        self.out.notify(Event::debug("files.write_given_up", text));
+    }
+
+    /// Gives up chunks of a write, whose entry is at it no more.
+    pub(super) fn give_up_chunks(&mut self, now: Timestamp, op: OpId, versions: &[ChunkVersion]) {
+        let chunks = self.files.writes.give_up(op, versions);
+        if chunks.is_empty() {
+            return;
+        }
+        let text = format!(
+            "{} chunks of a write were given up by its entry: operation {op}",
+            chunks.len()
+        );
+        self.out.notify(Event::debug("files.write_given_up", text));
+        self.give_up_places(now, chunks);
+    }
+
+    /// Has what was written for these chunks forgotten.
+    fn give_up_places(&mut self, now: Timestamp, chunks: Vec<OpenChunk>) {
         let mut released: BTreeMap<NodeId, Vec<ChunkVersion>> = BTreeMap::new();
-        for chunk in write.chunks {
+        for chunk in chunks {
             for (node, _) in chunk.places {
                 released.entry(node).or_default().push(chunk.version);
                 if let Some(slot) = self.slot_of(node) {
@@ -66,8 +88,6 @@ impl Controller {
             }
         }
         self.release(now, &released);
-        let text = format!("a write was given up ({why}): operation {op}");
-        self.out.notify(Event::debug("files.write_given_up", text));
     }
 
     /// Looks through what nodes have beside what the log says.

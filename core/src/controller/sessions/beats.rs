@@ -6,6 +6,7 @@ use crate::controller::members::Presence;
 use crate::controller::{Controller, Phase};
 use crate::event::Event;
 use crate::io::{Destination, Effect};
+use crate::later_version;
 use crate::membership::Slot;
 use crate::message::{Beat, BeatAck, Envelope, Message};
 use crate::time::Timestamp;
@@ -37,7 +38,7 @@ impl Controller {
         let Some(keys) = &self.members.all[slot].keys else {
             return;
         };
-        if unverified.verify(&keys.beat).is_err() {
+        if unverified.verify(&keys.beat).is_err() && !self.planted.believe_datagrams {
             return;
         }
         if self.accept_beat(now, &envelope, &beat).is_none() {
@@ -45,13 +46,18 @@ impl Controller {
         }
         let ack = self.ack(&beat);
         let kind = ack.kind();
-        let body = ack.encode(self.envelope(Some(slot)));
+        let later = self.planted.speak_later_version;
+        let body = ack.encode_for(self.envelope(Some(slot)), later);
         if let Some(keys) = &self.members.all[slot].keys {
+            let to = Destination::Address(from);
+            if later {
+                let (kind, body) = (later_version::UNKNOWN_KIND, later_version::UNKNOWN_BODY);
+                let bytes = datagram::seal(&keys.ack, kind, beat.seq, body);
+                let to = to.clone();
+                self.out.push(Effect::SendDatagram { to, bytes });
+            }
             let bytes = datagram::seal(&keys.ack, kind, beat.seq, &body);
-            self.out.push(Effect::SendDatagram {
-                to: Destination::Address(from),
-                bytes,
-            });
+            self.out.push(Effect::SendDatagram { to, bytes });
         }
     }
 

@@ -10,9 +10,9 @@ const BLOCK: usize = 128;
 ///
 /// It is a list of sorted blocks of up to 128 entries: a B-tree of two levels. A `BTreeMap` that
 /// grows in ascending order leaves its nodes half empty, which at a million chunks is as much memory
-/// as the chunks; here the last block is filled before the next is begun, and only keys in between
-/// split one. What an insertion moves is a block at most, and once in 64 or more insertions the
-/// list of blocks: 24 bytes for each 128 entries.
+/// as the chunks; here the last block is filled before the next is begun, and a full block in between
+/// gives an entry to the next before it is split. What an insertion moves is two blocks at most, and
+/// once in 64 or more insertions the list of blocks: 24 bytes for each 128 entries.
 ///
 /// How the entries lie in blocks depends on the order in which they came. Nothing that is compared
 /// or encoded shows it.
@@ -58,7 +58,6 @@ impl<K: Ord, V> Blocks<K, V> {
     /// Sets the value of a key, and returns the one that it had.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let number = self.block_for(&key);
-        let last = number + 1 == self.blocks.len();
         let Some(block) = self.blocks.get_mut(number) else {
             self.blocks.push(vec![(key, value)]);
             self.len += 1;
@@ -77,16 +76,36 @@ impl<K: Ord, V> Blocks<K, V> {
             block.insert(at, (key, value));
             return None;
         }
+        if let Ok([block, next]) = self.blocks.get_disjoint_mut([number, number + 1])
+            && next.len() < BLOCK
+        {
+            let mut entry = (key, value);
+            for there in block.iter_mut().skip(at) {
+                core::mem::swap(there, &mut entry);
+            }
+            next.insert(0, entry);
+        } else {
+            self.split(number, at, (key, value));
+        }
+        None
+    }
+
+    /// Makes two of a full block, with a new entry at `at`.
+    fn split(&mut self, number: usize, at: usize, entry: (K, V)) {
+        let last = number + 1 == self.blocks.len();
+        let Some(block) = self.blocks.get_mut(number) else {
+            return;
+        };
         // What comes behind the last block, or nearly, is followed by more: the block stays full.
         let cut = if last { at.max(BLOCK / 2) } else { BLOCK / 2 };
         let mut upper = block.split_off(cut);
+        upper.reserve_exact(BLOCK - upper.len());
         if at < cut {
-            block.insert(at, (key, value));
+            block.insert(at, entry);
         } else {
-            upper.insert(at - cut, (key, value));
+            upper.insert(at - cut, entry);
         }
         self.blocks.insert(number + 1, upper);
-        None
     }
 
     /// Adds an entry behind all others. Returns whether it belongs there; if not, nothing changes.

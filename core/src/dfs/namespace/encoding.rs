@@ -6,7 +6,7 @@
 //!  entry      [0, id, name, unix_ms, [entry, ...]]           a directory, its entries by name
 //!             [1, id, name, version, unix_ms, [chunk, ...]]  a file
 //!  chunk      [id, generation, len, digest, [handle, ...]]
-//!  ops        [[op, [index, why unfit or null]], ...]        the oldest first
+//!  ops        [[op, [index, why it was unfit, if it was]], ...]   the oldest first
 //! ```
 //!
 //! The tree is written as a tree: a checkpoint cannot say that a directory is in itself, or that a

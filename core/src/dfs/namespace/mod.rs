@@ -15,7 +15,8 @@
 //! Everything that there are millions of lies in two ordered tables, inodes and chunks, whose
 //! entries have 64 bytes each; a directory has 24 bytes for each entry beside the name. Replicas
 //! name nodes by a number of two bytes. A checkpoint is written and read in one pass, see
-//! `encoding.rs`. The figures are measured by the example `namespace_size`.
+//! `encoding.rs`. The example `namespace_size` measures both: a file of one chunk with two replicas
+//! takes about 160 bytes beside its name.
 //!
 //! # Invariants
 //!

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::Namespace;
-use super::inode::{Chunk, Content, Inode, sum};
+use super::inode::{Chunk, Content, Directory, Inode, sum};
 use super::ops::OpEntry;
 use crate::admin::Refusal;
 use crate::dfs::ask::{Entry, EntryKind, Listing, Usage};
@@ -122,16 +122,19 @@ impl Namespace {
     /// If there is nothing.
     pub fn resolve(&self, path: &DfsPath) -> Result<InodeId, Missing> {
         let mut at = InodeId::ROOT;
-        let mut walked = DfsPath::root();
-        for name in path.names() {
-            if !self.is_directory(at) {
-                return Err(Missing::UnderFile(walked));
-            }
-            walked = walked.join(name).unwrap_or_else(|_| path.clone());
-            at = self.child(at, name).ok_or_else(|| Missing::Absent {
-                at: walked.clone(),
-                like: self.name_like(at, name),
-            })?;
+        for (depth, name) in path.names().enumerate() {
+            let Some(directory) = self.inodes.get(&at).and_then(Inode::directory) else {
+                return Err(Missing::UnderFile(first_names(path, depth)));
+            };
+            at = match directory.children.get(name) {
+                Some(child) => *child,
+                None => {
+                    return Err(Missing::Absent {
+                        at: first_names(path, depth + 1),
+                        like: name_like(directory, name),
+                    });
+                }
+            };
         }
         Ok(at)
     }
@@ -373,16 +376,21 @@ impl Namespace {
             chunk,
         }
     }
+}
 
-    /// The name in a directory that is most like `name`, if one is and there are not too many.
-    fn name_like(&self, directory: InodeId, name: &str) -> Option<String> {
-        const LOOKED_AT: usize = 200;
-        let directory = self.inodes.get(&directory)?.directory()?;
-        let children = directory.children.iter().take(LOOKED_AT);
-        children
-            .map(|(there, _)| (strsim::osa_distance(there, name), there))
-            .min()
-            .filter(|(distance, _)| *distance <= 2 && *distance < name.chars().count())
-            .map(|(_, there)| there.to_string())
-    }
+/// The first `count` names of a path.
+fn first_names(path: &DfsPath, count: usize) -> DfsPath {
+    let mut names = path.names().take(count);
+    let walked = names.try_fold(DfsPath::root(), |walked, name| walked.join(name));
+    walked.unwrap_or_else(|_| path.clone())
+}
+
+/// The name in a directory that is most like `name`, if one is. Looks at the first 200.
+fn name_like(directory: &Directory, name: &str) -> Option<String> {
+    let children = directory.children.iter().take(200);
+    children
+        .map(|(there, _)| (strsim::osa_distance(there, name), there))
+        .min()
+        .filter(|(distance, _)| *distance <= 2 && *distance < name.chars().count())
+        .map(|(_, there)| there.to_string())
 }

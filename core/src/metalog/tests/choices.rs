@@ -4,7 +4,7 @@ use crate::prng::Prng;
 
 /// Decides between alternatives, one after the other, so that repeated runs see every combination.
 #[derive(Debug)]
-pub(super) struct Choices {
+pub(crate) struct Choices {
     /// What was decided, and out of how many.
     path: Vec<(usize, usize)>,
     position: usize,
@@ -13,7 +13,7 @@ pub(super) struct Choices {
 
 impl Choices {
     /// The same answer always: the first alternative.
-    pub(super) fn first() -> Self {
+    pub(crate) fn first() -> Self {
         Self {
             path: Vec::new(),
             position: 0,
@@ -21,7 +21,7 @@ impl Choices {
         }
     }
 
-    pub(super) fn random(seed: u64) -> Self {
+    pub(crate) fn random(seed: u64) -> Self {
         Self {
             random: Some(Prng::new(seed)),
             ..Self::first()
@@ -29,7 +29,7 @@ impl Choices {
     }
 
     /// One of `0..alternatives`.
-    pub(super) fn pick(&mut self, alternatives: usize) -> usize {
+    pub(crate) fn pick(&mut self, alternatives: usize) -> usize {
         if let Some(prng) = &mut self.random {
             return prng.below(alternatives as u64) as usize;
         }
@@ -57,7 +57,7 @@ impl Choices {
 
 /// Calls `run` for every combination of its choices, or, if there are more than `most`, for the
 /// first half of `most` in order and as many at random. Returns the number of calls.
-pub(super) fn for_all(most: usize, seed: u64, mut run: impl FnMut(&mut Choices)) -> usize {
+pub(crate) fn for_all(most: usize, seed: u64, mut run: impl FnMut(&mut Choices)) -> usize {
     let mut choices = Choices::first();
     for count in 1..=most {
         run(&mut choices);

@@ -40,7 +40,7 @@ impl NameChange {
 
 /// Which damage a crash may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Crash {
+pub(crate) enum Crash {
     /// Sectors keep their old contents or get the new ones.
     OldOrNew,
     /// Sectors that were being written may hold neither.
@@ -49,7 +49,7 @@ pub(super) enum Crash {
 
 /// The disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ModelDisk {
+pub(crate) struct ModelDisk {
     /// The contents of each file since its last sync: the durable ones first, the present ones
     /// last.
     files: Vec<Vec<Vec<u8>>>,
@@ -57,14 +57,14 @@ pub(super) struct ModelDisk {
     names: BTreeMap<FileName, usize>,
     name_changes: Vec<NameChange>,
     /// Most bytes the files may have in all.
-    pub(super) capacity: Option<usize>,
+    pub(crate) capacity: Option<usize>,
     /// How many of them somebody else has.
-    pub(super) others: usize,
+    pub(crate) others: usize,
 }
 
 impl ModelDisk {
     /// A disk on which everything is durable.
-    pub(super) fn of(contents: &Files) -> Self {
+    pub(crate) fn of(contents: &Files) -> Self {
         let mut disk = Self::default();
         for (name, bytes) in contents {
             disk.durable_names.insert(name.clone(), disk.files.len());
@@ -75,7 +75,7 @@ impl ModelDisk {
     }
 
     /// What a process reads.
-    pub(super) fn contents(&self) -> Files {
+    pub(crate) fn contents(&self) -> Files {
         let present = |file: &usize| self.files[*file].last().expect("has contents").clone();
         (self.names.iter())
             .map(|(name, file)| (name.clone(), present(file)))
@@ -103,7 +103,7 @@ impl ModelDisk {
     }
 
     /// Carries out one operation.
-    pub(super) fn carry_out(&mut self, op: &DiskOp) -> Result<(), DiskFaultKind> {
+    pub(crate) fn carry_out(&mut self, op: &DiskOp) -> Result<(), DiskFaultKind> {
         let free = (self.capacity).map_or(usize::MAX, |most| most.saturating_sub(self.used()));
         match op {
             DiskOp::CreateNew { file } => {
@@ -188,7 +188,7 @@ impl ModelDisk {
     }
 
     /// Half of an operation, before it failed.
-    pub(super) fn fail(&mut self, op: &DiskOp) {
+    pub(crate) fn fail(&mut self, op: &DiskOp) {
         match op {
             DiskOp::Append {
                 file,
@@ -214,7 +214,7 @@ impl ModelDisk {
     }
 
     /// What the next start finds after a power failure, by `choices`.
-    pub(super) fn crash(&self, crash: Crash, choices: &mut Choices) -> Self {
+    pub(crate) fn crash(&self, crash: Crash, choices: &mut Choices) -> Self {
         let mut names = self.durable_names.clone();
         for change in &self.name_changes[..choices.pick(self.name_changes.len() + 1)] {
             change.apply(&mut names);

@@ -25,7 +25,7 @@
 //!
 //! `synced` tells what a crash may have left in pieces from what has rotted: above it, a bad place
 //! is a write that nobody was promised; below it, something was lost. In the end of a segment it is
-//! where the part begins whose bad places are of the first kind.
+//! where the first bad place of the first kind begins, or the offset of the end if there is none.
 
 use super::{Fault, LEN_MAX, blocks, table_len};
 use crate::dfs::digest::Digest;

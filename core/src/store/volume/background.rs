@@ -157,7 +157,7 @@ impl Volume {
         let file = files::segment(sealing.number);
         let version = ChunkVersion::first(crate::dfs::ids::ChunkId(0));
         let end = Record {
-            synced: sealing.synced,
+            synced: sealing.whole,
             ..Record::bare(RecordKind::End, version, 0)
         };
         let bytes = end.encode(self.seed(sealing.number), sealing.len);

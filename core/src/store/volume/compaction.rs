@@ -22,6 +22,9 @@ use super::background::Work;
 /// Where room is short, a segment is worth copying when so much of it, in percent, is dead.
 const TIGHT_PERCENT: u64 = 20;
 
+/// Bytes of a sealed segment that are no record of anything.
+const OVERHEAD: u64 = segment::HEADER_LEN + HEADER_LEN;
+
 /// How far compaction is.
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
@@ -106,7 +109,9 @@ impl Volume {
             if !segment.closed || segment.kept || *number == highest {
                 continue;
             }
-            let len = segment.len.max(1);
+            // Without what every segment has: a copy must be smaller than what it replaces, or
+            // compaction would never end.
+            let len = segment.len.saturating_sub(OVERHEAD).max(1);
             if segment.live.saturating_mul(100) >= len.saturating_mul(100 - percent) {
                 continue;
             }

@@ -70,11 +70,12 @@ pub(super) struct OpenSegment {
 }
 
 impl From<OpenSegment> for Sealing {
+    /// The segment was written to its end by this process, so that nothing in it is torn.
     fn from(open: OpenSegment) -> Self {
         Self {
             number: open.number,
             len: open.len,
-            synced: open.synced,
+            whole: open.len,
         }
     }
 }

@@ -202,7 +202,7 @@ pub struct Volume {
     finishing: VecDeque<StageId>,
     /// Unfinished files that nobody wants.
     discarded: Vec<FileName>,
-    /// Segments that get no further record, and what of them was known to be durable.
+    /// Segments that get no further record.
     sealing: VecDeque<Sealing>,
     /// Releases, by the time when they are over.
     trashed: BTreeSet<(Timestamp, ChunkVersion)>,
@@ -239,7 +239,8 @@ struct Bounds {
 struct Sealing {
     number: u64,
     len: u64,
-    synced: u64,
+    /// Where the first place is that a crash has torn.
+    whole: u64,
 }
 
 /// A chunk that may come.
@@ -365,10 +366,11 @@ impl Volume {
                 });
                 continue;
             }
+            let torn = segment.gaps.iter().find(|gap| gap.kind == GapKind::Torn);
             self.sealing.push_back(Sealing {
                 number: segment.number,
                 len: segment.len,
-                synced: segment.synced,
+                whole: torn.map_or(segment.len, |gap| gap.from),
             });
         }
     }

@@ -358,3 +358,64 @@ fn the_keys_of_the_two_directions_differ() {
         [Side::Dialer, Side::Acceptor].map(|side| schedule.tag_key(side, role).unwrap().tag(b"x"));
     assert_ne!(there, back);
 }
+
+#[test]
+fn one_frame_is_taken_and_the_bytes_behind_it_are_left() {
+    for keyring in [keyring(1), no_keyring()] {
+        for cut in [1, 3, 50, 10_000] {
+            let mut pair = Pair::established(&keyring, &keyring);
+            let sent = [
+                pair.dialer.seal(0x10, b"announces bytes"),
+                b"VQT1: raw bytes that look like a frame".to_vec(),
+            ];
+            let all = sent.concat();
+            let mut taken = 0;
+            while events(&mut pair.acceptor).is_empty() {
+                let end = all.len().min(taken + cut);
+                taken += pair.acceptor.receive_one(&all[taken..end]).unwrap();
+            }
+            assert_eq!(taken, sent[0].len(), "cut into {cut}");
+            // The session goes on behind the raw bytes.
+            let next = pair.dialer.seal(0x11, b"next");
+            assert_eq!(pair.acceptor.receive_one(&next), Ok(next.len()));
+            assert_eq!(events(&mut pair.acceptor), [frame(0x11, b"next")]);
+        }
+    }
+}
+
+#[test]
+fn a_handshake_can_be_taken_a_frame_at_a_time() {
+    let keyring = keyring(1);
+    let mut pair = Pair::new(&keyring, &keyring);
+    let Pair { dialer, acceptor } = &mut pair;
+    let carry = |from: &mut Session, to: &mut Session| {
+        let bytes = output(from);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let taken = to.receive_one(rest).unwrap();
+            rest = &rest[taken..];
+        }
+    };
+    carry(dialer, acceptor);
+    carry(acceptor, dialer);
+    carry(dialer, acceptor);
+    assert!(!events(&mut pair.dialer).is_empty());
+    assert!(!events(&mut pair.acceptor).is_empty());
+}
+
+#[test]
+fn a_stranger_is_held_to_its_bytes_a_frame_at_a_time_as_well() {
+    let mut session = Session::accept(&keyring(1), controller(), [0xac; 32]);
+    let max = SessionOptions::default().handshake_bytes_max;
+    // The beginning of a frame whose body alone is as long as all that a stranger may send.
+    let mut long = write(0x0001, 0, &vec![0; max], None);
+    long.pop();
+    assert_eq!(
+        session.receive_one(&long),
+        Err(SessionFault::HandshakeTooLong { max })
+    );
+    assert_eq!(
+        session.receive_one(b""),
+        Err(SessionFault::HandshakeTooLong { max })
+    );
+}

@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 
 use super::address::{Server, ServerOption};
 use super::logins::{Login, Logins};
-use super::transport::{Answer, TransportError, exchange};
+use super::transport::{Answer, Call, TransportError, exchange};
 use super::views::{LogView, NodeView, OrderView, StatusView, TokenView, UserView};
 use crate::cli::exit::{Failure, Status};
+use crate::percent::segment;
 
 /// How long a token of the command line is good for, in seconds: 30 days.
 const TOKEN_LIFE_S: u64 = 30 * 24 * 3600;
+
+/// How often an order is sent whose connection breaks, and how long is waited in between.
+const ATTEMPTS: u32 = 3;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Why a call gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +88,21 @@ impl ApiError {
         )
     }
 
+    /// Whether the login would have gone well with a setup code.
+    pub(in crate::cli) fn wants_setup_code(&self) -> bool {
+        matches!(self, Self::Refused { kind, .. } if kind == "setup-code-required")
+    }
+
+    /// Whether there is no such thing.
+    pub(in crate::cli) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether there is something else than what was expected.
+    pub(in crate::cli) fn is_precondition(&self) -> bool {
+        matches!(self, Self::Refused { status: 412, .. })
+    }
+
     pub(in crate::cli) fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::Refused { status: 401, .. })
     }
@@ -113,6 +133,8 @@ pub(in crate::cli) struct Api {
     user: Option<String>,
     environment: Option<Credentials>,
     logins: Logins,
+    /// The name of the operation that is being ordered.
+    key: Option<String>,
 }
 
 impl fmt::Debug for Api {
@@ -148,6 +170,7 @@ impl Api {
             server,
             environment,
             logins,
+            key: None,
         })
     }
 
@@ -163,7 +186,18 @@ impl Api {
             server,
             environment: None,
             logins,
+            key: None,
         })
+    }
+
+    /// Where calls go to.
+    pub(super) const fn address(&self) -> &Server {
+        &self.server
+    }
+
+    /// What shows who one is, once there has been a call.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// `host:port`.
@@ -187,8 +221,12 @@ impl Api {
         &mut self,
         user: &str,
         password: &str,
+        setup_code: Option<&str>,
     ) -> Result<TokenView, ApiError> {
-        let body = json!({ "user": user, "password": password, "valid_for_s": TOKEN_LIFE_S });
+        let mut body = json!({ "user": user, "password": password, "valid_for_s": TOKEN_LIFE_S });
+        if let Some(code) = setup_code {
+            body["setup_code"] = code.into();
+        }
         let token: TokenView = self
             .json_once(Method::POST, "/api/v1/login", Some(body))
             .await?;
@@ -346,6 +384,29 @@ impl Api {
         self.done(method, &path, None).await
     }
 
+    /// Orders something that may be asked for again without being done again: when the connection
+    /// breaks before there is an answer, the same order is sent once more under the same name.
+    pub(super) async fn order_once<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: Value,
+        key: &str,
+    ) -> Result<T, ApiError> {
+        self.key = Some(key.to_owned());
+        let mut attempts = 0;
+        let answer = loop {
+            attempts += 1;
+            match self.call(Method::POST, path, Some(body.clone())).await {
+                Err(ApiError::Transport(TransportError::Broken(..))) if attempts < ATTEMPTS => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => break other,
+            }
+        };
+        self.key = None;
+        self.decoded(&answer?)
+    }
+
     async fn done(
         &mut self,
         method: Method,
@@ -355,7 +416,7 @@ impl Api {
         self.call(method, path, body).await.map(drop)
     }
 
-    async fn json<T: DeserializeOwned>(
+    pub(super) async fn json<T: DeserializeOwned>(
         &mut self,
         method: Method,
         path: &str,
@@ -379,7 +440,7 @@ impl Api {
         serde_json::from_slice(&answer.body).map_err(|error| self.nonsense(error.to_string()))
     }
 
-    fn nonsense(&self, why: impl Into<String>) -> ApiError {
+    pub(super) fn nonsense(&self, why: impl Into<String>) -> ApiError {
         ApiError::Nonsense {
             server: self.server.clone(),
             why: why.into(),
@@ -403,7 +464,7 @@ impl Api {
             }
         }
         if let Some(Credentials { user, password }) = self.environment.clone() {
-            self.login(&user, &password).await?;
+            self.login(&user, &password, None).await?;
             if let Some(login) = self.as_login() {
                 // Without a place to keep it every command logs in anew, and works.
                 let _ = self.logins.keep_aside(login);
@@ -420,7 +481,13 @@ impl Api {
     ) -> Result<Answer, ApiError> {
         let token = self.token.as_deref();
         let body = body.map(|body| body.to_string());
-        let answer = exchange(&self.server, token, method, path, body)
+        let call = Call {
+            method,
+            path,
+            json: body,
+            key: self.key.as_deref(),
+        };
+        let answer = exchange(&self.server, token, call)
             .await
             .map_err(ApiError::Transport)?;
         if answer.status.is_success() {
@@ -430,38 +497,31 @@ impl Api {
     }
 
     fn refusal(&self, answer: &Answer) -> ApiError {
-        match serde_json::from_slice::<Refusal>(&answer.body) {
-            Ok(Refusal { error }) => {
-                let message = match (answer.status, error.kind.as_str()) {
-                    (StatusCode::UNAUTHORIZED, "unauthenticated") => format!(
-                        "not logged in at {}, or the login has expired: `vaquita login`, or set \
-                         VAQUITA_USER and VAQUITA_PASSWORD",
-                        self.server
-                    ),
-                    _ => error.message,
-                };
-                ApiError::Refused {
-                    status: answer.status.as_u16(),
-                    kind: error.kind,
-                    message,
-                }
-            }
-            Err(_) => self.nonsense(format!("status {}", answer.status)),
-        }
+        refusal(&self.server, answer)
     }
 }
 
-/// A name as one segment of a path: no name leads anywhere else.
-fn segment(name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "%{byte:02X}");
+/// What an answer that is no success says.
+pub(super) fn refusal(server: &Server, answer: &Answer) -> ApiError {
+    match serde_json::from_slice::<Refusal>(&answer.body) {
+        Ok(Refusal { error }) => {
+            let message = match (answer.status, error.kind.as_str()) {
+                (StatusCode::UNAUTHORIZED, "unauthenticated") => format!(
+                    "not logged in at {}, or the login has expired: `vaquita login`, or set \
+                         VAQUITA_USER and VAQUITA_PASSWORD",
+                    server
+                ),
+                _ => error.message,
+            };
+            ApiError::Refused {
+                status: answer.status.as_u16(),
+                kind: error.kind,
+                message,
+            }
         }
+        Err(_) => ApiError::Nonsense {
+            server: server.clone(),
+            why: format!("status {}", answer.status),
+        },
     }
-    text
 }

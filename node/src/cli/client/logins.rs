@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::exit::{Failure, Status};
+use crate::cli::shell;
 
 /// One login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +79,9 @@ impl Logins {
                         Status::Denied,
                         format!(
                             "other users may read the logins in {shown} (mode {mode:03o}), so they \
-                             are not used: `chmod 600 {shown}`, and log in again if somebody else \
-                             may have seen them"
+                             are not used: `chmod 600 {}`, and log in again if somebody else \
+                             may have seen them",
+                            shell::word(&path)
                         ),
                     ));
                 }

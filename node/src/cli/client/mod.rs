@@ -2,13 +2,25 @@
 
 mod address;
 mod api;
+mod carrier;
+mod dfs;
+mod entries;
 mod logins;
 mod transport;
+mod upload;
+mod verify;
 mod views;
 
 pub(super) use address::ServerOption;
-pub(super) use api::Api;
-pub(super) use views::{NodeView, OrderView, StatusView, UserView};
+pub(super) use api::{Api, ApiError};
+pub(super) use carrier::{Carrier, Condition, Sink, Trouble, Wanted};
+pub(super) use entries::{Entries, new_key};
+pub(super) use upload::Source;
+pub(super) use verify::FileSumming;
+pub(super) use views::{
+    ChunkView, CommittedView, EntryView, NodeView, OrderView, StatusView, TokenView, UsageView,
+    UserView, VolumeView,
+};
 
 use std::future::Future;
 

@@ -30,6 +30,17 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+/// What a server is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) path: &'a str,
+    pub(super) json: Option<String>,
+    /// By which a repetition is recognised.
+    pub(super) key: Option<&'a str>,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum TransportError {
@@ -79,6 +90,19 @@ impl fmt::Display for TransportError {
     }
 }
 
+impl TransportError {
+    /// What happened, without what to do next: for one of several servers.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Refused(_) => "nothing listens there".to_owned(),
+            Self::Silent(_) => "it does not answer".to_owned(),
+            Self::UnknownHost(server) => format!("there is no host `{}`", server.host),
+            Self::NoAnswer(_) => "it gave no answer".to_owned(),
+            Self::Broken(_, words) => words.clone(),
+        }
+    }
+}
+
 /// Sends a request and reads the whole answer.
 #[expect(
     clippy::disallowed_methods,
@@ -87,10 +111,14 @@ impl fmt::Display for TransportError {
 pub(super) async fn exchange(
     server: &Server,
     token: Option<&str>,
-    method: Method,
-    path: &str,
-    json: Option<String>,
+    call: Call<'_>,
 ) -> Result<Answer, TransportError> {
+    let Call {
+        method,
+        path,
+        json,
+        key,
+    } = call;
     let broken =
         |error: &dyn fmt::Display| TransportError::Broken(server.clone(), error.to_string());
     let connecting = TcpStream::connect((server.host.as_str(), server.port));
@@ -113,6 +141,9 @@ pub(super) async fn exchange(
             .header(CONNECTION, "close");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
         }
         if json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -142,7 +173,7 @@ pub(super) async fn exchange(
         .unwrap_or_else(|_| Err(TransportError::NoAnswer(server.clone())))
 }
 
-fn unconnected(server: &Server, error: &io::Error) -> TransportError {
+pub(super) fn unconnected(server: &Server, error: &io::Error) -> TransportError {
     let server = server.clone();
     match error.kind() {
         io::ErrorKind::ConnectionRefused => TransportError::Refused(server),

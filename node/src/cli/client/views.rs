@@ -91,3 +91,83 @@ pub(in crate::cli) struct LogView {
     pub(in crate::cli) file_len: u64,
     pub(in crate::cli) bytes: Vec<u8>,
 }
+
+/// A file or directory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct EntryView {
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) version: u64,
+    pub(in crate::cli) len: u64,
+    pub(in crate::cli) modified_unix_ms: u64,
+    pub(in crate::cli) count: u64,
+    pub(in crate::cli) digest: Option<String>,
+    pub(in crate::cli) replicas: Option<u32>,
+}
+
+impl EntryView {
+    pub(in crate::cli) fn is_directory(&self) -> bool {
+        self.kind == "directory"
+    }
+
+    /// The last name of its path; nothing for the root.
+    pub(in crate::cli) fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(_, name)| name)
+    }
+}
+
+/// How much there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct UsageView {
+    pub(in crate::cli) files: u64,
+    pub(in crate::cli) directories: u64,
+    pub(in crate::cli) bytes: u64,
+    pub(in crate::cli) stored_bytes: u64,
+    pub(in crate::cli) chunks: u64,
+}
+
+/// A write that is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct CommittedView {
+    pub(in crate::cli) entry: EntryView,
+    pub(in crate::cli) degraded_chunks: u32,
+    pub(in crate::cli) created: bool,
+}
+
+/// A chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct ChunkView {
+    pub(in crate::cli) chunk: String,
+    pub(in crate::cli) generation: u32,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) number: u32,
+    pub(in crate::cli) len: u64,
+    pub(in crate::cli) digest: String,
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) replicas: Vec<ReplicaView>,
+    #[serde(default)]
+    pub(in crate::cli) reason: String,
+}
+
+/// A replica of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct ReplicaView {
+    pub(in crate::cli) node: String,
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) volume: Option<u32>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct VolumeView {
+    pub(in crate::cli) node: String,
+    pub(in crate::cli) slot: u32,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) capacity: u64,
+    pub(in crate::cli) free: u64,
+    pub(in crate::cli) chunks: u64,
+    pub(in crate::cli) chunk_bytes: u64,
+    #[serde(default)]
+    pub(in crate::cli) reason: String,
+}

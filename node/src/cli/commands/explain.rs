@@ -15,6 +15,8 @@ use crate::cli::{config_files, diagnostics, json};
 
 /// Show each value of a node with the line that gave it, or what a key means
 #[derive(Args, Clone, Debug)]
+#[command(override_usage = "vaquita explain [OPTIONS] <ALIAS>\n       \
+                            vaquita explain [OPTIONS] --key <KEY>")]
 #[command(after_long_help = "\
 Examples:
   vaquita explain P1-NODE1                        every value of the data node P1-NODE1

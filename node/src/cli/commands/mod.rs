@@ -1,7 +1,9 @@
 //! One command a file.
 
 pub(super) mod check;
+pub(super) mod chunk;
 pub(super) mod completions;
+pub(super) mod dfs;
 pub(super) mod explain;
 pub(super) mod login;
 pub(super) mod logout;
@@ -10,3 +12,4 @@ pub(super) mod node;
 pub(super) mod secret;
 pub(super) mod status;
 pub(super) mod user;
+pub(super) mod volume;

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use self::log::Log;
 use self::waiting::{Goal, wait_for};
 use crate::cli::client::{Api, NodeView, OrderView, ServerOption, block_on};
+use crate::cli::command_line::whole_number;
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::json;
 use crate::cli::table::{Cell, Table};
@@ -43,8 +44,12 @@ enum Action {
         aliases: Vec<String>,
     },
     /// Have data nodes run
+    #[command(override_usage = "vaquita node start [OPTIONS] <ALIAS>...\n       \
+                                vaquita node start [OPTIONS] --all")]
     Start(Order),
     /// Have data nodes end, and stay so
+    #[command(override_usage = "vaquita node stop [OPTIONS] <ALIAS>...\n       \
+                                vaquita node stop [OPTIONS] --all")]
     Stop(Order),
     /// Give the alias of a data node whose disk was lost to the node that registers next
     ///
@@ -82,7 +87,7 @@ struct Order {
     #[arg(long)]
     wait: bool,
     /// How long to wait, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait", value_parser = whole_number::<u64>)]
     timeout: u64,
     /// Print one JSON array: what became of the order, or with --wait the nodes' final states
     #[arg(long)]
@@ -152,9 +157,13 @@ fn api_rows(rows: &mut serde_json::Value, aliases: &[String]) -> Result<Vec<Node
 }
 
 fn unknown_node(alias: &str, nodes: &[NodeView]) -> Failure {
+    let typed = alias.to_ascii_lowercase();
     let near = nodes
         .iter()
-        .map(|node| (strsim::osa_distance(&node.alias, alias), &node.alias))
+        .map(|node| {
+            let known = node.alias.to_ascii_lowercase();
+            (strsim::osa_distance(&known, &typed), &node.alias)
+        })
         .min()
         .filter(|(distance, _)| *distance <= 2);
     let help = match near {

@@ -1,5 +1,6 @@
 //! `vaquita secret`: the secret by which the processes of a cluster know one another.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -84,6 +85,9 @@ pub(in crate::cli) fn failed(error: SecretFileError) -> Failure {
         SecretFileError::Exposed { .. } => Status::Denied,
         SecretFileError::Malformed { .. } => Status::Damaged,
         SecretFileError::Exists { .. } => Status::Exists,
+        SecretFileError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            Status::Denied
+        }
         SecretFileError::Io { .. } => Status::Disk,
     };
     Failure::new(status, error.to_string())

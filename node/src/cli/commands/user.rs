@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use vaquita_core::admin::Right;
 
-use super::login::not_logged_in;
+use super::login::{SetupOption, not_logged_in};
 use crate::cli::client::{Api, ServerOption, UserView, block_on};
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::json;
@@ -60,7 +60,8 @@ enum Action {
     ///
     /// One's own needs the present one, which is enough to log in with: `vaquita user passwd admin`
     /// is the first command on a new cluster. With --password-stdin the old and the new password
-    /// are read, a line each; for another user's, set by an administrator, the new one is enough.
+    /// are read, a line each, and the setup code from a third if one is needed; for another user's,
+    /// set by an administrator, the new one is enough.
     Passwd {
         #[command(flatten)]
         server: ServerOption,
@@ -69,6 +70,8 @@ enum Action {
         /// Read the old and the new password from standard input, a line each
         #[arg(long)]
         password_stdin: bool,
+        #[command(flatten)]
+        setup: SetupOption,
     },
     /// Give a user a right
     Grant(RightOfUser),
@@ -116,7 +119,8 @@ impl User {
                 server,
                 user,
                 password_stdin,
-            } => passwd(&server, user, password_stdin, terminal),
+                setup,
+            } => passwd(&server, user, password_stdin, setup, terminal),
             Action::Grant(choice) => set_right(&choice, true, terminal),
             Action::Revoke(choice) => set_right(&choice, false, terminal),
         }
@@ -171,6 +175,7 @@ fn passwd(
     server: &ServerOption,
     user: Option<String>,
     from_stdin: bool,
+    setup: SetupOption,
     terminal: &mut Terminal,
 ) -> Outcome {
     let mut api = Api::choose(server)?;
@@ -195,11 +200,13 @@ fn passwd(
         let new = passwords.next_new(&format!("new password of {user}"))?;
         // The old password is a login as good as any, and a fresh one: an expired token does not
         // stand in the way.
-        api.login(&user, &old).await?;
+        setup
+            .log_in(&mut api, &user, &old, &mut passwords, terminal)
+            .await?;
         api.set_password(&user, Some(&old), &new).await?;
         terminal.say(format!("the password of {user} is changed"))?;
         // The change voids all tokens, this one too.
-        let told = api.login(&user, &new).await.map_err(|error| {
+        let told = api.login(&user, &new, None).await.map_err(|error| {
             let Failure { status, message } = error.into();
             Failure::new(status, format!("{message}; log in again: `vaquita login`"))
         })?;
@@ -213,10 +220,10 @@ fn passwd(
     })
 }
 
-/// The new password of somebody else: the only line, or the second of two, so that the same two
+/// The new password of somebody else: the only line, or the second of several, so that the same
 /// lines serve in every case.
 fn anothers(passwords: &mut Passwords, user: &str) -> Result<Secret, Failure> {
-    if passwords.left() == Some(2) {
+    if passwords.left().is_some_and(|left| left >= 2) {
         passwords.next("old password")?;
     }
     passwords.next_new(&format!("new password of {user}"))

@@ -129,7 +129,7 @@ impl Cluster {
                     let Some(password) = files::read_password(&self.layout) else {
                         return Err(self.no_login());
                     };
-                    match api.login("admin", &password).await {
+                    match api.login("admin", &password, None).await {
                         Ok(_) => return Ok(()),
                         Err(error) if error.may_pass() => {}
                         Err(error) if error.is_unauthenticated() => return Err(self.no_login()),

@@ -27,6 +27,9 @@ impl std::fmt::Debug for Bootstrap {
     }
 }
 
+/// The name of `controller.cfg` while it is written.
+pub(super) const LAST_IN_THE_MAKING: &str = "controller.cfg.new";
+
 /// Writes everything. `draw` gives random bytes.
 pub(super) fn write(
     layout: &Layout,
@@ -66,12 +69,14 @@ pub(super) fn write(
         )
     })?;
     create(&layout.bootstrap(), 0o600, &json)?;
-    // The last one: a directory with a controller.cfg is complete.
-    create(
-        &layout.directory.join("controller.cfg"),
-        0o640,
-        &controller_cfg(layout),
-    )?;
+    // The last one, and there as a whole or not at all: a directory with a controller.cfg is
+    // complete.
+    let making = layout.directory.join(LAST_IN_THE_MAKING);
+    create(&making, 0o640, &controller_cfg(layout))?;
+    let last = layout.directory.join("controller.cfg");
+    fs::rename(&making, &last)
+        .and_then(|()| File::open(&layout.directory)?.sync_all())
+        .map_err(|error| failed(&last, "cannot be written", &error))?;
     Ok(bootstrap)
 }
 

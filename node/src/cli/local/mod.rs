@@ -5,6 +5,7 @@ mod files;
 mod layout;
 mod ports;
 mod processes;
+mod unfinished;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -18,8 +19,10 @@ use vaquita_config::Site;
 
 use self::cluster::{Cluster, Keep, stop_running_under};
 use self::layout::{HOSTS_MAX, Layout};
+use self::unfinished::Remains;
 use super::client::{Api, block_on};
 use super::exit::{Failure, Outcome, Status};
+use super::shell;
 use super::terminal::{Colour, Terminal};
 use super::{config_files, diagnostics};
 use crate::env::Env;
@@ -167,9 +170,11 @@ impl Local {
             ));
         }
         let known = directory.join("controller.cfg").exists();
-        if !known {
-            refuse_foreign(&directory)?;
-        }
+        let unfinished = if known {
+            Vec::new()
+        } else {
+            refuse_foreign(&directory)?
+        };
         fs::create_dir_all(&directory)
             .map_err(|error| files::failed(&directory, "cannot be created", &error))?;
         let directory = directory
@@ -185,6 +190,13 @@ impl Local {
         let layout = Layout::plan(&directory, hosts, addresses);
         // Before the files, which would keep these addresses.
         refuse_taken(env, &layout).await?;
+        if !unfinished.is_empty() {
+            terminal.say(format!(
+                "an earlier run did not come to the end of writing {}; writing it anew",
+                directory.display()
+            ))?;
+            unfinished::clear(&unfinished)?;
+        }
         let bootstrap = files::write(&layout, draw)?;
         terminal.say(format!(
             "wrote a cluster of {hosts} hosts to {}",
@@ -262,26 +274,24 @@ impl Local {
     }
 }
 
-/// Refuses a directory that holds something else: nobody wants a cluster in a home directory.
-fn refuse_foreign(directory: &Path) -> Result<(), Failure> {
-    let mut entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(files::failed(directory, "cannot be listed", &error)),
-    };
-    let foreign = entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK));
-    if foreign {
-        return Err(Failure::new(
+/// The files that an unfinished run has left in a directory. Refuses one that holds something else:
+/// nobody wants a cluster in a home directory.
+fn refuse_foreign(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    match unfinished::look(directory)? {
+        Remains::Own(files) => Ok(files),
+        Remains::Foreign(path) => Err(Failure::new(
             Status::Exists,
             format!(
-                "{} is not empty and holds no cluster (no controller.cfg); name a new directory",
-                directory.display()
+                "{} is not empty (there is {}) and holds no cluster (no controller.cfg); name a \
+                 new directory",
+                directory.display(),
+                path.display()
             ),
-        ));
+        )),
     }
-    Ok(())
 }
 
+/// The first file in a directory.
 const LOCK: &str = "local.lock";
 
 /// Takes the directory for this program, for as long as the file is open.
@@ -357,7 +367,7 @@ fn welcome(opened: &Opened, terminal: &Terminal) -> String {
          this user are logged in: try `vaquita status`\n  stop      Ctrl-C; `vaquita local --dir {}` \
          goes on with the same data\n",
         opened.layout.password_file().display(),
-        opened.layout.directory.display()
+        shell::word(&opened.layout.directory)
     )
 }
 

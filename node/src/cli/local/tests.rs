@@ -201,6 +201,40 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
 }
 
 #[test]
+fn what_an_unfinished_run_has_written_is_cleared_and_nothing_else() {
+    let (directory, layout) = written(2);
+    let last = directory.path().join("controller.cfg");
+    let finished = refuse_foreign(directory.path()).unwrap_err();
+    assert_eq!(finished.status, Status::Exists, "no lock: not begun by us");
+    drop(lock(directory.path()).unwrap());
+    fs::rename(&last, directory.path().join("controller.cfg.new")).unwrap();
+    let unfinished = refuse_foreign(directory.path()).unwrap();
+    assert_eq!(unfinished.len(), 4 + 2 * 2 + 2, "{unfinished:?}");
+    super::unfinished::clear(&unfinished).unwrap();
+    assert_eq!(refuse_foreign(directory.path()), Ok(Vec::new()));
+    files::write(&layout, counting()).unwrap();
+    assert!(last.exists());
+}
+
+#[test]
+fn a_cluster_that_has_run_is_not_written_anew_for_want_of_a_file() {
+    let (directory, _layout) = written(1);
+    drop(lock(directory.path()).unwrap());
+    fs::remove_file(directory.path().join("controller.cfg")).unwrap();
+    let log = directory.path().join("log/controller.log");
+    fs::write(&log, "").unwrap();
+    let failure = refuse_foreign(directory.path()).unwrap_err();
+    assert!(failure.message.contains("log/controller.log"), "{failure}");
+    fs::remove_file(&log).unwrap();
+    let home = directory.path().join("P1/data/P1-agent");
+    fs::create_dir(&home).unwrap();
+    let failure = refuse_foreign(directory.path()).unwrap_err();
+    assert!(failure.message.contains("P1/data/P1-agent"), "{failure}");
+    fs::remove_dir(&home).unwrap();
+    refuse_foreign(directory.path()).unwrap();
+}
+
+#[test]
 fn a_directory_serves_one_program_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let held = lock(directory.path()).unwrap();

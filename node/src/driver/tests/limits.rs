@@ -127,6 +127,14 @@ async fn tls_and_the_reserved_protocol_are_closed_without_an_answer() {
 }
 
 #[tokio::test]
+async fn a_process_that_keeps_no_chunks_closes_data_connections() {
+    let driver = Setup::new().http(EchoLines).start(idle).await;
+    let mut stream = driver.dial().await;
+    stream.write_all(b"VQD1VQT1").await.unwrap();
+    assert!(read_to_end(&mut stream).await.is_empty());
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_told_so_and_the_next_finds_room_again() {
     let driver = Setup::new()
         .limits(|limits| limits.connections_max = 2)

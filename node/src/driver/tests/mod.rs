@@ -32,6 +32,7 @@ use super::{
     BuildCheckpoint, DriverLimits, Front, HttpService, NoHttp, PasswordCost, Terminator, Wiring,
     bind, front, run, terminator,
 };
+use crate::data::DataEnd;
 use crate::env::Env;
 use crate::os_env::OsEnv;
 
@@ -97,6 +98,7 @@ struct Setup<H> {
     first: Vec<Effect>,
     due: Option<Timestamp>,
     build_checkpoint: Option<BuildCheckpoint>,
+    data: Option<DataEnd<OsEnv>>,
     home: TempDir,
 }
 
@@ -108,6 +110,7 @@ impl Setup<NoHttp> {
             first: Vec::new(),
             due: None,
             build_checkpoint: None,
+            data: None,
             home: TempDir::new().unwrap(),
         }
     }
@@ -121,6 +124,7 @@ impl<H: HttpService> Setup<H> {
             first: self.first,
             due: self.due,
             build_checkpoint: self.build_checkpoint,
+            data: self.data,
             home: self.home,
         }
     }
@@ -163,6 +167,7 @@ impl<H: HttpService> Setup<H> {
             port,
             disk,
             processes: None,
+            data: self.data,
             http: self.http,
             questions,
             termination,

@@ -22,6 +22,10 @@ fn the_first_bytes_tell_the_protocol_or_that_more_are_needed() {
     assert_eq!(classify(b"VQT"), None);
     assert_eq!(classify(b"VQT1"), Some(Protocol::Node));
     assert_eq!(classify(b"VQT1\0\0"), Some(Protocol::Node));
+    assert_eq!(classify(b"VQ"), None);
+    assert_eq!(classify(b"VQD"), None);
+    assert_eq!(classify(b"VQD1"), Some(Protocol::Data));
+    assert_eq!(classify(b"VQD2"), Some(Protocol::Http));
     assert_eq!(classify(b"VQT2"), Some(Protocol::Http));
     assert_eq!(classify(b"VERSION-CONTROL /"), Some(Protocol::Http));
     assert_eq!(classify(b"A"), None);

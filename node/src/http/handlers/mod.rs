@@ -1,5 +1,8 @@
 //! What each endpoint does, once the gate has let a request through.
 
+mod chunks;
+mod dfs;
+mod files;
 mod log;
 mod nodes;
 mod pages;
@@ -18,6 +21,7 @@ use serde::Serialize;
 use vaquita_core::admin::Refusal;
 
 use super::app::App;
+use super::files::Files;
 use super::front::Front;
 use super::problem::Problem;
 use super::routes::{Endpoint, ROUTES, Route};
@@ -29,7 +33,7 @@ type Answer = Result<Response, Problem>;
 type Shared<F> = State<Arc<App<F>>>;
 
 /// The handler of a route.
-pub(super) fn method_router<F: Front>(route: &Route) -> MethodRouter<Arc<App<F>>> {
+pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<Arc<App<F>>> {
     // The table is checked by a test, which walks it.
     let filter = match route.method {
         Method::GET => MethodFilter::GET,
@@ -59,6 +63,18 @@ pub(super) fn method_router<F: Front>(route: &Route) -> MethodRouter<Arc<App<F>>
         Endpoint::SetPassword => on(filter, users::set_password::<F>),
         Endpoint::Grant => on(filter, users::grant::<F>),
         Endpoint::Revoke => on(filter, users::revoke::<F>),
+        Endpoint::StatPath => on(filter, dfs::stat::<F>),
+        Endpoint::ListDirectory => on(filter, dfs::list::<F>),
+        Endpoint::PathUsage => on(filter, dfs::usage::<F>),
+        Endpoint::MakeDirectory => on(filter, dfs::make_directory::<F>),
+        Endpoint::RemovePath => on(filter, dfs::remove::<F>),
+        Endpoint::RenamePath => on(filter, dfs::rename::<F>),
+        Endpoint::ListChunks => on(filter, chunks::list::<F>),
+        Endpoint::ShowChunk => on(filter, chunks::show::<F>),
+        Endpoint::ListVolumes => on(filter, chunks::volumes::<F>),
+        Endpoint::ReadRoot | Endpoint::ReadFile => on(filter, files::read::<F, D>),
+        Endpoint::WriteFile => on(filter, files::write::<F, D>),
+        Endpoint::RemoveFile => on(filter, files::remove::<F, D>),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use vaquita_core::admin::{Response as Told, Verb};
+use vaquita_core::admin::{Refusal, Response as Told, Verb};
 use vaquita_core::secret::Password;
 
 use super::{Answer, Shared, done, json};
@@ -23,6 +23,7 @@ struct Credentials {
     user: String,
     password: String,
     valid_for_s: Option<u64>,
+    setup_code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +69,7 @@ pub(super) async fn login<F: Front>(
         user: credentials.user,
         password: password(credentials.password)?,
         valid_for,
+        setup_code: credentials.setup_code.map(password).transpose()?,
     };
     match app.work(caller, verb).await? {
         Told::LoggedIn {
@@ -101,7 +103,10 @@ pub(super) async fn logout<F: Front>(
 
 /// The gate has asked already.
 pub(super) async fn me(Extension(SignedIn { user, .. }): Extension<SignedIn>) -> Answer {
-    Ok(json(&user))
+    match user {
+        Some(user) => Ok(json(&user)),
+        None => Err(Refusal::Unauthenticated.into()),
+    }
 }
 
 /// A password short enough to be worth hashing.

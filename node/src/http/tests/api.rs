@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use vaquita_core::admin::{
-    Caller, LogPiece, LogRange, NodeState, OrderRow, Response, Right, Selection, Verb,
+    Caller, LogPiece, LogRange, NodeState, OrderRow, Refusal, Response, Right, Selection, Verb,
 };
 use vaquita_core::ids::{Alias, Role};
 use vaquita_core::secret::Password;
@@ -40,7 +40,49 @@ async fn login_exchanges_name_and_password_for_a_token() {
             user: "admin".to_owned(),
             password: password("123456"),
             valid_for: Duration::from_secs(60),
+            setup_code: None,
         }]
+    );
+}
+
+#[tokio::test]
+async fn a_setup_code_is_handed_on_and_its_want_has_a_kind_of_its_own() {
+    let front = FakeFront::telling([
+        Err(Refusal::SetupCodeRequired),
+        Err(Refusal::WrongSetupCode { replaced: false }),
+    ]);
+    let login = |body: &str| {
+        request("POST", "/api/v1/login")
+            .peer("10.1.1.99:40000")
+            .json(body)
+    };
+    let answer = login(r#"{"user":"admin","password":"123456"}"#)
+        .send(&front)
+        .await;
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (401, "setup-code-required")
+    );
+    let answer = login(r#"{"user":"admin","password":"123456","setup_code":"AB-CD"}"#)
+        .send(&front)
+        .await;
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (401, "wrong-setup-code")
+    );
+    let codes: Vec<_> = front
+        .verbs()
+        .into_iter()
+        .map(|verb| match verb {
+            Verb::Login { setup_code, .. } => setup_code,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(codes, [None, Some(password("AB-CD"))]);
+    let asked = front.asked.lock().unwrap().pop().unwrap();
+    assert!(
+        matches!(asked.caller, Caller::Remote { address, .. } if !address.is_loopback()),
+        "{asked:?}"
     );
 }
 

@@ -12,6 +12,7 @@ use vaquita_core::admin::{
     Caller, NodeRow, NodeState, Refusal, Reply, Request, Response, Right, StatusReport, UserRow,
     Verb,
 };
+use vaquita_core::dfs::ask::{Answer, Ask};
 use vaquita_core::ids::{Alias, LogIndex, Role};
 
 use crate::http::{
@@ -23,6 +24,7 @@ pub(super) const ADMIN: &str = "token-of-admin";
 pub(super) const READER: &str = "token-of-reader";
 pub(super) const PLAIN: &str = "token-of-plain";
 pub(super) const FRESH: &str = "token-of-fresh";
+pub(super) const FILES: &str = "token-of-files";
 
 /// Answers `WhoAmI` and `Status` by itself and everything else from a script.
 #[derive(Clone, Default)]
@@ -45,7 +47,7 @@ impl FakeFront {
         asked
             .iter()
             .map(|request| request.verb.clone())
-            .filter(|verb| *verb != Verb::WhoAmI)
+            .filter(|verb| !matches!(verb, Verb::WhoAmI | Verb::Dfs(Ask::Authorize { .. })))
             .collect()
     }
 }
@@ -67,6 +69,7 @@ fn who(caller: &Caller) -> Reply {
         Some(ADMIN) => user("admin", true, &[]),
         Some(READER) => user("reader", false, &[Right::LogRead]),
         Some(PLAIN) => user("plain", false, &[]),
+        Some(FILES) => user("files", false, &[Right::DfsRead, Right::DfsWrite]),
         Some(FRESH) => UserRow {
             must_change_password: true,
             ..user("fresh", true, &[])
@@ -76,11 +79,31 @@ fn who(caller: &Caller) -> Reply {
     Ok(Response::You(row))
 }
 
+/// Whether the caller has a right on files.
+fn authorize(caller: &Caller, right: Right) -> Reply {
+    let Response::You(user) = who(caller)? else {
+        panic!("asked who");
+    };
+    if user.must_change_password {
+        return Err(Refusal::PasswordChangeRequired { user: user.user });
+    }
+    if !user.rights.contains(&right) {
+        return Err(Refusal::Forbidden {
+            user: user.user,
+            right,
+        });
+    }
+    Ok(Response::Dfs(Answer::Done))
+}
+
 impl Front for FakeFront {
     async fn ask(&self, request: Request) -> Reply {
         self.asked.lock().unwrap().push(request.clone());
         if request.verb == Verb::WhoAmI {
             return who(&request.caller);
+        }
+        if let Verb::Dfs(Ask::Authorize { right }) = request.verb {
+            return authorize(&request.caller, right);
         }
         if self.hang {
             std::future::pending::<()>().await;
@@ -139,6 +162,7 @@ pub(super) fn settings() -> HttpSettings {
         strict_defaults: false,
         allow_plain_http: false,
         limits: HttpLimits::default(),
+        seed: vaquita_core::prng::Seed::from_number(1),
     }
 }
 
@@ -168,13 +192,13 @@ pub(super) fn connect(server: &HttpServer, peer: SocketAddr) -> DuplexStream {
 
 /// An answer, taken apart.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Answered {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: String,
 }
 
-impl Answer {
+impl Answered {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
@@ -196,12 +220,12 @@ impl Answer {
     }
 }
 
-pub(super) fn parse(text: &str) -> Answer {
+pub(super) fn parse(text: &str) -> Answered {
     let (head, body) = text
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("no end of headers: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
+    Answered {
         status,
         head: head.to_owned(),
         body: body.to_owned(),
@@ -209,7 +233,7 @@ pub(super) fn parse(text: &str) -> Answer {
 }
 
 /// Sends bytes on a connection of their own and reads to the end.
-pub(super) async fn exchange(server: &HttpServer, peer: SocketAddr, bytes: &str) -> Answer {
+pub(super) async fn exchange(server: &HttpServer, peer: SocketAddr, bytes: &str) -> Answered {
     let mut stream = connect(server, peer);
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -267,11 +291,11 @@ impl Sent {
         self
     }
 
-    pub(super) async fn send(self, front: &FakeFront) -> Answer {
+    pub(super) async fn send(self, front: &FakeFront) -> Answered {
         self.to(&server_with(front, settings())).await
     }
 
-    pub(super) async fn to(self, server: &HttpServer) -> Answer {
+    pub(super) async fn to(self, server: &HttpServer) -> Answered {
         let Self {
             method,
             path,

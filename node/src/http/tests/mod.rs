@@ -1,5 +1,7 @@
 mod api;
 mod connections;
+mod dfs;
+mod files;
 mod harness;
 mod hosts;
 mod metrics;

@@ -5,10 +5,15 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::harness::{FakeFront, request};
-use crate::http::{OPENAPI, Permission, ROUTES};
+use crate::http::{OPENAPI, Permission, ROUTES, Route};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
+}
+
+/// A path as the document writes it, which has no sign for a parameter of several segments.
+fn template(route: &Route) -> String {
+    route.path.replace("{*", "{")
 }
 
 #[tokio::test]
@@ -43,7 +48,7 @@ fn it_lists_exactly_the_routes_with_their_operations() {
         .iter()
         .map(|route| {
             let id = format!("{:?}", route.endpoint);
-            (route.path.to_owned(), route.method.to_string(), id)
+            (template(route), route.method.to_string(), id)
         })
         .collect();
     assert_eq!(described, served);
@@ -54,7 +59,7 @@ fn it_says_which_routes_need_a_token_and_what_refusals_they_give() {
     let document = document();
     for route in ROUTES {
         let method = route.method.as_str().to_lowercase();
-        let operation = &document["paths"][route.path][&method];
+        let operation = &document["paths"][template(route)][&method];
         let public = route.permission == Permission::Public;
         assert_eq!(
             operation.get("security").is_some(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vaquita_core::admin::{Refusal, Right};
 
-use super::harness::{ADMIN, FRESH, FakeFront, PLAIN, READER, request};
+use super::harness::{ADMIN, FILES, FRESH, FakeFront, PLAIN, READER, request};
 use crate::http::{Permission, ROUTES, Route};
 
 fn method(route: &Route) -> &'static str {
@@ -20,6 +20,8 @@ fn path(route: &Route) -> String {
         .replace("{alias}", "A")
         .replace("{user}", "u")
         .replace("{right}", "dfs-read")
+        .replace("{chunk}", "0000010000000001")
+        .replace("{*path}", "data/a.csv")
 }
 
 /// A front that refuses everything it is asked, so that what got through shows as 409.
@@ -45,8 +47,12 @@ fn every_endpoint_and_every_route_stands_in_the_table_once() {
 #[tokio::test]
 async fn every_route_of_the_table_is_served_under_its_method() {
     for route in ROUTES {
+        let on_files = matches!(
+            route.permission,
+            Permission::Needs(Right::DfsRead | Right::DfsWrite)
+        );
         let answer = request(method(route), path(route))
-            .token(ADMIN)
+            .token(if on_files { FILES } else { ADMIN })
             .json("{}")
             .send(&refusing())
             .await;
@@ -106,6 +112,7 @@ async fn each_user_may_use_exactly_what_the_table_allows() {
             (ADMIN, true, &[Right::Admin, Right::LogRead][..]),
             (READER, true, &[Right::LogRead][..]),
             (PLAIN, true, &[][..]),
+            (FILES, true, &[Right::DfsRead, Right::DfsWrite][..]),
             (FRESH, false, &[][..]),
         ] {
             let allowed = match route.permission {

@@ -1,18 +1,23 @@
 //! A machine's directory on a real file system.
 //!
 //! One thread for each lane does what a [`DiskBatch`] says, with the system calls its names stand
-//! for. Files are opened relative to the directory's descriptor, so that renaming the directory, or
+//! for; files of a home are read by the I/O workers; a few more threads, started when there is work
+//! for them, read and append beside the lanes, so that a volume that hangs holds up no other. Files
+//! are opened relative to the directory's descriptor, so that renaming the directory, or
 //! putting another in its place, does not lead a running process astray.
 
 mod lock;
 mod ops;
+mod pool;
 mod sealed;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use tokio::sync::{mpsc, oneshot};
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
@@ -21,10 +26,12 @@ use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, FileName, Lane};
 pub(super) use ops::kind_of_errno;
 pub use sealed::Sealed;
 
-use super::threads::{blocking, spawn};
-use crate::env::{Disk, Listing, OpenDiskError};
+use super::io_pool::IoPool;
+use super::threads::spawn;
+use crate::env::{Disk, Listing, OpenDiskError, ReadFiles, Space};
 use lock::Lock;
 use ops::Files;
+use pool::Pool;
 
 /// Name of the file that is locked for the life of a process. No [`FileName`] can spell it.
 const LOCK: &str = "LOCK";
@@ -33,6 +40,9 @@ const LOCK: &str = "LOCK";
 #[derive(Clone, Debug)]
 pub struct OsDisk {
     directory: Arc<Directory>,
+    files: Arc<Files>,
+    io: IoPool,
+    pool: Arc<Pool>,
     foreground: mpsc::Sender<Task>,
     background: mpsc::Sender<Task>,
 }
@@ -50,7 +60,7 @@ struct Directory {
 
 impl OsDisk {
     /// Creates the directory if need be (mode 0700), locks it, opens it and starts its lanes.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenDiskError> {
+    pub(super) fn open(path: &Path, io: IoPool) -> Result<Self, OpenDiskError> {
         let refused = |action: &'static str, at: &Path, source: io::Error| OpenDiskError::Refused {
             action,
             path: at.display().to_string(),
@@ -86,6 +96,9 @@ impl OsDisk {
         let background = lane("vaquita-disk-bg")?;
         Ok(Self {
             directory,
+            files,
+            io,
+            pool: Arc::new(Pool::new()),
             foreground,
             background,
         })
@@ -145,23 +158,64 @@ impl Disk for OsDisk {
 
     async fn list(&self) -> io::Result<Listing> {
         let directory = Arc::clone(&self.directory);
-        blocking(move || directory.list()).await?
+        self.io.run(move || directory.list()).await?
     }
 
     async fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {
         let directory = Arc::clone(&self.directory);
         let file = file.clone();
-        blocking(move || directory.read(&file)).await?
+        self.io.run(move || directory.read(&file)).await?
     }
 
     async fn open_sealed(&self, file: &FileName) -> io::Result<Sealed> {
         let directory = Arc::clone(&self.directory);
         let file = file.clone();
-        blocking(move || Sealed::map(&directory.open(&file)?)).await?
+        self.io
+            .run(move || Sealed::map(&directory.open(&file)?))
+            .await?
+    }
+
+    async fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Bytes> {
+        let directory = Arc::clone(&self.directory);
+        let file = file.clone();
+        let read = move || ReadFiles::read_at(&*directory, &file, offset, len);
+        self.pool.run(read).await?.map(Bytes::from)
+    }
+
+    async fn append(&self, file: &FileName, offset: u64, bytes: Bytes) -> Result<(), DiskFault> {
+        let directory = Arc::clone(&self.directory);
+        let files = Arc::clone(&self.files);
+        let name = file.clone();
+        let append = move || files.append(&directory, &name, offset, &bytes);
+        let result = self.pool.run(append).await;
+        result.unwrap_or_else(|error| {
+            Err(DiskFault {
+                kind: DiskFaultKind::Io,
+                failed_op: 0,
+                op: format!(
+                    "write to {}",
+                    self.directory.path.join(file.as_str()).display()
+                ),
+                message: error.to_string(),
+            })
+        })
+    }
+
+    async fn space(&self) -> io::Result<Space> {
+        let directory = Arc::clone(&self.directory);
+        self.pool.run(move || directory.space()).await?
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn ReadFiles) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let directory = Arc::clone(&self.directory);
+        self.pool.run(move || work(&*directory)).await
     }
 }
 
-impl Directory {
+impl ReadFiles for Directory {
     fn list(&self) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
@@ -186,6 +240,35 @@ impl Directory {
         }
         listing.foreign.sort();
         Ok(listing)
+    }
+
+    fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let file = self.open(file)?;
+        // What is beyond the end is not there to be kept room for.
+        let there = file.metadata()?.len().saturating_sub(offset);
+        let mut bytes = vec![0; usize::try_from(there).unwrap_or(len).min(len)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let at = offset.saturating_add(filled as u64);
+            match file.read_at(&mut bytes[filled..], at) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+impl Directory {
+    fn space(&self) -> io::Result<Space> {
+        let status = rustix::fs::fstatvfs(&self.fd)?;
+        Ok(Space {
+            capacity: status.f_blocks.saturating_mul(status.f_frsize),
+            free: status.f_bavail.saturating_mul(status.f_frsize),
+        })
     }
 
     fn read(&self, file: &FileName) -> io::Result<Vec<u8>> {

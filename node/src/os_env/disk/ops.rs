@@ -47,6 +47,38 @@ impl Files {
         Ok(())
     }
 
+    /// Carries out a [`DiskOp::Append`] with bytes that are somebody else's.
+    pub(super) fn append(
+        &self,
+        directory: &Directory,
+        file: &FileName,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), DiskFault> {
+        self.write(directory, file, offset, bytes)
+            .map_err(|error| DiskFault {
+                kind: kind(&error),
+                failed_op: 0,
+                op: describe_append(directory, file, offset, bytes.len()),
+                message: error.to_string(),
+            })
+    }
+
+    fn write(
+        &self,
+        directory: &Directory,
+        file: &FileName,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let open = self.writable(directory, file)?;
+        let len = open.metadata()?.len();
+        if len != offset {
+            return Err(io::Error::other(format!("the file has {len} bytes")));
+        }
+        open.write_all_at(bytes, offset)
+    }
+
     fn carry_out(&self, directory: &Directory, op: &DiskOp) -> io::Result<()> {
         match op {
             DiskOp::CreateNew { file } => self.create(directory, file, OFlags::EXCL),
@@ -55,14 +87,7 @@ impl Files {
                 file,
                 offset,
                 bytes,
-            } => {
-                let open = self.writable(directory, file)?;
-                let len = open.metadata()?.len();
-                if len != *offset {
-                    return Err(io::Error::other(format!("the file has {len} bytes")));
-                }
-                open.write_all_at(bytes, *offset)
-            }
+            } => self.write(directory, file, *offset, bytes),
             DiskOp::Truncate { file, len } => self.writable(directory, file)?.set_len(*len),
             DiskOp::Reserve { file, len } => self.reserve(directory, file, *len),
             DiskOp::Sync { file } => {
@@ -207,11 +232,7 @@ fn describe(directory: &Directory, op: &DiskOp) -> String {
             file,
             offset,
             bytes,
-        } => format!(
-            "write {} bytes at offset {offset} of {}",
-            bytes.len(),
-            path(file)
-        ),
+        } => describe_append(directory, file, *offset, bytes.len()),
         DiskOp::Truncate { file, len } => format!("cut {} to {len} bytes", path(file)),
         DiskOp::Reserve { file, len } => format!("reserve {len} bytes in {}", path(file)),
         DiskOp::Sync { file } => format!("sync {}", path(file)),
@@ -219,4 +240,9 @@ fn describe(directory: &Directory, op: &DiskOp) -> String {
         DiskOp::Remove { file } => format!("remove {}", path(file)),
         DiskOp::SyncDir => format!("sync the directory {}", directory.path.display()),
     }
+}
+
+fn describe_append(directory: &Directory, file: &FileName, offset: u64, len: usize) -> String {
+    let path = directory.path.join(file.as_str());
+    format!("write {len} bytes at offset {offset} of {}", path.display())
 }

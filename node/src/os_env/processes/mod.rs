@@ -28,6 +28,7 @@ use vaquita_core::process::{
     Inspection, PortState, ProcessEvent, ProcessIdentity, ProcessOrder, StopSignal,
 };
 
+use super::io_pool::IoPool;
 use super::threads::blocking;
 use super::{Program, proc_net, sockets};
 use crate::env::{HostFolders, Processes};
@@ -49,12 +50,13 @@ struct Shared {
     program: Arc<Program>,
     folders: HostFolders,
     launcher: Launcher,
+    io: IoPool,
     /// Process ids with start times that have a watcher already.
     watched: Mutex<BTreeSet<(u32, u64)>>,
 }
 
 impl OsProcesses {
-    pub(super) fn new(program: Arc<Program>, folders: HostFolders) -> io::Result<Self> {
+    pub(super) fn new(program: Arc<Program>, folders: HostFolders, io: IoPool) -> io::Result<Self> {
         // A node works in its home, where a relative path would mean something else.
         let folders = HostFolders {
             home: std::path::absolute(folders.home)?,
@@ -62,15 +64,21 @@ impl OsProcesses {
             own_log: folders.own_log,
         };
         let launcher = Launcher::start(Arc::clone(&program), folders.clone())?;
-        Ok(Self::with(program, folders, launcher))
+        Ok(Self::with(program, folders, launcher, io))
     }
 
-    pub(super) fn with(program: Arc<Program>, folders: HostFolders, launcher: Launcher) -> Self {
+    pub(super) fn with(
+        program: Arc<Program>,
+        folders: HostFolders,
+        launcher: Launcher,
+        io: IoPool,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 program,
                 folders,
                 launcher,
+                io,
                 watched: Mutex::default(),
             }),
         }
@@ -164,7 +172,7 @@ impl Shared {
                 range,
             } => {
                 let log = self.log_file(&alias);
-                let read = blocking(move || log.read_piece(generation, range)).await;
+                let read = self.io.run(move || log.read_piece(generation, range)).await;
                 let result = match read {
                     Ok(Ok(piece)) => Ok::<LogPiece, _>(piece),
                     Ok(Err(reason)) => Err(reason.to_string()),

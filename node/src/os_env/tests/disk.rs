@@ -8,9 +8,14 @@ use vaquita_core::ids::DiskTicket;
 use super::soon;
 use crate::env::{Disk, OpenDiskError};
 use crate::os_env::OsDisk;
+use crate::os_env::io_pool::IoPool;
+
+pub(super) fn io() -> IoPool {
+    IoPool::start(1).unwrap()
+}
 
 fn open(directory: &Path) -> OsDisk {
-    OsDisk::open(directory).unwrap()
+    OsDisk::open(directory, io()).unwrap()
 }
 
 fn name(text: &'static str) -> FileName {
@@ -147,7 +152,7 @@ async fn a_file_is_found_again_by_a_later_process() {
 /// Opens a directory as soon as the threads of its last user have ended.
 async fn reopened(directory: &Path) -> OsDisk {
     loop {
-        match OsDisk::open(directory) {
+        match OsDisk::open(directory, io()) {
             Ok(disk) => return disk,
             Err(OpenDiskError::InUse { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("{error}"),
@@ -159,7 +164,7 @@ async fn reopened(directory: &Path) -> OsDisk {
 async fn a_second_process_is_told_who_has_the_directory() {
     let home = TempDir::new().unwrap();
     let disk = open(home.path());
-    let refusal = OsDisk::open(home.path()).unwrap_err();
+    let refusal = OsDisk::open(home.path(), io()).unwrap_err();
     let pid = std::process::id();
     let OpenDiskError::InUse { holder, .. } = &refusal else {
         panic!("{refusal}");
@@ -170,7 +175,7 @@ async fn a_second_process_is_told_who_has_the_directory() {
     // A clone keeps the lock as well; the last one to go releases it.
     let clone = disk.clone();
     drop(disk);
-    assert!(OsDisk::open(home.path()).is_err());
+    assert!(OsDisk::open(home.path(), io()).is_err());
     drop(clone);
     soon(reopened(home.path())).await;
 }
@@ -193,7 +198,7 @@ fn a_home_that_is_a_file_is_refused_with_its_path() {
     let above = TempDir::new().unwrap();
     let home = above.path().join("home");
     std::fs::write(&home, "").unwrap();
-    let refusal = OsDisk::open(&home).unwrap_err().to_string();
+    let refusal = OsDisk::open(&home, io()).unwrap_err().to_string();
     let shown = home.display().to_string();
     assert!(refusal.contains(&shown), "{refusal}");
 }
@@ -313,4 +318,73 @@ async fn a_reserve_is_real_space_and_asking_again_changes_nothing() {
     let ops = vec![reserve];
     disk.apply(batch(Lane::Background, ops)).await.unwrap();
     assert!(std::fs::metadata(path).unwrap().blocks() * 512 >= len);
+}
+
+#[tokio::test]
+async fn a_piece_of_a_file_is_read_and_ends_where_the_file_does() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    let ops = vec![create("chunk"), append("chunk", 0, b"0123456789")];
+    disk.apply(batch(Lane::Foreground, ops)).await.unwrap();
+    let read = async |offset, len| disk.read_at(&name("chunk"), offset, len).await.unwrap();
+    assert_eq!(&read(2, 3).await[..], b"234");
+    assert_eq!(&read(8, 100).await[..], b"89");
+    assert!(read(10, 1).await.is_empty());
+    assert!(read(u64::MAX, usize::MAX).await.is_empty());
+    assert!(disk.read_at(&name("none"), 0, 1).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_appended_beside_the_lanes_is_synced_by_a_batch() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    disk.apply(batch(Lane::Foreground, vec![create("chunk")]))
+        .await
+        .unwrap();
+    let file = name("chunk");
+    disk.append(&file, 0, "first ".into()).await.unwrap();
+    disk.append(&file, 6, "second".into()).await.unwrap();
+    let fault = disk.append(&file, 99, "hole".into()).await.unwrap_err();
+    assert_eq!(fault.kind, DiskFaultKind::Io);
+    assert!(
+        fault
+            .to_string()
+            .starts_with("write 4 bytes at offset 99 of /"),
+        "{fault}"
+    );
+    disk.apply(batch(Lane::Foreground, vec![sync("chunk")]))
+        .await
+        .unwrap();
+    assert_eq!(disk.read(&file).await.unwrap(), b"first second");
+}
+
+#[tokio::test]
+async fn the_room_of_a_file_system_is_told() {
+    let home = TempDir::new().unwrap();
+    let space = open(home.path()).space().await.unwrap();
+    assert!(space.capacity >= space.free);
+    assert!(space.capacity > 0);
+}
+
+#[tokio::test]
+async fn reads_that_hang_hold_up_neither_others_nor_the_lanes() {
+    let home = TempDir::new().unwrap();
+    let disk = open(home.path());
+    disk.apply(batch(Lane::Foreground, vec![create("file")]))
+        .await
+        .unwrap();
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    let hung = tokio::spawn({
+        let disk = disk.clone();
+        async move { disk.inspect(move |_| hang.recv()).await }
+    });
+    let listing = disk.inspect(|files| files.list().unwrap()).await.unwrap();
+    assert_eq!(listing.files, [(name("file"), 0)].into());
+    assert!(disk.read_at(&name("file"), 0, 1).await.unwrap().is_empty());
+    disk.apply(batch(Lane::Foreground, vec![append("file", 0, b"x")]))
+        .await
+        .unwrap();
+    assert!(!hung.is_finished());
+    drop(release);
+    assert!(soon(hung).await.unwrap().unwrap().is_err());
 }

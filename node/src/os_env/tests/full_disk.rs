@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use vaquita_core::admin::{Caller, Refusal, Reply, Request, Response, Selection, Verb};
-use vaquita_core::controller::{Controller, ControllerConfig, Member};
+use vaquita_core::controller::{Controller, ControllerConfig, FilesConfig, Member};
 use vaquita_core::disk::FileName;
 use vaquita_core::ids::{Alias, Endpoint, RequestId, Role, Site};
 use vaquita_core::io::{Effect, Input, Job, JobOutcome, Machine};
@@ -107,6 +107,7 @@ impl Life {
             restart_stopped: false,
             secret: None,
             bootstrap: None,
+            files: FilesConfig::default(),
             build: "test".to_owned(),
             limits: Limits {
                 segment_bytes: 16 * 1024,
@@ -208,7 +209,7 @@ impl Life {
 
 async fn live_on(directory: &Path) {
     let home = directory.join("home");
-    let mut life = Life::begin(OsDisk::open(&home).unwrap());
+    let mut life = Life::begin(OsDisk::open(&home, super::disk::io()).unwrap());
     life.settle().await;
     let reserve = FileName::fixed("reserve.bin");
     let size = rustix::fs::statvfs(directory).unwrap();

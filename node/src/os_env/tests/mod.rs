@@ -5,6 +5,7 @@
 
 mod disk;
 mod full_disk;
+mod io_pool;
 mod proc_files;
 mod processes;
 mod signals;

@@ -16,6 +16,7 @@ use vaquita_core::process::{
 
 use super::soon;
 use crate::env::{Env, HostFolders, Listener, Processes};
+use crate::os_env::io_pool::IoPool;
 use crate::os_env::proc::{boot_id, executable, stat};
 use crate::os_env::processes::launch::{Arguments, Launcher, arguments};
 use crate::os_env::{OsEnv, OsProcesses, Program};
@@ -44,7 +45,12 @@ impl Host {
         let program = Arc::new(Program::open(Path::new(program)).unwrap());
         let launcher =
             Launcher::with_arguments(Arc::clone(&program), folders.clone(), arguments).unwrap();
-        let processes = OsProcesses::with(program, folders.clone(), launcher);
+        let processes = OsProcesses::with(
+            program,
+            folders.clone(),
+            launcher,
+            IoPool::start(1).unwrap(),
+        );
         let (orders, queue) = mpsc::channel(16);
         let (sender, events) = mpsc::channel(16);
         let runs = tokio::spawn(processes.run(queue, sender));

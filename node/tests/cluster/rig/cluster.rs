@@ -248,9 +248,24 @@ impl Cluster {
     /// Waits until the controller answers, gives the administrator another password and is logged
     /// in afterwards.
     pub(crate) async fn log_in(&self) {
-        let passwords = format!("123456\n{PASSWORD}\n");
+        let code = self.setup_code().await;
+        let passwords = format!("123456\n{PASSWORD}\n{code}\n");
         self.once_ready("user passwd admin --password-stdin", &passwords)
             .await;
+    }
+
+    /// The setup code, where the first login needs one: the commands of a test are on another
+    /// machine than the controller's loopback.
+    async fn setup_code(&self) -> String {
+        if self.subnet.starts_with("127.") {
+            return String::new();
+        }
+        let file = "P4/data/master/meta/setup-code";
+        self.until("the setup code", async || {
+            let code = self.read(file);
+            (!code.is_empty()).then_some(code)
+        })
+        .await
     }
 
     /// Logs in with the changed password: sessions end with the controller's process.
@@ -336,6 +351,25 @@ impl Cluster {
     /// Opens a connection to `HOST:PORT` of the cluster's addresses, `7:8990` for the controller.
     pub(crate) async fn connect(&self, site: &str) -> Connection {
         Connection::open(&format!("{}.{site}", self.subnet)).await
+    }
+
+    /// The token of the commands' login.
+    pub(crate) fn token(&self) -> String {
+        let kept = self.place.read("home/.config/vaquita/logins.json");
+        let (_, rest) = kept.split_once("vqt_").unwrap();
+        let (token, _) = rest.split_once('"').unwrap();
+        format!("vqt_{token}")
+    }
+
+    /// Asks for a path at `HOST:PORT` with the commands' login, on a connection of its own.
+    pub(crate) async fn get(&self, site: &str, path: &str) -> String {
+        let (host, _) = site.split_once(':').unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}.{host}\r\nAuthorization: Bearer {}\r\n\r\n",
+            self.subnet,
+            self.token()
+        );
+        self.connect(site).await.ask(&request).await
     }
 
     /// The processes that run of this cluster.

@@ -19,7 +19,12 @@ impl Connection {
     /// Asks for a path of a host and returns the answer's status line, headers and body. The
     /// connection stays open afterwards, as far as the server lets it.
     pub(crate) async fn get(&mut self, path: &str, host: &str) -> String {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await
+    }
+
+    /// Sends a whole request and returns the whole answer.
+    pub(crate) async fn ask(&mut self, request: &str) -> String {
         self.stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         loop {

@@ -12,6 +12,6 @@ pub(crate) use addresses::Addresses;
 pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
 
 pub(crate) use networks::TwoNetworks;
-pub(crate) use processes::{Sweeper, interrupt, kill};
+pub(crate) use processes::{Sweeper, freeze, interrupt, kill};
 pub(crate) use tree::Tree;
 pub(crate) use waiting::until;

@@ -97,6 +97,11 @@ pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
+/// Sends SIGSTOP, or SIGCONT.
+pub(crate) fn freeze(pid: u32, frozen: bool) {
+    signal(pid, if frozen { Signal::STOP } else { Signal::CONT });
+}
+
 /// Sends SIGTERM.
 pub(crate) fn terminate(pid: u32) {
     signal(pid, Signal::TERM);

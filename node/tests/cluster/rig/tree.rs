@@ -35,6 +35,11 @@ impl Tree {
         self
     }
 
+    /// The files, one by one.
+    pub(crate) fn into_files(self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.files
+    }
+
     /// Says which files differ, rather than showing the bytes of all.
     #[track_caller]
     pub(crate) fn assert_same(&self, other: &Self) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::client::{Api, ServerOption, block_on};
+use crate::cli::command_line::whole_number;
 use crate::cli::exit::Outcome;
 use crate::cli::terminal::Terminal;
 
@@ -26,10 +27,10 @@ pub(super) struct Log {
     #[arg(value_name = "ALIAS")]
     alias: String,
     /// How many lines of the end
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole_number::<usize>)]
     lines: usize,
     /// 0 the present file, 1 the one before the last rotation, and so on
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole_number::<u32>)]
     r#gen: u32,
     /// Go on printing what is added, until Ctrl-C
     #[arg(long, conflicts_with = "gen")]

@@ -165,6 +165,7 @@ impl Rig {
             strict_defaults: false,
             allow_plain_http: false,
             limits: HttpLimits::default(),
+            seed: vaquita_core::prng::Seed::from_number(1),
         };
         let server = HttpServer::new(controller.clone(), settings, metrics, Arc::new(registry));
         tokio::spawn(async move {

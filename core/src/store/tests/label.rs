@@ -1,0 +1,230 @@
+//! Label or refuse.
+
+use super::rig::{Rig, open};
+use crate::dfs::ask::VolumeState;
+use crate::dfs::ids::VolumeId;
+use crate::disk::FileName;
+use crate::ids::{ClusterId, DiskTicket, NodeId};
+use crate::metalog::tests::choices::for_all;
+use crate::metalog::tests::disk::{Crash, ModelDisk};
+use crate::planted::Planted;
+use crate::store::Label;
+use crate::store::fuzz::{Files, VOLUME, good_label};
+use crate::store::label::{Claim, Verdict, judge, label_batch};
+use crate::store::scan::{LabelFound, scan};
+
+fn claim() -> Claim<'static> {
+    Claim {
+        node: good_label().owner,
+        cluster: Some(good_label().cluster),
+        path: "/disk",
+        remembered: Some(VOLUME),
+    }
+}
+
+fn used(label: Label) -> Verdict {
+    Verdict::Use {
+        label,
+        heal: None,
+        instead_of: None,
+    }
+}
+
+/// State and text of a refusal.
+fn refusal(claim: &Claim<'_>, found: &LabelFound) -> (VolumeState, String) {
+    match judge(claim, found) {
+        Verdict::Refuse { state, reason } => (state, reason),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+const fn none(others: Vec<String>) -> LabelFound {
+    LabelFound::None { others }
+}
+
+#[test]
+fn the_own_label_is_used_whether_it_is_remembered_or_not() {
+    let found = LabelFound::Here(good_label());
+    assert_eq!(judge(&claim(), &found), used(good_label()));
+    let mut forgetful = claim();
+    forgetful.remembered = None;
+    assert_eq!(judge(&forgetful, &found), used(good_label()));
+    forgetful.cluster = None;
+    assert_eq!(judge(&forgetful, &found), used(good_label()));
+}
+
+#[test]
+fn another_volume_of_the_same_node_is_used_and_said() {
+    let mut moved = claim();
+    moved.remembered = Some(VolumeId([1; 16]));
+    let Verdict::Use { instead_of, .. } = judge(&moved, &LabelFound::Here(good_label())) else {
+        panic!("it is the node's own");
+    };
+    assert_eq!(instead_of, Some(VolumeId([1; 16])));
+}
+
+#[test]
+fn a_remembered_volume_without_a_label_is_missing_even_in_an_empty_directory() {
+    for others in [vec![], vec!["lost".to_owned()]] {
+        let (state, reason) = refusal(&claim(), &none(others));
+        assert_eq!(state, VolumeState::Missing);
+        assert!(reason.contains("not mounted"), "{reason}");
+    }
+}
+
+#[test]
+fn only_an_empty_directory_becomes_a_new_volume() {
+    let mut new = claim();
+    new.remembered = None;
+    assert_eq!(judge(&new, &none(vec![])), Verdict::Label);
+    let photos = (1..=5).map(|n| format!("photo-{n}.jpg")).collect();
+    let (state, reason) = refusal(&new, &none(photos));
+    assert_eq!(state, VolumeState::Foreign);
+    assert!(reason.contains("photo-1.jpg, photo-2.jpg, photo-3.jpg, …"));
+    new.cluster = None;
+    assert_eq!(judge(&new, &none(vec![])), Verdict::Wait);
+}
+
+#[test]
+fn a_volume_of_another_node_or_cluster_is_foreign() {
+    let found = LabelFound::Here(good_label());
+    let mut other = claim();
+    other.node = NodeId::new([9; 16]);
+    let (state, reason) = refusal(&other, &found);
+    assert_eq!(state, VolumeState::Foreign);
+    assert!(reason.contains("belongs to node D1"), "{reason}");
+    let mut other = claim();
+    other.cluster = Some(ClusterId::new([9; 16]));
+    let (state, reason) = refusal(&other, &found);
+    assert_eq!(state, VolumeState::Foreign);
+    assert!(reason.contains("another cluster"), "{reason}");
+}
+
+/// A disk with both copies.
+fn labelled() -> Files {
+    super::rig::labelled().contents()
+}
+
+#[test]
+fn a_damaged_label_is_healed_from_its_second_copy_and_refused_without() {
+    let first = FileName::fixed("vaquita.vol");
+    let second = FileName::fixed("vaquita.vol.bak");
+    let mut files = labelled();
+    files.get_mut(&first).unwrap()[20] ^= 1;
+    let (label, _) = scan(&files).unwrap();
+    let Verdict::Use { label, heal, .. } = judge(&claim(), &label) else {
+        panic!("the second copy is good");
+    };
+    assert_eq!(label, good_label());
+    assert_eq!(
+        heal.as_deref(),
+        Some("the checksum of vaquita.vol is wrong")
+    );
+
+    files.remove(&first);
+    let (label, _) = scan(&files).unwrap();
+    assert!(matches!(label, LabelFound::Backup { .. }), "{label:?}");
+
+    let mut files = labelled();
+    files.get_mut(&first).unwrap()[20] ^= 1;
+    files.get_mut(&second).unwrap()[21] ^= 1;
+    let (label, _) = scan(&files).unwrap();
+    let (state, reason) = refusal(&claim(), &label);
+    assert_eq!(state, VolumeState::Failed);
+    assert!(reason.contains("vaquita.vol.bak"), "{reason}");
+
+    let mut files = labelled();
+    files.get_mut(&first).unwrap()[20] ^= 1;
+    files.remove(&second);
+    let (label, _) = scan(&files).unwrap();
+    assert!(matches!(label, LabelFound::Damaged { .. }), "{label:?}");
+
+    let mut files = labelled();
+    files.remove(&second);
+    let (label, _) = scan(&files).unwrap();
+    assert_eq!(label, LabelFound::Here(good_label()));
+}
+
+#[test]
+fn what_mkfs_leaves_and_an_unfinished_label_do_not_make_a_directory_used() {
+    struct Names(Vec<&'static str>);
+    impl crate::store::scan::VolumeRead for Names {
+        fn list(&self) -> Result<Vec<String>, crate::store::scan::ReadFault> {
+            Ok(self.0.iter().map(ToString::to_string).collect())
+        }
+        fn len(&self, _: &FileName) -> Result<u64, crate::store::scan::ReadFault> {
+            Ok(0)
+        }
+        fn read_at(
+            &self,
+            _: &FileName,
+            _: u64,
+            _: &mut [u8],
+        ) -> Result<usize, crate::store::scan::ReadFault> {
+            Ok(0)
+        }
+    }
+    let fresh = Names(vec!["lost+found", "vaquita.vol.tmp"]);
+    assert_eq!(scan(&fresh).unwrap().0, none(vec![]));
+    let used = Names(vec!["lost+found", "Photos"]);
+    assert_eq!(scan(&used).unwrap().0, none(vec!["Photos".to_owned()]));
+}
+
+#[test]
+fn a_crash_while_a_label_is_written_leaves_a_new_volume_or_a_labelled_one() {
+    let mut new = claim();
+    new.remembered = None;
+    let mut disk = ModelDisk::default();
+    let mut labelled = false;
+    let ops = label_batch(DiskTicket(1), &good_label()).ops;
+    for (done, op) in ops.iter().enumerate() {
+        disk.carry_out(op).unwrap();
+        // The label's name is durable behind its first five operations.
+        labelled |= done >= 4;
+        for_all(200, done as u64, |choices| {
+            let files = disk.crash(Crash::Garbage, choices).contents();
+            let (label, _) = scan(&files).unwrap();
+            let verdict = judge(&new, &label);
+            let is_used = matches!(&verdict, Verdict::Use { label, .. } if *label == good_label());
+            assert!(
+                is_used || verdict == Verdict::Label && !labelled,
+                "after {done}: {verdict:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_crash_while_a_label_is_healed_leaves_a_good_copy() {
+    let mut files = labelled();
+    files.get_mut(&FileName::fixed("vaquita.vol")).unwrap()[20] ^= 1;
+    let mut disk = ModelDisk::of(&files);
+    for op in label_batch(DiskTicket(1), &good_label()).ops {
+        disk.carry_out(&op).unwrap();
+        for_all(200, 0, |choices| {
+            let files = disk.crash(Crash::Garbage, choices).contents();
+            let (label, _) = scan(&files).unwrap();
+            assert_eq!(label.label(), Some(&good_label()));
+        });
+    }
+    assert!(matches!(
+        scan(&disk.contents()).unwrap().0,
+        LabelFound::Here(_)
+    ));
+}
+
+#[test]
+fn nothing_behind_a_label_that_cannot_be_read_is_looked_at() {
+    let mut rig = Rig::tiny();
+    rig.put(10);
+    rig.run();
+    let mut files = rig.disk.contents();
+    files.remove(&FileName::fixed("vaquita.vol"));
+    files.remove(&FileName::fixed("vaquita.vol.bak"));
+    let opened = open(&files, Planted::default());
+    assert!(opened.found.segments.is_empty());
+    assert_eq!(
+        opened.label,
+        none(vec!["seg-00000000000000000001.seg".to_owned()])
+    );
+}

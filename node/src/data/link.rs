@@ -1,0 +1,289 @@
+//! One data connection: a session whose frames stand between runs of raw bytes.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+use vaquita_core::wire::session::{Introduction, Session, SessionEvent, SessionFault};
+
+use super::limits::DataLimits;
+
+/// Bytes read at once where nothing says how many come.
+const READ: usize = 64 * 1024;
+
+/// Why a connection is over.
+#[derive(Debug, Error)]
+pub(crate) enum LinkFault {
+    #[error("the other side ended it")]
+    Ended,
+    #[error("nothing moved for {} s", .0.as_secs())]
+    Slow(Duration),
+    #[error("{0}")]
+    Broken(io::Error),
+    #[error(transparent)]
+    Session(#[from] SessionFault),
+    #[error("{0}")]
+    Protocol(String),
+}
+
+/// A connection, on either side.
+pub(crate) struct Link<S> {
+    pub(crate) inbound: Inbound<S>,
+    pub(crate) outbound: Outbound<S>,
+    pub(crate) session: Session,
+}
+
+/// The receiving direction.
+pub(crate) struct Inbound<S> {
+    reader: ReadHalf<S>,
+    /// Bytes that were read and belong to nothing yet.
+    buffer: BytesMut,
+    limits: DataLimits,
+    /// Longest time without progress within a run of raw bytes.
+    idle: Duration,
+}
+
+/// The sending direction.
+pub(crate) struct Outbound<S> {
+    writer: WriteHalf<S>,
+    limits: DataLimits,
+    /// Longest time without progress.
+    idle: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite> Link<S> {
+    /// `idle` is the longest time that the other side may make no progress.
+    pub(crate) fn new(stream: S, session: Session, limits: &DataLimits, idle: Duration) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            inbound: Inbound {
+                reader,
+                buffer: BytesMut::new(),
+                limits: limits.clone(),
+                idle,
+            },
+            outbound: Outbound {
+                writer,
+                limits: limits.clone(),
+                idle,
+            },
+            session,
+        }
+    }
+
+    /// Carries the handshake out; returns who the other side is.
+    pub(crate) async fn introduce(&mut self) -> Result<Introduction, LinkFault> {
+        let patience = self.inbound.limits.handshake_timeout;
+        let handshake = async {
+            loop {
+                self.flush().await?;
+                match self.inbound.event(&mut self.session).await {
+                    Ok(SessionEvent::Established { peer }) => {
+                        self.flush().await?;
+                        return Ok(peer);
+                    }
+                    Ok(SessionEvent::Frame { kind, .. }) => {
+                        let text = format!("a frame of kind {kind:#06x} before a proof");
+                        return Err(LinkFault::Protocol(text));
+                    }
+                    Err(Step::Taken) => {}
+                    Err(Step::Fault(fault)) => {
+                        // The other side is to hear why.
+                        let _ = self.flush().await;
+                        return Err(fault);
+                    }
+                }
+            }
+        };
+        timeout(patience, handshake)
+            .await
+            .unwrap_or(Err(LinkFault::Slow(patience)))
+    }
+
+    /// Sends what the session has to say.
+    async fn flush(&mut self) -> Result<(), LinkFault> {
+        while let Some(bytes) = self.session.poll_output() {
+            self.outbound.write(&bytes).await?;
+        }
+        self.outbound.flush().await
+    }
+
+    /// Sends a frame.
+    pub(crate) async fn send(&mut self, kind: u16, body: &[u8]) -> Result<(), LinkFault> {
+        let bytes = self
+            .session
+            .try_seal(kind, body)
+            .map_err(|too_long| LinkFault::Protocol(too_long.to_string()))?;
+        self.outbound.write(&bytes).await?;
+        self.outbound.flush().await
+    }
+
+    /// The next frame, if it comes within `patience`.
+    pub(crate) async fn frame(&mut self, patience: Duration) -> Result<(u16, Vec<u8>), LinkFault> {
+        let frame = self.inbound.frame(&mut self.session);
+        timeout(patience, frame)
+            .await
+            .unwrap_or(Err(LinkFault::Slow(patience)))
+    }
+
+    /// Whether the other side has neither ended the connection nor said anything unasked.
+    pub(crate) async fn is_quiet(&mut self) -> bool {
+        let Inbound { reader, buffer, .. } = &mut self.inbound;
+        buffer.is_empty()
+            && tokio::select! {
+                biased;
+                _ = reader.read_buf(buffer) => false,
+                () = std::future::ready(()) => true,
+            }
+    }
+}
+
+/// What one read of a session came to, where no event did.
+enum Step {
+    /// Something was heard that may have to be answered.
+    Taken,
+    Fault(LinkFault),
+}
+
+impl From<LinkFault> for Step {
+    fn from(fault: LinkFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl<S: AsyncRead> Inbound<S> {
+    /// The next frame. Dropping the future loses nothing.
+    pub(crate) async fn frame(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<(u16, Vec<u8>), LinkFault> {
+        loop {
+            match self.event(session).await {
+                Ok(SessionEvent::Frame { kind, body }) => return Ok((kind, body)),
+                Ok(SessionEvent::Established { .. }) | Err(Step::Taken) => {}
+                Err(Step::Fault(fault)) => return Err(fault),
+            }
+        }
+    }
+
+    /// The session's next event, or that it has taken a step.
+    async fn event(&mut self, session: &mut Session) -> Result<SessionEvent, Step> {
+        if let Some(event) = session.poll_event() {
+            return Ok(event);
+        }
+        if self.buffer.is_empty() {
+            self.fill(READ).await?;
+        }
+        let taken = session.receive_one(&self.buffer);
+        match taken {
+            Ok(taken) => self.buffer.advance(taken),
+            Err(fault) => return Err(Step::Fault(fault.into())),
+        }
+        session.poll_event().ok_or(Step::Taken)
+    }
+
+    async fn fill(&mut self, room: usize) -> Result<(), LinkFault> {
+        self.buffer.reserve(room);
+        match self.reader.read_buf(&mut self.buffer).await {
+            Ok(0) => Err(LinkFault::Ended),
+            Ok(_) => Ok(()),
+            Err(error) => Err(LinkFault::Broken(error)),
+        }
+    }
+
+    /// Exactly `len` raw bytes, which the caller has held to a bound.
+    async fn raw(&mut self, len: usize) -> Result<Bytes, LinkFault> {
+        let idle = self.idle;
+        let longest = self.limits.piece_timeout.max(idle);
+        let reading = async {
+            while self.buffer.len() < len {
+                let missing = len - self.buffer.len();
+                timeout(idle, self.fill(missing))
+                    .await
+                    .unwrap_or(Err(LinkFault::Slow(idle)))?;
+            }
+            Ok(())
+        };
+        timeout(longest, reading)
+            .await
+            .unwrap_or(Err(LinkFault::Slow(longest)))?;
+        Ok(self.buffer.split_to(len).freeze())
+    }
+
+    /// The next piece of raw bytes; `None` for the empty one that ends them.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, LinkFault> {
+        let header = self.raw(4).await?;
+        let len = header.as_ref().get_u32();
+        let max = self.limits.piece_max;
+        match usize::try_from(len) {
+            Ok(0) => Ok(None),
+            Ok(len) if len <= max => self.raw(len).await.map(Some),
+            Ok(_) | Err(_) => Err(LinkFault::Protocol(format!(
+                "it announces a piece of {len} bytes, and {max} is the most"
+            ))),
+        }
+    }
+
+    /// Reads and drops what still comes, for a moment.
+    pub(crate) async fn linger(&mut self) {
+        let patience = self.limits.linger;
+        let draining = async {
+            loop {
+                self.buffer.clear();
+                if self.fill(READ).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(patience, draining).await;
+    }
+}
+
+impl<S: AsyncWrite> Outbound<S> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
+        let patience = self.idle;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // Each write has the time-out to itself: what counts is that the peer makes progress.
+            match timeout(patience, self.writer.write(rest)).await {
+                Ok(Ok(0)) => return Err(LinkFault::Ended),
+                Ok(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Ok(Err(error)) => return Err(LinkFault::Broken(error)),
+                Err(_) => return Err(LinkFault::Slow(patience)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), LinkFault> {
+        let patience = self.idle;
+        match timeout(patience, self.writer.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(LinkFault::Broken(error)),
+            Err(_) => Err(LinkFault::Slow(patience)),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
+        self.write(bytes).await?;
+        self.flush().await
+    }
+
+    /// Sends a piece of raw bytes, or with none the end of them.
+    pub(crate) async fn piece(&mut self, piece: &[u8]) -> Result<(), LinkFault> {
+        let len = u32::try_from(piece.len()).map_err(|_| {
+            LinkFault::Protocol(format!("a piece of {} bytes is too long", piece.len()))
+        })?;
+        self.write(&len.to_be_bytes()).await?;
+        self.raw(piece).await
+    }
+
+    /// Ends the sending direction.
+    pub(crate) async fn shutdown(&mut self) {
+        let _ = timeout(self.limits.linger, self.writer.shutdown()).await;
+    }
+}

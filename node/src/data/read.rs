@@ -1,0 +1,216 @@
+//! Reading the bytes of a chunk out, on the node that keeps it: nothing leaves unverified.
+
+use bytes::Bytes;
+use tracing::warn;
+use vaquita_core::admin::Refusal;
+use vaquita_core::dfs::digest::{BLOCK, Digest};
+use vaquita_core::dfs::ids::{ChunkVersion, VolumeSlot};
+use vaquita_core::store::{Extent, StoreAnswer, StoreAsk};
+
+use super::Data;
+use super::asks::odd;
+use super::budget::Share;
+use crate::env::Env;
+
+/// Most blocks that one reading covers: their checksums travel in one frame.
+const BLOCKS_MAX: u64 = 64 * 1024;
+const BLOCK_LEN: u64 = BLOCK as u64;
+
+/// A run of whole blocks of a chunk, being read.
+pub(crate) struct Reading<E: Env> {
+    data: Data<E>,
+    version: ChunkVersion,
+    volume: VolumeSlot,
+    extent: Extent,
+    /// Offset in the chunk of the first byte.
+    begin: u64,
+    /// Offset in the chunk of the next byte to read.
+    next: u64,
+    end: u64,
+    /// Checksums of the blocks from the first on.
+    crcs: Vec<u32>,
+    _share: Share,
+}
+
+/// What was wrong with bytes that were read.
+struct Unfit(String);
+
+impl<E: Env> Reading<E> {
+    /// Finds a chunk and begins to read all blocks that the range touches.
+    pub(crate) async fn open(
+        data: &Data<E>,
+        version: ChunkVersion,
+        offset: u64,
+        len: u64,
+    ) -> Result<Self, Refusal> {
+        let (volume, extent) = find(data, version).await?;
+        if offset > extent.len {
+            return Err(Refusal::Invalid {
+                reason: format!(
+                    "chunk {version} has {} bytes, and those from {offset} on were asked for",
+                    extent.len
+                ),
+            });
+        }
+        let begin = offset - offset % BLOCK_LEN;
+        let asked = offset.saturating_add(len).min(extent.len);
+        let blocks = if asked > offset {
+            (asked - begin).div_ceil(BLOCK_LEN).min(BLOCKS_MAX)
+        } else {
+            0
+        };
+        let end = (begin + blocks * BLOCK_LEN).min(extent.len).max(begin);
+        let share = data
+            .shared
+            .serving
+            .take(data.shared.limits.piece_max)
+            .await?;
+        let mut reading = Self {
+            data: data.clone(),
+            version,
+            volume,
+            extent,
+            begin,
+            next: begin,
+            end,
+            crcs: Vec::new(),
+            _share: share,
+        };
+        reading.crcs = match reading.read_crcs(blocks).await {
+            Ok(crcs) => crcs,
+            Err(unfit) => {
+                reading.moved_or(unfit).await?;
+                let again = reading.read_crcs(blocks).await;
+                again.map_err(|unfit| reading.give_up(&unfit))?
+            }
+        };
+        Ok(reading)
+    }
+
+    /// Length of the whole chunk.
+    pub(crate) const fn chunk_len(&self) -> u64 {
+        self.extent.len
+    }
+
+    /// Digest of the whole chunk.
+    pub(crate) const fn digest(&self) -> Digest {
+        self.extent.digest
+    }
+
+    /// Offset in the chunk of the first byte that is read.
+    pub(crate) const fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// How many bytes are read in all.
+    pub(crate) const fn len(&self) -> u64 {
+        self.end - self.begin
+    }
+
+    /// The crc32 of each block that is read.
+    pub(crate) fn crcs(&self) -> &[u32] {
+        &self.crcs
+    }
+
+    /// The next piece, whole blocks that fit their checksums; `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let bytes = match self.read_piece().await {
+            Ok(bytes) => bytes,
+            Err(unfit) => {
+                self.moved_or(unfit).await?;
+                let again = self.read_piece().await;
+                again.map_err(|unfit| self.give_up(&unfit))?
+            }
+        };
+        self.next += bytes.len() as u64;
+        Ok(Some(bytes))
+    }
+
+    async fn read_piece(&self) -> Result<Bytes, Unfit> {
+        let piece_max = self.data.shared.limits.piece_max.max(BLOCK);
+        let longest = (piece_max - piece_max % BLOCK) as u64;
+        let len = (self.end - self.next).min(longest);
+        let at = self.extent.offset.checked_add(self.next);
+        let bytes = self.read(at, len).await?;
+        let first = usize::try_from((self.next - self.begin) / BLOCK_LEN).unwrap_or(usize::MAX);
+        let wrong = crcs_differ(&bytes, self.crcs.get(first..).unwrap_or_default());
+        match wrong {
+            None => Ok(bytes),
+            Some(block) => Err(Unfit(format!(
+                "block {} of chunk {} does not fit its checksum",
+                self.next / BLOCK_LEN + block as u64,
+                self.version
+            ))),
+        }
+    }
+
+    async fn read_crcs(&self, blocks: u64) -> Result<Vec<u32>, Unfit> {
+        let first = self.begin / BLOCK_LEN * 4;
+        let at = self.extent.crcs_at.checked_add(first);
+        let bytes = self.read(at, blocks * 4).await?;
+        let crcs = bytes.chunks_exact(4).map(|crc| match *crc {
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        });
+        Ok(crcs.collect())
+    }
+
+    async fn read(&self, at: Option<u64>, len: u64) -> Result<Bytes, Unfit> {
+        let beyond = || Unfit(format!("chunk {} lies beyond any file", self.version));
+        let at = at.ok_or_else(beyond)?;
+        let len = usize::try_from(len).map_err(|_| beyond())?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        let file = &self.extent.file;
+        let reading = self.data.shared.volumes.read_at(self.volume, file, at, len);
+        reading.await.map_err(|fault| Unfit(fault.to_string()))
+    }
+
+    /// Bytes that do not fit may be those of another chunk, if this one was moved since it was
+    /// found. Looks again, and gives up unless it was.
+    async fn moved_or(&mut self, unfit: Unfit) -> Result<(), Refusal> {
+        let (volume, extent) = find(&self.data, self.version).await?;
+        let same_bytes = (extent.len, extent.digest) == (self.extent.len, self.extent.digest);
+        let moved = (volume, &extent) != (self.volume, &self.extent);
+        if !(moved && same_bytes) {
+            return Err(self.give_up(&unfit));
+        }
+        (self.volume, self.extent) = (volume, extent);
+        Ok(())
+    }
+
+    /// Has the machine look at the whole chunk.
+    fn give_up(&self, unfit: &Unfit) -> Refusal {
+        let Unfit(reason) = unfit;
+        let version = self.version;
+        warn!("{reason}; the chunk is verified now");
+        self.data.shared.store.tell(StoreAsk::Suspect { version });
+        Refusal::Unavailable {
+            reason: format!("{reason}; read another replica"),
+        }
+    }
+}
+
+async fn find<E: Env>(
+    data: &Data<E>,
+    version: ChunkVersion,
+) -> Result<(VolumeSlot, Extent), Refusal> {
+    let patience = data.shared.limits.answer_timeout;
+    let ask = StoreAsk::Find { version };
+    match data.shared.store.ask(ask, patience).await? {
+        StoreAnswer::Found { volume, extent } => Ok((volume, extent)),
+        other => Err(odd(&other)),
+    }
+}
+
+/// The first block of `bytes` that does not fit its checksum, if there is one.
+pub(crate) fn crcs_differ(bytes: &[u8], crcs: &[u32]) -> Option<usize> {
+    let mut expected = crcs.iter();
+    bytes
+        .chunks(BLOCK)
+        .position(|block| expected.next() != Some(&crc32fast::hash(block)))
+}

@@ -1,0 +1,73 @@
+//! Chunks and volumes, as an operator looks at them.
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use vaquita_core::admin::{Refusal, Response as Told};
+use vaquita_core::dfs::ask::{self, Ask};
+use vaquita_core::dfs::ids::ChunkId;
+
+use super::dfs::ask;
+use super::{Answer, Segments, Shared, json};
+use crate::http::app::SignedIn;
+use crate::http::front::Front;
+use crate::http::gate::unexpected;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+
+pub(super) async fn list<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref(), &["after", "limit", "unwell", "below"])?;
+    let after = match query.get("after") {
+        None => None,
+        Some(text) => Some(ChunkId::parse(text).ok_or_else(|| {
+            Problem::invalid("`after` takes a chunk as a list shows it, 16 hexadecimal digits")
+        })?),
+    };
+    let verb = Ask::Chunks {
+        after,
+        limit: query.count("limit", app.settings.limits.page_rows)?,
+        unwell_only: query.flag("unwell")?,
+        below: query.path("below")?,
+    };
+    match ask(&app, caller, verb).await? {
+        ask::Answer::Chunks(page) => Ok(json(&page)),
+        other => Err(unexpected(&Told::Dfs(other))),
+    }
+}
+
+pub(super) async fn show<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    path: Segments,
+) -> Answer {
+    let no_such = |text: &str| {
+        let text: String = text.chars().take(40).collect();
+        let what = format!(
+            "there is no chunk `{text}`; a chunk is named by 16 hexadecimal digits, and \
+             `vaquita chunk list` shows those there are"
+        );
+        Problem::from(Refusal::NotFound { what })
+    };
+    let text = path.named("chunk");
+    let chunk = ChunkId::parse(text).ok_or_else(|| no_such(text))?;
+    match ask(&app, caller, Ask::Chunk { chunk }).await? {
+        ask::Answer::Chunks(page) => match page.rows.first() {
+            Some(row) => Ok(json(row)),
+            None => Err(no_such(text)),
+        },
+        other => Err(unexpected(&Told::Dfs(other))),
+    }
+}
+
+pub(super) async fn volumes<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
+    match ask(&app, caller, Ask::Volumes).await? {
+        ask::Answer::Volumes(rows) => Ok(json(&rows)),
+        other => Err(unexpected(&Told::Dfs(other))),
+    }
+}

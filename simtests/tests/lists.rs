@@ -1,0 +1,145 @@
+//! The lists of `docs/simulation.md` name tests, checkers and planted bugs that there are, and the
+//! scenarios of the World all stand in them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use simtests::vaquita::Cluster;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The sources below a folder.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("the sources are there").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let text = fs::read_to_string(&path).expect("sources are text");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// The names of the functions that stand behind `#[test]` and the like.
+fn tests_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut behind_attribute = false;
+    text.lines().filter_map(move |line| {
+        let line = line.trim();
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            behind_attribute = true;
+        }
+        let (_, name) = line.split_once("fn ")?;
+        let (name, _) = name.split_once('(')?;
+        std::mem::take(&mut behind_attribute).then_some(name)
+    })
+}
+
+/// What stands between backticks in the rows of a list: the cells behind the first `skip`.
+fn names_in(section: &str, skip: usize) -> Vec<&str> {
+    let page = include_str!("../../docs/simulation.md");
+    let (_, rest) = page.split_once(section).expect("the page has the section");
+    let rows = rest.lines().take_while(|line| !line.starts_with("##"));
+    let rows = rows.filter(|line| line.starts_with("| "));
+    rows.flat_map(move |row| row.split('|').skip(1 + skip))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+#[test]
+fn every_test_in_the_lists_exists() {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for folder in ["config", "core", "node", "simtests"] {
+        for (path, text) in sources(&root().join(folder)) {
+            let world = path.parent().is_some_and(|it| it.ends_with("tests/world"));
+            let module = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
+            known.extend(tests_in(&text).map(|name| match world {
+                true => format!("{module}::{name}"),
+                false => name.to_owned(),
+            }));
+            // Properties are declared inside a macro, checkers are types.
+            let lines = text.lines().map(str::trim);
+            known.extend(lines.filter_map(|line| {
+                let name = line.strip_prefix("pub struct ")?;
+                name.split([' ', ';', '<']).next().map(str::to_owned)
+            }));
+        }
+    }
+    known.insert("check_invariants".to_owned());
+    let planted = format!("{:?}", Cluster::default().planted);
+    let mut missing = Vec::new();
+    let lists = [
+        ("### Scenarios", 2),
+        ("### Invariants", 1),
+        ("### Rules", 1),
+    ];
+    for name in lists
+        .iter()
+        .flat_map(|(section, skip)| names_in(section, *skip))
+    {
+        let is_planted = planted.contains(&format!(" {name}: "));
+        if !known.contains(name) && !is_planted {
+            missing.push(name);
+        }
+    }
+    assert!(missing.is_empty(), "nothing is called {missing:?}");
+}
+
+#[test]
+fn every_scenario_of_the_world_stands_in_a_list() {
+    let listed: BTreeSet<&str> = ["### Scenarios", "### Invariants", "### Rules"]
+        .iter()
+        .flat_map(|section| names_in(section, 1))
+        .collect();
+    let mut missing = Vec::new();
+    for (path, text) in sources(&root().join("simtests/tests/world")) {
+        let module = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
+        let names = tests_in(&text).map(|name| format!("{module}::{name}"));
+        missing.extend(names.filter(|name| module != "story" && !listed.contains(name.as_str())));
+    }
+    assert!(
+        missing.is_empty(),
+        "docs/simulation.md does not list {missing:?}"
+    );
+}
+
+/// Every planted bug stands beside the invariant that it breaks.
+#[test]
+fn every_planted_bug_stands_beside_an_invariant() {
+    let listed: BTreeSet<&str> = names_in("### Invariants", 2).into_iter().collect();
+    let planted = format!("{:?}", Cluster::default().planted);
+    let all = planted
+        .split([' ', ':', '{', '}', ','])
+        .filter(|word| word.contains('_'));
+    // The first is found on turmoil, and the second is no bug.
+    let others = ["never_doubt_itself", "speak_later_version"];
+    let missing: Vec<&str> = all
+        .filter(|bug| !listed.contains(bug) && !others.contains(bug))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/simulation.md does not list {missing:?}"
+    );
+}
+
+#[test]
+fn cargo_run_means_the_program() {
+    let manifest = include_str!("../../Cargo.toml");
+    assert!(
+        manifest
+            .lines()
+            .any(|line| line == "default-members = [\"node\"]")
+    );
+    let gate = fs::read_to_string(root().join(".ci/run")).expect("the gate is there");
+    let read_me = fs::read_to_string(root().join("README.md")).expect("there is one");
+    let command = "cargo test --workspace";
+    assert!(gate.contains(command) && read_me.lines().any(|line| line == command));
+}
