@@ -65,6 +65,8 @@ pub struct Planted {
     pub keep_orphans: bool,
     /// The controller does not miss what a report leaves out.
     pub miss_nothing: bool,
+    /// The controller says that an operation was not carried out, and may carry it out afterwards.
+    pub abort_by_word: bool,
     /// The controller commits whatever version of the file is there.
     pub ignore_expectations: bool,
     /// The controller forgets that its home once had a log.

@@ -16,6 +16,7 @@ use simtests::vaquita::{
 };
 use simtests::world::{Failure, NodeIx};
 use vaquita_core::admin::{Refusal, Verb};
+use vaquita_core::dfs::ask::{Answer, Ask, Outcome};
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
 type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
@@ -744,6 +745,65 @@ impl Scenario for Unrested {
         (self.0.drive)(world, &mut clients)?;
         world.finish()
     }
+}
+
+/// Ruling 2: who asks what became of a write is told that it was not carried out only when it never
+/// can be, whoever still has it on the way; and that it was, only when that is durable.
+fn an_outcome_stands(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    let entry = named(world, "P4-NODE1");
+    clients.tries = 1;
+    let ticket = clients.begin(world, Some(entry), put("/d/f", 1, 6_000));
+    let mut draw = world.streams().at(Stream::Workload, 0x0c0e, 0);
+    clients.run_for(world, Duration::from_micros(200 + draw.below(4_000)))?;
+    match world.seed() % 3 {
+        0 => world.kill(entry),
+        1 => {
+            let master = named(world, MASTER);
+            world.kill(master);
+        }
+        _ => world.pause(entry),
+    }
+    let op = clients.op(ticket).expect("it was asked for");
+    let mut outcome = Outcome::Unknown;
+    for _ in 0..60 {
+        let asker = named(world, "P1-NODE1");
+        let asked = clients.begin(world, Some(asker), Order::Ask(Ask::Outcome { op }));
+        if let Done::Answered(answer) = clients.wait(world, asked)?
+            && let Answer::Outcome(told) = *answer
+        {
+            outcome = told;
+        }
+        if matches!(outcome, Outcome::Done { .. } | Outcome::Aborted) {
+            break;
+        }
+        clients.run_for(world, seconds(3))?;
+    }
+    let told = matches!(outcome, Outcome::Done { .. } | Outcome::Aborted);
+    expect(world, told, "an outcome stays unknown")?;
+    world.resume(entry);
+    clients.run_for(world, seconds(40))?;
+    clients.finish(world)?;
+    wait_until(world, "all online", all_online)?;
+    clients.tries = 6;
+    let again = clients.again(world, ticket);
+    let again = clients.wait(world, again)?;
+    let read = clients.have(world, get("/d/f"))?;
+    let (written, there) = (matches!(again, Done::Written(_)), read == Done::Read(1));
+    let done = matches!(outcome, Outcome::Done { .. });
+    let stands = written == done && there == done;
+    let what = format!("told {outcome:?}, and then {again:?}, {read:?}");
+    expect(world, stands, &what)
+}
+
+/// Ruling 2, the client's side.
+#[test]
+fn what_was_told_of_an_outcome_stands() {
+    run(
+        24,
+        "what_was_told_of_an_outcome_stands",
+        small,
+        an_outcome_stands,
+    );
 }
 
 /// 35: a report of many pages, on a dirty network, with news going on.

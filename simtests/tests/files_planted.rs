@@ -13,6 +13,7 @@ use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, bring_online, controller, wait_until,
 };
 use simtests::world::{Failure, NodeIx};
+use vaquita_core::dfs::ask::{Answer, Ask, Outcome};
 use vaquita_core::dfs::placement::ReliabilityLevel;
 use vaquita_core::planted::Planted;
 
@@ -114,30 +115,6 @@ fn two_hosts_are_left(world: &mut VaquitaWorld, clients: &mut Clients) -> Result
         clients.wait(world, ticket)?;
     }
     world.disturb(&Step::HealAll);
-    Ok(())
-}
-
-/// The power of the whole site fails while files are written.
-fn the_site_loses_power(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
-    for round in 0..4 {
-        for nth in 0..4 {
-            let number = 10 * round + nth + 1;
-            clients.begin(world, None, put(&format!("/f{nth}"), number, 2_000));
-        }
-        let mut draw = world.streams().at(Stream::Workload, 0x9ace, round);
-        clients.run_for(world, Duration::from_micros(1_000 + draw.below(8_000)))?;
-        for host in world.hosts().collect::<Vec<_>>() {
-            world.power_cut(host);
-        }
-        clients.run_for(world, seconds(2))?;
-        for host in world.hosts().collect::<Vec<_>>() {
-            world.power_on(host);
-        }
-        clients.finish(world)?;
-        for nth in 0..4 {
-            clients.have(world, get(&format!("/f{nth}")))?;
-        }
-    }
     Ok(())
 }
 
@@ -326,6 +303,30 @@ fn the_controller_loses_power(
     Ok(())
 }
 
+/// An entry stands still with a write, and its client asks elsewhere what became of it.
+fn an_outcome_is_asked_for(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    let entry = named(world, "P4-NODE1");
+    clients.tries = 1;
+    let ticket = clients.begin(world, Some(entry), put("/f", 1, 6_000));
+    let mut draw = world.streams().at(Stream::Workload, 0x0c0e, 0);
+    clients.run_for(world, Duration::from_micros(200 + draw.below(1_000)))?;
+    world.kill(entry);
+    clients.run_for(world, seconds(70))?;
+    let op = clients.op(ticket).expect("it was asked for");
+    let asked = clients.have(world, Order::Ask(Ask::Outcome { op }))?;
+    let aborted = matches!(&asked, Done::Answered(it) if **it == Answer::Outcome(Outcome::Aborted));
+    clients.tries = 6;
+    let again = clients.again(world, ticket);
+    let again = clients.wait(world, again)?;
+    if aborted && matches!(again, Done::Written(_)) {
+        world.fail(
+            None,
+            "a write was done of which somebody was told that it never will be",
+        );
+    }
+    world.finish()
+}
+
 /// Clients replace what they have read, several at once.
 fn clients_race(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     clients.have(world, put("/f", 1, 3_000))?;
@@ -442,6 +443,12 @@ const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.miss_nothing = true,
         drive: a_volume_is_lost,
         within: 2,
+    },
+    Hunt {
+        bug: "abort_by_word",
+        plant: |bugs| bugs.abort_by_word = true,
+        drive: an_outcome_is_asked_for,
+        within: 4,
     },
     Hunt {
         bug: "ignore_expectations",

@@ -210,6 +210,30 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// The operation that it is part of; `None` for a question.
+    #[must_use]
+    pub const fn op(&self) -> Option<OpId> {
+        match self {
+            Self::MakeDir { op, .. }
+            | Self::Remove { op, .. }
+            | Self::Rename { op, .. }
+            | Self::Allocate { op, .. }
+            | Self::Replace { op, .. }
+            | Self::Renew { op }
+            | Self::Abort { op, .. } => Some(*op),
+            Self::Commit(commit) => Some(commit.op),
+            Self::Stat { .. }
+            | Self::List { .. }
+            | Self::Usage { .. }
+            | Self::Lookup { .. }
+            | Self::Outcome { .. }
+            | Self::Chunks { .. }
+            | Self::Chunk { .. }
+            | Self::Volumes
+            | Self::Authorize { .. } => None,
+        }
+    }
+
     /// The right that it takes. The one table: there is no wildcard.
     #[must_use]
     pub const fn right(&self) -> Right {

@@ -122,7 +122,7 @@ impl Controller {
                 first_chunk,
                 chunks,
             } => Some(self.layout(&path, first_chunk, chunks)),
-            Ask::Outcome { op } => Some(Ok(Answer::Outcome(self.outcome(now, op)))),
+            Ask::Outcome { op } => self.outcome(now, asker, op),
             Ask::Chunks {
                 after,
                 limit,
@@ -168,6 +168,16 @@ impl Controller {
         asker: Asker,
         ask: Ask,
     ) -> Option<Result<Answer, Refusal>> {
+        if ask
+            .op()
+            .is_some_and(|op| self.given_up_before(op).is_some())
+        {
+            return Some(Err(Refusal::Stale {
+                reason: "this operation was given up, and somebody was told so; begin it again \
+                         under another id"
+                    .to_owned(),
+            }));
+        }
         match ask {
             Ask::MakeDir {
                 op,
@@ -272,6 +282,12 @@ impl Controller {
     pub(super) fn done_before(&self, op: OpId) -> Option<LogIndex> {
         let entry = self.names().op(op).filter(|_| !self.planted.forget_ops)?;
         entry.unfit.is_none().then_some(entry.index)
+    }
+
+    /// The record by which an operation was given up, if it was.
+    fn given_up_before(&self, op: OpId) -> Option<LogIndex> {
+        let entry = self.names().op(op)?;
+        entry.unfit.is_some().then_some(entry.index)
     }
 
     /// Appends and applies a record. What it gives up is told to the nodes once it is synced.
@@ -435,25 +451,38 @@ impl Controller {
         })
     }
 
-    fn outcome(&self, now: Timestamp, op: OpId) -> Outcome {
+    /// What became of an operation. One of which nothing is known is given up by a record before that
+    /// is told: what was asked on its behalf may still be on its way here, from an entry that stood
+    /// still, and would be carried out otherwise.
+    fn outcome(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        op: OpId,
+    ) -> Option<Result<Answer, Refusal>> {
+        let told = |outcome| Some(Ok(Answer::Outcome(outcome)));
         if let Some(index) = self.done_before(op) {
-            return if index <= self.log.synced() {
-                Outcome::Done {
-                    version: FileVersion(index.0),
-                }
-            } else {
-                Outcome::Open
-            };
+            let version = FileVersion(index.0);
+            let answer = Answer::Outcome(Outcome::Done { version });
+            return self.answer_when(now, asker, index, answer);
+        }
+        if let Some(index) = self.given_up_before(op) {
+            return self.answer_when(now, asker, index, Answer::Outcome(Outcome::Aborted));
         }
         if self.files.writes.get(op).is_some() {
-            return Outcome::Open;
+            return told(Outcome::Open);
         }
         // A write that an earlier controller allocated may still be committed for a while.
-        if now.since(self.files.started) < self.limits.orphan_grace {
-            Outcome::Unknown
-        } else {
-            Outcome::Aborted
+        if now.since(self.files.started) < self.limits.orphan_grace
+            || self.may_change_files().is_err()
+        {
+            return told(Outcome::Unknown);
         }
+        if self.planted.abort_by_word {
+            return told(Outcome::Aborted);
+        }
+        let index = self.append_files(now, &DfsRecord::OpGivenUp { op });
+        self.answer_when(now, asker, index, Answer::Outcome(Outcome::Aborted))
     }
 }
 

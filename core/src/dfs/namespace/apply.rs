@@ -71,6 +71,7 @@ impl Namespace {
                 added,
                 removed,
             } => self.change_replicas(*chunk, added, removed),
+            DfsRecord::OpGivenUp { .. } => Err(Unfit::GivenUp),
         };
         let unfit = result.err();
         if let Some(op) = record.op() {

@@ -60,6 +60,10 @@ pub enum Unfit {
     #[n(7)]
     #[error("something is known by its index")]
     IndexUsed,
+    /// Its operation was given up before.
+    #[n(8)]
+    #[error("its operation was given up")]
+    GivenUp,
 }
 
 /// The newest operations, by id and by age.

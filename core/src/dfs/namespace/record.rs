@@ -97,6 +97,14 @@ pub enum DfsRecord {
         #[cbor(n(2), with = "nodes")]
         removed: Vec<NodeId>,
     },
+    /// Somebody was told that an operation was not carried out and never will be. It changes
+    /// nothing else.
+    #[n(5)]
+    OpGivenUp {
+        /// The operation.
+        #[n(0)]
+        op: OpId,
+    },
 }
 
 /// A chunk of a file that was committed.
@@ -124,7 +132,8 @@ impl DfsRecord {
             Self::DirMade { op, .. }
             | Self::FilePut { op, .. }
             | Self::Removed { op, .. }
-            | Self::Renamed { op, .. } => Some(*op),
+            | Self::Renamed { op, .. }
+            | Self::OpGivenUp { op } => Some(*op),
             Self::ReplicasChanged { .. } => None,
         }
     }

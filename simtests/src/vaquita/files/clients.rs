@@ -100,6 +100,7 @@ pub struct Clients {
     known: BTreeMap<Digest, u64>,
     numbers: BTreeMap<String, BTreeMap<u64, FileVersion>>,
     history: History,
+    ops: BTreeMap<Ticket, (OpId, Order)>,
     alarm: Option<SimTime>,
 }
 
@@ -177,6 +178,7 @@ impl Clients {
             known: BTreeMap::new(),
             numbers: BTreeMap::new(),
             history: History::default(),
+            ops: BTreeMap::new(),
             alarm: None,
         }
     }
@@ -192,10 +194,8 @@ impl Clients {
             // All empty files are alike.
             *number = 0;
         }
-        let ticket = Ticket(self.next);
-        self.next += 1;
         let mut op = [0; 16];
-        op[..8].copy_from_slice(&(self.next).to_be_bytes());
+        op[..8].copy_from_slice(&(self.next + 1).to_be_bytes());
         op[8..].copy_from_slice(&world.seed().to_be_bytes());
         if let Order::Put { number, len, .. } = &order {
             let bytes = content(world.seed(), *number, *len);
@@ -207,9 +207,37 @@ impl Clients {
             let digest = vaquita_core::dfs::ask::file_digest(parts.iter().copied());
             self.known.insert(digest, *number);
         }
+        self.begin_op(world, entry, OpId(op), order)
+    }
+
+    /// The operation of an order, by which the cluster knows it.
+    #[must_use]
+    pub fn op(&self, ticket: Ticket) -> Option<OpId> {
+        self.ops.get(&ticket).map(|(op, _)| *op)
+    }
+
+    /// Has a client ask again for what it asked for before, as the same operation.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn again(&mut self, world: &mut VaquitaWorld, ticket: Ticket) -> Ticket {
+        let (op, order) = self.ops.get(&ticket).cloned().expect("it was asked for");
+        self.begin_op(world, None, op, order)
+    }
+
+    fn begin_op(
+        &mut self,
+        world: &mut VaquitaWorld,
+        entry: Option<NodeIx>,
+        op: OpId,
+        order: Order,
+    ) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.ops.insert(ticket, (op, order.clone()));
         let task = Task {
             order,
-            op: OpId(op),
+            op,
             began: world.now(),
             tries: 0,
             may_be_done: false,

@@ -56,6 +56,14 @@ fn records() -> Vec<DfsRecord> {
     ]
 }
 
+#[test]
+fn an_operation_that_was_given_up_has_the_bytes_that_it_always_had() {
+    let record = Record::Dfs(DfsRecord::OpGivenUp { op: op(5) });
+    let golden = "8205815000000000000000000000000000000005";
+    assert_eq!(hex(&record.encode().1), golden);
+    assert_eq!(Record::decode(8, &bytes(golden)), Ok(record));
+}
+
 const GOLDEN: [&str; 5] = [
     "82008450000000000000000000000000000000010061641903e8",
     "82018550000000000000000000000000000000020161668184821b00000100000000070119012c50abab\
