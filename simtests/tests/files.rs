@@ -837,6 +837,119 @@ fn a_report_of_many_pages() {
     );
 }
 
+/// Chunks of several blocks, packed and alone, on rotting disks and a network that damages: what is
+/// read is right, also behind compaction, which copies what is left of a segment.
+#[test]
+fn chunks_of_many_blocks_are_read_whole() {
+    run(
+        4,
+        "chunks_of_many_blocks_are_read_whole",
+        |_| {
+            let mut cluster = Cluster::of(4).with_files();
+            let limits = &mut cluster.limits;
+            limits.chunk_bytes = 600 * 1024;
+            limits.packed_max = 200 * 1024;
+            limits.volume_segment_bytes = 500 * 1024;
+            limits.volume_batch_bytes = 400 * 1024;
+            limits.volume_copy_bytes = 400 * 1024;
+            cluster.settings.volume.capacity = 40 << 20;
+            cluster
+        },
+        |world, clients| {
+            world.disturb(&Step::Weather(LinkProfile {
+                corruption: Rate::percent(5),
+                ..LinkProfile::default()
+            }));
+            for number in 1..13 {
+                let len = [150_000, 70_000, 800_000][usize::try_from(number % 3).unwrap_or(0)];
+                clients.have(world, put(&format!("/d/f{number}"), number, len))?;
+            }
+            for number in [1, 2, 4, 5, 7, 8] {
+                clients.have(world, remove(&format!("/d/f{number}")))?;
+            }
+            clients.run_for(world, seconds(60))?;
+            for _ in 0..3 {
+                let disk = "P1-NODE1/0".to_owned();
+                let what = DiskStep::Rot;
+                world.disturb(&Step::Disk { node: disk, what });
+                clients.run_for(world, Duration::from_millis(1))?;
+            }
+            for number in [3, 6, 9, 10, 11, 12] {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                expect(world, read == Done::Read(number), "a file cannot be read")?;
+            }
+            world.disturb(&Step::HealAll);
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// `dataSync=0`: bytes of chunks are not synced. A loss of power may take them; the end of a process
+/// takes nothing.
+#[test]
+fn without_data_sync_a_kill_loses_nothing() {
+    run(
+        6,
+        "without_data_sync_a_kill_loses_nothing",
+        |_| {
+            let mut cluster = Cluster::of(4).with_files();
+            cluster.data_sync = false;
+            cluster
+        },
+        |world, clients| {
+            clients.looks_at_disks = false;
+            for round in 0..5 {
+                for nth in 0..4 {
+                    let number = 10 * round + nth;
+                    clients.begin(world, None, put(&format!("/d/f{nth}"), number, 7_000));
+                }
+                let mut draw = world.streams().at(Stream::Workload, 0xda7a, round);
+                clients.run_for(world, Duration::from_micros(draw.below(5_000)))?;
+                for name in ["P1-NODE1", "P2-NODE1", "P3-NODE1", "P4-NODE1"] {
+                    let node = named(world, name);
+                    world.kill(node);
+                }
+                clients.run_for(world, seconds(5))?;
+                clients.finish(world)?;
+                wait_until(world, "all online", all_online)?;
+                for nth in 0..4 {
+                    let read = clients.have(world, get(&format!("/d/f{nth}")))?;
+                    let there = matches!(read, Done::Read(_));
+                    expect(world, there, "a killed process took a file")?;
+                }
+            }
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// 43: members of this version and of one to come write, report and release; what is not understood
+/// is skipped, and nothing is lost by that.
+#[test]
+fn files_between_members_of_two_versions() {
+    run(
+        4,
+        "files_between_members_of_two_versions",
+        small,
+        |world, clients| {
+            for round in 0..3 {
+                let later = (world.seed() + round).is_multiple_of(2);
+                world.factory_mut().cluster.planted.speak_later_version = later;
+                let nodes = [MASTER, "P1-NODE1", "P2-NODE1"];
+                let node = named(world, nodes[usize::try_from(round).unwrap_or(0)]);
+                world.kill(node);
+                work(world, clients, 15, Duration::from_millis(300))?;
+            }
+            clients.finish(world)?;
+            wait_until(world, "all online", all_online)?;
+            let malformed = world.mark("wire.malformed");
+            expect(world, malformed == 0, "a later version was not understood")?;
+            let skipped = world.mark("wire.unknown_kind") > 0;
+            expect(world, skipped, "no message of an unknown kind came by")
+        },
+    );
+}
+
 /// 37, as far as the World can show it: a replica whose disk is slow, or hangs, holds up nobody but
 /// itself.
 #[test]

@@ -342,7 +342,19 @@ impl<F: Factory> World<F> {
             }
         }
         let last = answer.is_last();
+        // The next piece is read when this one has come: a connection keeps their order.
+        let next = match &answer {
+            Carried::Bytes {
+                offset,
+                bytes,
+                last: false,
+            } => Some(offset + bytes.len() as u64),
+            _ => None,
+        };
         self.data.told.push((id, answer));
+        if let Some(next) = next {
+            self.read_later(id, next);
+        }
         self.record.kind = StepKind::Transfer;
         if last {
             self.asker_gone(id);
@@ -708,9 +720,6 @@ impl<F: Factory> World<F> {
                     last,
                 };
                 self.answer_transfer(id, what);
-                if !last {
-                    self.read_later(id, to);
-                }
             }
             (Ok(_), Some(_)) if to < end => self.read_later(id, to),
             (Ok(_), Some(_)) => self.answer_transfer(id, Carried::Noted),
