@@ -49,6 +49,24 @@ pub struct Planted {
     pub take_old_tokens: bool,
     /// A data node gives up chunks on the word of a controller that is behind what it has seen.
     pub obey_old_releases: bool,
+    /// The controller takes a writer's word for replicas whose nodes have registered anew since.
+    pub commit_unchecked_epochs: bool,
+    /// The controller takes a writer's word for chunks that an earlier controller allocated.
+    pub trust_old_lists: bool,
+    /// The controller does an operation again that was done before.
+    pub forget_ops: bool,
+    /// The controller has chunks given up before the record that gives them up is synced.
+    pub release_before_synced: bool,
+    /// The controller takes what open writes have prepared for useless.
+    pub release_open_writes: bool,
+    /// The controller places two replicas on one host, and commits them, where that is forbidden.
+    pub share_hosts: bool,
+    /// The controller never has removed what no file has.
+    pub keep_orphans: bool,
+    /// The controller does not miss what a report leaves out.
+    pub miss_nothing: bool,
+    /// The controller commits whatever version of the file is there.
+    pub ignore_expectations: bool,
     /// The controller forgets that its home once had a log.
     pub forget_history: bool,
     /// The controller takes a datagram for a node's whoever sealed it.

@@ -3,9 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use simtests::run::run_one;
+use simtests::plan::Step;
+use simtests::run::{Scenario, run_one};
 use simtests::toys::{Bug, Everything};
 use simtests::trace::{TraceHash, TraceMode, first_difference};
+use simtests::vaquita::files::{Clients, Expected, Order};
+use simtests::vaquita::{Cluster, VaquitaFactory, VaquitaWorld, bring_online};
+use simtests::world::Failure;
 
 const SEEDS: u64 = 20;
 const CHILD: &str = "VAQUITA_DETERMINISM_CHILD";
@@ -133,5 +137,89 @@ fn prints_its_hashes() {
 fn prints_a_hash_that_depends_on_an_address() {
     if std::env::var_os(CHILD).is_some() {
         println!("\nhash {}", hash(Some(Bug::DependsOnAddress), 0));
+    }
+}
+
+/// A cluster with files, clients and faults.
+struct Files;
+
+impl Scenario for Files {
+    type Factory = VaquitaFactory;
+
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
+    fn target(&self) -> &'static str {
+        "determinism"
+    }
+
+    fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
+        let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
+        cluster.settings.trace = trace;
+        cluster.build(seed)
+    }
+
+    fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
+        bring_online(world)?;
+        let mut clients = Clients::new(world);
+        for number in 1..40_u64 {
+            let path = format!("/f{}", number % 5);
+            let len = usize::try_from(number * 700).unwrap_or(0);
+            let expect = Expected::Anything;
+            let put = Order::Put {
+                path: path.clone(),
+                number,
+                len,
+                expect,
+            };
+            clients.begin(world, None, put);
+            clients.begin(world, None, Order::Get { path });
+            clients.run_for(world, Duration::from_millis(200))?;
+            let host = format!("h{}", number % 5);
+            match number % 10 {
+                2 => world.disturb(&Step::PowerCut(host)),
+                4 => world.disturb(&Step::HealAll),
+                7 => world.disturb(&Step::Kill(format!("P{}-NODE1", 1 + number % 4))),
+                _ => {}
+            }
+        }
+        clients.finish(world)
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_files_twice_and_in_another_process() {
+    let hash = |seed| run_one(&Files, seed, TraceMode::Fingerprint).hash;
+    let ours: Vec<String> = (0..FILES_SEEDS)
+        .map(|seed| format!("{seed} {}", hash(seed)))
+        .collect();
+    for seed in 0..FILES_SEEDS {
+        assert!(hash(seed).count > 10_000, "too little happened to compare");
+        assert_eq!(
+            format!("{seed} {}", hash(seed)),
+            ours[usize::try_from(seed).unwrap()]
+        );
+    }
+    let output = child("prints_the_hashes_of_files");
+    let theirs: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("hash "))
+        .collect();
+    assert_eq!(ours, theirs, "another process runs otherwise");
+}
+
+const FILES_SEEDS: u64 = 4;
+
+#[test]
+fn prints_the_hashes_of_files() {
+    if std::env::var_os(CHILD).is_some() {
+        println!();
+        for seed in 0..FILES_SEEDS {
+            println!(
+                "hash {seed} {}",
+                run_one(&Files, seed, TraceMode::Fingerprint).hash
+            );
+        }
     }
 }

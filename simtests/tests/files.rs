@@ -12,11 +12,10 @@ use simtests::trace::TraceMode;
 use simtests::vaquita::files::{Clients, Done, Expected, Order, bring_to_rest};
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online,
-    controller, nodes, order, row, wait_until,
+    controller, nodes, order, wait_until,
 };
 use simtests::world::{Failure, NodeIx};
 use vaquita_core::admin::{Refusal, Verb};
-use vaquita_core::controller::FilesConfig;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
 type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
@@ -116,6 +115,15 @@ fn remove(path: &str) -> Order {
     }
 }
 
+/// Waits until those that were ordered to stop have stopped.
+fn stopped(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    wait_until(world, "the order has been taken", |world| {
+        controller(world)
+            .is_some_and(|(_, it)| !all_online(world) && it.state().orders.iter().count() > 0)
+    })?;
+    wait_until(world, "all as ordered", all_settled)
+}
+
 fn named(world: &VaquitaWorld, name: &str) -> NodeIx {
     world.node(name).expect("there is such a node")
 }
@@ -132,11 +140,11 @@ fn work(
         let path = format!("/d/f{}", draw.below(count / 12 + 3));
         let len = match draw.below(6) {
             0 => 0,
-            1 => 1 + draw.below(200),
+            1 => 16 + draw.below(200),
             2 => 3 * 1024,
             3 => 3 * 1024 + 1,
-            4 => draw.below(8 * 1024),
-            _ => draw.below(30 * 1024),
+            4 => 16 + draw.below(8 * 1024),
+            _ => 16 + draw.below(30 * 1024),
         };
         let len = usize::try_from(len).unwrap_or(0);
         let order = match draw.below(10) {
@@ -173,7 +181,7 @@ fn files_are_written_read_and_removed() {
         "files_are_written_read_and_removed",
         small,
         |world, clients| {
-            for (number, len) in [(1, 0), (2, 100), (3, 3 * 1024), (4, 5000), (5, 30_000)] {
+            for (number, len) in [(0, 0), (2, 100), (3, 3 * 1024), (4, 5000), (5, 30_000)] {
                 let path = format!("/d/a{number}");
                 let written = clients.have(world, put(&path, number, len))?;
                 let written = matches!(written, Done::Written(_));
@@ -210,4 +218,689 @@ fn a_dirty_network_damages_no_file() {
             wait_until(world, "all online", all_online)
         },
     );
+}
+
+/// 24: the entry, a replica or the controller is killed at a random moment of the writing; the
+/// write ends one way or the other, and what was acknowledged stays.
+#[test]
+fn kills_in_the_midst_of_writes_lose_nothing() {
+    run(
+        16,
+        "kills_in_the_midst_of_writes_lose_nothing",
+        tiny,
+        |world, clients| {
+            for round in 0..8 {
+                let mut draw = world.streams().at(Stream::Workload, 0x4111, round);
+                for nth in 0..4 {
+                    let len = usize::try_from(16 + draw.below(20_000)).unwrap_or(0);
+                    let path = format!("/d/f{nth}");
+                    clients.begin(world, None, put(&path, 100 * round + nth, len));
+                }
+                let pause = Duration::from_micros(draw.below(30_000));
+                clients.run_for(world, pause)?;
+                let victims = ["P1-NODE1", "P2-NODE1", "P3-NODE1", "P4-NODE1", MASTER];
+                let victim = named(world, *draw.pick::<&str>(&victims));
+                world.kill(victim);
+                clients.run_for(world, seconds(6))?;
+                for nth in 0..4 {
+                    clients.begin(world, None, get(&format!("/d/f{nth}")));
+                }
+                clients.finish(world)?;
+            }
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// The power fails at an operation of a disk while one file is written, at one after the other: a
+/// chunk that is packed, and one that has a file of its own; the controller's disk, a replica's
+/// volume, a replica's home.
+fn power_fails_at_an_operation(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    let seed = world.seed();
+    let disks = ["master", "P1-NODE1/0", "P2-NODE1/0"];
+    let disk = disks[usize::try_from(seed % 3).unwrap_or(0)];
+    let len = if (seed / 3).is_multiple_of(2) {
+        2_000
+    } else {
+        8_000
+    };
+    let skip = seed / 12 % 14;
+    clients.have(world, put("/d/f", 1, 5_000))?;
+    world.disturb(&Step::AtOp {
+        node: disk.to_owned(),
+        skip,
+        after: (seed / 6).is_multiple_of(2),
+        power: true,
+    });
+    for number in 2..5 {
+        clients.begin(world, None, put("/d/f", number, len));
+        clients.run_for(world, seconds(1))?;
+        clients.begin(world, None, get("/d/f"));
+        clients.run_for(world, seconds(3))?;
+    }
+    for host in world.hosts().collect::<Vec<_>>() {
+        world.power_on(host);
+    }
+    clients.finish(world)?;
+    world.disturb(&Step::HealAll);
+    wait_until(world, "all online", all_online)?;
+    clients.have(world, get("/d/f")).map(|_| ())
+}
+
+/// 15, for files: see there.
+#[test]
+fn a_power_cut_at_every_operation_of_a_write() {
+    run(
+        168,
+        "a_power_cut_at_every_operation_of_a_write",
+        |_| Cluster::of(3).with_tiny_limits().with_files(),
+        power_fails_at_an_operation,
+    );
+}
+
+/// Ruling 2: the controller ends between the moment at which replicas have prepared a chunk and the
+/// commit. The next one commits what the replicas themselves report, or nothing.
+#[test]
+fn a_controller_that_ends_before_the_commit() {
+    run(
+        24,
+        "a_controller_that_ends_before_the_commit",
+        tiny,
+        |world, clients| {
+            for number in 0..4 {
+                let path = format!("/d/f{number}");
+                clients.begin(world, None, put(&path, number, 20_000));
+                let mut draw = world.streams().at(Stream::Workload, 0xc0, number);
+                clients.run_for(world, Duration::from_micros(1_000 + draw.below(6_000)))?;
+                let master = named(world, MASTER);
+                world.kill(master);
+                clients.finish(world)?;
+                let read = clients.have(world, get(&path))?;
+                expect(
+                    world,
+                    read != Done::Nothing,
+                    "a write that was tried again is not there",
+                )?;
+            }
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// 21: volumes fill up while files are written: writes go elsewhere or fail with a reason, and what
+/// was removed makes room again.
+#[test]
+fn full_volumes_refuse_and_recover() {
+    run(
+        6,
+        "full_volumes_refuse_and_recover",
+        |_| {
+            let mut cluster = Cluster::of(3).with_files();
+            cluster.settings.volume.capacity = 600 * 1024;
+            cluster.files.factor = 2;
+            cluster
+        },
+        |world, clients| {
+            clients.tries = 2;
+            let mut refused = 0;
+            for number in 0..60 {
+                let path = format!("/d/f{number}");
+                let done = clients.have(world, put(&path, number, 24_000))?;
+                refused += u32::from(!matches!(done, Done::Written(_)));
+                if refused > 3 {
+                    break;
+                }
+            }
+            expect(world, refused > 0, "a full cluster took everything")?;
+            for number in 0..60 {
+                clients.have(world, remove(&format!("/d/f{number}")))?;
+            }
+            clients.run_for(world, seconds(60))?;
+            let done = clients.have(world, put("/d/after", 999, 24_000))?;
+            let written = matches!(done, Done::Written(_));
+            expect(world, written, "what was removed did not make room")
+        },
+    );
+}
+
+/// 25, without the repair: there are fewer nodes than replicas are wanted. Writes that reach the
+/// least number are taken as degraded, others are refused; nodes that come later are used.
+#[test]
+fn a_factor_above_the_number_of_nodes() {
+    run(
+        4,
+        "a_factor_above_the_number_of_nodes",
+        small,
+        |world, clients| {
+            clients.tries = 2;
+            let stop = |names: &[&str]| Verb::StopNodes(nodes(names));
+            order(world, stop(&["P3-NODE1", "P4-NODE1"]));
+            stopped(world)?;
+            let done = clients.have(world, put("/d/two", 1, 9_000))?;
+            let degraded = matches!(&done, Done::Written(it) if it.degraded_chunks == 2);
+            expect(
+                world,
+                degraded,
+                "two of three replicas are a degraded write",
+            )?;
+            order(world, stop(&["P2-NODE1"]));
+            stopped(world)?;
+            let done = clients.have(world, put("/d/one", 2, 9_000))?;
+            let refused = matches!(done, Done::Refused(Refusal::NoPlace(_)));
+            expect(
+                world,
+                refused,
+                "one replica of two that are needed was written",
+            )?;
+            order(
+                world,
+                Verb::StartNodes(nodes(&["P2-NODE1", "P3-NODE1", "P4-NODE1"])),
+            );
+            wait_until(world, "all are back", all_online)?;
+            clients.run_for(world, seconds(2))?;
+            let done = clients.have(world, put("/d/three", 3, 9_000))?;
+            let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
+            expect(world, whole, "new nodes are not used")
+        },
+    );
+}
+
+fn uneven(level: ReliabilityLevel) -> Cluster {
+    let mut cluster = Cluster::of(3).with_files();
+    cluster.uneven = vec![3, 1, 1];
+    cluster.files.level = level;
+    cluster
+}
+
+/// Hosts of the replicas of each chunk of the cluster.
+fn hosts_of_chunks(world: &VaquitaWorld) -> Vec<Vec<usize>> {
+    let Some((_, machine)) = controller(world) else {
+        return Vec::new();
+    };
+    let registry = &machine.state().registry;
+    let host = |id| {
+        let alias = registry
+            .iter()
+            .find(|(_, it)| it.node == id)
+            .map(|it| it.0)?;
+        Some(world.host_of(world.node(alias.as_str())?).index())
+    };
+    let chunks = machine.state().namespace.chunks_after(None);
+    chunks
+        .map(|chunk| chunk.holders().filter_map(host).collect())
+        .collect()
+}
+
+fn shared(hosts: &[usize]) -> bool {
+    hosts
+        .iter()
+        .enumerate()
+        .any(|(at, host)| hosts[..at].contains(host))
+}
+
+fn write_many(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for number in 0..12 {
+        let done = clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+        let written = matches!(done, Done::Written(_));
+        expect(world, written, "a healthy cluster did not write")?;
+    }
+    Ok(())
+}
+
+/// 26, level 0: hosts may be shared, and are where that is what there is.
+#[test]
+fn level_0_uses_every_node() {
+    run(
+        3,
+        "level_0_uses_every_node",
+        |_| uneven(ReliabilityLevel::MayShare),
+        |world, clients| {
+            write_many(world, clients)?;
+            let whole = hosts_of_chunks(world).iter().all(|hosts| hosts.len() == 3);
+            expect(world, whole, "a chunk has not three replicas")
+        },
+    );
+}
+
+/// 26, level 1: no two replicas share a host, whatever is lost; a checker holds that at every
+/// commit. With two hosts, two replicas are written and no more.
+#[test]
+fn level_1_never_shares_a_host() {
+    run(
+        3,
+        "level_1_never_shares_a_host",
+        |_| uneven(ReliabilityLevel::NeverShare),
+        |world, clients| {
+            write_many(world, clients)?;
+            order(world, Verb::StopNodes(nodes(&["P3-NODE1"])));
+            stopped(world)?;
+            let done = clients.have(world, put("/d/less", 50, 9_000))?;
+            let degraded = matches!(&done, Done::Written(it) if it.degraded_chunks == 2);
+            expect(world, degraded, "two hosts are enough for two replicas")?;
+            order(world, Verb::StartNodes(nodes(&["P3-NODE1"])));
+            wait_until(world, "it is back", all_online)
+        },
+    );
+}
+
+/// 26, level 2: hosts are shared only while there is no other.
+#[test]
+fn level_2_prefers_other_hosts() {
+    run(
+        3,
+        "level_2_prefers_other_hosts",
+        |_| uneven(ReliabilityLevel::PreferApart),
+        |world, clients| {
+            write_many(world, clients)?;
+            let apart = hosts_of_chunks(world).iter().all(|hosts| !shared(hosts));
+            expect(world, apart, "a host is shared though there were others")?;
+            order(world, Verb::StopNodes(nodes(&["P3-NODE1"])));
+            stopped(world)?;
+            let done = clients.have(world, put("/d/shared", 50, 9_000))?;
+            let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
+            expect(world, whole, "three nodes on two hosts are enough")?;
+            order(world, Verb::StartNodes(nodes(&["P3-NODE1"])));
+            wait_until(world, "it is back", all_online)
+        },
+    );
+}
+
+/// 20: a volume dies, or loses its bytes, while the node runs on; what is left serves the reads.
+#[test]
+fn a_volume_that_fails_is_read_around() {
+    run(
+        12,
+        "a_volume_that_fails_is_read_around",
+        |_| {
+            let mut cluster = Cluster::of(4).with_files();
+            cluster.volumes = 2;
+            cluster
+        },
+        |world, clients| {
+            for number in 0..10 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+            }
+            let what = match world.seed() % 4 {
+                0 => DiskStep::Die,
+                1 => DiskStep::FailSync,
+                2 => DiskStep::FailOp,
+                _ => DiskStep::Slow(100),
+            };
+            let disk = "P2-NODE1/1".to_owned();
+            world.disturb(&Step::Disk { node: disk, what });
+            for number in 0..10 {
+                let path = format!("/d/f{number}");
+                let read = clients.have(world, get(&path))?;
+                expect(world, read == Done::Read(number), "a file cannot be read")?;
+                let done = clients.have(world, put(&path, 100 + number, 9_000))?;
+                let written = matches!(done, Done::Written(_));
+                expect(world, written, "one failed volume of eight stops writes")?;
+            }
+            clients.run_for(world, seconds(10))?;
+            world.disturb(&Step::HealAll);
+            let node = named(world, "P2-NODE1");
+            world.kill(node);
+            clients.run_for(world, seconds(10))?;
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// Bits rot on one node's volume: whoever reads gets the right bytes from another replica, and the
+/// controller learns of what is damaged.
+#[test]
+fn rotten_bytes_are_never_read() {
+    run(
+        12,
+        "rotten_bytes_are_never_read",
+        small,
+        |world, clients| {
+            for number in 0..8 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+            }
+            for _ in 0..20 {
+                let disk = "P2-NODE1/0".to_owned();
+                let what = DiskStep::Rot;
+                world.disturb(&Step::Disk { node: disk, what });
+                clients.run_for(world, Duration::from_millis(1))?;
+            }
+            for number in (0..8).chain(0..8) {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                expect(world, read == Done::Read(number), "a file cannot be read")?;
+            }
+            let node = named(world, "P2-NODE1");
+            world.kill(node);
+            clients.run_for(world, seconds(10))?;
+            wait_until(world, "all online", all_online)?;
+            for number in 0..8 {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                expect(world, read == Done::Read(number), "a file cannot be read")?;
+            }
+            Ok(())
+        },
+    );
+}
+
+/// 22, for a volume: it is empty after a restart. That is a disk which is not mounted: the node does
+/// not use it, and the controller knows what is missing.
+#[test]
+fn a_wiped_volume_is_missed_and_not_used() {
+    run(
+        4,
+        "a_wiped_volume_is_missed_and_not_used",
+        small,
+        |world, clients| {
+            for number in 0..8 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+            }
+            order(world, Verb::StopNodes(nodes(&["P2-NODE1"])));
+            stopped(world)?;
+            let disk = "P2-NODE1/0".to_owned();
+            let what = DiskStep::Wipe;
+            world.disturb(&Step::Disk { node: disk, what });
+            order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
+            wait_until(world, "it is back", all_online)?;
+            let node = named(world, "P2-NODE1");
+            let used = world
+                .volume(node, 0)
+                .is_some_and(|disk| disk.file_count() > 0);
+            expect(
+                world,
+                !used,
+                "something was written where a disk is not mounted",
+            )?;
+            for number in 0..8 {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                expect(world, read == Done::Read(number), "a file cannot be read")?;
+            }
+            let alias = world.alias(node).clone();
+            let known = controller(world).and_then(|(_, machine)| machine.stock_of(&alias));
+            let missing = known.is_some_and(|stock| !stock.missing.is_empty());
+            expect(world, missing, "nobody misses what was on the disk")
+        },
+    );
+}
+
+/// Two clients replace one file, both of what they have read: one of them is refused.
+#[test]
+fn of_two_who_replace_the_same_content_one_is_refused() {
+    run(
+        10,
+        "of_two_who_replace_the_same_content_one_is_refused",
+        small,
+        |world, clients| {
+            clients.have(world, put("/d/f", 1, 5_000))?;
+            for round in 1..6 {
+                let replace = |number| Order::Put {
+                    path: "/d/f".to_owned(),
+                    number,
+                    len: 5_000,
+                    expect: Expected::Number(round),
+                };
+                let one = clients.begin(world, None, replace(round + 1));
+                let other = clients.begin(world, None, replace(round + 100));
+                clients.finish(world)?;
+                let written = |ticket| matches!(clients.done(ticket), Some(Done::Written(_)));
+                let count = usize::from(written(one)) + usize::from(written(other));
+                expect(world, count == 1, "not exactly one of two was taken")?;
+                let expect = Expected::Anything;
+                let path = "/d/f".to_owned();
+                let (number, len) = (round + 1, 5_000);
+                let again = Order::Put {
+                    path,
+                    number,
+                    len,
+                    expect,
+                };
+                clients.have(world, again)?;
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Ruling 6: the controller's home is an old copy. Nodes refuse to give up what it does not know,
+/// and report it; what was written since is still on the disks.
+#[test]
+fn a_controller_from_an_old_copy_deletes_nothing() {
+    let story = Story {
+        name: "a_controller_from_an_old_copy_deletes_nothing",
+        cluster: small,
+        drive: |world, clients| {
+            clients.have(world, put("/d/old", 1, 9_000))?;
+            let master = named(world, MASTER);
+            let copy = world.disk(master).files();
+            for name in ["logs keep promises", "promises are durable", "epochs grow"] {
+                world.remove_checker(name);
+            }
+            for number in 2..6 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+            }
+            clients.run_for(world, seconds(5))?;
+            let before = chunks_on_disks(world);
+            let host = world.host("h0").expect("there is a host");
+            world.power_cut(host);
+            world.disk_mut(master).wipe();
+            for (file, bytes) in copy {
+                world.disk_mut(master).install(file, bytes);
+            }
+            world.power_on(host);
+            for _ in 0..3 {
+                clients.run_for(world, seconds(50))?;
+            }
+            let after = chunks_on_disks(world);
+            expect(
+                world,
+                before == after,
+                "an old controller had chunks removed",
+            )?;
+            let said = world
+                .told()
+                .iter()
+                .any(|it| it.notice.name == "controller.rollback_seen");
+            expect(
+                world,
+                said,
+                "nobody says that the controller is an old copy",
+            )
+        },
+    };
+    check(&Unrested(story), 6);
+}
+
+fn chunks_on_disks(world: &VaquitaWorld) -> usize {
+    let entries = world.nodes().filter_map(|node| match world.machine(node)? {
+        simtests::vaquita::Vaquita::DataNode(machine) => Some(machine.entries().len()),
+        _ => None,
+    });
+    entries.sum()
+}
+
+/// A story after which the cluster is not at rest.
+struct Unrested(Story);
+
+impl Scenario for Unrested {
+    type Factory = VaquitaFactory;
+
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn target(&self) -> &'static str {
+        self.0.target()
+    }
+
+    fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
+        self.0.build(seed, trace)
+    }
+
+    fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
+        bring_online(world)?;
+        let mut clients = Clients::new(world);
+        clients.have(world, mkdir("/d"))?;
+        (self.0.drive)(world, &mut clients)?;
+        world.finish()
+    }
+}
+
+/// 35: a report of many pages, on a dirty network, with news going on.
+#[test]
+fn a_report_of_many_pages() {
+    run(
+        4,
+        "a_report_of_many_pages",
+        |_| {
+            let mut cluster = Cluster::of(3).with_files();
+            cluster.limits.report_page_entries = 2;
+            cluster
+        },
+        |world, clients| {
+            for number in 0..40 {
+                clients.begin(world, None, put(&format!("/d/f{number}"), number, 9_000));
+                clients.run_for(world, Duration::from_millis(20))?;
+            }
+            for round in 0..4 {
+                let node = named(world, &Cluster::node_name(1 + round % 3, 1));
+                world.kill(node);
+                for nth in 0..10 {
+                    let number = 1000 + u64::from(10 * round + nth);
+                    clients.begin(world, None, put(&format!("/d/f{nth}"), number, 5_000));
+                    clients.run_for(world, Duration::from_millis(100))?;
+                }
+            }
+            clients.finish(world)?;
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// 37, as far as the World can show it: a replica whose disk is slow, or hangs, holds up nobody but
+/// itself.
+#[test]
+fn a_slow_disk_holds_up_nobody_else() {
+    run(
+        6,
+        "a_slow_disk_holds_up_nobody_else",
+        small,
+        |world, clients| {
+            let disk = "P3-NODE1/0".to_owned();
+            let what = if world.seed().is_multiple_of(2) {
+                DiskStep::Slow(2_000)
+            } else {
+                DiskStep::Hang
+            };
+            world.disturb(&Step::Disk { node: disk, what });
+            for number in 0..6 {
+                let path = format!("/d/f{number}");
+                let done = clients.have(world, put(&path, number, 9_000))?;
+                let written = matches!(done, Done::Written(_));
+                expect(world, written, "a slow replica stops the writing")?;
+                let read = clients.have(world, get(&path))?;
+                expect(
+                    world,
+                    read == Done::Read(number),
+                    "a slow replica stops the reading",
+                )?;
+            }
+            world.disturb(&Step::HealAll);
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// 41, without the loss of a rack: thousands of chunks on a hundred nodes.
+#[test]
+fn thousands_of_chunks_on_a_hundred_nodes() {
+    let summary = run(
+        1,
+        "thousands_of_chunks_on_a_hundred_nodes",
+        |_| {
+            let mut cluster = Cluster::of(50).with_files();
+            cluster.nodes_per_host = 2;
+            cluster.settings.invariants_every = 0;
+            cluster.limits.chunk_bytes = 512;
+            cluster
+        },
+        |world, clients| {
+            clients.looks_at_disks = false;
+            for number in 0..60 {
+                clients.begin(world, None, put(&format!("/d/f{number}"), number, 25_000));
+                clients.run_for(world, Duration::from_millis(50))?;
+            }
+            clients.finish(world)?;
+            let chunks = controller(world).map_or(0, |(_, machine)| {
+                machine.state().namespace.chunks_after(None).count()
+            });
+            expect(world, chunks == 60 * 49, "not every chunk is there")?;
+            let master = named(world, MASTER);
+            world.kill(master);
+            clients.run_for(world, seconds(20))?;
+            wait_until(world, "all online", all_online)
+        },
+    );
+    eprintln!("{} steps", summary.steps);
+}
+
+/// Everything at once: classes of faults are left out of a run and the rest is mixed, with clients
+/// at work. When all is healed, the cluster comes to rest and what was told can be explained.
+#[test]
+fn a_swarm_of_faults_and_clients() {
+    let summary = run(
+        30,
+        "a_swarm_of_faults_and_clients",
+        |seed| {
+            let mut cluster = if seed.is_multiple_of(2) {
+                tiny(seed)
+            } else {
+                small(seed)
+            };
+            cluster.volumes = 1 + u16::try_from(seed % 2).unwrap_or(0);
+            cluster
+        },
+        |world, clients| {
+            let span = seconds(100);
+            let cluster = world.factory().cluster.clone();
+            let mut shape = cluster.shape(span);
+            shape.asks.retain(|(_, text)| text.starts_with("start"));
+            shape.disks.extend(cluster.node_names());
+            let volumes = cluster.node_names().map(|name| format!("{name}/0"));
+            shape.disks.extend(volumes);
+            let plan: Plan = Swarm::of(&world.streams()).plan(&shape);
+            let begun = world.now().since(SimTime::ZERO);
+            let steps = plan.steps().iter().map(|timed| Timed {
+                at: timed.at.after(begun),
+                step: timed.step.clone(),
+            });
+            let until = world.now().after(span);
+            let plan = Plan::new(steps.collect()).before(until);
+            if let Err(what) = world.load(&plan) {
+                world.fail(None, what);
+            }
+            work(world, clients, 90, Duration::from_millis(1_100))?;
+            clients.run_for(world, seconds(2))?;
+            world.disturb(&Step::HealAll);
+            clients.finish(world)?;
+            // A failed volume is used again by the next process only.
+            clients.run_for(world, seconds(30))?;
+            for name in cluster.node_names() {
+                if let Some(node) = world.node(&name) {
+                    world.kill(node);
+                }
+            }
+            clients.run_for(world, seconds(10))?;
+            order(world, Verb::StartNodes(vaquita_core::admin::Selection::All));
+            wait_until(world, "all online", all_online)
+        },
+    );
+    eprintln!(
+        "{} runs, {} simulated s",
+        summary.runs,
+        summary.simulated.as_secs()
+    );
+    for (mark, count) in &summary.marks {
+        eprintln!("{count:>8}  {mark}");
+    }
 }

@@ -7,7 +7,7 @@ use super::members::Presence;
 use super::{Controller, Phase};
 use crate::admin::{NodeState, Refusal};
 use crate::event::Event;
-use crate::ids::{Alias, LogIndex};
+use crate::ids::{Alias, LogIndex, Role};
 use crate::io::ExitCode;
 use crate::membership::{FailureDetector, Slot, Verdict};
 use crate::message::{AskChild, Desired, DesiredNode, Fenced, Message, Ping, RestartPolicy};
@@ -132,6 +132,9 @@ impl Controller {
                 member.member.site.alias
             );
             self.out.notify(Event::warning("node.quarantined", text));
+        }
+        if self.members.all[slot].member.role == Role::DataNode {
+            self.refresh_place(now, slot);
         }
     }
 

@@ -548,6 +548,9 @@ impl DataNode {
 
 impl Machine for DataNode {
     fn handle(&mut self, now: Timestamp, input: Input) {
+        if self.base.out.is_exiting() {
+            return;
+        }
         match self.base.handle(now, input) {
             Some(Input::Request { id, request }) => {
                 if let Some(reply) = self.request(now, id, request) {
@@ -591,6 +594,9 @@ impl Machine for DataNode {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.base.out.is_exiting() {
+            return None;
+        }
         let agent = match &self.agent_link {
             AgentLink::Waiting { until } if self.ending.is_none() => Some(*until),
             _ => None,

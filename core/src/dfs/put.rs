@@ -122,6 +122,9 @@ pub enum PutEffect {
 pub struct Put {
     order: PutOrder,
     answer_patience: Duration,
+    retry_min: Duration,
+    retry_max: Duration,
+    /// How long the next wait is: questions are not showered on a controller that is away.
     retry_after: Duration,
     chunks: Vec<Chunk>,
     /// How large a chunk is; known from the first allocation.
@@ -178,6 +181,8 @@ impl Put {
         Self {
             order,
             answer_patience: limits.dfs_answer_patience,
+            retry_min: limits.redial_min,
+            retry_max: limits.redial_max,
             retry_after: limits.redial_min,
             chunks: Vec::new(),
             chunk_bytes: None,
@@ -350,6 +355,7 @@ impl Put {
             Ok(answer) => {
                 self.questions.pop_front();
                 self.patience_ends = None;
+                self.retry_after = self.retry_min;
                 self.take(question, answer);
                 return;
             }
@@ -359,7 +365,10 @@ impl Put {
         if passing && self.patience_ends.is_none_or(|end| now < end) {
             let wait = match refusal {
                 Refusal::Busy { retry_after, .. } => retry_after,
-                _ => self.retry_after,
+                _ => {
+                    let longer = (self.retry_after * 2).min(self.retry_max);
+                    core::mem::replace(&mut self.retry_after, longer)
+                }
             };
             self.retry_at = Some(now.after(wait));
             return;

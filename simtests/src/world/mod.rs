@@ -276,6 +276,11 @@ impl<F: Factory> World<F> {
         self.checkers.push(Box::new(checker));
     }
 
+    /// Sends away those who look on for this: it is going to be so on purpose.
+    pub fn remove_checker(&mut self, name: &str) {
+        self.checkers.retain(|checker| checker.name() != name);
+    }
+
     /// Asks a node something now; the answer is among [`World::answers`] later.
     pub fn request(&mut self, node: NodeIx, request: Request) -> RequestId {
         let slot = &mut self.nodes[node.index()];

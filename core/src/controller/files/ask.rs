@@ -270,7 +270,7 @@ impl Controller {
 
     /// The record by which an operation was carried out before, if it was.
     pub(super) fn done_before(&self, op: OpId) -> Option<LogIndex> {
-        let entry = self.names().op(op)?;
+        let entry = self.names().op(op).filter(|_| !self.planted.forget_ops)?;
         entry.unfit.is_none().then_some(entry.index)
     }
 
@@ -287,6 +287,10 @@ impl Controller {
                     self.files.stocks[slot].given_up(*version);
                 }
             }
+        }
+        if self.planted.release_before_synced {
+            self.release(now, &released);
+            return index;
         }
         self.when_synced(now, index, Continuation::Release(released));
         index

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::stock::Extra;
 use crate::controller::Controller;
 use crate::dfs::ids::{ChunkVersion, OpId};
 use crate::dfs::writes::OpenChunk;
@@ -100,7 +101,7 @@ impl Controller {
         for op in self.files.writes.silent_for(now, patience) {
             self.give_up_write(now, op, "nothing was heard of it for too long");
         }
-        if !self.files.settled || self.files.rolled_back {
+        if !self.files.settled || self.files.rolled_back || self.planted.keep_orphans {
             return;
         }
         let data_nodes: Vec<Slot> = self.members.data_nodes().collect();
@@ -112,7 +113,7 @@ impl Controller {
                     let again = extra
                         .released
                         .is_none_or(|told| now.since(told) >= AGAIN_AFTER);
-                    again && self.is_useless(now, **version)
+                    again && self.is_useless(now, slot, **version, extra)
                 })
                 .map(|(version, _)| *version)
                 .take(VERSIONS_MAX)
@@ -124,10 +125,21 @@ impl Controller {
     }
 
     /// Whether a content that the log does not place at a node can be of no use to anybody.
-    fn is_useless(&self, now: Timestamp, version: ChunkVersion) -> bool {
-        if self.names().chunk_version(version).is_some() || self.files.writes.is_open(version.chunk)
-        {
+    fn is_useless(&self, now: Timestamp, slot: Slot, version: ChunkVersion, extra: &Extra) -> bool {
+        if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
             return false;
+        }
+        if let Some(chunk) = self.names().chunk_version(version) {
+            // A place that was given and not used, or bytes that were damaged on their way. As long
+            // as a replica that counts is not there, a good one beside it is left alone.
+            let placed = self
+                .node_of(slot)
+                .is_some_and(|node| chunk.is_held_by(node));
+            let differs = extra
+                .entry
+                .is_some_and(|entry| (entry.len, entry.digest) != (chunk.len(), chunk.digest()));
+            let all_good = self.good_replicas(&chunk) as usize >= chunk.holder_count();
+            return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();
         if epoch == self.epoch {

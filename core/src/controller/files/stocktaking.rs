@@ -34,6 +34,9 @@ impl Controller {
         for entry in findings.into_iter().flat_map(|found| found.divergent) {
             self.note_divergent(slot, &entry);
         }
+        if self.planted.miss_nothing {
+            self.files.stocks[slot].missing.clear();
+        }
         self.note_later_epochs(slot);
         let applied = ReportApplied { report };
         self.say(conn, Some(slot), Message::ReportApplied(applied));

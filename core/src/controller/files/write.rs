@@ -139,7 +139,10 @@ impl Controller {
         let wish = Wish {
             factor: missing,
             min,
-            level: config.level,
+            level: match config.level {
+                _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
+                level => level,
+            },
             size: len,
             beside,
             avoid,
@@ -229,7 +232,11 @@ impl Controller {
         now: Timestamp,
         commit: &Commit,
     ) -> Result<(LogIndex, Committed), Refusal> {
-        let plan = self.names().plan_put(&commit.path, commit.expect)?;
+        let expect = match commit.expect {
+            _ if self.planted.ignore_expectations => Expect::Anything,
+            expect => expect,
+        };
+        let plan = self.names().plan_put(&commit.path, expect)?;
         let mut chunks = Vec::with_capacity(commit.chunks.len());
         let mut degraded = 0;
         for chunk in &commit.chunks {
@@ -301,7 +308,14 @@ impl Controller {
         for holder in &chunk.holders {
             let place = (holder.node, holder.epoch);
             let given = allocated.is_some_and(|it| it.places.contains(&place));
-            let counts = (given && self.speaks_under(holder)) || self.has_reported(holder, chunk);
+            let given = given || (!of_this_epoch && self.planted.trust_old_lists);
+            let named = allocated.is_some_and(|it| {
+                let unchecked = self.planted.commit_unchecked_epochs;
+                unchecked && it.places.iter().any(|(node, _)| *node == holder.node)
+            });
+            let counts = named
+                || (given && (self.speaks_under(holder) || self.planted.trust_old_lists))
+                || self.has_reported(holder, chunk);
             if counts && !valid.contains(&holder.node) {
                 valid.push(holder.node);
             }
@@ -332,7 +346,7 @@ impl Controller {
         let hosts: BTreeSet<Option<HostId>> =
             holders.iter().map(|node| self.host_of(*node)).collect();
         let (have, of) = match config.level {
-            ReliabilityLevel::NeverShare => (hosts.len(), "hosts"),
+            ReliabilityLevel::NeverShare if !self.planted.share_hosts => (hosts.len(), "hosts"),
             _ => (holders.len(), "nodes"),
         };
         if have >= config.min_write {

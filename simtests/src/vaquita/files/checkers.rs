@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use vaquita_core::dfs::ask::Committed;
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::ChunkVersion;
-use vaquita_core::dfs::namespace::Namespace;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 use vaquita_core::ids::{LogIndex, NodeId};
 use vaquita_core::metalog::{self, Expected};
@@ -103,9 +102,8 @@ fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
 }
 
 /// The node whose home has this identity.
-pub(super) fn place_of(world: &VaquitaWorld, wanted: NodeId) -> Option<NodeIx> {
-    let (_, machine) = controller(world)?;
-    let mut known = machine.state().registry.iter();
+fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Option<NodeIx> {
+    let mut known = state.registry.iter();
     let (alias, _) = known.find(|(_, it)| it.node == wanted)?;
     world.node(alias.as_str())
 }
@@ -146,7 +144,7 @@ pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), S
         let wanted = (chunk.len(), chunk.digest());
         let mut have = 0;
         for holder in chunk.holders() {
-            let Some(node) = place_of(world, holder) else {
+            let Some(node) = place_of(world, &state, holder) else {
                 continue;
             };
             let disk = kept.entry(node).or_insert_with(|| durable(world, node));
@@ -190,7 +188,8 @@ impl Chunks {
         Ok(())
     }
 
-    fn placed(&mut self, world: &VaquitaWorld, names: &Namespace) -> Result<(), String> {
+    fn placed(&mut self, world: &VaquitaWorld, state: &ClusterState) -> Result<(), String> {
+        let names = &state.namespace;
         let level = world.factory().cluster.files.level;
         let fresh: Vec<_> = names
             .chunks_after(None)
@@ -208,7 +207,9 @@ impl Chunks {
                 return Err(format!("two replicas of chunk {version} are on one node"));
             }
             if level == ReliabilityLevel::NeverShare {
-                let places = holders.iter().filter_map(|node| place_of(world, *node));
+                let places = holders
+                    .iter()
+                    .filter_map(|node| place_of(world, state, *node));
                 let hosts: Vec<_> = places.map(|node| world.host_of(node)).collect();
                 let distinct: BTreeSet<_> = hosts.iter().collect();
                 if distinct.len() != hosts.len() {
@@ -240,7 +241,7 @@ impl Checker<VaquitaFactory> for Chunks {
                     return Ok(());
                 }
                 self.appended = appended;
-                self.placed(world, &machine.state().namespace)
+                self.placed(world, machine.state())
             }
             Some(Vaquita::DataNode(machine)) => {
                 // A look at everything a node has, whenever its sum has changed.
@@ -254,8 +255,16 @@ impl Checker<VaquitaFactory> for Chunks {
                 if self.nodes.insert(node, sum) == Some(sum) || entries.len() > LOOKED_AT_MAX {
                     return Ok(());
                 }
+                // Bytes that were damaged on their way may be prepared; they are never committed.
+                let Some((_, controller)) = controller(world) else {
+                    return Ok(());
+                };
+                let (names, id) = (&controller.state().namespace, machine.identity().0.node);
                 for entry in entries {
-                    self.content(entry.version, (entry.len, entry.digest))?;
+                    let committed = names.chunk_version(entry.version);
+                    if committed.is_some_and(|chunk| chunk.is_held_by(id)) {
+                        self.content(entry.version, (entry.len, entry.digest))?;
+                    }
                 }
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use vaquita_core::admin::{Caller, Refusal, Request, Response, Verb};
+use vaquita_core::admin::{Caller, NodeState, Refusal, Request, Response, Verb};
 use vaquita_core::dfs::ask::{Answer, Ask, Committed, Expect, FileLayout};
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::fetch::{Fetch, FetchEffect, FetchInput};
@@ -186,8 +186,12 @@ impl Clients {
         &mut self,
         world: &mut VaquitaWorld,
         entry: Option<NodeIx>,
-        order: Order,
+        mut order: Order,
     ) -> Ticket {
+        if let Order::Put { number, len: 0, .. } = &mut order {
+            // All empty files are alike.
+            *number = 0;
+        }
         let ticket = Ticket(self.next);
         self.next += 1;
         let mut op = [0; 16];
@@ -393,7 +397,10 @@ impl Clients {
     fn next_try(&mut self, world: &mut VaquitaWorld, ticket: Ticket, entry: Option<NodeIx>) {
         let entries: Vec<NodeIx> = world
             .nodes()
-            .filter(|node| matches!(world.machine(*node), Some(Vaquita::DataNode(_))))
+            .filter(|node| match world.machine(*node) {
+                Some(Vaquita::DataNode(it)) => it.state() != NodeState::Stopping,
+                _ => false,
+            })
             .collect();
         let Some(task) = self.tasks.get_mut(&ticket) else {
             return;

@@ -1,0 +1,490 @@
+//! Bugs planted on purpose in what the file system rests on, each of which the World has to find
+//! within a stated number of seeds, and a story that ends well without it.
+
+use std::time::Duration;
+
+use simtests::net::Cut;
+use simtests::plan::{DiskStep, Step};
+use simtests::run::{Scenario, run_one};
+use simtests::streams::Stream;
+use simtests::trace::TraceMode;
+use simtests::vaquita::files::{Clients, Done, Expected, Order, bring_to_rest};
+use simtests::vaquita::{
+    Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, bring_online, controller, wait_until,
+};
+use simtests::world::{Failure, NodeIx};
+use vaquita_core::dfs::placement::ReliabilityLevel;
+use vaquita_core::planted::Planted;
+
+type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
+
+/// A bug, and the story in which it shows.
+struct Hunt {
+    bug: &'static str,
+    plant: fn(&mut Planted),
+    /// The story as it must end well without the bug, too.
+    drive: Drive,
+    /// Seeds within which the bug has to be found.
+    within: u64,
+}
+
+/// A hunt with its bug, or without.
+struct Hunted<'a> {
+    hunt: &'a Hunt,
+    planted: bool,
+}
+
+impl Scenario for Hunted<'_> {
+    type Factory = VaquitaFactory;
+
+    fn name(&self) -> &'static str {
+        self.hunt.bug
+    }
+
+    fn target(&self) -> &'static str {
+        "files_planted"
+    }
+
+    fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
+        let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
+        cluster.uneven = vec![2];
+        cluster.files.level = ReliabilityLevel::NeverShare;
+        cluster.settings.trace = trace;
+        if self.planted {
+            (self.hunt.plant)(&mut cluster.planted);
+        }
+        cluster.build(seed)
+    }
+
+    fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
+        bring_online(world)?;
+        let mut clients = Clients::new(world);
+        (self.hunt.drive)(world, &mut clients)?;
+        wait_until(world, "all online", all_online)?;
+        bring_to_rest(world, &mut clients)
+    }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn named(world: &VaquitaWorld, name: &str) -> NodeIx {
+    world.node(name).expect("there is such a node")
+}
+
+fn put(path: &str, number: u64, len: usize) -> Order {
+    Order::Put {
+        path: path.to_owned(),
+        number,
+        len,
+        expect: Expected::Anything,
+    }
+}
+
+fn get(path: &str) -> Order {
+    Order::Get {
+        path: path.to_owned(),
+    }
+}
+
+const NODES: [&str; 5] = ["P1-NODE1", "P1-NODE2", "P2-NODE1", "P3-NODE1", "P4-NODE1"];
+
+/// Files are written, replaced and removed; nothing else happens.
+fn a_good_day(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for number in 1..12 {
+        let path = format!("/f{}", number % 4);
+        clients.have(world, put(&path, number, 4_000))?;
+        clients.have(world, get(&path))?;
+    }
+    let path = "/f1".to_owned();
+    clients.have(world, Order::Remove { path })?;
+    clients.have(world, get("/f1")).map(|_| ())
+}
+
+/// Two hosts are left: there is no place for a third replica.
+fn two_hosts_are_left(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for host in ["h3", "h4"] {
+        world.disturb(&Step::Isolate(host.to_owned()));
+    }
+    clients.run_for(world, seconds(12))?;
+    let entry = named(world, "P1-NODE1");
+    for number in 1..4 {
+        let ticket = clients.begin(world, Some(entry), put("/f", number, 4_000));
+        clients.wait(world, ticket)?;
+    }
+    world.disturb(&Step::HealAll);
+    Ok(())
+}
+
+/// The power of the whole site fails while files are written.
+fn the_site_loses_power(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for round in 0..4 {
+        for nth in 0..4 {
+            let number = 10 * round + nth + 1;
+            clients.begin(world, None, put(&format!("/f{nth}"), number, 2_000));
+        }
+        let mut draw = world.streams().at(Stream::Workload, 0x9ace, round);
+        clients.run_for(world, Duration::from_micros(1_000 + draw.below(8_000)))?;
+        for host in world.hosts().collect::<Vec<_>>() {
+            world.power_cut(host);
+        }
+        clients.run_for(world, seconds(2))?;
+        for host in world.hosts().collect::<Vec<_>>() {
+            world.power_on(host);
+        }
+        clients.finish(world)?;
+        for nth in 0..4 {
+            clients.have(world, get(&format!("/f{nth}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// One host after the other loses power in the midst of writes; what is there is read.
+fn hosts_lose_power(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for round in 0..6_u64 {
+        for nth in 0..4 {
+            let number = 10 * round + nth + 1;
+            clients.begin(world, None, put(&format!("/f{nth}"), number, 2_500));
+        }
+        let mut draw = world.streams().at(Stream::Workload, 0x9acf, round);
+        clients.run_for(world, Duration::from_micros(500 + draw.below(6_000)))?;
+        let host = world.host(&format!("h{}", 1 + round % 4)).expect("it is");
+        world.power_cut(host);
+        clients.run_for(world, seconds(2))?;
+        world.power_on(host);
+        clients.finish(world)?;
+    }
+    Ok(())
+}
+
+/// The controller is killed in the midst of writes; answers are lost and asked for again.
+fn the_controller_is_killed(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    for round in 0..8_u64 {
+        for nth in 0..3 {
+            let number = 10 * round + nth + 1;
+            clients.begin(world, None, put(&format!("/f{nth}"), number, 12_000));
+        }
+        let path = "/f0".to_owned();
+        clients.begin(world, None, Order::Remove { path });
+        let mut draw = world.streams().at(Stream::Workload, 0x9ad1, round);
+        clients.run_for(world, Duration::from_micros(1_000 + draw.below(9_000)))?;
+        let master = named(world, MASTER);
+        world.kill(master);
+        clients.finish(world)?;
+        for nth in 0..3 {
+            clients.have(world, get(&format!("/f{nth}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The same on disks so slow that a sync takes longer than a way through the network.
+fn a_good_day_on_slow_disks(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    for name in NODES {
+        let node = format!("{name}/0");
+        let what = DiskStep::Slow(200);
+        world.disturb(&Step::Disk { node, what });
+    }
+    for number in 1..4 {
+        clients.have(world, put("/small", number, 2_000))?;
+        clients.have(world, put("/large", 10 + number, 30_000))?;
+        clients.have(world, get("/large"))?;
+    }
+    Ok(())
+}
+
+/// While the entry of a write does not reach the controller, all other nodes lose their disks, and
+/// come back. What they had prepared is no more.
+fn replicas_lose_what_they_prepared(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    let entry = named(world, "P4-NODE1");
+    let ticket = clients.begin(world, Some(entry), put("/f", 1, 8_000));
+    let mut draw = world.streams().at(Stream::Workload, 0x9ad0, 0);
+    clients.run_for(world, Duration::from_micros(1_200 + draw.below(1_500)))?;
+    let cut = |from: &str, to: &str| Step::Cut {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        what: Cut::All,
+    };
+    world.disturb(&cut("h4", "h0"));
+    world.disturb(&cut("h0", "h4"));
+    clients.run_for(world, Duration::from_millis(5))?;
+    if clients.done(ticket).is_some() {
+        return Ok(());
+    }
+    let master = named(world, MASTER);
+    // A commit that is in the log already is an acknowledgement on its way.
+    clients.run_for(world, Duration::from_millis(5))?;
+    if controller(world).is_some_and(|(_, it)| it.state().namespace.chunks_after(None).count() > 0)
+    {
+        return Ok(());
+    }
+    for name in &NODES[..4] {
+        let node = named(world, name);
+        world.kill(node);
+        if let Some(disk) = world.volume_mut(node, 0) {
+            disk.wipe();
+        }
+    }
+    if world.factory().cluster.planted.trust_old_lists || world.seed() % 2 == 1 {
+        world.kill(master);
+    }
+    clients.run_for(world, seconds(5))?;
+    world.disturb(&Step::HealAll);
+    clients.tries = 1;
+    clients.finish(world)
+}
+
+/// The controller and the replicas of a write lose power; its entry lives, and commits afterwards.
+fn the_entry_alone_survives(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    for round in 0..6_u64 {
+        let entry = named(world, "P4-NODE1");
+        clients.begin(world, Some(entry), put("/f", round + 1, 2_900));
+        let mut draw = world.streams().at(Stream::Workload, 0x9ad4, round);
+        clients.run_for(world, Duration::from_micros(900 + draw.below(1_500)))?;
+        for name in ["h0", "h1", "h2", "h3"] {
+            let host = world.host(name).expect("it is there");
+            world.power_cut(host);
+            world.power_on(host);
+        }
+        clients.finish(world)?;
+        wait_until(world, "all online", all_online)?;
+        clients.have(world, get("/f"))?;
+    }
+    Ok(())
+}
+
+/// An entry dies when its client's write is in the log, and before the client is told. Others write
+/// and read before the client asks again.
+fn an_answer_is_lost(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for round in 0..4_u64 {
+        let entry = named(world, NODES[usize::try_from(round % 5).unwrap_or(0)]);
+        let appended = |world: &VaquitaWorld| controller(world).map(|(_, it)| it.log_positions().1);
+        let before = appended(world);
+        clients.begin(world, Some(entry), put("/f", 10 * round + 1, 2_000));
+        while appended(world) == before {
+            clients.run_for(world, Duration::from_micros(50))?;
+        }
+        world.kill(entry);
+        clients.run_for(world, Duration::from_millis(5))?;
+        clients.have(world, get("/f"))?;
+        clients.have(world, put("/f", 10 * round + 2, 2_000))?;
+        clients.have(world, get("/f"))?;
+        clients.finish(world)?;
+        clients.have(world, get("/f"))?;
+        wait_until(world, "all online", all_online)?;
+    }
+    Ok(())
+}
+
+/// The controller's host loses power in the midst of replacements, and stays away for longer than
+/// what is released can be read.
+fn the_controller_loses_power(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    for round in 0..6_u64 {
+        for nth in 0..4 {
+            let number = 10 * round + nth + 1;
+            clients.have(world, put(&format!("/f{nth}"), number, 2_000))?;
+        }
+        clients.tries = 1;
+        for nth in 0..4 {
+            let number = 10 * round + nth + 5;
+            clients.begin(world, None, put(&format!("/f{nth}"), number, 2_000));
+        }
+        let mut draw = world.streams().at(Stream::Workload, 0x9ad2, round);
+        clients.run_for(world, Duration::from_micros(1_500 + draw.below(2_000)))?;
+        let host = world.host("h0").expect("it is there");
+        world.power_cut(host);
+        clients.run_for(world, seconds(40))?;
+        world.power_on(host);
+        clients.finish(world)?;
+        clients.tries = 6;
+        wait_until(world, "all online", all_online)?;
+        for nth in 0..4 {
+            let read = clients.have(world, get(&format!("/f{nth}")))?;
+            if matches!(read, Done::Refused(_)) {
+                world.fail(None, format!("a file cannot be read any more: {read:?}"));
+                world.finish()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Clients replace what they have read, several at once.
+fn clients_race(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    clients.have(world, put("/f", 1, 3_000))?;
+    for round in 1..6 {
+        for nth in 0..3 {
+            let replace = Order::Put {
+                path: "/f".to_owned(),
+                number: 100 * round + nth,
+                len: 3_000,
+                expect: Expected::Number(round),
+            };
+            clients.begin(world, None, replace);
+        }
+        clients.finish(world)?;
+        clients.have(world, put("/f", round + 1, 3_000))?;
+    }
+    Ok(())
+}
+
+/// A node comes back without what it had.
+fn a_volume_is_lost(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    for number in 1..10 {
+        clients.have(world, put(&format!("/f{number}"), number, 4_000))?;
+    }
+    let node = named(world, "P2-NODE1");
+    world.kill(node);
+    if let Some(disk) = world.volume_mut(node, 0) {
+        disk.wipe();
+    }
+    clients.run_for(world, seconds(10))
+}
+
+const HUNTS: &[Hunt] = &[
+    Hunt {
+        bug: "store_skip_sync",
+        plant: |bugs| bugs.store_skip_sync = true,
+        drive: a_good_day,
+        within: 1,
+    },
+    Hunt {
+        bug: "store_skip_dir_sync",
+        plant: |bugs| bugs.store_skip_dir_sync = true,
+        drive: a_good_day,
+        within: 1,
+    },
+    Hunt {
+        bug: "store_ack_before_sync",
+        plant: |bugs| bugs.store_ack_before_sync = true,
+        drive: a_good_day_on_slow_disks,
+        within: 2,
+    },
+    Hunt {
+        bug: "store_trust_headers",
+        plant: |bugs| bugs.store_trust_headers = true,
+        drive: the_entry_alone_survives,
+        within: 40,
+    },
+    Hunt {
+        bug: "store_reuse_torn",
+        plant: |bugs| bugs.store_reuse_torn = true,
+        drive: hosts_lose_power,
+        within: 40,
+    },
+    Hunt {
+        bug: "tell_before_synced",
+        plant: |bugs| bugs.tell_before_synced = true,
+        drive: a_good_day,
+        within: 4,
+    },
+    Hunt {
+        bug: "commit_unchecked_epochs",
+        plant: |bugs| bugs.commit_unchecked_epochs = true,
+        drive: replicas_lose_what_they_prepared,
+        within: 60,
+    },
+    Hunt {
+        bug: "trust_old_lists",
+        plant: |bugs| bugs.trust_old_lists = true,
+        drive: replicas_lose_what_they_prepared,
+        within: 60,
+    },
+    Hunt {
+        bug: "forget_ops",
+        plant: |bugs| bugs.forget_ops = true,
+        drive: an_answer_is_lost,
+        within: 4,
+    },
+    Hunt {
+        bug: "release_before_synced",
+        plant: |bugs| bugs.release_before_synced = true,
+        drive: the_controller_loses_power,
+        within: 40,
+    },
+    Hunt {
+        bug: "release_open_writes",
+        plant: |bugs| bugs.release_open_writes = true,
+        drive: a_good_day_on_slow_disks,
+        within: 4,
+    },
+    Hunt {
+        bug: "share_hosts",
+        plant: |bugs| bugs.share_hosts = true,
+        drive: two_hosts_are_left,
+        within: 2,
+    },
+    Hunt {
+        bug: "keep_orphans",
+        plant: |bugs| bugs.keep_orphans = true,
+        drive: the_controller_is_killed,
+        within: 10,
+    },
+    Hunt {
+        bug: "miss_nothing",
+        plant: |bugs| bugs.miss_nothing = true,
+        drive: a_volume_is_lost,
+        within: 2,
+    },
+    Hunt {
+        bug: "ignore_expectations",
+        plant: |bugs| bugs.ignore_expectations = true,
+        drive: clients_race,
+        within: 4,
+    },
+];
+
+/// Every story ends well without a bug, and is told apart from one with the bug.
+#[test]
+fn planted_bugs_of_the_file_system_are_found() {
+    let only = std::env::var("VAQUITA_HUNT").ok();
+    let mut missed = Vec::new();
+    for hunt in HUNTS {
+        if only.as_deref().is_some_and(|only| only != hunt.bug) {
+            continue;
+        }
+        let sound = Hunted {
+            hunt,
+            planted: false,
+        };
+        for seed in 0..2 {
+            let outcome = run_one(&sound, seed, TraceMode::Fingerprint);
+            if let Some(failure) = outcome.failure {
+                missed.push(format!(
+                    "{} seed {seed} fails without it: {failure}",
+                    hunt.bug
+                ));
+            }
+        }
+        let planted = Hunted {
+            hunt,
+            planted: true,
+        };
+        let found = (0..hunt.within).find_map(|seed| {
+            let outcome = run_one(&planted, seed, TraceMode::Fingerprint);
+            outcome.failure.map(|failure| (seed, failure))
+        });
+        match found {
+            Some((seed, failure)) => eprintln!("{:<24} seed {seed:>2}: {failure}", hunt.bug),
+            None => missed.push(format!("{} is not found", hunt.bug)),
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
