@@ -133,6 +133,7 @@ impl Controller {
             );
             self.out.notify(Event::warning("node.quarantined", text));
         }
+        self.refresh_place(now, slot);
     }
 
     fn note_mass_event(&mut self, now: Timestamp) {

@@ -163,6 +163,7 @@ impl Controller {
         member.left = true;
         member.why_away.clear();
         member.well_since = now;
+        self.refresh_place(now, slot);
     }
 
     fn rollback_seen(&mut self, conn: ConnId, seen: &RollbackSeen) {
