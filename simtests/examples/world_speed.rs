@@ -1,7 +1,9 @@
 //! Prints how many seconds of a cluster's life the World simulates in a second.
 //!
-//! `cargo run -p simtests --example world_speed [SECONDS]`: beacons that beat twice a second to a
-//! hub that answers, with checkers and invariants after every event. Run it on an idle machine.
+//! `cargo run --release -p simtests --example world_speed`: first beacons that beat twice a second to
+//! a hub that answers, then a quiet cluster of the real machines (a controller, and an agent and a
+//! data node on each host), with all checkers and invariants after every event. Run it on an idle
+//! machine.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use simtests::checker::Bounds;
 use simtests::net::LinkProfile;
+use simtests::plan::Step;
 use simtests::streams::Rate;
 use simtests::toys::{BeatsCountOnce, ToyFactory};
+use simtests::vaquita::{Cluster, bring_online};
 use simtests::world::{NodeSpec, Settings, World};
 
 /// Real time a measurement takes.
@@ -26,6 +30,41 @@ fn main() {
             measure(nodes, Rate::percent(loss));
         }
     }
+    println!("\na cluster: data nodes, each with an agent");
+    for nodes in [5, 100] {
+        for loss in [0, 40] {
+            measure_cluster(nodes, Rate::percent(loss));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+fn measure_cluster(nodes: u32, loss: Rate) {
+    let mut world = Cluster::of(nodes).build(1);
+    if let Err(failure) = bring_online(&mut world) {
+        println!("{failure}");
+        return;
+    }
+    world.disturb(&Step::Weather(LinkProfile {
+        loss,
+        ..LinkProfile::default()
+    }));
+    let (begin, steps) = (Instant::now(), world.steps());
+    let mut simulated = 0_u32;
+    while begin.elapsed() < MEASURE {
+        if let Err(failure) = world.run_for(Duration::from_secs(10)) {
+            println!("{failure}");
+            return;
+        }
+        simulated += 10;
+    }
+    say(
+        nodes,
+        loss,
+        simulated,
+        world.steps() - steps,
+        begin.elapsed(),
+    );
 }
 
 #[expect(clippy::disallowed_methods, reason = "it measures real time")]
@@ -60,8 +99,12 @@ fn measure(nodes: u32, loss: Rate) {
         }
         simulated += 10;
     }
-    let took = begin.elapsed().as_secs_f64();
-    let (rate, events) = (f64::from(simulated) / took, world.steps() as f64 / took);
+    say(nodes, loss, simulated, world.steps(), begin.elapsed());
+}
+
+fn say(nodes: u32, loss: Rate, simulated: u32, steps: u64, took: Duration) {
+    let took = took.as_secs_f64();
+    let (rate, events) = (f64::from(simulated) / took, steps as f64 / took);
     let loss = loss.to_string();
     println!(
         "{nodes:>6} {loss:>6} {rate:>14.0} {events:>14.0} {:>12.0}",

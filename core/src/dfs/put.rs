@@ -17,7 +17,7 @@
 //! cannot be learnt in time is reported as unknown, never as failed.
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::ask::{Answer, Ask, Commit, Committed, Expect, Holder, ReplicaPlace, WrittenChunk};
 use super::digest::Digest;
@@ -25,7 +25,7 @@ use super::ids::{ChunkVersion, OpId};
 use super::path::DfsPath;
 use super::token::WriteToken;
 use crate::admin::Refusal;
-use crate::ids::NodeId;
+use crate::ids::{Alias, NodeId};
 use crate::limits::Limits;
 use crate::time::Timestamp;
 
@@ -133,6 +133,8 @@ pub struct Put {
     factor: usize,
     /// Replicas that failed once are not asked for again in this write.
     failed_nodes: BTreeSet<NodeId>,
+    /// What the nodes that were asked are called.
+    names: BTreeMap<NodeId, Alias>,
     /// Questions in the order in which they are asked; the first is open if `asking`.
     questions: VecDeque<Question>,
     asking: bool,
@@ -189,6 +191,7 @@ impl Put {
             min_write: 1,
             factor: 1,
             failed_nodes: BTreeSet::new(),
+            names: BTreeMap::new(),
             questions: VecDeque::new(),
             asking: false,
             patience_ends: None,
@@ -418,6 +421,9 @@ impl Put {
                 chunk
                     .open
                     .extend(grant.replicas.iter().map(|replica| replica.node));
+                let names = grant.replicas.iter();
+                self.names
+                    .extend(names.map(|replica| (replica.node, replica.alias.clone())));
                 self.effects.push_back(PutEffect::Write {
                     number,
                     token: grant.token,
@@ -492,7 +498,10 @@ impl Put {
         let failures: Vec<String> = chunk
             .failures
             .iter()
-            .map(|(node, reason)| format!("{node:?}: {reason}"))
+            .map(|(node, reason)| match self.names.get(node) {
+                Some(name) if !reason.starts_with(name.as_str()) => format!("{name}: {reason}"),
+                _ => reason.clone(),
+            })
             .collect();
         let reason = format!(
             "only {} of {} replicas that are needed could be written ({}); try again",

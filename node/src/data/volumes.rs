@@ -108,7 +108,7 @@ impl<D: Clone> Slot<D> {
         match &*self.state() {
             State::Open(disk) => Ok(disk.clone()),
             State::Closed | State::Opening => Err(VolumeFault::Away(format!(
-                "the volume {} is not open; see `vaquita volumes` for the reason",
+                "the volume {} is not open; see `vaquita volume list` for the reason",
                 self.directory.display()
             ))),
             State::Hung(reason) => Err(VolumeFault::Away(reason.clone())),

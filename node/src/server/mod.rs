@@ -265,7 +265,7 @@ fn node_lines(plan: &ServerPlan, label: Option<&str>) -> String {
 }
 
 /// Settings that the log tells at each start, where a file or the command line gives them.
-const GREETED: [&str; 11] = [
+const GREETED: [&str; 13] = [
     "workerNum",
     "localExecutors",
     "webWorkerNum",
@@ -275,8 +275,10 @@ const GREETED: [&str; 11] = [
     "publicName",
     "dfsReplicationFactor",
     "dfsReplicaReliabilityLevel",
+    "dfsMinWriteReplicas",
     "dfsRecoveryWaitTime",
     "volumes",
+    "dataSync",
 ];
 
 /// What the settings about size come to on this host, given or not.

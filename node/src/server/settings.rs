@@ -96,12 +96,7 @@ pub(super) fn data(
         alias: site_of(settings, "localSite")?.alias,
         build: BUILD.to_owned(),
         secret,
-        volumes: settings
-            .paths("volumes")
-            .unwrap_or_default()
-            .iter()
-            .map(PathBuf::from)
-            .collect(),
+        volumes: volume_paths(settings).iter().map(PathBuf::from).collect(),
         limits: limits.data.clone(),
     })
 }
@@ -171,13 +166,22 @@ pub(super) fn volumes(settings: &Resolved) -> VolumesConfig {
         None => rules,
     };
     VolumesConfig {
-        paths: settings
-            .paths("volumes")
-            .map(<[String]>::to_vec)
-            .unwrap_or_default(),
+        paths: volume_paths(settings),
         data_sync: settings.flag("dataSync").unwrap_or(true),
         choice,
     }
+}
+
+/// The directories of the volumes, each in one spelling: a node knows a volume again by its path,
+/// and `/VOL1/` is `/VOL1`.
+fn volume_paths(settings: &Resolved) -> Vec<String> {
+    let paths = settings.paths("volumes").unwrap_or_default().iter();
+    paths
+        .map(|path| {
+            let path: PathBuf = PathBuf::from(path).components().collect();
+            path.display().to_string()
+        })
+        .collect()
 }
 
 /// A share of the whole in ten-thousandths.

@@ -317,3 +317,96 @@ async fn a_value_on_the_command_line_outweighs_the_file() {
         .await;
     assert_eq!(threads(cluster.servers["P1"].pid, "vaquita-io"), 6);
 }
+
+/// The same with P2 as well, and files.
+async fn changed_two(change: impl FnOnce(&Cluster)) -> Cluster {
+    let mut cluster = Cluster::of_seed();
+    cluster.keep_two_hosts();
+    change(&cluster);
+    cluster.start_all().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    cluster
+}
+
+const SETTINGS: &str = "P4/config/controller.cfg";
+
+#[tokio::test]
+async fn dfs_replication_factor_is_the_number_of_replicas() {
+    for factor in [1, 2] {
+        let cluster = changed_two(|cluster| {
+            let by = format!("dfsReplicationFactor={factor} # replicas");
+            cluster.replace(SETTINGS, "dfsReplicationFactor=1", &by);
+        })
+        .await;
+        cluster.put("1:8961", "f", b"x").await.with(201);
+        let rows = cluster.json("chunk list").await;
+        assert_eq!(rows[0]["replicas"].as_array().unwrap().len(), factor);
+        assert_eq!(rows[0]["state"], "healthy", "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn dfs_min_write_replicas_is_how_many_a_write_needs() {
+    let both = |cluster: &Cluster| {
+        let file = "dfsReplicationFactor=1";
+        cluster.replace(SETTINGS, file, "dfsReplicationFactor=2");
+    };
+    let cluster = changed_two(both).await;
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    let refused = cluster.put("1:8961", "f", b"x").await.with(507);
+    let text = refused.text();
+    assert!(text.contains("P2-NODE1: is not online"), "{text}");
+    drop(cluster);
+
+    let cluster = changed_two(|cluster| {
+        both(cluster);
+        cluster.add_line(SETTINGS, "dfsMinWriteReplicas=1");
+    })
+    .await;
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    let written = cluster.put("1:8961", "f", b"x").await.with(201);
+    assert_eq!(written.header("x-vaquita-degraded"), Some("1"));
+    let rows = cluster.json("chunk list --unwell").await;
+    assert_eq!(rows[0]["state"], "degraded", "{rows:?}");
+    cluster.place.write("a.csv", "1,2\n");
+    let ran = cluster.vaquita("dfs put a.csv dfs://").await;
+    let said = format!("{}{}", ran.out, ran.err);
+    assert_eq!(ran.status, 0, "{said}");
+    assert!(said.contains("fewer"), "{said}");
+}
+
+#[tokio::test]
+async fn dfs_replica_reliability_level_rules_where_replicas_go() {
+    let labelled = |level: u8| {
+        move |cluster: &Cluster| {
+            let by = format!("ReliabilityLevel={level}");
+            cluster.edit(SETTINGS, |text| {
+                let text = text.replace("ReliabilityLevel=0", &by);
+                text.replace("dfsReplicationFactor=1", "dfsReplicationFactor=2")
+            });
+            for host in ["P1", "P2"] {
+                cluster.add_line(&format!("{host}/config/agent.cfg"), "hostLabel=rack");
+            }
+        }
+    };
+    for level in [0, 2] {
+        let cluster = changed_two(labelled(level)).await;
+        cluster.put("1:8961", "f", b"x").await.with(201);
+    }
+    let cluster = changed_two(labelled(1)).await;
+    let refused = cluster.put("1:8961", "f", b"x").await.with(507);
+    let text = refused.text();
+    assert!(text.contains("2 hosts are needed and 1"), "{text}");
+}
+
+#[tokio::test]
+async fn data_sync_is_handed_on_to_the_nodes() {
+    let cluster = changed(|cluster| cluster.add_line(SETTINGS, "dataSync=0")).await;
+    let log = cluster.read(NODE);
+    assert!(log.contains("dataSync=0 ("), "{log}");
+    let explained = explained(&cluster, "P1-NODE1", "dataSync").await;
+    assert!(explained.contains("controller.cfg:9:"), "{explained}");
+    cluster.put("1:8961", "f", b"x").await.with(201);
+    let got = cluster.get_file("1:8961", "f").await.with(200);
+    assert_eq!(got.body, b"x");
+}

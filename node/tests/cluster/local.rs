@@ -7,17 +7,17 @@ use crate::program::Place;
 use crate::rig::{Addresses, Sweeper, interrupt, until};
 
 /// A terminal in which `vaquita local` runs, and the directory it works in.
-struct Terminal {
+pub(crate) struct Terminal {
     program: Child,
     /// What was printed until everything was green.
     beginning: String,
     rest: BufReader<tokio::process::ChildStdout>,
 }
 
-const DIRECTORY: &str = "Größe 4 云";
+pub(crate) const DIRECTORY: &str = "Größe 4 云";
 
 impl Terminal {
-    async fn open(place: &Place, subnet: &str) -> Self {
+    pub(crate) async fn open(place: &Place, subnet: &str) -> Self {
         let mut command = place.command();
         let mut program = command
             .args(["local", "--dir", DIRECTORY, "--subnet", subnet])
@@ -43,7 +43,7 @@ impl Terminal {
     }
 
     /// Ctrl-C, and what is printed from then on.
-    async fn interrupt(mut self) -> String {
+    pub(crate) async fn interrupt(mut self) -> String {
         interrupt(self.program.id().unwrap());
         let mut end = String::new();
         self.rest.read_to_string(&mut end).await.unwrap();

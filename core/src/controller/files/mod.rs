@@ -18,7 +18,7 @@ use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Sp
 use crate::dfs::placement::{VolumeChoice, VolumeRules};
 use crate::dfs::token::TokenKey;
 use crate::dfs::writes::Writes;
-use crate::ids::{Alias, ConnId, ControllerEpoch, NodeId, RequestId};
+use crate::ids::{Alias, ConnId, ControllerEpoch, NodeId, RequestId, Role};
 use crate::membership::{Health, Slot};
 use crate::message::VolumeFacts;
 use crate::prng::Prng;
@@ -216,8 +216,11 @@ impl Controller {
         }
     }
 
-    /// Brings one node as a place for replicas up to date.
+    /// Brings one node as a place for replicas up to date; an agent is none.
     pub(super) fn refresh_place(&mut self, now: Timestamp, slot: Slot) {
+        if self.members.all[slot].member.role != Role::DataNode {
+            return;
+        }
         let fitness = self.fitness(now, slot);
         let member = &self.members.all[slot].member;
         let alias = member.site.alias.clone();

@@ -34,6 +34,8 @@ pub(in crate::cli) enum ApiError {
         kind: String,
         /// The sentence for people.
         message: String,
+        /// The site of who is to be asked instead.
+        site: Option<String>,
     },
     /// The answer makes no sense.
     Nonsense {
@@ -93,6 +95,18 @@ impl ApiError {
         matches!(self, Self::Refused { kind, .. } if kind == "setup-code-required")
     }
 
+    /// The server that is to be asked instead.
+    fn elsewhere(&self) -> Option<Server> {
+        match self {
+            Self::Refused {
+                kind,
+                site: Some(site),
+                ..
+            } if kind == "not-here" => Server::parse(site).ok(),
+            _ => None,
+        }
+    }
+
     /// Whether there is no such thing.
     pub(in crate::cli) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
@@ -117,6 +131,7 @@ struct Refusal {
 struct RefusalBody {
     kind: String,
     message: String,
+    site: Option<String>,
 }
 
 /// A name and a password from the environment.
@@ -133,6 +148,8 @@ pub(in crate::cli) struct Api {
     user: Option<String>,
     environment: Option<Credentials>,
     logins: Logins,
+    /// The controller that gave the token, where `server` is a data node.
+    controller: Option<Server>,
     /// The name of the operation that is being ordered.
     key: Option<String>,
 }
@@ -170,6 +187,7 @@ impl Api {
             server,
             environment,
             logins,
+            controller: None,
             key: None,
         })
     }
@@ -186,6 +204,7 @@ impl Api {
             server,
             environment: None,
             logins,
+            controller: None,
             key: None,
         })
     }
@@ -216,7 +235,15 @@ impl Api {
         self.token.is_some() || self.environment.is_some()
     }
 
+    /// Who gave the token, `host:port`.
+    pub(in crate::cli) fn logged_in_at(&self) -> String {
+        self.controller.as_ref().unwrap_or(&self.server).to_string()
+    }
+
     /// Exchanges a name and a password for a token and uses it from now on. The caller keeps it.
+    ///
+    /// A data node takes the token and knows no password: it names the controller, which is asked
+    /// in its place.
     pub(in crate::cli) async fn login(
         &mut self,
         user: &str,
@@ -227,9 +254,20 @@ impl Api {
         if let Some(code) = setup_code {
             body["setup_code"] = code.into();
         }
-        let token: TokenView = self
-            .json_once(Method::POST, "/api/v1/login", Some(body))
-            .await?;
+        let path = "/api/v1/login";
+        let asked = self.json_once(Method::POST, path, Some(body.clone())).await;
+        let token: TokenView = match asked {
+            Ok(token) => token,
+            Err(error) => {
+                let Some(controller) = error.elsewhere() else {
+                    return Err(error);
+                };
+                let node = std::mem::replace(&mut self.server, controller);
+                let asked = self.json_once(Method::POST, path, Some(body)).await;
+                self.controller = Some(std::mem::replace(&mut self.server, node));
+                asked?
+            }
+        };
         self.token = Some(token.token.clone());
         self.user = Some(user.to_owned());
         Ok(token)
@@ -237,8 +275,16 @@ impl Api {
 
     /// Keeps the login in use for later commands.
     pub(in crate::cli) fn keep_login(&mut self) -> Result<(), Failure> {
-        match self.as_login() {
-            Some(login) => self.logins.keep(login),
+        let Some(login) = self.as_login() else {
+            return Ok(());
+        };
+        self.logins.keep(login.clone())?;
+        match &self.controller {
+            // The commands that follow go there: it does more than a data node.
+            Some(controller) => self.logins.keep(Login {
+                server: controller.to_string(),
+                ..login
+            }),
             None => Ok(()),
         }
     }
@@ -517,6 +563,7 @@ pub(super) fn refusal(server: &Server, answer: &Answer) -> ApiError {
                 status: answer.status.as_u16(),
                 kind: error.kind,
                 message,
+                site: error.site,
             }
         }
         Err(_) => ApiError::Nonsense {

@@ -87,7 +87,11 @@ impl LogIn {
             if let Some(warning) = &told.warning {
                 terminal.warn(&harmless(warning));
             }
-            terminal.say(format!("logged in at {} as {}", api.server(), self.user))?;
+            terminal.say(format!(
+                "logged in at {} as {}",
+                api.logged_in_at(),
+                self.user
+            ))?;
             if told.must_change_password {
                 terminal.note(format!(
                     "nothing else works until the first password is changed: \

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod cluster;
+mod files;
 mod http;
 mod networks;
 mod processes;
@@ -10,6 +11,7 @@ mod waiting;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
+pub(crate) use files::{DATA_NODES, KIB, MIB, Reply, assert_same, content};
 
 pub(crate) use networks::TwoNetworks;
 pub(crate) use processes::{Sweeper, freeze, interrupt, kill};

@@ -1,0 +1,392 @@
+//! Files while processes are killed or stand still.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::files::of_two_replicas;
+use crate::rig::{Cluster, DATA_NODES, KIB, MIB, assert_same, content, freeze, kill};
+
+const FIRST: &str = DATA_NODES[0].1;
+const SECOND: &str = DATA_NODES[1].1;
+
+/// Waits until no volume has a chunk.
+async fn until_nothing_is_kept(cluster: &Cluster) {
+    cluster
+        .until("prepared chunks are given up", async || {
+            let rows = cluster.json("volume list").await;
+            rows.iter().all(|row| row["chunks"] == 0).then_some(())
+        })
+        .await;
+}
+
+/// Whether any volume has a chunk, as the files on disk say.
+fn large_chunks(cluster: &Cluster) -> usize {
+    let tree = crate::rig::Tree::of(&cluster.path(""));
+    let files = tree.into_files();
+    let paths = files.keys().filter_map(|path| path.extension());
+    paths.filter(|it| *it == "chunk").count()
+}
+
+async fn until_chunk_on_disk(cluster: &Cluster) {
+    cluster
+        .until("the first chunk is on two disks", async || {
+            (large_chunks(cluster) == 2).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_client_that_dies_half_way_leaves_nothing() {
+    let cluster = of_two_replicas().await;
+    let headers = [("Content-Length", "136314880")];
+    let mut sending = cluster
+        .begin(FIRST, "PUT /dfs/half", &headers)
+        .await
+        .unwrap();
+    sending.send(&content(1, 70 * MIB)).await.unwrap();
+    until_chunk_on_disk(&cluster).await;
+    drop(sending);
+    until_nothing_is_kept(&cluster).await;
+    cluster.get_file(SECOND, "half").await.with(404);
+    assert_eq!(cluster.json("chunk list").await.len(), 0);
+    cluster.put(SECOND, "half", b"whole").await.with(201);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_killed_half_way_leaves_nothing_visible() {
+    let cluster = of_two_replicas().await;
+    let headers = [("Content-Length", "136314880")];
+    let mut sending = cluster
+        .begin(FIRST, "PUT /dfs/half", &headers)
+        .await
+        .unwrap();
+    sending.send(&content(1, 70 * MIB)).await.unwrap();
+    until_chunk_on_disk(&cluster).await;
+    let before = cluster.row("P1-NODE1").await.pid;
+    kill(before.unwrap());
+    assert!(sending.answer().await.is_err());
+    cluster.get_file(SECOND, "half").await.with(404);
+    assert_eq!(cluster.json("chunk list").await.len(), 0);
+    cluster
+        .until_row("P1-NODE1", |row| row.state == "online" && row.pid != before)
+        .await;
+    cluster.get_file(FIRST, "half").await.with(404);
+    // What was written of it keeps nobody from writing it anew.
+    cluster.put(SECOND, "half", b"whole").await.with(201);
+    until_chunks(&cluster, 2).await;
+}
+
+/// Waits until the volumes have so many chunks, over all.
+async fn until_chunks(cluster: &Cluster, wanted: u64) {
+    cluster
+        .until("what nobody has committed is given up", async || {
+            let rows = cluster.json("volume list").await;
+            let chunks = rows.iter().map(|row| row["chunks"].as_u64().unwrap());
+            (chunks.sum::<u64>() == wanted).then_some(())
+        })
+        .await;
+}
+
+async fn kill_everything(cluster: &mut Cluster) {
+    loop {
+        let running = cluster.processes();
+        if running.is_empty() {
+            break;
+        }
+        running.into_iter().for_each(kill);
+        tokio::task::yield_now().await;
+    }
+    for host in ["P4", "P1", "P2", "P3", "P5"] {
+        let ended = cluster.take(host).ended().await;
+        assert_eq!(ended.status, -9, "{ended:?}");
+    }
+}
+
+/// Starts all again and waits for the data nodes.
+async fn start_again(cluster: &mut Cluster) {
+    cluster.start_controller();
+    cluster.start_agents();
+    cluster.log_in_again().await;
+    for (alias, _) in DATA_NODES {
+        cluster.until_row(alias, |row| row.state == "online").await;
+    }
+}
+
+#[tokio::test]
+async fn everything_killed_at_once_comes_back_with_every_file() {
+    let mut cluster = of_two_replicas().await;
+    let mut wanted = BTreeMap::new();
+    for number in 0..40_u64 {
+        let len = if number == 39 {
+            70 * MIB
+        } else {
+            997 * KIB / 40 * number as usize
+        };
+        let bytes = content(number, len);
+        let path = format!("d/f{number}");
+        if number == 0 {
+            let body = serde_json::json!({ "path": "dfs://d" });
+            cluster.post(FIRST, "mkdir", &body).await.with(201);
+        }
+        let (_, site) = DATA_NODES[number as usize % 4];
+        cluster.put(site, &path, &bytes).await.with(201);
+        wanted.insert(path, bytes);
+    }
+    for round in 0..2 {
+        kill_everything(&mut cluster).await;
+        start_again(&mut cluster).await;
+        for (number, (path, bytes)) in wanted.iter().enumerate() {
+            let (_, site) = DATA_NODES[(number + round) % 4];
+            let got = cluster.get_file(site, path).await.with(200);
+            assert_same(&got.body, bytes, path);
+        }
+        cluster
+            .until("all is well", async || {
+                cluster
+                    .json("chunk list --unwell")
+                    .await
+                    .is_empty()
+                    .then_some(())
+            })
+            .await;
+    }
+}
+
+/// Writers and readers that never rest, and what they were told.
+#[derive(Default)]
+struct Load {
+    /// Files that were acknowledged, with the seeds of their contents.
+    acknowledged: RefCell<BTreeMap<String, u64>>,
+    ends: Cell<bool>,
+    reads: Cell<usize>,
+    /// Refusals by their kind.
+    refused: RefCell<BTreeMap<String, usize>>,
+    /// Requests whose connection broke.
+    broken: Cell<usize>,
+}
+
+impl Load {
+    fn len_of(seed: u64) -> usize {
+        seed as usize * 7919 % (300 * KIB) + 1
+    }
+
+    /// An error that has a reason.
+    #[track_caller]
+    fn refused(&self, reply: &crate::rig::Reply) {
+        let error = &reply.json()["error"];
+        let message = error["message"].as_str().unwrap();
+        assert!(message.len() > 10, "{}: {error}", reply.status);
+        let kind = format!("{} {}", reply.status, reply.kind());
+        *self.refused.borrow_mut().entry(kind).or_default() += 1;
+    }
+
+    async fn write(&self, cluster: &Cluster, writer: u64) {
+        for number in 0.. {
+            if self.ends.get() {
+                return;
+            }
+            let seed = writer * 1_000_000 + number;
+            let path = format!("w{writer}-{number}");
+            let (_, site) = DATA_NODES[(writer + number) as usize % 4];
+            let bytes = content(seed, Self::len_of(seed));
+            let request = format!("PUT /dfs/{path}");
+            match cluster.try_ask(site, &request, &[], &bytes).await {
+                Ok(reply) if reply.status == 201 => {
+                    self.acknowledged.borrow_mut().insert(path, seed);
+                }
+                Ok(reply) => self.refused(&reply),
+                Err(_) => self.broken.set(self.broken.get() + 1),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn read(&self, cluster: &Cluster, reader: usize) {
+        for number in 0.. {
+            if self.ends.get() {
+                return;
+            }
+            tokio::task::yield_now().await;
+            let picked = {
+                let acknowledged = self.acknowledged.borrow();
+                let nth = (number * 31 + reader) % acknowledged.len().max(1);
+                let picked = acknowledged.iter().nth(nth);
+                picked.map(|(path, seed)| (path.clone(), *seed))
+            };
+            let Some((path, seed)) = picked else { continue };
+            let (_, site) = DATA_NODES[(number + reader) % 4];
+            let request = format!("GET /dfs/{path}");
+            match cluster.try_ask(site, &request, &[], b"").await {
+                Ok(reply) if reply.status == 200 => {
+                    self.reads.set(self.reads.get() + 1);
+                    assert_same(&reply.body, &content(seed, Self::len_of(seed)), &path);
+                }
+                Ok(reply) => {
+                    assert_ne!(
+                        reply.status,
+                        404,
+                        "{path} was acknowledged: {}",
+                        reply.text()
+                    );
+                    self.refused(&reply);
+                }
+                Err(_) => self.broken.set(self.broken.get() + 1),
+            }
+        }
+    }
+
+    /// Waits until so many more writes and reads have gone well.
+    async fn goes_on(&self, cluster: &Cluster) {
+        let count = || (self.acknowledged.borrow().len(), self.reads.get());
+        let (writes, reads) = count();
+        cluster
+            .until("writes and reads go on", async || {
+                let now = count();
+                (now.0 >= writes + 10 && now.1 >= reads + 10).then_some(())
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn no_acknowledged_file_is_lost_while_process_after_process_is_killed() {
+    let cluster = RefCell::new(of_two_replicas().await);
+    let load = Load::default();
+    // The servers of the cluster are changed by nobody but the killer, between its waits.
+    let killing = async {
+        let cluster = &cluster;
+        load.goes_on(&cluster.borrow()).await;
+        for (alias, _) in DATA_NODES {
+            let before = cluster.borrow().row(alias).await.pid;
+            kill(before.unwrap());
+            load.goes_on(&cluster.borrow()).await;
+            cluster
+                .borrow()
+                .until_row(alias, |row| row.state == "online" && row.pid != before)
+                .await;
+        }
+        load.goes_on(&cluster.borrow()).await;
+        load.ends.set(true);
+    };
+    let shared = cluster.borrow();
+    tokio::join!(
+        killing,
+        load.write(&shared, 1),
+        load.write(&shared, 2),
+        load.read(&shared, 1),
+        load.read(&shared, 2),
+    );
+    drop(shared);
+    check_all(&cluster.borrow(), &load).await;
+}
+
+/// Every acknowledged file is at every node as it was written.
+async fn check_all(cluster: &Cluster, load: &Load) {
+    let (refused, broken) = (load.refused.borrow(), load.broken.get());
+    let acknowledged = load.acknowledged.borrow();
+    println!(
+        "{} files, {} reads, {broken} broken connections, refused: {refused:?}",
+        acknowledged.len(),
+        load.reads.get()
+    );
+    for (number, (path, seed)) in acknowledged.iter().enumerate() {
+        let (_, site) = DATA_NODES[number % 4];
+        let got = cluster.get_file(site, path).await.with(200);
+        assert_same(&got.body, &content(*seed, Load::len_of(*seed)), path);
+    }
+}
+
+#[tokio::test]
+async fn no_acknowledged_file_is_lost_while_the_controller_and_an_agent_are_killed() {
+    let mut cluster = of_two_replicas().await;
+    let load = Load::default();
+    for host in ["P4", "P1", "P4"] {
+        let server = cluster.take(host);
+        load.ends.set(false);
+        let killing = async {
+            load.goes_on(&cluster).await;
+            server.kill().await;
+            // An agent's death stops nothing.
+            if host == "P1" {
+                load.goes_on(&cluster).await;
+            }
+            let again = match host {
+                "P4" => cluster.run_controller("controller.out"),
+                host => cluster.run_agent(host, "agent.out"),
+            };
+            cluster.log_in_again().await;
+            load.goes_on(&cluster).await;
+            load.ends.set(true);
+            again
+        };
+        // Each round has writers of its own: a name is written once.
+        let round = load.acknowledged.borrow().len() as u64 + 10;
+        let (again, ..) = tokio::join!(
+            killing,
+            load.write(&cluster, round),
+            load.write(&cluster, round + 1),
+            load.read(&cluster, 1),
+            load.read(&cluster, 2),
+        );
+        cluster.servers.insert(host.to_owned(), again);
+    }
+    check_all(&cluster, &load).await;
+}
+
+#[tokio::test]
+async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
+    let cluster = of_two_replicas().await;
+    let mut wanted = Vec::new();
+    for number in 0..40_u64 {
+        let bytes = content(number, 20 * KIB);
+        let (_, site) = DATA_NODES[number as usize % 4];
+        let path = format!("f{number}");
+        cluster.put(site, &path, &bytes).await.with(201);
+        wanted.push((path, bytes));
+    }
+    let chunks = cluster.json("chunk list").await;
+    let on_second = chunks
+        .iter()
+        .filter(|row| row.to_string().contains("P2-NODE1"));
+    assert!(on_second.count() >= 5, "it has no part in this");
+    let pid = cluster.row("P2-NODE1").await.pid.unwrap();
+    freeze(pid, true);
+    let mut slowest = Duration::ZERO;
+    for (number, (path, bytes)) in wanted.iter().enumerate() {
+        let (_, site) = DATA_NODES[[0, 2, 3][number % 3]];
+        let since = Instant::now();
+        let got = cluster.get_file(site, path).await.with(200);
+        slowest = slowest.max(since.elapsed());
+        assert_same(&got.body, bytes, path);
+    }
+    println!("slowest read: {slowest:?}");
+    // A second or so on a machine that has nothing else to do.
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+    for number in 0..20_u64 {
+        let (_, site) = DATA_NODES[[0, 2, 3][number as usize % 3]];
+        let since = Instant::now();
+        let written = cluster.put(site, &format!("g{number}"), b"meanwhile").await;
+        slowest = slowest.max(since.elapsed());
+        written.with(201);
+    }
+    println!("slowest read or write: {slowest:?}");
+    for row in cluster.json("chunk list --below dfs://g19").await {
+        assert!(!row.to_string().contains("P2-NODE1"), "{row}");
+    }
+    // A command that happens to begin with it goes on with another one.
+    for number in 0..4 {
+        let line = format!("dfs get dfs://f{number} back{number}");
+        cluster.vaquita(&line).await.ok();
+    }
+    freeze(pid, false);
+    cluster
+        .until_row("P2-NODE1", |row| row.state == "online")
+        .await;
+    for (path, bytes) in &wanted {
+        let got = cluster.get_file(SECOND, path).await.with(200);
+        assert_same(&got.body, bytes, path);
+    }
+}

@@ -1,0 +1,369 @@
+//! Volumes of data nodes: where they are, whose they are, and what happens when one is not well.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Tree, assert_same, content};
+
+/// Two hosts with a replica each, after a change of the files.
+async fn of_two(change: impl FnOnce(&Cluster)) -> Cluster {
+    let mut cluster = Cluster::of_seed();
+    let file = "P4/config/controller.cfg";
+    cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
+    cluster.keep_two_hosts();
+    change(&cluster);
+    cluster.start_all().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    cluster
+}
+
+const FIRST: &str = DATA_NODES[0].1;
+const SECOND: &str = DATA_NODES[1].1;
+
+/// The only volume of P1-NODE1 as the controller shows it, once it is as wanted.
+async fn until_volume(cluster: &Cluster, state: &str) -> Value {
+    cluster
+        .until(&format!("the volume of P1-NODE1 is {state}"), async || {
+            let mut rows = cluster.json("volume list").await;
+            rows.retain(|row| row["node"] == "P1-NODE1" && row["state"] == state);
+            rows.pop()
+        })
+        .await
+}
+
+fn reason(row: &Value) -> String {
+    row["reason"].as_str().unwrap().to_owned()
+}
+
+/// The names in a directory.
+fn names(directory: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+fn home_volume(cluster: &Cluster, host: &str) -> PathBuf {
+    cluster.path(&format!("{host}/data/{host}-NODE1/storage"))
+}
+
+#[tokio::test]
+async fn volumes_are_given_by_node_by_pattern_and_by_alias() {
+    let mut cluster = Cluster::of_seed();
+    let file = "P4/config/controller.cfg";
+    cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
+    let room = cluster.path("disks");
+    fs::create_dir(&room).unwrap();
+    let there = room.display();
+    for line in [
+        format!("volumes={there}/VOL1/<ALIAS>,{there}/VOL2/<ALIAS>"),
+        format!("P3-NOD?1.volumes={there}/SSD3/"),
+        format!("%5-NODE1.volumes={there}/SSD5/"),
+        format!("P2-NODE1.volumes={there}/DFS/P2-NODE1"),
+    ] {
+        cluster.add_line("P4/config/cluster.cfg", &line);
+    }
+    cluster.start_all().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    cluster.until_volumes(5).await;
+    let rows = cluster.json("volume list").await;
+    let shown: Vec<(String, String)> = rows
+        .iter()
+        .map(|row| {
+            let text = |name: &str| row[name].as_str().unwrap().to_owned();
+            (text("node"), text("path"))
+        })
+        .collect();
+    let wanted = [
+        ("P1-NODE1", "VOL1/P1-NODE1"),
+        ("P1-NODE1", "VOL2/P1-NODE1"),
+        ("P2-NODE1", "DFS/P2-NODE1"),
+        ("P3-NODE1", "SSD3"),
+        ("P5-NODE1", "SSD5"),
+    ]
+    .map(|(node, path)| (node.to_owned(), format!("{there}/{path}")));
+    assert_eq!(shown, wanted);
+    for number in 0..16 {
+        let bytes = content(number, 2 * MIB);
+        let (_, site) = DATA_NODES[number as usize % 4];
+        cluster
+            .put(site, &format!("f{number}"), &bytes)
+            .await
+            .with(201);
+    }
+    // A file a chunk, and all of them where the configuration says.
+    let files = Tree::of(&cluster.path("")).into_files();
+    let chunks: Vec<&PathBuf> = files
+        .keys()
+        .filter(|path| path.extension().is_some_and(|it| it == "chunk"))
+        .collect();
+    assert_eq!(chunks.len(), 32, "{chunks:?}");
+    for (_, path) in &wanted {
+        let here = chunks.iter().filter(|it| it.starts_with(path)).count();
+        assert!(here > 0, "nothing in {path}: {chunks:?}");
+    }
+    assert!(chunks.iter().all(|path| path.starts_with(&room)));
+}
+
+#[tokio::test]
+async fn a_relative_path_is_no_volume() {
+    let cluster = Cluster::of_seed();
+    cluster.add_line("P4/config/cluster.cfg", "P1-NODE1.volumes=disks/one");
+    let refused = cluster.run_controller("controller.out").ended().await;
+    let refused = refused.with(64);
+    assert!(refused.contains("disks/one"), "{refused}");
+    assert!(refused.contains("absolute"), "{refused}");
+    let config = cluster.path("P4/config");
+    let mut command = cluster.place.command();
+    let output = command.arg("check").arg(config).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(said.contains("cluster.cfg:6"), "{said}");
+    assert!(said.contains("absolute"), "{said}");
+}
+
+#[tokio::test]
+async fn a_directory_with_somebodys_files_is_no_volume() {
+    let mut directory = PathBuf::new();
+    let cluster = of_two(|cluster| {
+        directory = cluster.path("photos");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("summer.jpg"), "a photo").unwrap();
+        let line = format!("P1-NODE1.volumes={}", directory.display());
+        cluster.add_line("P4/config/cluster.cfg", &line);
+    })
+    .await;
+    let reason = reason(&until_volume(&cluster, "foreign").await);
+    assert!(reason.contains("not empty (summer.jpg)"), "{reason}");
+    let refused = cluster.put(FIRST, "f", b"x").await.with(507);
+    assert!(refused.text().contains("P1-NODE1: no volume takes chunks"));
+    cluster.place.write("a.csv", "1,2\n");
+    let said = cluster.vaquita("dfs put a.csv dfs://").await.failed(1);
+    assert!(said.contains("P1-NODE1: no volume takes chunks"), "{said}");
+    let left = Tree::of(&directory).without("LOCK").into_files();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[&directory.join("summer.jpg")], b"a photo");
+}
+
+#[tokio::test]
+async fn a_volume_of_another_node_is_left_alone() {
+    let mut cluster = of_two(|_| ()).await;
+    cluster.put(FIRST, "f", &content(1, MIB)).await.with(201);
+    cluster.vaquita("node stop --all --wait").await.ok();
+    let theirs = home_volume(&cluster, "P2");
+    let before = Tree::of(&theirs).without("LOCK");
+    let line = format!("P1-NODE1.volumes={}", theirs.display());
+    cluster.add_line("P4/config/cluster.cfg", &line);
+    cluster.take("P4").stop().await;
+    cluster.start_controller();
+    cluster.log_in_again().await;
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    let reason = reason(&until_volume(&cluster, "foreign").await);
+    assert!(reason.contains("belongs to node P2-NODE1"), "{reason}");
+    Tree::of(&theirs).without("LOCK").assert_same(&before);
+}
+
+#[tokio::test]
+async fn a_volume_that_is_not_mounted_is_missing_and_nothing_is_written_below() {
+    let cluster = of_two(|_| ()).await;
+    let bytes = content(1, 3 * MIB);
+    cluster.put(FIRST, "f", &bytes).await.with(201);
+    let mounted = home_volume(&cluster, "P1");
+    let away = cluster.path("P1/away");
+    for point_is_there in [true, false] {
+        cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+        fs::rename(&mounted, &away).unwrap();
+        if point_is_there {
+            fs::create_dir(&mounted).unwrap();
+        }
+        cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+        let reason = reason(&until_volume(&cluster, "missing").await);
+        assert!(reason.contains("not mounted"), "{reason}");
+        let refused = cluster.put(SECOND, "g", b"x").await.with(507);
+        assert!(refused.text().contains("P1-NODE1: no volume takes chunks"));
+        let got = cluster.get_file(FIRST, "f").await.with(200);
+        assert_same(&got.body, &bytes, "from the other replica");
+        cluster
+            .until("the replica is shown as gone", async || {
+                let rows = cluster.json("chunk list --unwell").await;
+                (rows.len() == 1).then_some(())
+            })
+            .await;
+        cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+        if mounted.exists() {
+            let left = names(&mounted);
+            assert!(
+                left.iter().all(|name| name.to_str() == Some("LOCK")),
+                "{left:?}"
+            );
+            fs::remove_dir_all(&mounted).unwrap();
+        }
+        fs::rename(&away, &mounted).unwrap();
+        cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+        until_volume(&cluster, "good").await;
+        cluster
+            .until("all is well", async || {
+                let rows = cluster.json("chunk list --unwell").await;
+                rows.is_empty().then_some(())
+            })
+            .await;
+    }
+    cluster.put(SECOND, "g", b"x").await.with(201);
+}
+
+/// Turns one bit of a content over on P1's disk.
+fn flip(cluster: &Cluster, bytes: &[u8]) {
+    let volume = home_volume(cluster, "P1");
+    let part = &bytes[bytes.len() / 2..][..64];
+    for (path, mut there) in Tree::of(&volume).into_files() {
+        if let Some(at) = there.windows(part.len()).position(|it| it == part) {
+            there[at] ^= 0x10;
+            return fs::write(path, there).unwrap();
+        }
+    }
+    panic!("the content is not in {}", volume.display());
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_noticed_and_the_other_replica_read() {
+    let cluster = of_two(|_| ()).await;
+    // One in a segment with others, and one in a file of its own.
+    for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
+        let bytes = content(len as u64, len);
+        cluster.put(FIRST, path, &bytes).await.with(201);
+        flip(&cluster, &bytes);
+        for site in [FIRST, SECOND, FIRST] {
+            let got = cluster.get_file(site, path).await.with(200);
+            assert_same(&got.body, &bytes, &format!("{path} at {site}"));
+        }
+        let row = cluster
+            .until("the damage is shown", async || {
+                let line = format!("chunk list --unwell --below dfs://{path}");
+                cluster.json(&line).await.pop()
+            })
+            .await;
+        assert_eq!(row["state"], "degraded", "{row}");
+        let replicas = row["replicas"].as_array().unwrap();
+        let damaged = replicas.iter().find(|it| it["node"] == "P1-NODE1");
+        assert_eq!(damaged.unwrap()["state"], "corrupt", "{row}");
+    }
+    let table = cluster.vaquita("chunk list --unwell").await.ok();
+    assert!(table.contains("P1-NODE1"), "{table}");
+    assert!(table.contains("dfs://small"), "{table}");
+}
+
+#[tokio::test]
+async fn a_segment_that_is_cut_short_costs_what_was_in_it_and_no_more() {
+    let cluster = of_two(|_| ()).await;
+    let contents: Vec<Vec<u8>> = (0..20).map(|seed| content(seed, 50 * KIB)).collect();
+    for (number, bytes) in contents.iter().enumerate() {
+        cluster
+            .put(SECOND, &format!("f{number}"), bytes)
+            .await
+            .with(201);
+    }
+    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    let volume = home_volume(&cluster, "P1");
+    let mut files = Tree::of(&volume).into_files();
+    files.retain(|path, _| path.extension().is_some_and(|it| it == "seg"));
+    let (segment, bytes) = files.pop_last().unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    fs::write(&segment, &bytes[..end / 2]).unwrap();
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    let unwell = cluster
+        .until("what is lost is shown", async || {
+            let rows = cluster.json("chunk list --unwell").await;
+            (!rows.is_empty()).then_some(rows.len())
+        })
+        .await;
+    assert!((5..=15).contains(&unwell), "{unwell} of 20");
+    for (number, bytes) in contents.iter().enumerate() {
+        let path = format!("f{number}");
+        let got = cluster.get_file(FIRST, &path).await.with(200);
+        assert_same(&got.body, bytes, &path);
+    }
+    cluster.put(FIRST, "more", b"x").await.with(201);
+}
+
+/// A file system of its own for P1's agent and what it starts, and the words that make it.
+fn small_disk(directory: &Path) -> Vec<OsString> {
+    let script = format!(
+        "mount -t tmpfs -o size=300m disk '{}' && exec \"$0\" \"$@\"",
+        directory.display()
+    );
+    [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+    ]
+    .map(OsString::from)
+    .into_iter()
+    .chain([script.into()])
+    .collect()
+}
+
+#[tokio::test]
+async fn a_full_volume_takes_nothing_more_and_loses_nothing() {
+    let mut cluster = Cluster::of_seed();
+    let file = "P4/config/controller.cfg";
+    cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
+    cluster.keep_two_hosts();
+    let directory = cluster.path("P1/disk");
+    fs::create_dir(&directory).unwrap();
+    let line = format!("P1-NODE1.volumes={}", directory.display());
+    cluster.add_line("P4/config/cluster.cfg", &line);
+    cluster.place.launcher = small_disk(&directory);
+    let probe = cluster.vaquita("version").await;
+    if !probe.err.is_empty() && probe.err.contains("unshare") || probe.err.contains("mount") {
+        println!(
+            "SKIPPED: this machine lets a test mount nothing: {}",
+            probe.err.trim()
+        );
+        return;
+    }
+    cluster.start_agent("P1");
+    cluster.place.launcher.clear();
+    cluster.start_agent("P2");
+    cluster.start_controller();
+    cluster.log_in().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    let row = until_volume(&cluster, "good").await;
+    assert_eq!(row["capacity"], 300 * MIB, "{row}");
+    let mut written = Vec::new();
+    let refused = loop {
+        let number = written.len() as u64;
+        assert!(number < 10, "more than there is room for");
+        let bytes = content(number, 40 * MIB);
+        let path = format!("f{number}");
+        let (_, site) = DATA_NODES[number as usize % 2];
+        let reply = cluster.put(site, &path, &bytes).await;
+        if reply.status != 201 {
+            break reply;
+        }
+        written.push((path, bytes));
+    };
+    assert!(written.len() >= 3, "{} files", written.len());
+    let text = refused.with(507).text();
+    assert!(text.contains("P1-NODE1"), "{text}");
+    for (path, bytes) in &written {
+        for site in [FIRST, SECOND] {
+            let got = cluster.get_file(site, path).await.with(200);
+            assert_same(&got.body, bytes, path);
+        }
+    }
+    assert_eq!(cluster.row("P1-NODE1").await.state, "online");
+    // What is removed makes room: a volume above its high-water mark does not keep it for long.
+    for (path, _) in &written {
+        cluster.vaquita(&format!("dfs rm dfs://{path}")).await.ok();
+    }
+    cluster
+        .until("there is room again", async || {
+            let reply = cluster.put(FIRST, "again", b"x").await;
+            (reply.status == 201).then_some(())
+        })
+        .await;
+}
