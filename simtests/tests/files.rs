@@ -119,8 +119,7 @@ fn remove(path: &str) -> Order {
 /// Waits until those that were ordered to stop have stopped.
 fn stopped(world: &mut VaquitaWorld) -> Result<(), Failure> {
     wait_until(world, "the order has been taken", |world| {
-        controller(world)
-            .is_some_and(|(_, it)| !all_online(world) && it.state().orders.iter().count() > 0)
+        controller(world).is_some_and(|(_, it)| !all_online(world) && !it.state().orders.is_empty())
     })?;
     wait_until(world, "all as ordered", all_settled)
 }
@@ -240,7 +239,7 @@ fn kills_in_the_midst_of_writes_lose_nothing() {
                 let pause = Duration::from_micros(draw.below(30_000));
                 clients.run_for(world, pause)?;
                 let victims = ["P1-NODE1", "P2-NODE1", "P3-NODE1", "P4-NODE1", MASTER];
-                let victim = named(world, *draw.pick::<&str>(&victims));
+                let victim = named(world, draw.pick::<&str>(&victims));
                 world.kill(victim);
                 clients.run_for(world, seconds(6))?;
                 for nth in 0..4 {
