@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::files::of_two_replicas;
-use crate::rig::{Cluster, DATA_NODES, KIB, MIB, assert_same, content, freeze, kill};
+use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Reply, Tree, assert_same, content, freeze, kill};
 
 const FIRST: &str = DATA_NODES[0].1;
 const SECOND: &str = DATA_NODES[1].1;
@@ -24,7 +24,7 @@ async fn until_nothing_is_kept(cluster: &Cluster) {
 
 /// Whether any volume has a chunk, as the files on disk say.
 fn large_chunks(cluster: &Cluster) -> usize {
-    let tree = crate::rig::Tree::of(&cluster.path(""));
+    let tree = Tree::of(&cluster.path(""));
     let files = tree.into_files();
     let paths = files.keys().filter_map(|path| path.extension());
     paths.filter(|it| *it == "chunk").count()
@@ -162,10 +162,6 @@ struct Load {
     acknowledged: RefCell<BTreeMap<String, u64>>,
     ends: Cell<bool>,
     reads: Cell<usize>,
-    /// Refusals by their kind.
-    refused: RefCell<BTreeMap<String, usize>>,
-    /// Requests whose connection broke.
-    broken: Cell<usize>,
 }
 
 impl Load {
@@ -175,12 +171,11 @@ impl Load {
 
     /// An error that has a reason.
     #[track_caller]
-    fn refused(&self, reply: &crate::rig::Reply) {
+    fn refused(reply: &Reply) {
         let error = &reply.json()["error"];
         let message = error["message"].as_str().unwrap();
         assert!(message.len() > 10, "{}: {error}", reply.status);
-        let kind = format!("{} {}", reply.status, reply.kind());
-        *self.refused.borrow_mut().entry(kind).or_default() += 1;
+        assert!(!reply.kind().is_empty(), "{}: {error}", reply.status);
     }
 
     async fn write(&self, cluster: &Cluster, writer: u64) {
@@ -197,8 +192,9 @@ impl Load {
                 Ok(reply) if reply.status == 201 => {
                     self.acknowledged.borrow_mut().insert(path, seed);
                 }
-                Ok(reply) => self.refused(&reply),
-                Err(_) => self.broken.set(self.broken.get() + 1),
+                Ok(reply) => Self::refused(&reply),
+                // The entry was killed: whether it was done is not known.
+                Err(_) => (),
             }
             tokio::task::yield_now().await;
         }
@@ -231,9 +227,9 @@ impl Load {
                         "{path} was acknowledged: {}",
                         reply.text()
                     );
-                    self.refused(&reply);
+                    Self::refused(&reply);
                 }
-                Err(_) => self.broken.set(self.broken.get() + 1),
+                Err(_) => (),
             }
         }
     }
@@ -252,46 +248,35 @@ impl Load {
 }
 
 #[tokio::test]
-async fn no_acknowledged_file_is_lost_while_process_after_process_is_killed() {
-    let cluster = RefCell::new(of_two_replicas().await);
+async fn no_acknowledged_file_is_lost_while_data_node_after_data_node_is_killed() {
+    let cluster = of_two_replicas().await;
     let load = Load::default();
-    // The servers of the cluster are changed by nobody but the killer, between its waits.
     let killing = async {
-        let cluster = &cluster;
-        load.goes_on(&cluster.borrow()).await;
+        load.goes_on(&cluster).await;
         for (alias, _) in DATA_NODES {
-            let before = cluster.borrow().row(alias).await.pid;
+            let before = cluster.row(alias).await.pid;
             kill(before.unwrap());
-            load.goes_on(&cluster.borrow()).await;
+            load.goes_on(&cluster).await;
             cluster
-                .borrow()
                 .until_row(alias, |row| row.state == "online" && row.pid != before)
                 .await;
         }
-        load.goes_on(&cluster.borrow()).await;
+        load.goes_on(&cluster).await;
         load.ends.set(true);
     };
-    let shared = cluster.borrow();
     tokio::join!(
         killing,
-        load.write(&shared, 1),
-        load.write(&shared, 2),
-        load.read(&shared, 1),
-        load.read(&shared, 2),
+        load.write(&cluster, 1),
+        load.write(&cluster, 2),
+        load.read(&cluster, 1),
+        load.read(&cluster, 2),
     );
-    drop(shared);
-    check_all(&cluster.borrow(), &load).await;
+    check_all(&cluster, &load).await;
 }
 
 /// Every acknowledged file is at every node as it was written.
 async fn check_all(cluster: &Cluster, load: &Load) {
-    let (refused, broken) = (load.refused.borrow(), load.broken.get());
-    let acknowledged = load.acknowledged.borrow();
-    println!(
-        "{} files, {} reads, {broken} broken connections, refused: {refused:?}",
-        acknowledged.len(),
-        load.reads.get()
-    );
+    let acknowledged = load.acknowledged.borrow().clone();
     for (number, (path, seed)) in acknowledged.iter().enumerate() {
         let (_, site) = DATA_NODES[number % 4];
         let got = cluster.get_file(site, path).await.with(200);
@@ -362,7 +347,6 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
         slowest = slowest.max(since.elapsed());
         assert_same(&got.body, bytes, path);
     }
-    println!("slowest read: {slowest:?}");
     // A second or so on a machine that has nothing else to do.
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     for number in 0..20_u64 {
@@ -372,7 +356,8 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
         slowest = slowest.max(since.elapsed());
         written.with(201);
     }
-    println!("slowest read or write: {slowest:?}");
+    // The first may have begun with the node, before it was known to stand still.
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     for row in cluster.json("chunk list --below dfs://g19").await {
         assert!(!row.to_string().contains("P2-NODE1"), "{row}");
     }

@@ -176,7 +176,7 @@ impl Cluster {
         );
         read??;
         match request.starts_with("HEAD") {
-            true => Reply::read(&[&answer[..], b""].concat()).or_else(|_| headless(&answer)),
+            true => bodiless(&answer),
             false => Reply::read(&answer),
         }
     }
@@ -230,7 +230,7 @@ impl Cluster {
 }
 
 /// An answer to HEAD: its length is that of another one.
-fn headless(answer: &[u8]) -> io::Result<Reply> {
+fn bodiless(answer: &[u8]) -> io::Result<Reply> {
     let head = String::from_utf8_lossy(answer).into_owned();
     let mut words = head.split(' ');
     let status = words.nth(1).and_then(|it| it.parse().ok());
