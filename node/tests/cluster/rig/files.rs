@@ -218,6 +218,17 @@ impl Cluster {
         serde_json::from_str(&out).unwrap()
     }
 
+    /// Waits until the nodes have told that they keep so many chunks, over all. They tell now and
+    /// then.
+    pub(crate) async fn until_chunks(&self, wanted: u64) {
+        self.until(&format!("{wanted} chunks are kept"), async || {
+            let rows = self.json("volume list").await;
+            let chunks = rows.iter().map(|row| row["chunks"].as_u64().unwrap());
+            (chunks.sum::<u64>() == wanted).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until all volumes of the data nodes that run are known to the controller.
     pub(crate) async fn until_volumes(&self, count: usize) {
         self.until("the volumes are there", async || {
