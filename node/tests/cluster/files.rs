@@ -233,3 +233,33 @@ async fn a_name_of_any_letters_is_one_name_and_leads_nowhere_else() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_data_node_says_where_a_password_is_taken() {
+    let cluster = of_two_replicas().await;
+    let host = format!("{}.1", cluster.subnet);
+    // `admin:long enough`.
+    let request = format!(
+        "GET /dfs/f HTTP/1.1\r\nHost: {host}\r\n\
+         Authorization: Basic YWRtaW46bG9uZyBlbm91Z2g=\r\n\r\n"
+    );
+    let answer = cluster.connect(FIRST).await.ask(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(answer.contains("token-required"), "{answer}");
+    assert!(answer.contains("vaquita login"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_controller_and_the_agents_send_clients_of_files_to_the_data_nodes() {
+    let cluster = of_two_replicas().await;
+    cluster.put(FIRST, "f", b"x").await.with(201);
+    let sent = cluster.get_file("7:8990", "f").await.with(307);
+    let place = sent.header("location").unwrap();
+    assert!(place.ends_with(":8961/dfs/f"), "{place}");
+    let refused = cluster.get_file("1:8960", "f").await.with(421);
+    assert_eq!(refused.kind(), "not-here");
+    let mut stranger = cluster.connect(FIRST).await;
+    let host = format!("{}.1", cluster.subnet);
+    let refused = stranger.get("/dfs/f", &host).await;
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+}
