@@ -573,7 +573,10 @@ fn asks() -> Vec<Ask> {
         },
         Ask::Renew { op: OP },
         Ask::Commit(commit()),
-        Ask::Abort { op: OP },
+        Ask::Abort {
+            op: OP,
+            chunks: vec![VERSION],
+        },
         Ask::Outcome { op: OP },
         Ask::Chunks {
             after: Some(VERSION.chunk),
@@ -783,6 +786,7 @@ const fn record_name(record: &Record) -> &'static str {
         Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
         Record::Dfs(DfsRecord::Renamed { .. }) => "Dfs-Renamed",
         Record::Dfs(DfsRecord::ReplicasChanged { .. }) => "Dfs-ReplicasChanged",
+        Record::Dfs(DfsRecord::OpGivenUp { .. }) => "Dfs-OpGivenUp",
     }
 }
 
@@ -918,6 +922,7 @@ fn dfs_records() -> impl Iterator<Item = DfsRecord> {
             added: vec![NodeId::new(id(0x5c))],
             removed: vec![node()],
         },
+        DfsRecord::OpGivenUp { op: OP },
     ]
     .into_iter()
 }
