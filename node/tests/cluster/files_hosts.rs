@@ -97,8 +97,6 @@ async fn with_one_host_left_writes_are_refused_until_another_returns() {
 
 #[tokio::test]
 async fn at_level_0_one_host_is_enough() {
-    let cluster = of_two_labels().await;
-    drop(cluster);
     let mut cluster = Cluster::of_seed();
     let file = "P4/config/controller.cfg";
     cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
