@@ -28,7 +28,8 @@ pub(crate) fn encode(message: Message, envelope: Envelope) -> Vec<u8> {
     longer_letter(&letter).expect("a message is a letter of an envelope and a message")
 }
 
-fn longer_letter(letter: &[u8]) -> Option<Vec<u8>> {
+/// A message with its envelope, with a field more in both and beside them; `None` for anything else.
+pub(crate) fn longer_letter(letter: &[u8]) -> Option<Vec<u8>> {
     let mut parts = Decoder::new(letter);
     let count = parts.array().ok()??;
     let begin = parts.position();
@@ -39,8 +40,8 @@ fn longer_letter(letter: &[u8]) -> Option<Vec<u8>> {
     Some(array_with_field(count, &[envelope, message].concat()))
 }
 
-/// An array with one element more.
-fn longer(array: &[u8]) -> Option<Vec<u8>> {
+/// An array with one element more; `None` for anything else.
+pub(crate) fn longer(array: &[u8]) -> Option<Vec<u8>> {
     let mut parts = Decoder::new(array);
     let count = parts.array().ok()??;
     Some(array_with_field(count, array.get(parts.position()..)?))

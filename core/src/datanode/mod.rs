@@ -141,7 +141,10 @@ impl DataNode {
         let (shelves, mut around) = self.shelves();
         shelves.tick(now, &mut around);
         let Base { limits, out, .. } = &mut self.base;
-        self.relay.tick(now, limits, out);
+        if self.relay.tick(now, limits, out) {
+            let (uplink, mut around) = self.base.uplink();
+            uplink.doubt_session(now, &mut around);
+        }
         self.report_if_due(now);
         self.tell_changes(now);
         self.end_if_done(now);

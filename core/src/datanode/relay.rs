@@ -102,9 +102,11 @@ impl Relay {
         out.reply(waiting.request, reply);
     }
 
-    /// Gives up on what the controller has not answered for too long.
-    pub(super) fn tick(&mut self, now: Timestamp, limits: &Limits, out: &mut Outbox) {
+    /// Gives up on what the controller has not answered for too long. Returns whether there was
+    /// anything.
+    pub(super) fn tick(&mut self, now: Timestamp, limits: &Limits, out: &mut Outbox) -> bool {
         let patience = limits.answer_timeout;
+        let mut gave_up = false;
         while let Some(entry) = self.asked.first_entry()
             && now.since(entry.get().since) >= patience
         {
@@ -114,7 +116,9 @@ impl Relay {
                 patience.as_secs()
             );
             out.reply(waiting.request, Err(Refusal::Unavailable { reason }));
+            gave_up = true;
         }
+        gave_up
     }
 
     /// When [`Relay::tick`] has something to do: questions are asked in the order of their numbers.

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::{Uplink, UplinkAround};
+use super::{Phase, Uplink, UplinkAround};
 use crate::event::Event;
 use crate::ids::ConnId;
 use crate::message::{Envelope, Fenced, Message, Ping};
@@ -72,6 +72,42 @@ impl Uplink {
     /// Whether this process was ever registered.
     pub(super) const fn attempt_made(&self) -> bool {
         self.beats.key.is_some()
+    }
+
+    /// A question that went over the session was not answered in time. Heartbeats go another way and
+    /// may be answered while the session carries nothing any more: it is asked for a sign of life.
+    pub(crate) fn doubt_session(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
+        let Phase::Online { conn } = self.phase else {
+            return;
+        };
+        if self.doubted.is_none_or(|(doubted, ..)| doubted != conn) {
+            let nonce = self.prng.next_u64();
+            self.doubted = Some((conn, now, nonce));
+            let ping = Message::Ping(Ping { nonce });
+            around.links.send(conn, self.envelope(), ping, around.out);
+        }
+    }
+
+    /// Gives a doubted session up that has given no sign of life.
+    pub(super) fn close_if_mute(
+        &mut self,
+        now: Timestamp,
+        conn: ConnId,
+        around: &mut UplinkAround<'_>,
+    ) {
+        let overdue = self.doubted.is_some_and(|(doubted, asked, _)| {
+            doubted == conn && now.since(asked) >= around.limits.answer_timeout
+        });
+        if overdue && self.control() == Some(conn) {
+            self.doubted = None;
+            around.links.close(conn, around.out);
+            let text = format!(
+                "the session with the controller at {} carries nothing any more, while heartbeats \
+                 are answered; connecting anew",
+                self.facts.controller_site
+            );
+            self.trouble(now, "uplink.mute", text, around.out);
+        }
     }
 
     /// Asks over TCP when nothing was answered for 3/8 T, and gives the connection up when nothing

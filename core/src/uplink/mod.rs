@@ -114,6 +114,8 @@ pub(crate) struct Uplink {
     answered: Timestamp,
     /// The unanswered question over TCP: when it was asked, and its nonce.
     asked: Option<(Timestamp, u64)>,
+    /// The ping to a session that has left a question unanswered: when it was sent, and its nonce.
+    doubted: Option<(ConnId, Timestamp, u64)>,
     self_fenced: bool,
     /// Whether what was granted is on disk, and was not voided since.
     registered: bool,
@@ -164,6 +166,7 @@ impl Uplink {
             members: 0,
             answered: now,
             asked: None,
+            doubted: None,
             self_fenced: false,
             registered: false,
             beats: Beats::default(),
@@ -343,6 +346,9 @@ impl Uplink {
                 around.links.send(conn, self.envelope(), pong, around.out);
             }
             Message::Pong(Pong { nonce }) => {
+                if self.doubted.is_some_and(|(.., expected)| expected == nonce) {
+                    self.doubted = None;
+                }
                 if let Some((asked, expected)) = self.asked
                     && expected == nonce
                 {
@@ -387,6 +393,7 @@ impl Uplink {
             }
             Phase::Reporting { conn, .. } | Phase::Online { conn } => {
                 self.ask_if_silent(now, conn, around);
+                self.close_if_mute(now, conn, around);
             }
             _ => {}
         }

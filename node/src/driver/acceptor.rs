@@ -36,6 +36,8 @@ pub(super) struct Acceptor<E: Env, H> {
     pub(super) data: Option<Data<E>>,
     pub(super) events: mpsc::Sender<ConnEvent>,
     pub(super) closing: Closing,
+    /// One place for each HTTP connection.
+    pub(super) http_places: Arc<Semaphore>,
     pub(super) limits: Arc<DriverLimits>,
 }
 
@@ -61,7 +63,7 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             all: Arc::new(Semaphore::new(limits.connections_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
             data: Arc::new(Semaphore::new(limits.data.connections_max)),
-            http: Arc::new(Semaphore::new(limits.http_connections_max)),
+            http: Arc::clone(&self.http_places),
             http_by_address: Mutex::default(),
             refusing: Arc::new(Semaphore::new(limits.refusing_max)),
             next_conn: AtomicU64::new(1),

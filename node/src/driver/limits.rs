@@ -74,6 +74,10 @@ pub struct DriverLimits {
     pub bind_retry: Duration,
     /// For how long it is.
     pub bind_patience: Duration,
+    /// How long a process that keeps files lets running HTTP requests finish before its machine is
+    /// told to end. Together with the machine's own time and the farewell it stays below what an
+    /// agent waits before it kills.
+    pub drain: Duration,
     /// How long the connections may take to end after the machine has.
     pub farewell: Duration,
     /// Time between two reports of dropped datagrams.
@@ -120,6 +124,7 @@ impl Default for DriverLimits {
 
             bind_retry: Duration::from_secs(1),
             bind_patience: Duration::from_secs(30),
+            drain: Duration::from_secs(6),
             farewell: Duration::from_secs(2),
             drop_report_period: Duration::from_secs(1),
             effects_per_input: 1_000_000,

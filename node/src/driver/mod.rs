@@ -44,7 +44,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info};
@@ -163,12 +163,15 @@ where
         Some(end) => (Some(end.questions), Some(end.events)),
         None => (None, None),
     };
+    let keeps_files = data_service.is_some();
+    let http_places = Arc::new(Semaphore::new(limits.http_connections_max));
     let acceptor = Acceptor {
         env: env.clone(),
         http,
         data: data_service,
         events: conn_events.clone(),
         closing,
+        http_places: Arc::clone(&http_places),
         limits: Arc::clone(&limits),
     };
     let mut accepting = JoinSet::new();
@@ -196,6 +199,13 @@ where
     };
     let mut core = Core { machine, due: None };
 
+    // Whoever writes a file has sent bytes that nobody else has: it is let finish, and only then is
+    // the machine told to end, without which no write can.
+    let mut draining = false;
+    let all_places = u32::try_from(limits.http_connections_max).unwrap_or(u32::MAX);
+    let mut drained =
+        pin!(async { drop(timeout(limits.drain, http_places.acquire_many(all_places)).await) });
+
     let mut calls_to_end = 0_u32;
     let mut turns = Turns::new();
     let mut timer = pin!(sleep(Duration::ZERO));
@@ -222,6 +232,15 @@ where
                     };
                 }
                 info!("asked to end; a second call ends at once");
+                if keeps_files {
+                    close.begin();
+                    draining = true;
+                    continue;
+                }
+                Input::Terminate
+            }
+            () = &mut drained, if draining => {
+                draining = false;
                 Input::Terminate
             }
             () = &mut timer, if timer_set_for.is_some() && turns.may(Source::Timer) => {

@@ -112,9 +112,20 @@ impl Exchanged {
                     valid_for: TOKEN_LIFE,
                     setup_code: None,
                 };
-                let token = match app.ask(app.caller_with(peer, None), verb).await? {
-                    Response::LoggedIn { token, .. } => token,
-                    other => return Err(unexpected(&other)),
+                let token = match app.ask(app.caller_with(peer, None), verb).await {
+                    Ok(Response::LoggedIn { token, .. }) => token,
+                    Ok(other) => return Err(unexpected(&other)),
+                    // A data node, which would have to send the password on in the clear.
+                    Err(Refusal::NotHere { .. }) => {
+                        return Err(Problem::new(
+                            StatusCode::UNAUTHORIZED,
+                            "token-required",
+                            "a data node takes tokens and knows no passwords: log in at the \
+                             controller (POST /api/v1/login, or `vaquita login`) and send the \
+                             token as `Authorization: Bearer …`",
+                        ));
+                    }
+                    Err(refusal) => return Err(refusal.into()),
                 };
                 if kept.len() >= KEPT {
                     kept.pop_front();

@@ -12,13 +12,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Puts `already_read` back in front of what `inner` still has to give, and breaks the connection
 /// when the other side takes no byte for a while: a client that never reads would hold its place
 /// for ever, since the server has no reason to hang up by itself.
+///
+/// Behind the last answer it reads on for a moment and throws away what comes. An answer may be
+/// there before all of a body was read; a socket that is closed with unread bytes resets the
+/// connection, and a reset takes the answer away from a client that is still sending.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     already_read: Bytes,
     inner: S,
     write_stall: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Since the last answer: until when what comes is read and thrown away.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long a client may take to see that it is answered and to stop sending.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl<S> Stream<S> {
     pub(super) fn new(already_read: Bytes, inner: S, write_stall: Duration) -> Self {
@@ -27,6 +36,7 @@ impl<S> Stream<S> {
             inner,
             write_stall,
             stalled: None,
+            lingering: None,
         }
     }
 
@@ -69,7 +79,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,7 +95,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.watch(cx, outcome)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            let outcome = Pin::new(&mut this.inner).poll_shutdown(cx);
+            ready!(this.watch(cx, outcome))?;
+        }
+        let lingering = this
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+        let mut unwanted = [0; 4096];
+        while lingering.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut unwanted);
+            let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

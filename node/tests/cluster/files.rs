@@ -192,6 +192,7 @@ async fn names_are_made_listed_renamed_and_removed() {
     }
     let wanted: Vec<String> = (0..25).map(|number| format!("n{number:02}")).collect();
     assert_eq!(names, wanted);
+    cluster.until_chunks(50).await;
     // Over another file only with leave to replace it.
     let rename = |replace: bool| json!({ "from": "dfs://a/b/c/n00", "to": "dfs://a/b/c/n01", "replace": replace });
     post("rename", rename(false)).await.with(409);
@@ -211,12 +212,7 @@ async fn names_are_made_listed_renamed_and_removed() {
         .await
         .with(204);
     cluster.get_file(SECOND, "moved/c/n24").await.with(404);
-    cluster
-        .until("what was removed is given up", async || {
-            let rows = cluster.json("volume list").await;
-            rows.iter().all(|row| row["chunks"] == 0).then_some(())
-        })
-        .await;
+    cluster.until_chunks(0).await;
 }
 
 #[tokio::test]
@@ -236,4 +232,34 @@ async fn a_name_of_any_letters_is_one_name_and_leads_nowhere_else() {
             refused.text()
         );
     }
+}
+
+#[tokio::test]
+async fn a_data_node_says_where_a_password_is_taken() {
+    let cluster = of_two_replicas().await;
+    let host = format!("{}.1", cluster.subnet);
+    // `admin:long enough`.
+    let request = format!(
+        "GET /dfs/f HTTP/1.1\r\nHost: {host}\r\n\
+         Authorization: Basic YWRtaW46bG9uZyBlbm91Z2g=\r\n\r\n"
+    );
+    let answer = cluster.connect(FIRST).await.ask(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(answer.contains("token-required"), "{answer}");
+    assert!(answer.contains("vaquita login"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_controller_and_the_agents_send_clients_of_files_to_the_data_nodes() {
+    let cluster = of_two_replicas().await;
+    cluster.put(FIRST, "f", b"x").await.with(201);
+    let sent = cluster.get_file("7:8990", "f").await.with(307);
+    let place = sent.header("location").unwrap();
+    assert!(place.ends_with(":8961/dfs/f"), "{place}");
+    let refused = cluster.get_file("1:8960", "f").await.with(421);
+    assert_eq!(refused.kind(), "not-here");
+    let mut stranger = cluster.connect(FIRST).await;
+    let host = format!("{}.1", cluster.subnet);
+    let refused = stranger.get("/dfs/f", &host).await;
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
 }

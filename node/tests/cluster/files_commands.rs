@@ -108,6 +108,7 @@ async fn a_put_that_is_interrupted_leaves_nothing() {
     let bytes = content(1, 70 * 1024 * 1024);
     // More than a chunk has gone when this is through.
     stdin.write_all(&bytes).await.unwrap();
+    cluster.until_chunks(2).await;
     interrupt(putting.id().unwrap());
     let ended = putting.wait().await.unwrap();
     // As a shell wants it of a program that is interrupted.
@@ -115,12 +116,7 @@ async fn a_put_that_is_interrupted_leaves_nothing() {
     drop(stdin);
     let gone = cluster.vaquita("dfs stat dfs://half").await.failed(1);
     assert!(gone.contains("there is nothing at dfs://half"), "{gone}");
-    cluster
-        .until("what was written of it is given up", async || {
-            let rows = cluster.json("volume list").await;
-            rows.iter().all(|row| row["chunks"] == 0).then_some(())
-        })
-        .await;
+    cluster.until_chunks(0).await;
 }
 
 #[tokio::test]

@@ -7,36 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::files::of_two_replicas;
-use crate::rig::{Cluster, DATA_NODES, KIB, MIB, assert_same, content, freeze, kill};
+use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Reply, assert_same, content, freeze, kill};
 
 const FIRST: &str = DATA_NODES[0].1;
 const SECOND: &str = DATA_NODES[1].1;
-
-/// Waits until no volume has a chunk.
-async fn until_nothing_is_kept(cluster: &Cluster) {
-    cluster
-        .until("prepared chunks are given up", async || {
-            let rows = cluster.json("volume list").await;
-            rows.iter().all(|row| row["chunks"] == 0).then_some(())
-        })
-        .await;
-}
-
-/// Whether any volume has a chunk, as the files on disk say.
-fn large_chunks(cluster: &Cluster) -> usize {
-    let tree = crate::rig::Tree::of(&cluster.path(""));
-    let files = tree.into_files();
-    let paths = files.keys().filter_map(|path| path.extension());
-    paths.filter(|it| *it == "chunk").count()
-}
-
-async fn until_chunk_on_disk(cluster: &Cluster) {
-    cluster
-        .until("the first chunk is on two disks", async || {
-            (large_chunks(cluster) == 2).then_some(())
-        })
-        .await;
-}
 
 #[tokio::test]
 async fn a_client_that_dies_half_way_leaves_nothing() {
@@ -47,9 +21,9 @@ async fn a_client_that_dies_half_way_leaves_nothing() {
         .await
         .unwrap();
     sending.send(&content(1, 70 * MIB)).await.unwrap();
-    until_chunk_on_disk(&cluster).await;
+    cluster.until_chunks(2).await;
     drop(sending);
-    until_nothing_is_kept(&cluster).await;
+    cluster.until_chunks(0).await;
     cluster.get_file(SECOND, "half").await.with(404);
     assert_eq!(cluster.json("chunk list").await.len(), 0);
     cluster.put(SECOND, "half", b"whole").await.with(201);
@@ -64,7 +38,7 @@ async fn an_entry_that_is_killed_half_way_leaves_nothing_visible() {
         .await
         .unwrap();
     sending.send(&content(1, 70 * MIB)).await.unwrap();
-    until_chunk_on_disk(&cluster).await;
+    cluster.until_chunks(2).await;
     let before = cluster.row("P1-NODE1").await.pid;
     kill(before.unwrap());
     assert!(sending.answer().await.is_err());
@@ -74,20 +48,11 @@ async fn an_entry_that_is_killed_half_way_leaves_nothing_visible() {
         .until_row("P1-NODE1", |row| row.state == "online" && row.pid != before)
         .await;
     cluster.get_file(FIRST, "half").await.with(404);
-    // What was written of it keeps nobody from writing it anew.
+    // What was prepared is given up once nothing was heard of the write for ten minutes. It keeps
+    // nobody from writing the file anew.
     cluster.put(SECOND, "half", b"whole").await.with(201);
-    until_chunks(&cluster, 2).await;
-}
-
-/// Waits until the volumes have so many chunks, over all.
-async fn until_chunks(cluster: &Cluster, wanted: u64) {
-    cluster
-        .until("what nobody has committed is given up", async || {
-            let rows = cluster.json("volume list").await;
-            let chunks = rows.iter().map(|row| row["chunks"].as_u64().unwrap());
-            (chunks.sum::<u64>() == wanted).then_some(())
-        })
-        .await;
+    let got = cluster.get_file(FIRST, "half").await.with(200);
+    assert_eq!(got.body, b"whole");
 }
 
 async fn kill_everything(cluster: &mut Cluster) {
@@ -162,10 +127,6 @@ struct Load {
     acknowledged: RefCell<BTreeMap<String, u64>>,
     ends: Cell<bool>,
     reads: Cell<usize>,
-    /// Refusals by their kind.
-    refused: RefCell<BTreeMap<String, usize>>,
-    /// Requests whose connection broke.
-    broken: Cell<usize>,
 }
 
 impl Load {
@@ -175,12 +136,11 @@ impl Load {
 
     /// An error that has a reason.
     #[track_caller]
-    fn refused(&self, reply: &crate::rig::Reply) {
+    fn refused(reply: &Reply) {
         let error = &reply.json()["error"];
-        let message = error["message"].as_str().unwrap();
-        assert!(message.len() > 10, "{}: {error}", reply.status);
-        let kind = format!("{} {}", reply.status, reply.kind());
-        *self.refused.borrow_mut().entry(kind).or_default() += 1;
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.len() > 10, "{}: {}", reply.status, reply.text());
+        assert!(!reply.kind().is_empty(), "{}: {error}", reply.status);
     }
 
     async fn write(&self, cluster: &Cluster, writer: u64) {
@@ -194,11 +154,13 @@ impl Load {
             let bytes = content(seed, Self::len_of(seed));
             let request = format!("PUT /dfs/{path}");
             match cluster.try_ask(site, &request, &[], &bytes).await {
-                Ok(reply) if reply.status == 201 => {
+                // 200 where the answer to the commit was lost and asked for once more.
+                Ok(reply) if matches!(reply.status, 200 | 201) => {
                     self.acknowledged.borrow_mut().insert(path, seed);
                 }
-                Ok(reply) => self.refused(&reply),
-                Err(_) => self.broken.set(self.broken.get() + 1),
+                Ok(reply) => Self::refused(&reply),
+                // The entry was killed: whether it was done is not known.
+                Err(_) => (),
             }
             tokio::task::yield_now().await;
         }
@@ -231,9 +193,9 @@ impl Load {
                         "{path} was acknowledged: {}",
                         reply.text()
                     );
-                    self.refused(&reply);
+                    Self::refused(&reply);
                 }
-                Err(_) => self.broken.set(self.broken.get() + 1),
+                Err(_) => (),
             }
         }
     }
@@ -252,46 +214,35 @@ impl Load {
 }
 
 #[tokio::test]
-async fn no_acknowledged_file_is_lost_while_process_after_process_is_killed() {
-    let cluster = RefCell::new(of_two_replicas().await);
+async fn no_acknowledged_file_is_lost_while_data_node_after_data_node_is_killed() {
+    let cluster = of_two_replicas().await;
     let load = Load::default();
-    // The servers of the cluster are changed by nobody but the killer, between its waits.
     let killing = async {
-        let cluster = &cluster;
-        load.goes_on(&cluster.borrow()).await;
+        load.goes_on(&cluster).await;
         for (alias, _) in DATA_NODES {
-            let before = cluster.borrow().row(alias).await.pid;
+            let before = cluster.row(alias).await.pid;
             kill(before.unwrap());
-            load.goes_on(&cluster.borrow()).await;
+            load.goes_on(&cluster).await;
             cluster
-                .borrow()
                 .until_row(alias, |row| row.state == "online" && row.pid != before)
                 .await;
         }
-        load.goes_on(&cluster.borrow()).await;
+        load.goes_on(&cluster).await;
         load.ends.set(true);
     };
-    let shared = cluster.borrow();
     tokio::join!(
         killing,
-        load.write(&shared, 1),
-        load.write(&shared, 2),
-        load.read(&shared, 1),
-        load.read(&shared, 2),
+        load.write(&cluster, 1),
+        load.write(&cluster, 2),
+        load.read(&cluster, 1),
+        load.read(&cluster, 2),
     );
-    drop(shared);
-    check_all(&cluster.borrow(), &load).await;
+    check_all(&cluster, &load).await;
 }
 
 /// Every acknowledged file is at every node as it was written.
 async fn check_all(cluster: &Cluster, load: &Load) {
-    let (refused, broken) = (load.refused.borrow(), load.broken.get());
-    let acknowledged = load.acknowledged.borrow();
-    println!(
-        "{} files, {} reads, {broken} broken connections, refused: {refused:?}",
-        acknowledged.len(),
-        load.reads.get()
-    );
+    let acknowledged = load.acknowledged.borrow().clone();
     for (number, (path, seed)) in acknowledged.iter().enumerate() {
         let (_, site) = DATA_NODES[number % 4];
         let got = cluster.get_file(site, path).await.with(200);
@@ -362,7 +313,6 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
         slowest = slowest.max(since.elapsed());
         assert_same(&got.body, bytes, path);
     }
-    println!("slowest read: {slowest:?}");
     // A second or so on a machine that has nothing else to do.
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     for number in 0..20_u64 {
@@ -372,7 +322,8 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
         slowest = slowest.max(since.elapsed());
         written.with(201);
     }
-    println!("slowest read or write: {slowest:?}");
+    // The first may have begun with the node, before it was known to stand still.
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     for row in cluster.json("chunk list --below dfs://g19").await {
         assert!(!row.to_string().contains("P2-NODE1"), "{row}");
     }

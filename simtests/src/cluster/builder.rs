@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use vaquita_core::controller::{ControllerConfig, FilesConfig, Member};
+use vaquita_core::controller::{Bootstrap, ControllerConfig, FilesConfig, Member};
 use vaquita_core::ids::Role;
 use vaquita_core::limits::Limits;
 use vaquita_core::message::RestartPolicy;
@@ -12,10 +12,15 @@ use super::env::EPOCH_UNIX_MS;
 use super::host::live;
 use super::program::{self, Program, site};
 use super::shared::Shared;
-use super::{CONTROLLER, Cluster, Layout, panics, report};
+use super::{CLIENT, CONTROLLER, Cluster, Layout, panics, report, web};
+use crate::vaquita::client_token;
 
 /// Most simulated hosts: what a step costs grows with the cube of their number.
 const HOSTS_MAX: usize = 12;
+
+/// Bytes of a chunk in a cluster that keeps [files](Builder::files); up to a quarter of it shares a
+/// segment with others.
+pub const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// What a cluster is to be like. Nothing runs in it at first.
 #[derive(Clone, Debug)]
@@ -25,6 +30,7 @@ pub struct Builder {
     seed: u64,
     tick: Duration,
     strays: Vec<String>,
+    files: Option<FilesConfig>,
 }
 
 impl Builder {
@@ -35,6 +41,7 @@ impl Builder {
             seed: 1,
             tick: Duration::from_millis(10),
             strays: Vec::new(),
+            files: None,
         }
     }
 
@@ -63,6 +70,17 @@ impl Builder {
     #[must_use]
     pub fn stray(mut self, name: &str) -> Self {
         self.strays.push(name.to_owned());
+        self
+    }
+
+    /// Gives each data node a volume, and the cluster a [client](Cluster::send) on a host of its
+    /// own, which the controller's first token is for.
+    ///
+    /// Chunks are small ([`CHUNK_BYTES`]), so that little is carried for much to happen, and what is
+    /// given up is given up after seconds and not after minutes.
+    #[must_use]
+    pub const fn files(mut self, files: FilesConfig) -> Self {
+        self.files = Some(files);
         self
     }
 
@@ -97,7 +115,11 @@ impl Builder {
         );
         for name in names {
             let shared = shared.clone();
-            sim.host(name.clone(), move || live(name.clone(), shared.clone()));
+            if name == CLIENT {
+                sim.host(name, move || web::live(shared.clone()));
+            } else {
+                sim.host(name.clone(), move || live(name.clone(), shared.clone()));
+            }
         }
         #[expect(
             clippy::disallowed_methods,
@@ -119,6 +141,7 @@ impl Builder {
     fn layout(&self) -> Layout {
         let mut layout = Layout {
             strays: self.strays.clone(),
+            client: self.files.is_some().then(|| CLIENT.to_owned()),
             ..Layout::default()
         };
         for host in 1..=self.hosts {
@@ -130,8 +153,24 @@ impl Builder {
         layout
     }
 
-    fn add_programs(&self, shared: &Shared, layout: &Layout) {
+    fn limits(&self) -> Limits {
         let limits = Limits::default();
+        if self.files.is_none() {
+            return limits;
+        }
+        Limits {
+            chunk_bytes: CHUNK_BYTES,
+            packed_max: CHUNK_BYTES / 4,
+            dfs_renew_period: Duration::from_secs(5),
+            dfs_write_timeout: Duration::from_secs(20),
+            orphan_grace: Duration::from_secs(20),
+            trash_hold: Duration::from_secs(10),
+            ..limits
+        }
+    }
+
+    fn add_programs(&self, shared: &Shared, layout: &Layout) {
+        let limits = self.limits();
         let controller = site(CONTROLLER);
         let mut members = Vec::new();
         let number = |physical: &str| physical[1..].parse().unwrap_or(0);
@@ -151,6 +190,11 @@ impl Builder {
             let agent = site(&format!("{physical}-agent"));
             let program =
                 program::data_node(name, number(physical), &controller, Some(&agent), &limits);
+            let program = if self.files.is_some() {
+                program.with_volume(name)
+            } else {
+                program
+            };
             shared.add_host(name, program);
             members.push(Member {
                 site: site(name),
@@ -172,8 +216,12 @@ impl Builder {
             restart: RestartPolicy::Backoff,
             restart_stopped: false,
             secret: program::secret(),
-            bootstrap: None,
-            files: FilesConfig::default(),
+            bootstrap: self.files.is_some().then(|| Bootstrap {
+                password_hash: "simulated".to_owned(),
+                token: client_token(),
+                token_expires_unix_ms: u64::MAX,
+            }),
+            files: self.files.clone().unwrap_or_default(),
             build: "simulated".to_owned(),
             limits,
             planted: Planted::default(),
@@ -189,6 +237,7 @@ impl Layout {
         names.extend(self.agents.iter().cloned());
         names.extend(self.data_nodes.iter().cloned());
         names.extend(self.strays.iter().cloned());
+        names.extend(self.client.clone());
         names
     }
 }

@@ -2,6 +2,7 @@
 
 use super::builder::physical;
 use super::host::directory;
+use super::program::volume;
 use super::shared::lock;
 use super::{Cluster, UdpFaults};
 
@@ -172,7 +173,9 @@ impl Cluster {
         for host in self.expand(names) {
             self.sim.crash(host.as_str());
             let home = self.shared.home(&host);
-            lock(&self.shared.store(&directory(&home))).power_cut();
+            for directory in [directory(&home), volume(&home)] {
+                lock(&self.shared.store(&directory)).power_cut();
+            }
             let mut state = self.shared.state();
             if let Some(entry) = state.hosts.get_mut(&host) {
                 entry.process = None;

@@ -3,10 +3,13 @@
 use std::future::{Future, pending, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
+use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use vaquita_core::admin::Request;
+use vaquita_core::datanode::DataNodeConfig;
 use vaquita_core::event::{Event, Severity};
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::process::ProcessExit;
@@ -14,7 +17,9 @@ use vaquita_node::data::{DataSettings, data};
 use vaquita_node::driver::{
     self, DriverLimits, EventObserver, Front, NoHttp, PasswordCost, Questions, Termination,
 };
-use vaquita_node::env::HostFolders;
+use vaquita_node::env::{Env as _, HostFolders};
+use vaquita_node::files::Coordinator;
+use vaquita_node::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use vaquita_node::server::{Start, run_agent, run_controller, run_data_node};
 
 use super::env::{TurmoilEnv, elapsed};
@@ -41,7 +46,7 @@ pub(super) async fn live(host: String, shared: Shared) -> turmoil::Result {
         let ended = tokio::select! {
             biased;
             Ok(signal) = killed => Err(signal),
-            reason = pausable(&host, &shared, run(program, env, start)) => Ok(reason),
+            reason = pausable(&host, &shared, run(program, env, start, front.clone())) => Ok(reason),
             () = answer(front, requests, shared.clone()) => return Ok(()),
         };
         // The process is gone here, and so are its tasks once each had its turn.
@@ -85,22 +90,75 @@ fn start(
     }
 }
 
-async fn run(program: Program, env: TurmoilEnv, mut start: Start<NoHttp>) -> ExitReason {
+async fn run(
+    program: Program,
+    env: TurmoilEnv,
+    mut start: Start<NoHttp>,
+    front: Front,
+) -> ExitReason {
     match program {
         Program::Controller(config) => run_controller(env, config, start).await,
         Program::Agent(config) => run_agent(env, config, start).await,
         Program::DataNode(config) => {
             start.folders = None;
+            start.limits.data.packed_max = usize::try_from(config.limits.packed_max).unwrap_or(0);
             let settings = DataSettings {
                 alias: config.facts.site.alias.clone(),
                 build: config.facts.build.clone(),
                 secret: config.secret.clone(),
-                volumes: vec![start.directory.with_file_name("storage")],
+                volumes: config.volumes.paths.iter().map(PathBuf::from).collect(),
                 limits: start.limits.data.clone(),
             };
-            let (_data, data_end) = data(&env, settings);
-            run_data_node(env, config, data_end, start).await
+            let (data, data_end) = data(&env, settings);
+            let files = Coordinator::new(env.clone(), front.clone(), data, config.limits.clone());
+            let http = web_server(&config, &env, front, files);
+            run_data_node(env, config, data_end, with_http(start, http)).await
         }
+    }
+}
+
+/// What the program itself serves HTTP with.
+fn web_server(
+    config: &DataNodeConfig,
+    env: &TurmoilEnv,
+    front: Front,
+    files: Coordinator<TurmoilEnv>,
+) -> HttpServer {
+    let site = &config.facts.site;
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let settings = HttpSettings {
+        title: site.alias.to_string(),
+        allowed_hosts: AllowedHosts::new([&site.endpoint.host]),
+        web_workers: 4,
+        strict_defaults: false,
+        allow_plain_http: true,
+        limits: HttpLimits::default(),
+        seed: env.seed(),
+    };
+    HttpServer::with_files(front, files, settings, metrics, Arc::new(registry))
+}
+
+fn with_http<H>(start: Start<NoHttp>, http: H) -> Start<H> {
+    let Start {
+        directory,
+        folders,
+        limits,
+        http: NoHttp,
+        questions,
+        termination,
+        password_cost,
+        on_event,
+    } = start;
+    Start {
+        directory,
+        folders,
+        limits,
+        http,
+        questions,
+        termination,
+        password_cost,
+        on_event,
     }
 }
 

@@ -41,19 +41,21 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 mod view;
+mod web;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use vaquita_core::process::ProcessExit;
 
-pub use builder::Builder;
+pub use builder::{Builder, CHUNK_BYTES};
 pub use diary::Entry;
 pub use disk::TurmoilDisk;
 pub use env::{TurmoilEnv, TurmoilProcesses};
 pub use program::{PORT, Program, site};
 pub use shared::Shared;
 pub use sockets::{ALL, TurmoilListener, TurmoilUdp, UdpFaults};
+pub use web::{Answered, Call, Errand};
 
 use shared::Wish;
 
@@ -79,10 +81,14 @@ struct Layout {
     data_nodes: Vec<String>,
     /// Hosts that are no members.
     strays: Vec<String>,
+    /// The host of whoever reads and writes files.
+    client: Option<String>,
 }
 
 /// The simulated host of the controller.
 pub const CONTROLLER: &str = "master";
+/// The simulated host of whoever reads and writes files.
+pub const CLIENT: &str = "client";
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

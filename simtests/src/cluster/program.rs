@@ -45,6 +45,18 @@ impl Program {
         }
     }
 
+    /// Gives a data node a volume.
+    pub(super) fn with_volume(mut self, name: &str) -> Self {
+        if let Self::DataNode(config) = &mut self {
+            config.volumes = VolumesConfig {
+                paths: vec![volume(&home(name))],
+                data_sync: true,
+                ..VolumesConfig::default()
+            };
+        }
+        self
+    }
+
     /// Takes the settings of a data node's configuration file.
     pub(super) fn configure(&mut self, node_cfg: &str) -> Result<(), String> {
         let Self::DataNode(config) = self else {
@@ -63,6 +75,16 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// The home of a host's process, unless it is given another one's.
+pub(super) fn home(host: &str) -> String {
+    format!("/homes/{host}")
+}
+
+/// The volume that lies in a home.
+pub(super) fn volume(home: &str) -> String {
+    format!("{home}/storage")
 }
 
 /// The configuration file that the controller has an agent write for a data node.

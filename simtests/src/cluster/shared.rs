@@ -20,8 +20,9 @@ use vaquita_node::driver::Terminator;
 
 use super::diary::Diary;
 use super::disk::Store;
-use super::program::Program;
+use super::program::{Program, home};
 use super::sockets::{ALL, UdpFaults};
+use super::web::{Answered, Errand};
 
 /// A handle on the shared state. All clones are the same.
 #[derive(Clone, Debug)]
@@ -44,6 +45,10 @@ pub(super) struct State {
     pub(super) held: BTreeMap<(String, u16), String>,
     next_pid: u32,
     pub(super) replies: BTreeMap<u64, Reply>,
+    /// Where the client takes its errands from.
+    pub(super) client: Option<mpsc::UnboundedSender<Errand>>,
+    /// How errands have ended that the scenario has not looked at.
+    pub(super) answers: BTreeMap<u64, Result<Answered, String>>,
     pub(super) diary: Diary,
 }
 
@@ -117,6 +122,8 @@ impl Shared {
             held: BTreeMap::new(),
             next_pid: 100,
             replies: BTreeMap::new(),
+            client: None,
+            answers: BTreeMap::new(),
             diary: Diary::default(),
         })))
     }
@@ -129,7 +136,7 @@ impl Shared {
     pub(super) fn add_host(&self, name: &str, program: Program) {
         let host = Host {
             program,
-            home: format!("/homes/{name}"),
+            home: home(name),
             node_cfg: String::new(),
             process: None,
             exits: Vec::new(),

@@ -4,6 +4,7 @@ mod codec;
 mod datagram;
 mod frame;
 mod golden;
+mod golden_messages;
 mod handshake;
 mod keys;
 mod properties;

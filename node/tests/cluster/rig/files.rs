@@ -176,7 +176,7 @@ impl Cluster {
         );
         read??;
         match request.starts_with("HEAD") {
-            true => Reply::read(&[&answer[..], b""].concat()).or_else(|_| headless(&answer)),
+            true => bodiless(&answer),
             false => Reply::read(&answer),
         }
     }
@@ -218,6 +218,17 @@ impl Cluster {
         serde_json::from_str(&out).unwrap()
     }
 
+    /// Waits until the nodes have told that they keep so many chunks, over all. They tell now and
+    /// then.
+    pub(crate) async fn until_chunks(&self, wanted: u64) {
+        self.until(&format!("{wanted} chunks are kept"), async || {
+            let rows = self.json("volume list").await;
+            let chunks = rows.iter().map(|row| row["chunks"].as_u64().unwrap());
+            (chunks.sum::<u64>() == wanted).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until all volumes of the data nodes that run are known to the controller.
     pub(crate) async fn until_volumes(&self, count: usize) {
         self.until("the volumes are there", async || {
@@ -230,7 +241,7 @@ impl Cluster {
 }
 
 /// An answer to HEAD: its length is that of another one.
-fn headless(answer: &[u8]) -> io::Result<Reply> {
+fn bodiless(answer: &[u8]) -> io::Result<Reply> {
     let head = String::from_utf8_lossy(answer).into_owned();
     let mut words = head.split(' ');
     let status = words.nth(1).and_then(|it| it.parse().ok());

@@ -321,6 +321,19 @@ fn changed(trouble: Trouble, wanted: &Wanted) -> Failure {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if let Some(parent) = parent
+        && error.kind() == io::ErrorKind::NotFound
+        && !parent.exists()
+    {
+        return Failure::new(
+            Status::Disk,
+            format!(
+                "there is no directory {} here: make it first",
+                parent.display()
+            ),
+        );
+    }
     Failure::new(
         Status::Disk,
         format!("{} cannot be written: {error}", path.display()),

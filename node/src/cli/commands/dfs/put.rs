@@ -129,7 +129,11 @@ impl Put {
                 if into {
                     return Err(Failure::new(
                         Status::Usage,
-                        format!("standard input has no name: say which file, as in {to}/name"),
+                        format!(
+                            "standard input has no name: say which file, as in {}",
+                            to.join("name")
+                                .map_or_else(|_| to.to_string(), |it| it.to_string())
+                        ),
                     ));
                 }
                 self.need_parent(api, to, &mut plan).await?;

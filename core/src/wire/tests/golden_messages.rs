@@ -1,0 +1,953 @@
+//! The files in `testdata/wire/v1` beside the frames: what messages, questions about files, transfers
+//! and log records look like as the first release writes them. Every later one must read them.
+//!
+//! A value has to give exactly the bytes of its file, the bytes exactly the value, and bytes with a
+//! field that nobody knows yet the value as well. `VAQUITA_UPDATE_EXPECTED=1 cargo test -p
+//! vaquita-core golden_messages` writes the files anew. Once a release is out that is the wrong thing
+//! to do: what a message says more is a new field behind the others, with a default for its absence.
+
+use core::fmt::Debug;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
+use crate::admin::{LogPiece, LogRange, Refusal, Right};
+use crate::dfs::ask::{
+    Allocation, Answer, Ask, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState, Commit,
+    Committed, Entry, EntryKind, Expect, FileLayout, Holder, Listing, Outcome, ReplicaPlace,
+    ReplicaRow, ReplicaState, Usage, VolumeRow, VolumeState, WrittenChunk,
+};
+use crate::dfs::digest::Digest;
+use crate::dfs::ids::{
+    ChunkId, ChunkVersion, FileVersion, Generation, InodeId, OpId, VolumeId, VolumeSlot,
+};
+use crate::dfs::namespace::{ChunkRecord, DfsRecord};
+use crate::dfs::path::DfsPath;
+use crate::dfs::token::WriteToken;
+use crate::dfs::transfer::{TransferReply, TransferRequest};
+use crate::ids::{
+    Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
+    NodeEpoch, NodeId, RequestId, Role, Site,
+};
+use crate::later_version;
+use crate::membership::{NodeRegistered, NodeReplaced};
+use crate::message::{
+    AskChild, Attach, Attached, Beat, BeatAck, ChildAnswered, ChildPhase, ChildStatus, Children,
+    Desired, DesiredNode, DfsAnswer, DfsAsk, Envelope, ExitNotice, Fenced, Fork, Leaving, LogRead,
+    Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register, Registered,
+    RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry, ReplicaNews,
+    Report, ReportApplied, RestartPolicy, RollbackSeen, VolumeFacts, VolumesNow, WantReport,
+    Witness,
+};
+use crate::process::{ProcessExit, ProcessIdentity};
+use crate::state::{ClusterCreated, ControllerStarted, LineageBegun, NodeDesired, Record};
+use crate::wire::codec;
+
+// ---- the files ----
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/wire/v1")
+        .join(name)
+}
+
+/// The contents of a folder's files, by their names without `.cbor`.
+#[expect(clippy::disallowed_methods, reason = "a test reads its own data")]
+fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert_eq!(path.extension().unwrap(), "cbor", "{name}/{stem}");
+            (stem, std::fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test writes its own data, on demand"
+)]
+fn update_if_asked(name: &str, written: &BTreeMap<String, Vec<u8>>) {
+    if std::env::var("VAQUITA_UPDATE_EXPECTED").is_ok_and(|value| value == "1") {
+        std::fs::create_dir_all(folder(name)).unwrap();
+        for (stem, bytes) in written {
+            std::fs::write(folder(name).join(stem).with_extension("cbor"), bytes).unwrap();
+        }
+    }
+}
+
+/// Compares what this build writes with the files of a folder: the same names, the same bytes.
+fn assert_written(name: &str, written: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    let mut all = BTreeMap::new();
+    for (stem, bytes) in written {
+        assert!(
+            all.insert(stem.clone(), bytes).is_none(),
+            "two of {name}/{stem}"
+        );
+    }
+    update_if_asked(name, &all);
+    let stored = golden(name);
+    let names = |of: &BTreeMap<String, Vec<u8>>| of.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&stored), names(&all), "the files of {name}");
+    for (stem, bytes) in all {
+        assert_eq!(stored[&stem], bytes, "{name}/{stem}");
+    }
+}
+
+/// Compares what this build reads of the files of a folder, as they are and with a field more.
+fn assert_read<T>(name: &str, values: Vec<(&'static str, T)>)
+where
+    T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + Debug,
+{
+    let encoded = |(stem, value): &(&'static str, T)| ((*stem).to_owned(), codec::encode(value));
+    assert_written(name, values.iter().map(encoded));
+    let stored = golden(name);
+    for (stem, value) in values {
+        let bytes = &stored[stem];
+        let read: T = codec::decode("golden", bytes).unwrap();
+        assert_eq!(read, value, "{name}/{stem}");
+        let read: T = codec::decode("golden", &longer_variant(bytes)).unwrap();
+        assert_eq!(read, value, "{name}/{stem} with a field more");
+    }
+}
+
+/// A variant of an enumeration, its number in front of its fields, with a field more.
+fn longer_variant(bytes: &[u8]) -> Vec<u8> {
+    let mut parts = minicbor::Decoder::new(bytes);
+    assert_eq!(parts.array().unwrap(), Some(2));
+    parts.skip().unwrap();
+    let fields_at = parts.position();
+    let mut longer = bytes[..fields_at].to_vec();
+    longer.extend(later_version::longer(&bytes[fields_at..]).unwrap());
+    longer
+}
+
+// ---- values to fill in ----
+
+fn id(byte: u8) -> [u8; 16] {
+    [byte; 16]
+}
+
+fn alias(text: &str) -> Alias {
+    Alias::new(text).unwrap()
+}
+
+fn site(host: &str, name: &str) -> Site {
+    Site {
+        endpoint: endpoint(host),
+        alias: alias(name),
+    }
+}
+
+fn endpoint(host: &str) -> Endpoint {
+    Endpoint {
+        host: host.to_owned(),
+        port: 8990,
+    }
+}
+
+fn process() -> ProcessIdentity {
+    ProcessIdentity {
+        pid: 4711,
+        start_ticks: 123_456,
+        boot_id: "8c1e".to_owned(),
+        executable: (64_769, 1_234),
+    }
+}
+
+fn witness() -> Witness {
+    Witness {
+        lineage: Some(LineageId::new(id(3))),
+        epoch: ControllerEpoch(2),
+        instance: Some(Incarnation::new(id(4))),
+        index: LogIndex(77),
+    }
+}
+
+fn path(text: &str) -> DfsPath {
+    DfsPath::parse(text).unwrap()
+}
+
+const OP: OpId = OpId([0x0b; 16]);
+const DIGEST: Digest = Digest([0xab; 16]);
+const VERSION: ChunkVersion = ChunkVersion {
+    chunk: ChunkId(0x0200_0000_0007),
+    generation: Generation::FIRST,
+};
+
+fn node() -> NodeId {
+    NodeId::new(id(0x5a))
+}
+
+fn replica_entry() -> ReplicaEntry {
+    ReplicaEntry {
+        version: VERSION,
+        len: 300,
+        digest: DIGEST,
+        volume: VolumeSlot(1),
+    }
+}
+
+fn volume_facts() -> VolumeFacts {
+    VolumeFacts {
+        slot: VolumeSlot(1),
+        path: "/disks/b".to_owned(),
+        id: Some(VolumeId(id(0x70))),
+        state: VolumeState::High,
+        capacity: 1 << 40,
+        free: 1 << 30,
+        promised: 4096,
+        reason: "86 % full".to_owned(),
+        chunks: 12,
+        chunk_bytes: 345_678,
+    }
+}
+
+fn token() -> WriteToken {
+    WriteToken {
+        cluster: ClusterId::new(id(1)),
+        controller_epoch: ControllerEpoch(2),
+        op: OP,
+        version: VERSION,
+        max_len: 4096,
+        replicas: vec![(node(), NodeEpoch(9))],
+        mac: id(0x33),
+    }
+}
+
+fn replica_place() -> ReplicaPlace {
+    ReplicaPlace {
+        node: node(),
+        alias: alias("P1-NODE1"),
+        endpoint: endpoint("10.1.1.1"),
+        epoch: NodeEpoch(9),
+        state: ReplicaState::Unconfirmed,
+    }
+}
+
+fn holder() -> Holder {
+    Holder {
+        node: node(),
+        epoch: NodeEpoch(9),
+        volume: VolumeSlot(1),
+    }
+}
+
+fn entry() -> Entry {
+    Entry {
+        path: path("/data/a.csv"),
+        kind: EntryKind::File,
+        inode: InodeId(12),
+        version: FileVersion(34),
+        len: 300,
+        modified_unix_ms: 1_767_225_600_000,
+        count: 1,
+        digest: Some(DIGEST),
+        replicas: Some(2),
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        files: 1,
+        directories: 2,
+        bytes: 300,
+        stored_bytes: 600,
+        chunks: 1,
+    }
+}
+
+fn commit() -> Commit {
+    Commit {
+        op: OP,
+        path: path("/data/a.csv"),
+        expect: Expect::Version(FileVersion(33)),
+        chunks: vec![WrittenChunk {
+            version: VERSION,
+            len: 300,
+            digest: DIGEST,
+            holders: vec![holder()],
+        }],
+        unix_ms: 1_767_225_600_000,
+    }
+}
+
+// ---- messages ----
+
+fn envelope() -> Envelope {
+    Envelope {
+        cluster: Some(ClusterId::new(id(1))),
+        controller_epoch: ControllerEpoch(2),
+        node: Some(node()),
+        node_epoch: NodeEpoch(9),
+    }
+}
+
+/// One message of each kind.
+fn messages() -> Vec<Message> {
+    vec![
+        Message::Register(Register {
+            role: Role::DataNode,
+            site: site("10.1.1.1", "P1-NODE1"),
+            incarnation: Incarnation::new(id(6)),
+            attempt: 3,
+            host: HostId::new(id(7)),
+            controller_site: site("10.1.1.7", "master"),
+            lan_cluster: true,
+            build: "0.1.0".to_owned(),
+            process: process(),
+            witness: witness(),
+        }),
+        Message::Registered(Registered {
+            incarnation: Incarnation::new(id(6)),
+            attempt: 3,
+            node_epoch: NodeEpoch(9),
+            cluster: ClusterId::new(id(1)),
+            lineage: LineageId::new(id(3)),
+            instance: Incarnation::new(id(4)),
+            controller: alias("master"),
+            timeout_ms: 8000,
+            lan_cluster: true,
+            commit_index: LogIndex(77),
+            epoch_starts: vec![
+                (ControllerEpoch(1), LogIndex(2)),
+                (ControllerEpoch(2), LogIndex(50)),
+            ],
+            members: 5,
+            remarks: vec!["`lanCluster` differs".to_owned()],
+            fork: Some(Fork {
+                from: LineageId::new(id(8)),
+                at: LogIndex(40),
+            }),
+        }),
+        Message::RegistrationRefused(RegistrationRefused {
+            incarnation: Incarnation::new(id(6)),
+            attempt: 3,
+            refusal: RegistrationRefusal::DuplicateAlias,
+            text: "another process has the alias".to_owned(),
+            retry_after_ms: 500,
+        }),
+        Message::Report(Report {
+            chunks: 1,
+            as_of: 5,
+            entries: vec![replica_entry()],
+            volumes: vec![volume_facts()],
+            ..Report::page_of(2, 0, 1)
+        }),
+        Message::ReportApplied(ReportApplied { report: 2 }),
+        Message::Beat(Beat {
+            seq: 42,
+            acked: 41,
+            udp_blocked: false,
+            self_fenced: true,
+            lag_ms: 3,
+            seen_index: LogIndex(77),
+            inventory: u64::MAX,
+            news: 5,
+        }),
+        Message::BeatAck(BeatAck {
+            seq: 42,
+            commit_index: LogIndex(77),
+        }),
+        Message::Ping(Ping { nonce: 17 }),
+        Message::Pong(Pong { nonce: 17 }),
+        Message::Fenced(Fenced {
+            reason: "a newer registration".to_owned(),
+        }),
+        Message::Leaving(Leaving {
+            reason: "SIGTERM".to_owned(),
+        }),
+        Message::RollbackSeen(RollbackSeen {
+            witness: witness(),
+            text: "the node has seen record 77".to_owned(),
+        }),
+        Message::Probe(Probe {
+            controller: site("10.1.1.7", "master"),
+            expected: site("10.1.1.1", "P1-NODE1"),
+        }),
+        Message::ProbeReply(ProbeReply {
+            site: site("10.1.1.1", "P1-NODE1"),
+            controller_site: site("10.1.1.8", "master"),
+            lan_cluster: false,
+            state: "connects".to_owned(),
+        }),
+        Message::Desired(Desired {
+            as_of: LogIndex(77),
+            restart: RestartPolicy::After(1500),
+            nodes: vec![DesiredNode {
+                alias: alias("P1-NODE1"),
+                version: LogIndex(60),
+                run: true,
+                endpoint: endpoint("10.1.1.1"),
+                node_cfg: "volumes=/disks/b\n".to_owned(),
+            }],
+        }),
+        Message::Children(Children {
+            seq: 4,
+            table: vec![ChildStatus {
+                alias: alias("P1-NODE1"),
+                phase: ChildPhase::Waiting,
+                version: LogIndex(60),
+                process: Some(process()),
+                last_exit: Some(ExitNotice {
+                    process: process(),
+                    exit: ProcessExit::Signal(9),
+                }),
+                crashes: 2,
+                crash_loop: false,
+                reason: "crashed".to_owned(),
+                log_tail: vec!["the last line".to_owned()],
+            }],
+        }),
+        Message::AskChild(AskChild {
+            alias: alias("P1-NODE1"),
+        }),
+        Message::ChildAnswered(ChildAnswered {
+            alias: alias("P1-NODE1"),
+            node: node(),
+            node_epoch: NodeEpoch(9),
+        }),
+        Message::ReadLog(ReadLog {
+            id: RequestId(5),
+            alias: alias("P1-NODE1"),
+            generation: 1,
+            range: LogRange::Tail { len: 4096 },
+        }),
+        Message::LogRead(LogRead {
+            id: RequestId(5),
+            piece: Some(LogPiece {
+                offset: 10,
+                file_len: 14,
+                bytes: b"text".to_vec(),
+            }),
+            error: String::new(),
+        }),
+        Message::Attach(Attach {
+            alias: alias("P1-NODE1"),
+            incarnation: Incarnation::new(id(6)),
+            process: process(),
+        }),
+        Message::Attached(Attached {
+            incarnation: Incarnation::new(id(6)),
+        }),
+        Message::DfsAsk(DfsAsk {
+            id: RequestId(5),
+            token: Some("vqt_7_07".to_owned()),
+            address: "10.1.1.9".to_owned(),
+            unix_ms: 1_767_225_600_000,
+            ask: Ask::Stat {
+                path: path("/data"),
+            },
+        }),
+        Message::DfsAnswer(DfsAnswer {
+            id: RequestId(5),
+            answer: None,
+            refusal: Some(Refusal::Busy {
+                reason: "too many".to_owned(),
+                retry_after: Duration::from_millis(1500),
+            }),
+        }),
+        Message::ReplicaNews(ReplicaNews {
+            first: 3,
+            changes: vec![
+                ReplicaChange::Added(replica_entry()),
+                ReplicaChange::Removed(replica_entry()),
+                ReplicaChange::Corrupt(replica_entry()),
+            ],
+        }),
+        Message::NewsApplied(NewsApplied { upto: 5 }),
+        Message::Release(Release {
+            as_of: LogIndex(77),
+            versions: vec![VERSION],
+        }),
+        Message::WantReport(WantReport {
+            reason: "the sums differ".to_owned(),
+        }),
+        Message::VolumesNow(VolumesNow {
+            volumes: vec![volume_facts()],
+        }),
+    ]
+}
+
+#[test]
+fn every_kind_of_message_has_a_golden_file_that_is_read_and_written() {
+    let told: BTreeSet<(u16, &str)> = messages().iter().map(|it| (it.kind(), it.name())).collect();
+    assert_eq!(told, Message::KINDS.iter().copied().collect());
+    let encoded = |message: Message| (message.name().to_owned(), message.encode(envelope()));
+    assert_written("messages", messages().into_iter().map(encoded));
+
+    let stored = golden("messages");
+    for message in messages() {
+        let (kind, name) = (message.kind(), message.name());
+        let expected = Ok(Some((envelope(), message)));
+        let bytes = &stored[name];
+        assert_eq!(Message::decode(kind, bytes), expected, "{name}");
+        let longer = later_version::longer_letter(bytes).unwrap();
+        assert_ne!(&longer, bytes);
+        assert_eq!(
+            Message::decode(kind, &longer),
+            expected,
+            "{name} with fields more"
+        );
+    }
+}
+
+// ---- questions about files, and answers ----
+
+/// The name of a question's file. Whoever adds a question is led here by the compiler, and owes an
+/// instance below.
+const fn ask_name(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Stat { .. } => "Stat",
+        Ask::List { .. } => "List",
+        Ask::Usage { .. } => "Usage",
+        Ask::MakeDir { .. } => "MakeDir",
+        Ask::Remove { .. } => "Remove",
+        Ask::Rename { .. } => "Rename",
+        Ask::Lookup { .. } => "Lookup",
+        Ask::Allocate { .. } => "Allocate",
+        Ask::Replace { .. } => "Replace",
+        Ask::Renew { .. } => "Renew",
+        Ask::Commit(_) => "Commit",
+        Ask::Abort { .. } => "Abort",
+        Ask::Outcome { .. } => "Outcome",
+        Ask::Chunks { .. } => "Chunks",
+        Ask::Chunk { .. } => "Chunk",
+        Ask::Volumes => "Volumes",
+        Ask::Authorize { .. } => "Authorize",
+    }
+}
+
+fn asks() -> Vec<Ask> {
+    vec![
+        Ask::Stat {
+            path: path("/data"),
+        },
+        Ask::List {
+            path: path("/data"),
+            after: Some("a.csv".to_owned()),
+            limit: 1000,
+        },
+        Ask::Usage { path: path("/") },
+        Ask::MakeDir {
+            op: OP,
+            path: path("/data"),
+            parents: true,
+            unix_ms: 1_767_225_600_000,
+        },
+        Ask::Remove {
+            op: OP,
+            path: path("/data"),
+            recursive: true,
+            expect: Expect::Something,
+        },
+        Ask::Rename {
+            op: OP,
+            from: path("/data/a.csv"),
+            to: path("/data/b.csv"),
+            replace: true,
+        },
+        Ask::Lookup {
+            path: path("/data/a.csv"),
+            first_chunk: 1024,
+            chunks: 1024,
+        },
+        Ask::Allocate {
+            op: OP,
+            path: path("/data/a.csv"),
+            expect: Expect::Nothing,
+            lens: vec![4096, 300],
+            avoid: vec![node()],
+        },
+        Ask::Replace {
+            op: OP,
+            chunk: VERSION,
+            len: 300,
+            failed: vec![NodeId::new(id(0x5b))],
+            written: vec![node()],
+        },
+        Ask::Renew { op: OP },
+        Ask::Commit(commit()),
+        Ask::Abort {
+            op: OP,
+            chunks: vec![VERSION],
+        },
+        Ask::Outcome { op: OP },
+        Ask::Chunks {
+            after: Some(VERSION.chunk),
+            limit: 100,
+            unwell_only: true,
+            below: Some(path("/data")),
+        },
+        Ask::Chunk {
+            chunk: VERSION.chunk,
+        },
+        Ask::Volumes,
+        Ask::Authorize {
+            right: Right::DfsWrite,
+        },
+    ]
+}
+
+#[test]
+fn every_question_about_files_has_a_golden_file_that_is_read_and_written() {
+    let named = asks().into_iter().map(|ask| (ask_name(&ask), ask));
+    assert_read("asks", named.collect());
+}
+
+/// See [`ask_name`].
+const fn answer_name(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Done => "Done",
+        Answer::Entry(_) => "Entry",
+        Answer::Listing(_) => "Listing",
+        Answer::Usage(_) => "Usage",
+        Answer::Removed(_) => "Removed",
+        Answer::File(_) => "File",
+        Answer::Allocated(_) => "Allocated",
+        Answer::Committed(_) => "Committed",
+        Answer::Outcome(_) => "Outcome",
+        Answer::Chunks(_) => "Chunks",
+        Answer::Volumes(_) => "Volumes",
+    }
+}
+
+fn answers() -> Vec<Answer> {
+    vec![
+        Answer::Done,
+        Answer::Entry(entry()),
+        Answer::Listing(Listing {
+            path: path("/data"),
+            entries: vec![entry()],
+            more: true,
+        }),
+        Answer::Usage(usage()),
+        Answer::Removed(usage()),
+        Answer::File(FileLayout {
+            entry: entry(),
+            first_chunk: 0,
+            first_offset: 0,
+            chunks: vec![ChunkPlace {
+                version: VERSION,
+                len: 300,
+                digest: DIGEST,
+                replicas: vec![replica_place()],
+            }],
+            remark: Some("a remark".to_owned()),
+        }),
+        Answer::Allocated(Allocation {
+            grants: vec![ChunkGrant {
+                token: token(),
+                replicas: vec![replica_place()],
+            }],
+            factor: 3,
+            min_write: 2,
+            chunk_bytes: 64 << 20,
+        }),
+        Answer::Committed(Committed {
+            entry: entry(),
+            degraded_chunks: 1,
+            created: true,
+        }),
+        Answer::Outcome(Outcome::Done {
+            version: FileVersion(34),
+        }),
+        Answer::Chunks(ChunkPage {
+            rows: vec![ChunkRow {
+                chunk: VERSION.chunk,
+                generation: VERSION.generation,
+                path: path("/data/a.csv"),
+                number: 0,
+                len: 300,
+                digest: DIGEST,
+                state: ChunkState::Degraded,
+                replicas: vec![ReplicaRow {
+                    node: alias("P1-NODE1"),
+                    state: ReplicaState::Away,
+                    volume: Some(VolumeSlot(1)),
+                }],
+                reason: "one replica is away".to_owned(),
+            }],
+            more: false,
+        }),
+        Answer::Volumes(vec![VolumeRow {
+            node: alias("P1-NODE1"),
+            slot: VolumeSlot(1),
+            path: "/disks/b".to_owned(),
+            id: Some(VolumeId(id(0x70))),
+            state: VolumeState::Full,
+            capacity: 1 << 40,
+            free: 1 << 30,
+            chunks: 12,
+            chunk_bytes: 345_678,
+            reason: "96 % full".to_owned(),
+        }]),
+    ]
+}
+
+#[test]
+fn every_answer_about_files_has_a_golden_file_that_is_read_and_written() {
+    let named = answers()
+        .into_iter()
+        .map(|answer| (answer_name(&answer), answer));
+    assert_read("answers", named.collect());
+}
+
+// ---- data connections ----
+
+/// See [`ask_name`].
+const fn request_name(request: &TransferRequest) -> &'static str {
+    match request {
+        TransferRequest::Store { .. } => "Store",
+        TransferRequest::Fetch { .. } => "Fetch",
+        TransferRequest::Suspect { .. } => "Suspect",
+    }
+}
+
+#[test]
+fn every_request_of_a_data_connection_has_a_golden_file_that_is_read_and_written() {
+    let requests = [
+        TransferRequest::Store {
+            token: token(),
+            len: Some(300),
+        },
+        TransferRequest::Fetch {
+            version: VERSION,
+            offset: 65_536,
+            len: 300,
+        },
+        TransferRequest::Suspect { version: VERSION },
+    ];
+    let named = requests
+        .into_iter()
+        .map(|request| (request_name(&request), request));
+    assert_read("transfer-requests", named.collect());
+}
+
+/// See [`ask_name`].
+const fn reply_name(reply: &TransferReply) -> &'static str {
+    match reply {
+        TransferReply::Prepared { .. } => "Prepared",
+        TransferReply::Sending { .. } => "Sending",
+        TransferReply::Noted => "Noted",
+        TransferReply::Refused(_) => "Refused",
+    }
+}
+
+#[test]
+fn every_reply_of_a_data_connection_has_a_golden_file_that_is_read_and_written() {
+    let replies = [
+        TransferReply::Prepared {
+            holder: holder(),
+            len: 300,
+            digest: DIGEST,
+        },
+        TransferReply::Sending {
+            chunk_len: 70_000,
+            digest: DIGEST,
+            offset: 65_536,
+            len: 4464,
+            blocks: vec![0x1234_5678],
+        },
+        TransferReply::Noted,
+        TransferReply::Refused(Refusal::Stale {
+            reason: "the write has ended".to_owned(),
+        }),
+    ];
+    let named = replies.into_iter().map(|reply| (reply_name(&reply), reply));
+    assert_read("transfer-replies", named.collect());
+}
+
+// ---- log records ----
+
+/// See [`ask_name`].
+const fn record_name(record: &Record) -> &'static str {
+    match record {
+        Record::ClusterCreated(_) => "ClusterCreated",
+        Record::ControllerStarted(_) => "ControllerStarted",
+        Record::NodeRegistered(_) => "NodeRegistered",
+        Record::NodeDesired(_) => "NodeDesired",
+        Record::Access(AccessRecord::UserAdded { .. }) => "Access-UserAdded",
+        Record::Access(AccessRecord::UserRemoved { .. }) => "Access-UserRemoved",
+        Record::Access(AccessRecord::PasswordSet { .. }) => "Access-PasswordSet",
+        Record::Access(AccessRecord::Granted { .. }) => "Access-Granted",
+        Record::Access(AccessRecord::Revoked { .. }) => "Access-Revoked",
+        Record::Access(AccessRecord::TokenIssued { .. }) => "Access-TokenIssued",
+        Record::Access(AccessRecord::TokenRevoked { .. }) => "Access-TokenRevoked",
+        Record::LineageBegun(_) => "LineageBegun",
+        Record::NodeReplaced(_) => "NodeReplaced",
+        Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
+        Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
+        Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
+        Record::Dfs(DfsRecord::Renamed { .. }) => "Dfs-Renamed",
+        Record::Dfs(DfsRecord::ReplicasChanged { .. }) => "Dfs-ReplicasChanged",
+        Record::Dfs(DfsRecord::OpGivenUp { .. }) => "Dfs-OpGivenUp",
+    }
+}
+
+/// One record of each kind, with its number in the log.
+fn records() -> Vec<(u16, Record)> {
+    let mut records = vec![
+        (
+            1,
+            Record::ClusterCreated(ClusterCreated {
+                cluster: ClusterId::new(id(1)),
+                lineage: LineageId::new(id(3)),
+            }),
+        ),
+        (
+            2,
+            Record::ControllerStarted(ControllerStarted {
+                epoch: ControllerEpoch(2),
+                instance: Incarnation::new(id(4)),
+            }),
+        ),
+        (
+            3,
+            Record::NodeRegistered(NodeRegistered {
+                role: Role::Agent,
+                node: node(),
+                incarnation: Incarnation::new(id(6)),
+                attempt: 3,
+                host: HostId::new(id(7)),
+                site: site("10.1.1.1", "P1-agent"),
+                pid: 4711,
+            }),
+        ),
+        (
+            4,
+            Record::NodeDesired(NodeDesired {
+                alias: alias("P1-NODE1"),
+                run: true,
+            }),
+        ),
+        (
+            6,
+            Record::LineageBegun(LineageBegun {
+                lineage: LineageId::new(id(8)),
+            }),
+        ),
+        (
+            7,
+            Record::NodeReplaced(NodeReplaced {
+                alias: alias("P1-NODE1"),
+                node: node(),
+            }),
+        ),
+    ];
+    records.extend(access_records().map(|record| (5, Record::Access(record))));
+    records.extend(dfs_records().map(|record| (8, Record::Dfs(record))));
+    records
+}
+
+fn access_records() -> impl Iterator<Item = AccessRecord> {
+    let user = || UserName::new("bob").unwrap();
+    let hash = || PasswordHash::new("$h".to_owned());
+    [
+        AccessRecord::UserAdded {
+            user: user(),
+            hash: hash(),
+            admin: true,
+            rights: BTreeSet::from([Right::DfsRead, Right::LogRead]),
+            must_change: false,
+            well_known: true,
+        },
+        AccessRecord::UserRemoved { user: user() },
+        AccessRecord::PasswordSet {
+            user: user(),
+            hash: hash(),
+            must_change: true,
+        },
+        AccessRecord::Granted {
+            user: user(),
+            right: Right::DfsWrite,
+        },
+        AccessRecord::Revoked {
+            user: user(),
+            right: Right::DfsWrite,
+        },
+        AccessRecord::TokenIssued {
+            token: TokenId::new(5),
+            digest: TokenDigest::new([0xab; 32]),
+            user: user(),
+            issued_unix_ms: 1,
+            expires_unix_ms: 2,
+        },
+        AccessRecord::TokenRevoked {
+            token: TokenId::new(5),
+        },
+    ]
+    .into_iter()
+}
+
+fn dfs_records() -> impl Iterator<Item = DfsRecord> {
+    [
+        DfsRecord::DirMade {
+            op: OP,
+            parent: InodeId::ROOT,
+            name: "data".to_owned(),
+            unix_ms: 1000,
+        },
+        DfsRecord::FilePut {
+            op: OP,
+            parent: InodeId(12),
+            name: "a.csv".to_owned(),
+            chunks: vec![ChunkRecord {
+                version: VERSION,
+                len: 300,
+                digest: DIGEST,
+                holders: vec![node(), NodeId::new(id(0x5b))],
+            }],
+            unix_ms: 2000,
+        },
+        DfsRecord::Removed {
+            op: OP,
+            parent: InodeId(12),
+            name: "a.csv".to_owned(),
+        },
+        DfsRecord::Renamed {
+            op: OP,
+            from_parent: InodeId(12),
+            from_name: "a.csv".to_owned(),
+            to_parent: InodeId::ROOT,
+            to_name: "b.csv".to_owned(),
+        },
+        DfsRecord::ReplicasChanged {
+            chunk: VERSION,
+            added: vec![NodeId::new(id(0x5c))],
+            removed: vec![node()],
+        },
+        DfsRecord::OpGivenUp { op: OP },
+    ]
+    .into_iter()
+}
+
+#[test]
+fn every_kind_of_record_has_a_golden_file_that_is_read_and_written() {
+    let encoded = |(_, record): (u16, Record)| {
+        let (_, bytes) = record.encode();
+        (record_name(&record).to_owned(), bytes)
+    };
+    assert_written("records", records().into_iter().map(encoded));
+    let stored = golden("records");
+    for (kind, record) in records() {
+        let name = record_name(&record);
+        let bytes = &stored[name];
+        assert_eq!(record.encode().0, kind, "{name}");
+        let longer = match record {
+            Record::Access(_) | Record::Dfs(_) => longer_variant(bytes),
+            _ => later_version::longer(bytes).unwrap(),
+        };
+        assert_eq!(Record::decode(kind, bytes).as_ref(), Ok(&record), "{name}");
+        assert_eq!(
+            Record::decode(kind, &longer),
+            Ok(record),
+            "{name} with a field more"
+        );
+    }
+}
