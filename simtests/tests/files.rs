@@ -922,6 +922,40 @@ fn without_data_sync_a_kill_loses_nothing() {
     );
 }
 
+/// What a look at a file has shown is durable: a controller whose disk is slow loses power, and what
+/// somebody has read is not taken back. What it replaces is given up when that is durable, and not
+/// before.
+#[test]
+fn nothing_is_read_or_given_up_that_is_not_durable() {
+    run(
+        8,
+        "nothing_is_read_or_given_up_that_is_not_durable",
+        small,
+        |world, clients| {
+            clients.have(world, put("/d/f", 1, 5_000))?;
+            let node = MASTER.to_owned();
+            let what = DiskStep::Slow(8_000);
+            world.disturb(&Step::Disk { node, what });
+            clients.tries = 1;
+            clients.begin(world, None, put("/d/f", 2, 5_000));
+            clients.run_for(world, Duration::from_millis(100))?;
+            clients.begin(world, None, get("/d/f"));
+            let mut draw = world.streams().at(Stream::Workload, 0xd1e7, 0);
+            clients.run_for(world, Duration::from_millis(1_000 + draw.below(300)))?;
+            let host = world.host("h0").expect("it is there");
+            world.power_cut(host);
+            clients.run_for(world, seconds(40))?;
+            world.disturb(&Step::HealAll);
+            clients.finish(world)?;
+            clients.tries = 6;
+            wait_until(world, "all online", all_online)?;
+            let read = clients.have(world, get("/d/f"))?;
+            let there = matches!(read, Done::Read(_));
+            expect(world, there, "what was not replaced for good was given up")
+        },
+    );
+}
+
 /// 43: members of this version and of one to come write, report and release; what is not understood
 /// is skipped, and nothing is lost by that.
 #[test]

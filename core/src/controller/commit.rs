@@ -5,7 +5,7 @@ use super::{Controller, JobPurpose, Phase};
 use minicbor::{Decode, Encode};
 
 use crate::access::{self, SetupFile};
-use crate::admin::{OrderRow, Reply, Response, SETUP_CODE_FILE};
+use crate::admin::{OrderRow, Refusal, Reply, Response, SETUP_CODE_FILE};
 use crate::dfs::ask::Answer;
 use crate::dfs::namespace::Released;
 use crate::disk::{DiskFault, DiskOp, FileName};
@@ -37,6 +37,11 @@ pub(super) enum Continuation {
     TellAgents,
     /// An answer about files.
     File { asker: Asker, answer: Answer },
+    /// What a look at names has shown.
+    Look {
+        asker: Asker,
+        result: Result<Answer, Refusal>,
+    },
     /// Nodes are told what no file has any more.
     Release(Released),
 }
@@ -179,7 +184,8 @@ impl Controller {
             }
             Continuation::TellAgents => self.tell_agents(now),
             Continuation::File { asker, answer } => self.answer_files(asker, Ok(answer)),
-            Continuation::Release(released) => self.release(now, &released),
+            Continuation::Look { asker, result } => self.answer_files(asker, result),
+            Continuation::Release(released) => self.release_synced(now, &released),
         }
     }
 

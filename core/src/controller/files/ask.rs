@@ -101,6 +101,34 @@ impl Controller {
         ask: Ask,
     ) -> Option<Result<Answer, Refusal>> {
         debug_assert_eq!(self.phase, Phase::Serving, "nobody is let in before");
+        let looks = matches!(
+            ask,
+            Ask::Stat { .. } | Ask::List { .. } | Ask::Usage { .. } | Ask::Lookup { .. }
+        );
+        let answer = self.look_or_change(now, asker, ask);
+        // What a look has shown must not be taken back by a crash. A disk that is full may stay so
+        // for long, and takes no changes meanwhile: looking is what is left.
+        let index = self.log.appended();
+        if !looks || index <= self.log.synced() || self.log.space_mode() == SpaceMode::ReadOnly {
+            return answer;
+        }
+        self.when_synced(
+            now,
+            index,
+            Continuation::Look {
+                asker,
+                result: answer?,
+            },
+        );
+        None
+    }
+
+    fn look_or_change(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        ask: Ask,
+    ) -> Option<Result<Answer, Refusal>> {
         match ask {
             Ask::Stat { path } => Some(self.stat(&path).map(Answer::Entry)),
             Ask::List { path, after, limit } => {
@@ -308,6 +336,8 @@ impl Controller {
             self.release(now, &released);
             return index;
         }
+        let versions = released.values().flatten().copied();
+        self.files.giving_up.extend(versions);
         self.when_synced(now, index, Continuation::Release(released));
         index
     }

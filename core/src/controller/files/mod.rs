@@ -12,6 +12,8 @@ mod stock;
 mod stocktaking;
 mod write;
 
+use std::collections::BTreeSet;
+
 use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
 use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Space, Unfit};
@@ -80,6 +82,8 @@ pub(super) struct Files {
     settled: bool,
     /// A node has seen more of the history than this controller knows.
     pub(super) rolled_back: bool,
+    /// Contents that a record gives up which is not synced yet: a crash would bring them back.
+    giving_up: BTreeSet<ChunkVersion>,
 }
 
 impl Files {
@@ -105,6 +109,7 @@ impl Files {
             next_sweep: now,
             settled: false,
             rolled_back: false,
+            giving_up: BTreeSet::new(),
         }
     }
 

@@ -37,6 +37,18 @@ impl Controller {
         }
     }
 
+    /// The record that gives these contents up is synced.
+    pub(in crate::controller) fn release_synced(
+        &mut self,
+        now: Timestamp,
+        released: &BTreeMap<NodeId, Vec<ChunkVersion>>,
+    ) {
+        for version in released.values().flatten() {
+            self.files.giving_up.remove(version);
+        }
+        self.release(now, released);
+    }
+
     fn release_at(&mut self, now: Timestamp, slot: Slot, versions: &[ChunkVersion]) {
         for version in versions {
             if let Some(extra) = self.files.stocks[slot].extras.get_mut(version) {
@@ -127,6 +139,9 @@ impl Controller {
     /// Whether a content that the log does not place at a node can be of no use to anybody.
     fn is_useless(&self, now: Timestamp, slot: Slot, version: ChunkVersion, extra: &Extra) -> bool {
         if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
+            return false;
+        }
+        if self.files.giving_up.contains(&version) {
             return false;
         }
         if let Some(chunk) = self.names().chunk_version(version) {
