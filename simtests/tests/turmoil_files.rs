@@ -73,7 +73,7 @@ fn unwell(cluster: &mut Cluster) -> ChunkPage {
 
 /// What the controller says of a path, if anything is there.
 fn stat(cluster: &mut Cluster, path: &str) -> Option<Entry> {
-    let path = DfsPath::parse(path).unwrap();
+    let path = DfsPath::parse(path).expect("a path");
     match cluster.try_ask(CONTROLLER, Verb::Dfs(Ask::Stat { path }))? {
         Ok(Response::Dfs(Answer::Entry(entry))) => Some(entry),
         _ => None,
@@ -450,7 +450,7 @@ fn when_all_is_healed_every_chunk_is_well_and_nothing_is_left_over() {
         unwell(cluster).rows.is_empty()
     });
     cluster.until("nothing is left over", seconds(120), |cluster| {
-        let path = DfsPath::parse("/").unwrap();
+        let path = DfsPath::parse("/").expect("a path");
         let Answer::Usage(usage) = ask(cluster, Ask::Usage { path }) else {
             panic!("no usage");
         };
