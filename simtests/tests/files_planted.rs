@@ -227,7 +227,7 @@ fn the_entry_alone_survives(
     world: &mut VaquitaWorld,
     clients: &mut Clients,
 ) -> Result<(), Failure> {
-    for round in 0..6_u64 {
+    for round in 0..16_u64 {
         let entry = named(world, "P4-NODE1");
         clients.begin(world, Some(entry), put("/f", round + 1, 2_900));
         let mut draw = world.streams().at(Stream::Workload, 0x9ad4, round);
