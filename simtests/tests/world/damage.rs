@@ -15,7 +15,22 @@ use vaquita_core::io::ExitCode;
 use vaquita_core::metalog;
 use vaquita_core::state::ClusterState;
 
-use crate::story::{Story, epochs, expect, pids, ready, run, seconds, small, tiny};
+use crate::story::{self, Story, epochs, expect, pids, ready, run, seconds};
+
+/// A cluster whose controller sets no space aside: that file is never synced, and these stories tell
+/// what is durable from what is not by whether anything is left to sync.
+fn small(seed: u64) -> Cluster {
+    without_reserve(story::small(seed))
+}
+
+fn tiny(seed: u64) -> Cluster {
+    without_reserve(story::tiny(seed))
+}
+
+fn without_reserve(mut cluster: Cluster) -> Cluster {
+    cluster.limits.reserve_bytes = 0;
+    cluster
+}
 
 fn master(world: &VaquitaWorld) -> NodeIx {
     world.node(MASTER).expect("there is a controller")
