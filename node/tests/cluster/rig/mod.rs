@@ -14,6 +14,6 @@ pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
 pub(crate) use files::{DATA_NODES, KIB, MIB, Reply, assert_same, content};
 
 pub(crate) use networks::TwoNetworks;
-pub(crate) use processes::{Sweeper, freeze, interrupt, kill};
+pub(crate) use processes::{Sweeper, freeze, interrupt, kill, terminate};
 pub(crate) use tree::Tree;
 pub(crate) use waiting::until;
