@@ -207,8 +207,8 @@ codes! {
         "There are fewer data nodes than replicas asked for.";
     TOO_FEW_HOSTS = "too-few-hosts", Warning,
         "Replicas must not share a host, and there are fewer hosts than replicas.";
-    WRITE_REPLICAS_ABOVE_FACTOR = "write-replicas-above-factor", Warning,
-        "A write is to wait for more replicas than there will be.";
+    WRITE_REPLICAS_ABOVE_FACTOR = "write-replicas-above-factor", Error,
+        "A write is to wait for more replicas than there will be; the controller does not start.";
     PATTERN_MATCHES_NOTHING = "pattern-matches-nothing", Warning,
         "A pattern of `cluster.cfg` matches no data node.";
     UNKNOWN_ALIAS = "unknown-alias", Warning,

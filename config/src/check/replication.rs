@@ -38,9 +38,9 @@ pub(super) fn check(files: &ClusterFiles, diagnostics: &mut Vec<Diagnostic>) {
             entry.value_span,
             format!(
                 "`dfsMinWriteReplicas` is {least} and `dfsReplicationFactor` {factor}: a write \
-                 would wait for replicas that are never made, so {factor} is used"
+                 would wait for replicas that are never made"
             ),
-            format!("write {factor} or less"),
+            format!("write {factor} or less, or raise `dfsReplicationFactor`"),
         ));
     }
     let Some(nodes) = files.members() else { return };

@@ -15,7 +15,9 @@ pub fn reference_markdown() -> String {
          line only. Every key can also be given on the command line, as `-key value`, and that \
          rules. \"Change\" is what it takes for a changed value to have an effect. A key marked \
          with * cannot be changed in the browser.\n\n\
-         ## Keys that take effect\n\n\
+         ## Keys of this system\n\n\
+         [Which of them act](../configuration.md#which-keys-act-in-this-version) in this version: not \
+         yet all.\n\n\
          | key | files | value | default | range | change | meaning |\n\
          |---|---|---|---|---|---|---|\n",
     );
