@@ -736,7 +736,7 @@ impl Volume {
     /// A fault after which nothing is known: nothing more is written.
     fn fail(&mut self, fault: &DiskFault) {
         let reason = format!(
-            "volume {} failed ({fault}): it takes nothing any more, and its chunks are copied from \
+            "volume {} failed ({fault}): it takes nothing any more, and its chunks are read from \
              other replicas. Look at the disk; a restart of the node reads the volume again",
             self.rules.path
         );
