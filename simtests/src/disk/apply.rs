@@ -180,6 +180,7 @@ impl SimDisk {
         let ordered = std::mem::take(&mut self.fail_next_op)
             || (syncs && std::mem::take(&mut self.fail_next_sync));
         let fails = draw.chance(rate) || ordered || self.dead;
+        self.faulty |= fails;
         match op {
             DiskOp::Sync { file } => self.sync(file, fails, draw),
             DiskOp::SyncDir if fails => {

@@ -104,6 +104,7 @@ pub struct SimDisk {
     incidents: Vec<Incident>,
     last_promise: Option<Promise>,
     scarred: BTreeSet<FileName>,
+    faulty: bool,
 }
 
 /// The batches of one lane.
@@ -144,6 +145,7 @@ impl SimDisk {
             incidents: Vec::new(),
             last_promise: None,
             scarred: BTreeSet::new(),
+            faulty: false,
         }
     }
 
@@ -188,6 +190,13 @@ impl SimDisk {
     #[must_use]
     pub fn incidents(&self) -> &[Incident] {
         &self.incidents
+    }
+
+    /// Whether the disk ever failed or hung, damaged or lost something, or was exchanged: while
+    /// it did not, everything that was promised is there. A want of room is no fault.
+    #[must_use]
+    pub const fn was_faulty(&self) -> bool {
+        self.faulty
     }
 
     /// Whether the disk itself ever broke a promise about this file, or damaged it. What a machine
@@ -249,8 +258,21 @@ impl SimDisk {
         }
     }
 
+    /// The device goes: from now on everything fails, reading too.
+    pub fn die(&mut self) {
+        self.faulty = true;
+        self.dead = true;
+    }
+
+    /// No operation ends any more, for now. Whoever gives it up for that has reason to.
+    pub fn hang(&mut self) {
+        self.faulty = true;
+        self.hung = true;
+    }
+
     /// Removes every file: a new disk in the old place.
     pub fn wipe(&mut self) {
+        self.faulty = true;
         self.names = Names::default();
         self.files.clear();
         self.scarred.clear();
@@ -317,6 +339,7 @@ impl SimDisk {
     }
 
     fn incident(&mut self, at: SimTime, file: FileName, what: IncidentKind) {
+        self.faulty = true;
         self.scarred.insert(file.clone());
         self.incidents.push(Incident { at, file, what });
     }

@@ -252,7 +252,7 @@ impl<F: Factory> World<F> {
             DiskStep::FailOp => disk.fail_next_op = true,
             DiskStep::Room(bytes) => disk.profile.capacity = disk.used().saturating_add(*bytes),
             DiskStep::Slow(times) => disk.profile.slow_down = *times,
-            DiskStep::Hang => disk.hung = true,
+            DiskStep::Hang => disk.hang(),
             DiskStep::Lie => disk.profile.lies = true,
             DiskStep::Rot => drop(disk.rot(now, None, &mut draw)),
             DiskStep::Wipe => {
@@ -260,7 +260,7 @@ impl<F: Factory> World<F> {
                     disk.wipe();
                 }
             }
-            DiskStep::Die => disk.dead = true,
+            DiskStep::Die => disk.die(),
             DiskStep::Well => self.heal_disk(node, which),
         }
         Some(())

@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use vaquita_core::dfs::ask::EntryKind;
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::{ChunkId, ChunkVersion};
+use vaquita_core::dfs::path::DfsPath;
 use vaquita_core::ids::NodeId;
 use vaquita_core::store::scan::scan;
 
 use super::checkers::contents;
-use super::clients::Clients;
+use super::clients::{Clients, Done, Order};
 use crate::disk::Cached;
 use crate::vaquita::{Vaquita, VaquitaWorld, controller};
-use crate::world::Failure;
+use crate::world::{Failure, NodeIx};
 
 /// What is still on its way, or does not agree: `None` if the cluster is at rest and what the
 /// controller knows is what a look at all disks gives.
 ///
-/// Chunks that are missing, since a disk was lost, are no unrest if the controller knows of them.
+/// Chunks that are missing are no unrest if the controller knows of them and the node has had a bad
+/// disk: a good one keeps what was acknowledged.
 #[must_use]
 pub fn unrest(world: &VaquitaWorld) -> Option<String> {
     let Some((_, machine)) = controller(world) else {
@@ -51,7 +54,9 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
             .entries()
             .iter()
             .fold(0_u64, |sum, entry| sum.wrapping_add(entry.fingerprint()));
-        let stock = machine.stock_of(alias)?;
+        let Some(stock) = machine.stock_of(alias) else {
+            return Some(format!("the controller knows nothing of what {alias} has"));
+        };
         if !stock.known {
             return Some(format!("{alias} has not reported"));
         }
@@ -73,6 +78,11 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
                 "{alias} is missing {missing:?}, and the controller knows of {known:?}"
             ));
         }
+        if !missing.is_empty() && !had_a_bad_disk(world, node) {
+            return Some(format!(
+                "{alias} lost {missing:?}, and its disks have done nothing wrong"
+            ));
+        }
         let beside: Vec<&ChunkVersion> = entries.keys().filter(|it| !wanted.contains(it)).collect();
         if !beside.is_empty() || !stock.extras.is_empty() {
             return Some(format!(
@@ -87,10 +97,73 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
     None
 }
 
+/// Whether a node may miss what it once had.
+fn had_a_bad_disk(world: &VaquitaWorld, node: NodeIx) -> bool {
+    (0..world.volumes(node)).any(|slot| {
+        world
+            .volume(node, slot)
+            .is_none_or(crate::disk::SimDisk::was_faulty)
+    })
+}
+
+/// Files that are read back at most when a run ends.
+const READ_BACK: usize = 200;
+
+/// Every file that the controller knows of reads as what was written, unless every replica of one of
+/// its chunks was on bad disks.
+///
+/// # Errors
+/// If a file does not, or the run goes wrong.
+fn read_back(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    let files = files_of(world);
+    let every = files.len().div_ceil(READ_BACK).max(1);
+    for (path, excused) in files.into_iter().step_by(every) {
+        let read = clients.have(world, Order::Get { path: path.clone() })?;
+        if !matches!(read, Done::Read(_)) && !excused {
+            let what = format!("{path} is in the namespace and cannot be read: {read:?}");
+            world.fail(None, what);
+            return world.finish();
+        }
+    }
+    Ok(())
+}
+
+/// Every file that the controller knows of, and whether it may be unreadable.
+fn files_of(world: &VaquitaWorld) -> Vec<(String, bool)> {
+    let Some((_, machine)) = controller(world) else {
+        return Vec::new();
+    };
+    let names = &machine.state().namespace;
+    let good: BTreeSet<NodeId> = world
+        .nodes()
+        .filter(|node| !had_a_bad_disk(world, *node))
+        .filter_map(|node| match world.machine(node) {
+            Some(Vaquita::DataNode(it)) => Some(it.identity().0.node),
+            _ => None,
+        })
+        .collect();
+    let mut files = Vec::new();
+    let mut directories = vec![DfsPath::root()];
+    while let Some(directory) = directories.pop() {
+        let listing = names.list(&directory, None, usize::MAX);
+        for entry in listing.map(|it| it.entries).unwrap_or_default() {
+            if entry.kind == EntryKind::Directory {
+                directories.push(entry.path);
+                continue;
+            }
+            let excused = names
+                .file_chunks(entry.inode, 0)
+                .any(|it| !it.chunk.holders().any(|holder| good.contains(&holder)));
+            files.push((entry.path.as_str().to_owned(), excused));
+        }
+    }
+    files
+}
+
 /// Whether a look at a node's disks gives something else than its machine says.
 fn disks_differ(
     world: &VaquitaWorld,
-    node: crate::world::NodeIx,
+    node: NodeIx,
     entries: &BTreeMap<ChunkVersion, (u64, Digest)>,
 ) -> Option<String> {
     let mut there = BTreeMap::new();
@@ -121,10 +194,11 @@ fn disks_differ(
     })
 }
 
-/// Lets time pass until the cluster is at rest: no orphan, no open write, and everybody agrees.
+/// Lets time pass until the cluster is at rest: no orphan, no open write, and everybody agrees. Then
+/// reads every file.
 ///
 /// # Errors
-/// If that takes longer than the times after which things are given up.
+/// If that takes longer than the times after which things are given up, or a file cannot be read.
 pub fn bring_to_rest(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     clients.finish(world)?;
     let limits = &world.factory().cluster.limits;
@@ -141,6 +215,7 @@ pub fn bring_to_rest(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<
         let secs = patience.as_secs();
         world.fail(None, format!("not at rest after {secs} s: {what}"));
     }
+    read_back(world, clients)?;
     if let Err(what) = clients.history().check() {
         world.fail(None, what);
     }
