@@ -2,7 +2,7 @@
 //!
 //! A machine decides what becomes of a chunk and never sees its bytes. They are carried here, by
 //! tasks beside the driver's loop, which ask the machine on the way
-//! ([`StoreAsk`](vaquita_core::store::StoreAsk)):
+//! ([`StoreAsk`]):
 //!
 //! ```text
 //!  Storing::write ──┬─> data connection ─> serve ──┐
