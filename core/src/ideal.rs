@@ -294,6 +294,15 @@ impl Ideal {
         address(CONTROLLER, CONTROLLER_PORT)
     }
 
+    /// The controller that runs.
+    pub(crate) fn controller(&mut self) -> &mut Controller {
+        let process = self.processes.get_mut(&Self::controller_at());
+        match &mut process.expect("it runs").machine {
+            Any::Controller(controller) => controller,
+            other => panic!("{other:?} is no controller"),
+        }
+    }
+
     /// The files of the process there, running or not.
     pub(crate) fn disk(&mut self, at: SocketAddr) -> &mut Files {
         self.disks.entry(at).or_default()

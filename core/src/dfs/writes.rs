@@ -37,6 +37,23 @@ pub(crate) struct OpenChunk {
     pub(crate) max_len: u64,
     /// Who may have it, each under the registration it was chosen under.
     pub(crate) places: Vec<(NodeId, NodeEpoch)>,
+    /// Those of them who have since said of themselves what they have, or have no more: of these the
+    /// writer's word is too old to count.
+    doubted: Vec<NodeId>,
+}
+
+impl OpenChunk {
+    /// Whether the writer's word counts for a replica at this place.
+    pub(crate) fn vouches_for(&self, node: NodeId, epoch: NodeEpoch) -> bool {
+        self.places.contains(&(node, epoch)) && !self.doubted.contains(&node)
+    }
+
+    fn doubt(&mut self, node: NodeId) {
+        let given = self.places.iter().any(|(it, _)| *it == node);
+        if given && !self.doubted.contains(&node) {
+            self.doubted.push(node);
+        }
+    }
 }
 
 impl Writes {
@@ -95,6 +112,7 @@ impl Writes {
             version,
             max_len,
             places,
+            doubted: Vec::new(),
         });
         self.chunks.insert(chunk, op);
         Some(version)
@@ -119,6 +137,28 @@ impl Writes {
                 true
             }
             None => false,
+        }
+    }
+
+    /// A node has said all that it has: from now on its own word counts, and nobody else's.
+    pub(crate) fn doubt_all(&mut self, node: NodeId) {
+        for write in self.open.values_mut() {
+            for chunk in &mut write.chunks {
+                chunk.doubt(node);
+            }
+        }
+    }
+
+    /// A node has said that it has a content no more, or not whole.
+    pub(crate) fn doubt(&mut self, node: NodeId, version: ChunkVersion) {
+        let op = self.chunks.get(&version.chunk);
+        let Some(write) = op.and_then(|op| self.open.get_mut(op)) else {
+            return;
+        };
+        for chunk in &mut write.chunks {
+            if chunk.version == version {
+                chunk.doubt(node);
+            }
         }
     }
 

@@ -241,7 +241,8 @@ impl Controller {
                     Some(index) => index,
                     None => match self.names().plan_rename(op, &from, &to, replace) {
                         Ok(Some(record)) => self.append_files(now, &record),
-                        Ok(None) => LogIndex(0),
+                        // It is so already; what made it so may not be on disk yet.
+                        Ok(None) => self.log.appended(),
                         Err(refusal) => return Some(Err(refusal)),
                     },
                 };
@@ -294,7 +295,8 @@ impl Controller {
                     Ok(records) => records,
                     Err(refusal) => return Some(Err(refusal)),
                 };
-                let mut index = LogIndex(0);
+                // With nothing to do, what made it so may not be on disk yet.
+                let mut index = self.log.appended();
                 for record in &records {
                     index = self.append_files(now, record);
                 }
@@ -313,7 +315,7 @@ impl Controller {
     }
 
     /// The record by which an operation was given up, if it was.
-    fn given_up_before(&self, op: OpId) -> Option<LogIndex> {
+    pub(super) fn given_up_before(&self, op: OpId) -> Option<LogIndex> {
         let entry = self.names().op(op)?;
         entry.unfit.is_some().then_some(entry.index)
     }

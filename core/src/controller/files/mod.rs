@@ -10,6 +10,8 @@ mod release;
 mod rows;
 mod stock;
 mod stocktaking;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeSet;

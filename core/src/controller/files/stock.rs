@@ -228,8 +228,13 @@ impl Stock {
         }
     }
 
-    /// Whether the node has said that it has exactly this content.
+    /// What the node has said of a content that it has. Nothing once it was told that the content is
+    /// of no use: it may have thrown it away by now, and not have said so yet.
     pub(super) fn claims(&self, version: ChunkVersion) -> Option<&ReplicaEntry> {
-        self.extras.get(&version)?.entry.as_ref()
+        let extra = self.extras.get(&version)?;
+        match extra.released {
+            None => extra.entry.as_ref(),
+            Some(_) => None,
+        }
     }
 }

@@ -31,6 +31,10 @@ impl Controller {
         let node = self.node_of(slot);
         let names = &self.state.namespace;
         let findings = node.map(|node| self.files.stocks[slot].apply(whole, node, names));
+        if let Some(node) = node {
+            // What it has prepared is in the report, or is no more.
+            self.files.writes.doubt_all(node);
+        }
         for entry in findings.into_iter().flat_map(|found| found.divergent) {
             self.note_divergent(slot, &entry);
         }
@@ -66,7 +70,9 @@ impl Controller {
         let Some(node) = self.node_of(slot) else {
             return;
         };
-        if !self.files.stocks[slot].is_known() || news.first > self.files.stocks[slot].applied + 1 {
+        if !self.files.stocks[slot].is_known()
+            || news.first > self.files.stocks[slot].applied.saturating_add(1)
+        {
             // Something is missing in between: the node sends it again.
             return;
         }
@@ -85,10 +91,14 @@ impl Controller {
                         divergent.push(*entry);
                     }
                 }
-                ReplicaChange::Removed(entry) => stock.removed(*entry, false, names),
+                ReplicaChange::Removed(entry) => {
+                    stock.removed(*entry, false, names);
+                    self.files.writes.doubt(node, entry.version);
+                }
                 ReplicaChange::Corrupt(entry) => {
                     damaged += 1;
                     stock.removed(*entry, true, names);
+                    self.files.writes.doubt(node, entry.version);
                 }
             }
         }

@@ -239,7 +239,13 @@ impl Controller {
         let plan = self.names().plan_put(&commit.path, expect)?;
         let mut chunks = Vec::with_capacity(commit.chunks.len());
         let mut degraded = 0;
+        let mut named = BTreeSet::new();
         for chunk in &commit.chunks {
+            if !named.insert(chunk.version.chunk) {
+                return Err(Refusal::Invalid {
+                    reason: format!("chunk {} is named twice", chunk.version.chunk),
+                });
+            }
             let holders = self.valid_holders(commit.op, chunk)?;
             self.check_replicas(chunk, &holders)?;
             if holders.len() < self.files.config.factor {
@@ -265,6 +271,13 @@ impl Controller {
             unix_ms: commit.unix_ms,
         };
         let index = self.append_files(now, &record);
+        if self.given_up_before(commit.op).is_some() {
+            return Err(Refusal::Invalid {
+                reason: "the namespace does not take this commit: one of its chunks is in another \
+                         file already"
+                    .to_owned(),
+            });
+        }
         for (version, nodes) in holders {
             for slot in self.slots_of(&nodes) {
                 self.files.stocks[slot].committed(version);
@@ -306,8 +319,7 @@ impl Controller {
             });
         }
         for holder in &chunk.holders {
-            let place = (holder.node, holder.epoch);
-            let given = allocated.is_some_and(|it| it.places.contains(&place));
+            let given = allocated.is_some_and(|it| it.vouches_for(holder.node, holder.epoch));
             let given = given || (!of_this_epoch && self.planted.trust_old_lists);
             let named = allocated.is_some_and(|it| {
                 let unchecked = self.planted.commit_unchecked_epochs;

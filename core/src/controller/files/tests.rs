@@ -1,0 +1,223 @@
+//! Which replicas a commit takes for good.
+
+use core::time::Duration;
+
+use super::Asker;
+use crate::admin::Refusal;
+use crate::controller::Controller;
+use crate::dfs::ask::{Answer, Ask, Commit, Expect, Holder, WrittenChunk};
+use crate::dfs::digest::Digest;
+use crate::dfs::ids::{ChunkId, ChunkVersion, OpId, VolumeSlot};
+use crate::dfs::path::DfsPath;
+use crate::ideal::Ideal;
+use crate::ids::{ConnId, ControllerEpoch, NodeEpoch, NodeId, RequestId};
+use crate::membership::Slot;
+use crate::message::{ReplicaChange, ReplicaEntry, ReplicaNews, Report};
+use crate::time::Timestamp;
+
+const OP: OpId = OpId([7; 16]);
+const LEN: u64 = 9;
+const ASKER: Asker = Asker::Here(RequestId(1_000_000));
+
+/// The data nodes, by slot, identity and registration.
+fn data_nodes(controller: &Controller) -> Vec<(Slot, NodeId, NodeEpoch)> {
+    let slots: Vec<Slot> = controller.members.data_nodes().collect();
+    slots
+        .into_iter()
+        .map(|slot| {
+            let alias = &controller.members.all[slot].member.site.alias;
+            let known = controller.state.registry.get(alias).expect("it registered");
+            (slot, known.node, known.epoch)
+        })
+        .collect()
+}
+
+fn entry(version: ChunkVersion) -> ReplicaEntry {
+    ReplicaEntry {
+        version,
+        len: LEN,
+        digest: Digest::of(b"nine byte"),
+        volume: VolumeSlot(0),
+    }
+}
+
+/// A whole report of a node that has these.
+fn report(entries: Vec<ReplicaEntry>) -> Report {
+    Report {
+        report: 2,
+        page: 0,
+        pages: 1,
+        chunks: entries.len() as u64,
+        as_of: 0,
+        entries,
+        volumes: Vec::new(),
+    }
+}
+
+fn commit(controller: &Controller, chunks: &[ChunkVersion]) -> Ask {
+    let holders: Vec<Holder> = data_nodes(controller)
+        .into_iter()
+        .map(|(_, node, epoch)| Holder {
+            node,
+            epoch,
+            volume: VolumeSlot(0),
+        })
+        .collect();
+    let written = chunks.iter().map(|version| WrittenChunk {
+        version: *version,
+        len: LEN,
+        digest: Digest::of(b"nine byte"),
+        holders: holders.clone(),
+    });
+    Ask::Commit(Commit {
+        op: OP,
+        path: DfsPath::parse("/f").unwrap(),
+        expect: Expect::Nothing,
+        chunks: written.collect(),
+        unix_ms: 0,
+    })
+}
+
+/// Asks for a commit. `None`: it is in the log, and the answer waits for the disk.
+fn try_commit(
+    controller: &mut Controller,
+    now: Timestamp,
+    chunks: &[ChunkVersion],
+) -> Option<Result<Answer, Refusal>> {
+    let ask = commit(controller, chunks);
+    controller.ask_files(now, ASKER, ask)
+}
+
+fn is_put_off(answer: &Option<Result<Answer, Refusal>>) -> bool {
+    matches!(answer, Some(Err(Refusal::Unavailable { .. })))
+}
+
+/// Answers that wait for the disk.
+fn held(controller: &Controller) -> usize {
+    controller.waiting.values().map(Vec::len).sum()
+}
+
+/// An open write of one chunk, placed at both data nodes under their present registrations.
+fn open_write(cluster: &mut Ideal) -> ChunkVersion {
+    let now = cluster.now;
+    let controller = cluster.controller();
+    let nodes = data_nodes(controller);
+    let places = nodes.iter().map(|(_, node, epoch)| (*node, *epoch));
+    let writes = &mut controller.files.writes;
+    writes.allocate(now, OP, LEN, places.collect()).unwrap()
+}
+
+#[test]
+fn the_writers_word_counts_for_who_has_said_nothing_since() {
+    let mut cluster = Ideal::running(2);
+    let chunk = open_write(&mut cluster);
+    let now = cluster.now;
+    let answer = try_commit(cluster.controller(), now, &[chunk]);
+    assert!(answer.is_none(), "{answer:?}");
+}
+
+/// A volume failed between the answer to the writer and the commit: the node reports anew, without
+/// the chunk, under the registration that it prepared it under.
+#[test]
+fn a_replica_that_a_later_report_does_not_have_does_not_count() {
+    let mut cluster = Ideal::running(2);
+    let chunk = open_write(&mut cluster);
+    let now = cluster.now;
+    let controller = cluster.controller();
+    let (slot, ..) = data_nodes(controller)[0];
+    controller.report(now, ConnId(0), slot, report(Vec::new()));
+    let answer = try_commit(controller, now, &[chunk]);
+    assert!(is_put_off(&answer), "{answer:?}");
+    // What it prepares after the report it says itself.
+    controller.news(
+        now,
+        ConnId(0),
+        slot,
+        &ReplicaNews {
+            first: 1,
+            changes: vec![ReplicaChange::Added(entry(chunk))],
+        },
+    );
+    let answer = try_commit(controller, now, &[chunk]);
+    assert!(answer.is_none(), "{answer:?}");
+}
+
+#[test]
+fn a_replica_that_its_node_has_found_damaged_or_lost_does_not_count() {
+    for change in [ReplicaChange::Corrupt, ReplicaChange::Removed] {
+        let mut cluster = Ideal::running(2);
+        let chunk = open_write(&mut cluster);
+        let now = cluster.now;
+        let controller = cluster.controller();
+        let (slot, ..) = data_nodes(controller)[0];
+        let first = controller.files.stocks[slot].applied + 1;
+        let changes = vec![ReplicaChange::Added(entry(chunk)), change(entry(chunk))];
+        controller.news(now, ConnId(0), slot, &ReplicaNews { first, changes });
+        let answer = try_commit(controller, now, &[chunk]);
+        assert!(is_put_off(&answer), "{answer:?}");
+    }
+}
+
+/// A chunk that an earlier controller allocated counts by the word of the nodes, until they are told
+/// to throw it away: from then on they may have, and say so later.
+#[test]
+fn a_replica_that_was_released_does_not_count() {
+    for released in [false, true] {
+        let mut cluster = Ideal::running(2);
+        let now = cluster.now;
+        let controller = cluster.controller();
+        let earlier = ControllerEpoch(controller.epoch.0 - 1);
+        let chunk = ChunkVersion::first(ChunkId::new(earlier, 3).unwrap());
+        for (slot, ..) in data_nodes(controller) {
+            controller.report(now, ConnId(0), slot, report(vec![entry(chunk)]));
+        }
+        if released {
+            let later = now.after(controller.limits.orphan_grace + Duration::from_secs(1));
+            controller.sweep_files(later);
+        }
+        let answer = try_commit(controller, now, &[chunk]);
+        assert_eq!(is_put_off(&answer), released, "{answer:?}");
+        assert_eq!(answer.is_none(), !released);
+    }
+}
+
+#[test]
+fn a_chunk_is_in_a_file_once() {
+    let mut cluster = Ideal::running(2);
+    let chunk = open_write(&mut cluster);
+    let now = cluster.now;
+    let controller = cluster.controller();
+    let before = controller.log.appended();
+    let answer = try_commit(controller, now, &[chunk, chunk]);
+    let refused = matches!(answer, Some(Err(Refusal::Invalid { .. })));
+    assert!(refused, "{answer:?}");
+    assert_eq!(controller.log.appended(), before);
+}
+
+/// `mkdir -p` of a directory that another client has just made, and that a crash would take.
+#[test]
+fn what_is_there_already_is_told_once_it_is_durable() {
+    let mut cluster = Ideal::running(2);
+    let now = cluster.now;
+    let controller = cluster.controller();
+    let make = |n| Ask::MakeDir {
+        op: OpId([n; 16]),
+        path: DfsPath::parse("/d").unwrap(),
+        parents: true,
+        unix_ms: 0,
+    };
+    let rename = Ask::Rename {
+        op: OpId([9; 16]),
+        from: DfsPath::parse("/d").unwrap(),
+        to: DfsPath::parse("/d").unwrap(),
+        replace: true,
+    };
+    assert!(controller.ask_files(now, ASKER, make(1)).is_none());
+    assert!(controller.log.appended() > controller.log.synced());
+    let waiting = held(controller);
+    let answer = controller.ask_files(now, ASKER, make(2));
+    assert!(answer.is_none(), "{answer:?}");
+    let answer = controller.ask_files(now, ASKER, rename);
+    assert!(answer.is_none(), "{answer:?}");
+    assert_eq!(held(controller), waiting + 2, "told at once");
+}
