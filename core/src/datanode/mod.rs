@@ -329,9 +329,9 @@ impl DataNode {
                 Some(Ok(StoreAnswer::Done))
             }
             StoreAsk::Find { version } => Some(self.shelves.find(version)),
-            StoreAsk::Suspect { version } => {
+            StoreAsk::Damaged { version, reason } => {
                 let (shelves, mut around) = self.shelves();
-                shelves.damaged(now, version, &mut around);
+                shelves.damaged(now, version, &reason, &mut around);
                 Some(Ok(StoreAnswer::Done))
             }
         };

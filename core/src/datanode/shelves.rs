@@ -501,11 +501,12 @@ impl Shelves {
             })
     }
 
-    /// The driver has read a content, and its bytes do not fit their checksums.
+    /// A content was read, and found damaged.
     pub(super) fn damaged(
         &mut self,
         now: Timestamp,
         version: ChunkVersion,
+        reason: &str,
         around: &mut ShelvesAround<'_>,
     ) {
         let Some((slot, content)) = self.content(version) else {
@@ -515,8 +516,7 @@ impl Shelves {
             return;
         }
         let text = format!(
-            "chunk {version} on {} is damaged: its bytes do not fit their checksums. It is served no \
-             more",
+            "chunk {version} on {} is damaged and is served no more: {reason}",
             self.path(slot)
         );
         around
@@ -788,9 +788,7 @@ impl Shelves {
             }
             StoreEvent::Removed { .. } => self.facts_changed = true,
             StoreEvent::Suspect { version, reason } => {
-                let text = format!("chunk {version}: {reason}");
-                around.out.notify(Event::error("volume.unreadable", text));
-                self.damaged(now, version, around);
+                self.damaged(now, version, &reason, around);
             }
         }
     }

@@ -58,11 +58,14 @@ pub enum StoreAsk {
         /// The content.
         version: ChunkVersion,
     },
-    /// Somebody found that bytes do not fit their checksums. Answered by [`StoreAnswer::Done`]: the
-    /// machine has the whole chunk read and verified.
-    Suspect {
+    /// The driver has read a content here and found it damaged: its bytes do not fit their checksums,
+    /// or the disk does not give them back. Answered by [`StoreAnswer::Done`]: it is served no more,
+    /// and the controller is told. What somebody else says of it, the driver looks at first.
+    Damaged {
         /// The content.
         version: ChunkVersion,
+        /// What is wrong with it, in words.
+        reason: String,
     },
 }
 

@@ -9,7 +9,7 @@ use vaquita_core::dfs::transfer::{TransferReply, TransferRequest};
 use super::budget::Share;
 use super::fault::TransferFault;
 use super::link::LinkFault;
-use super::pool::Leased;
+use super::pool::{Leased, Purpose};
 use super::read::{Reading, crcs_differ};
 use super::store::{open, reply, told};
 use super::{Data, Peer};
@@ -370,12 +370,12 @@ pub(super) async fn ask<E: Env>(
 ) -> Result<(Leased<E::Stream>, TransferReply), TransferFault> {
     let body = request.encode();
     let patience = data.shared.limits.answer_timeout;
-    let mut leased = open(data, peer, &body).await?;
+    let mut leased = open(data, peer, Purpose::Read, &body).await?;
     let mut answer = leased.link.frame(patience).await;
     let ended = matches!(answer, Err(LinkFault::Ended | LinkFault::Broken(_)));
     if ended && leased.used_before {
         drop(leased);
-        leased = super::pool::lease(data, peer, true).await?;
+        leased = super::pool::lease(data, peer, Purpose::Read, true).await?;
         let sent = leased
             .link
             .send(vaquita_core::dfs::transfer::KIND_REQUEST, &body)

@@ -45,7 +45,7 @@ pub struct DataLimits {
     /// refusal back.
     pub linger: Duration,
 
-    /// Connections to one peer at a time.
+    /// Connections to one peer at a time, for reading and for writing each.
     pub peer_connections_max: usize,
     /// Of these, unused ones that are kept.
     pub idle_per_peer: usize,
@@ -54,8 +54,11 @@ pub struct DataLimits {
     /// How long the other side keeps it: longer, so that one seldom meets the other's end.
     pub serve_idle_timeout: Duration,
 
-    /// How long one operation on a volume may take before its disk counts as hung.
+    /// How long one operation on a volume may take before its disk counts as hung. A batch may take
+    /// this long for each of its syncs, and once more for each [`DataLimits::disk_timeout_bytes`].
     pub disk_timeout: Duration,
+    /// Bytes that the slowest disk that is of any use writes within [`DataLimits::disk_timeout`].
+    pub disk_timeout_bytes: usize,
     /// Reads and writes beside the lanes that a volume carries out at a time
     /// (`diskIOConcurrencyLevel`).
     pub disk_concurrency: usize,
@@ -94,6 +97,7 @@ impl Default for DataLimits {
             serve_idle_timeout: Duration::from_secs(60),
 
             disk_timeout: Duration::from_secs(30),
+            disk_timeout_bytes: 32 * MIB,
             disk_concurrency: 2,
             disk_waiting_max: 64,
             disk_batches_max: 1024,

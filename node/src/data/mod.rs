@@ -2,7 +2,7 @@
 //!
 //! A machine decides what becomes of a chunk and never sees its bytes. They are carried here, by
 //! tasks beside the driver's loop, which ask the machine on the way
-//! ([`StoreAsk`]):
+//! ([`StoreAsk`](vaquita_core::store::StoreAsk)):
 //!
 //! ```text
 //!  Storing::write ──┬─> data connection ─> serve ──┐
@@ -33,6 +33,7 @@ mod scan;
 mod serve;
 mod stages;
 mod store;
+mod verify;
 mod volumes;
 
 #[cfg(test)]
@@ -50,7 +51,6 @@ use vaquita_core::ids::{Alias, ClusterId, Endpoint, Incarnation, Role};
 use vaquita_core::io::Input;
 use vaquita_core::prng::SecretPrng;
 use vaquita_core::secret::ClusterSecret;
-use vaquita_core::store::StoreAsk;
 use vaquita_core::wire::keys::{Keyring, NO_SECRET};
 use vaquita_core::wire::session::Introduction;
 
@@ -66,6 +66,7 @@ use asks::{StoreFront, store_front};
 use budget::Budget;
 use pool::Pool;
 use stages::Stages;
+use verify::Suspects;
 use volumes::Volumes;
 
 use crate::env::Env;
@@ -130,6 +131,7 @@ struct Shared<E: Env> {
     store: StoreFront,
     volumes: Volumes<E>,
     stages: Stages,
+    suspects: Suspects,
     /// Memory for what comes in and goes out on behalf of others.
     serving: Budget,
     /// Memory for what this process sends and fetches.
@@ -182,6 +184,7 @@ pub fn data<E: Env>(env: &E, settings: DataSettings) -> (Data<E>, DataEnd<E>) {
         store,
         volumes: Volumes::new(env.clone(), volumes, &limits, event_sender),
         stages: Stages::default(),
+        suspects: Suspects::default(),
         serving: Budget::new(limits.serve_bytes, limits.memory_patience),
         sending: Budget::new(limits.send_bytes, limits.memory_patience),
         pool: Pool::default(),
@@ -246,26 +249,19 @@ impl<E: Env> Data<E> {
     /// # Errors
     /// If it could not be told.
     pub async fn suspect(&self, peer: &Peer, version: ChunkVersion) -> Result<(), TransferFault> {
-        let refused = |refusal| TransferFault::Refused {
-            peer: peer.alias.clone(),
-            refusal,
-        };
         if self.is_own(peer) {
-            let ask = StoreAsk::Suspect { version };
-            let patience = self.shared.limits.answer_timeout;
-            return self
-                .shared
-                .store
-                .order(ask, patience)
-                .await
-                .map_err(refused);
+            self.look_at(version);
+            return Ok(());
         }
         let request = TransferRequest::Suspect { version };
         let (leased, answer) = fetch::ask(self, peer, &request).await?;
         leased.keep(self, peer);
         match answer {
             TransferReply::Noted => Ok(()),
-            TransferReply::Refused(refusal) => Err(refused(refusal)),
+            TransferReply::Refused(refusal) => Err(TransferFault::Refused {
+                peer: peer.alias.clone(),
+                refusal,
+            }),
             other => Err(TransferFault::Protocol {
                 peer: peer.alias.clone(),
                 reason: format!("it answers {other:?} to a suspicion"),

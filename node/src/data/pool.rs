@@ -19,9 +19,44 @@ pub(crate) struct Pool<S> {
     peers: Mutex<BTreeMap<Endpoint, Line<S>>>,
 }
 
+/// What a connection is wanted for. Each kind has connections of its own: a write takes one for as
+/// long as its client takes, and nobody's read waits for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Read,
+    Write,
+}
+
+/// One permit for each connection that is in use.
+struct Turns {
+    read: Arc<Semaphore>,
+    write: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(each: usize) -> Self {
+        Self {
+            read: Arc::new(Semaphore::new(each)),
+            write: Arc::new(Semaphore::new(each)),
+        }
+    }
+
+    const fn of(&self, purpose: Purpose) -> &Arc<Semaphore> {
+        match purpose {
+            Purpose::Read => &self.read,
+            Purpose::Write => &self.write,
+        }
+    }
+
+    fn are_used(&self) -> bool {
+        [&self.read, &self.write]
+            .into_iter()
+            .any(|turns| Arc::strong_count(turns) > 1)
+    }
+}
+
 struct Line<S> {
-    /// One permit for each connection that is in use.
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// With the time each was last used, the newest last.
     idle: Vec<(Instant, Link<S>)>,
 }
@@ -54,17 +89,17 @@ impl<S> Pool<S> {
         self.lock().retain(|_, line| {
             line.idle
                 .retain(|(used, _)| now.duration_since(*used) < oldest);
-            !line.idle.is_empty() || Arc::strong_count(&line.turns) > 1
+            !line.idle.is_empty() || line.turns.are_used()
         });
     }
 
-    fn turns<E: Env>(&self, data: &Data<E>, to: &Endpoint) -> Arc<Semaphore> {
+    fn turns<E: Env>(&self, data: &Data<E>, to: &Endpoint, purpose: Purpose) -> Arc<Semaphore> {
         let mut peers = self.lock();
         let line = peers.entry(to.clone()).or_insert_with(|| Line {
-            turns: Arc::new(Semaphore::new(data.shared.limits.peer_connections_max)),
+            turns: Turns::new(data.shared.limits.peer_connections_max),
             idle: Vec::new(),
         });
-        Arc::clone(&line.turns)
+        Arc::clone(line.turns.of(purpose))
     }
 
     fn take_idle(&self, to: &Endpoint) -> Option<Link<S>> {
@@ -83,17 +118,23 @@ impl<S> Pool<S> {
 pub(crate) async fn lease<E: Env>(
     data: &Data<E>,
     peer: &Peer,
+    purpose: Purpose,
     fresh: bool,
 ) -> Result<Leased<E::Stream>, TransferFault> {
     let pool = &data.shared.pool;
     let limits = &data.shared.limits;
     pool.tidy(data);
-    let waiting = pool.turns(data, &peer.endpoint).acquire_owned();
+    let waiting = pool.turns(data, &peer.endpoint, purpose).acquire_owned();
     let Ok(Ok(turn)) = timeout(limits.memory_patience, waiting).await else {
         return Err(TransferFault::Busy {
             reason: format!(
-                "{} connections to {} are in use, the most allowed",
-                limits.peer_connections_max, peer.alias
+                "{} connections to {} are in use to {}, the most allowed",
+                limits.peer_connections_max,
+                peer.alias,
+                match purpose {
+                    Purpose::Read => "read",
+                    Purpose::Write => "write",
+                }
             ),
         });
     };

@@ -5,11 +5,13 @@ use tracing::warn;
 use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::digest::{BLOCK, Digest};
 use vaquita_core::dfs::ids::{ChunkVersion, VolumeSlot};
+use vaquita_core::disk::DiskFaultKind;
 use vaquita_core::store::{Extent, StoreAnswer, StoreAsk};
 
 use super::Data;
 use super::asks::odd;
 use super::budget::Share;
+use super::volumes::VolumeFault;
 use crate::env::Env;
 
 /// Most blocks that one reading covers: their checksums travel in one frame.
@@ -32,8 +34,13 @@ pub(crate) struct Reading<E: Env> {
     _share: Share,
 }
 
-/// What was wrong with bytes that were read.
-struct Unfit(String);
+/// Why bytes cannot be sent.
+enum Unfit {
+    /// They are not what was written, or the disk does not give them back any more.
+    Damaged(String),
+    /// They could not be had at present, which says nothing of them.
+    Unavailable(String),
+}
 
 impl<E: Env> Reading<E> {
     /// Finds a chunk and begins to read all blocks that the range touches.
@@ -139,7 +146,7 @@ impl<E: Env> Reading<E> {
         let wrong = crcs_differ(&bytes, self.crcs.get(first..).unwrap_or_default());
         match wrong {
             None => Ok(bytes),
-            Some(block) => Err(Unfit(format!(
+            Some(block) => Err(Unfit::Damaged(format!(
                 "block {} of chunk {} does not fit its checksum",
                 self.next / BLOCK_LEN + block as u64,
                 self.version
@@ -159,7 +166,7 @@ impl<E: Env> Reading<E> {
     }
 
     async fn read(&self, at: Option<u64>, len: u64) -> Result<Bytes, Unfit> {
-        let beyond = || Unfit(format!("chunk {} lies beyond any file", self.version));
+        let beyond = || Unfit::Damaged(format!("chunk {} lies beyond any file", self.version));
         let at = at.ok_or_else(beyond)?;
         let len = usize::try_from(len).map_err(|_| beyond())?;
         if len == 0 {
@@ -167,7 +174,13 @@ impl<E: Env> Reading<E> {
         }
         let file = &self.extent.file;
         let reading = self.data.shared.volumes.read_at(self.volume, file, at, len);
-        reading.await.map_err(|fault| Unfit(fault.to_string()))
+        reading.await.map_err(|fault| match fault {
+            VolumeFault::Disk {
+                kind: DiskFaultKind::Unreadable,
+                reason,
+            } => Unfit::Damaged(reason),
+            other => Unfit::Unavailable(other.to_string()),
+        })
     }
 
     /// Bytes that do not fit may be those of another chunk, if this one was moved since it was
@@ -183,12 +196,30 @@ impl<E: Env> Reading<E> {
         Ok(())
     }
 
-    /// Has the machine look at the whole chunk.
+    /// The blocks fit their checksums, and are together not what was committed.
+    pub(crate) fn digest_differs(&self, found: Digest) -> Refusal {
+        self.give_up(&Unfit::Damaged(format!(
+            "chunk {} has the digest {found}, and should have {}",
+            self.version,
+            self.digest()
+        )))
+    }
+
+    /// Tells the machine if the bytes are lost, and the reader in any case.
     fn give_up(&self, unfit: &Unfit) -> Refusal {
-        let Unfit(reason) = unfit;
-        let version = self.version;
-        warn!("{reason}; the chunk is verified now");
-        self.data.shared.store.tell(StoreAsk::Suspect { version });
+        let reason = match unfit {
+            Unfit::Damaged(reason) => {
+                self.data.shared.store.tell(StoreAsk::Damaged {
+                    version: self.version,
+                    reason: reason.clone(),
+                });
+                reason
+            }
+            Unfit::Unavailable(reason) => {
+                warn!("chunk {} cannot be read: {reason}", self.version);
+                reason
+            }
+        };
         Refusal::Unavailable {
             reason: format!("{reason}; read another replica"),
         }

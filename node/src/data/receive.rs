@@ -265,15 +265,15 @@ async fn prepare<E: Env, F>(
     mut admitted: Admitted<E>,
     summary: Summary,
 ) -> Result<(Holder, Summary), NotTaken<F>> {
-    let stage = admitted.stage.id;
+    let patience: Duration = data.shared.limits.prepare_timeout;
+    let turn = data.shared.store.turn(patience).await?;
+    let answer = turn.ask(StoreAsk::Staged {
+        stage: admitted.stage.id,
+        summary: summary.clone(),
+    });
     // From here on the bytes are the machine's to use or to drop.
     admitted.stage.owed = false;
-    let patience: Duration = data.shared.limits.prepare_timeout;
-    let ask = StoreAsk::Staged {
-        stage,
-        summary: summary.clone(),
-    };
-    match data.shared.store.ask(ask, patience).await? {
+    match answer.await? {
         StoreAnswer::Prepared(holder) => Ok((holder, summary)),
         other => Err(odd(&other).into()),
     }

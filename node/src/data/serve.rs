@@ -10,7 +10,6 @@ use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::dfs::token::WriteToken;
 use vaquita_core::dfs::transfer::{KIND_REPLY, KIND_REQUEST, TransferReply, TransferRequest};
-use vaquita_core::store::StoreAsk;
 use vaquita_core::wire::session::Session;
 
 use super::Data;
@@ -162,12 +161,8 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
     }
 
     async fn suspect(&mut self, version: ChunkVersion) -> Result<(), End> {
-        let patience = self.data.shared.limits.answer_timeout;
-        let ask = StoreAsk::Suspect { version };
-        match self.data.shared.store.order(ask, patience).await {
-            Ok(()) => self.reply(&TransferReply::Noted).await,
-            Err(refusal) => self.refuse(refusal).await,
-        }
+        self.data.look_at(version);
+        self.reply(&TransferReply::Noted).await
     }
 }
 

@@ -16,10 +16,14 @@ use super::budget::Share;
 use super::fault::TransferFault;
 use super::limits::DataLimits;
 use super::link::{LinkFault, Outbound};
-use super::pool::{Leased, lease};
+use super::pool::{Leased, Purpose, lease};
 use super::receive::{NotTaken, Pieces, receive};
 use super::{Data, Peer};
 use crate::env::Env;
+
+/// What a piece takes of a window at least: a client that sends byte by byte makes a queue of
+/// thousands of pieces otherwise, each of which costs more than its byte.
+const ITEM_COST: usize = 4 * 1024;
 
 /// A replica that has a chunk on disk, by its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +206,8 @@ impl Storing {
         let longest = longest.max(1);
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(longest));
-            let permits = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+            let cost = piece.len().max(ITEM_COST.min(longest));
+            let permits = u32::try_from(cost).unwrap_or(u32::MAX);
             let mut at = 0;
             while let Some(replica) = self.replicas.get(at) {
                 let room = Arc::clone(&replica.window).acquire_many_owned(permits);
@@ -336,7 +341,7 @@ async fn there<E: Env>(
     mut pieces: Queue,
 ) -> Result<Prepared, TransferFault> {
     let request = TransferRequest::Store { token, len }.encode();
-    let mut leased = open(data, peer, &request).await?;
+    let mut leased = open(data, peer, Purpose::Write, &request).await?;
     let answer = {
         let link = &mut leased.link;
         let reading = link.inbound.frame(&mut link.session);
@@ -402,14 +407,15 @@ async fn there<E: Env>(
 pub(super) async fn open<E: Env>(
     data: &Data<E>,
     peer: &Peer,
+    purpose: Purpose,
     request: &[u8],
 ) -> Result<Leased<E::Stream>, TransferFault> {
-    let mut leased = lease(data, peer, false).await?;
+    let mut leased = lease(data, peer, purpose, false).await?;
     match leased.link.send(KIND_REQUEST, request).await {
         Ok(()) => Ok(leased),
         Err(_) if leased.used_before => {
             drop(leased);
-            let mut leased = lease(data, peer, true).await?;
+            let mut leased = lease(data, peer, purpose, true).await?;
             let sent = leased.link.send(KIND_REQUEST, request).await;
             sent.map_err(|fault| told(peer, fault)).map(|()| leased)
         }

@@ -5,12 +5,14 @@
 //! pass is taken to be hung, the machine is told, and from then on the volume's operations fail at
 //! once, for the life of the process. What the disk did with what it was given is not known.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -190,16 +192,18 @@ impl<E: Env> Volumes<E> {
             Some(slot) => slot.directory.join(file.as_str()).display().to_string(),
             None => file.to_string(),
         };
-        let failed = |message: String| VolumeFault::Disk {
-            kind: DiskFaultKind::Io,
+        let failed = |kind, message: String| VolumeFault::Disk {
+            kind,
             reason: format!("cannot read {len} bytes at {offset} of {}: {message}", at()),
         };
-        let bytes = reading.await?.map_err(|error| failed(error.to_string()))?;
+        let bytes = reading
+            .await?
+            .map_err(|error| failed(kind_of_read(&error), error.to_string()))?;
         if bytes.len() == len {
             Ok(bytes)
         } else {
             let message = format!("the file ends {} bytes too early", len - bytes.len());
-            Err(failed(message))
+            Err(failed(DiskFaultKind::Unreadable, message))
         }
     }
 
@@ -272,16 +276,16 @@ impl<E: Env> Volumes<E> {
         });
         match watched.await {
             Ok(result) => Ok(result),
-            Err(Overdue) => Err(VolumeFault::Away(self.hang(number).await)),
+            Err(Overdue) => Err(VolumeFault::Away(self.hang(number, limit).await)),
         }
     }
 
     /// The disk of a volume hangs: nothing more is asked of it. Returns it in words.
-    async fn hang(&self, number: VolumeSlot) -> String {
+    async fn hang(&self, number: VolumeSlot, after: Duration) -> String {
         let Some(slot) = self.slot(number) else {
             return String::new();
         };
-        let reason = hung(&slot.shown(), self.shared.limits.disk_timeout);
+        let reason = hung(&slot.shown(), after);
         let before = std::mem::replace(&mut *slot.state(), State::Hung(reason.clone()));
         if let State::Open(_) = before {
             warn!("{reason}");
@@ -437,7 +441,7 @@ impl<E: Env> Volumes<E> {
             }
             Ok(Err(error)) => warn!("cannot see the room of the volume {slot}: {error}"),
             Err(Overdue) => {
-                self.hang(slot).await;
+                self.hang(slot, self.shared.limits.disk_timeout).await;
             }
         }
     }
@@ -681,12 +685,14 @@ async fn work<E: Env>(
 ) {
     while let Some(filled) = batches.recv().await {
         let ticket = filled.batch.ticket;
+        let copied = filled.copies.iter().map(|copy| copy.len).sum();
+        let limit = time_limit(&filled.batch, copied, &volumes.shared.limits);
         let result = match volumes.slot(number).map(Slot::disk) {
             Some(Ok(disk)) => {
                 let writing = carry_out(disk, filled);
-                match within(volumes.shared.limits.disk_timeout, writing).await {
+                match within(limit, writing).await {
                     Ok(result) => result,
-                    Err(Overdue) => Err(away(number, volumes.hang(number).await)),
+                    Err(Overdue) => Err(away(number, volumes.hang(number, limit).await)),
                 }
             }
             Some(Err(fault)) => Err(away(number, fault.to_string())),
@@ -772,6 +778,37 @@ async fn read_copy<D: Disk>(disk: &D, copy: &Copy) -> Result<Bytes, String> {
     } else {
         Err("its bytes do not fit their checksums".to_owned())
     }
+}
+
+/// What a failed reading says of the bytes. [`DiskFaultKind::Unreadable`]: the disk does not give them
+/// back, and asking again does not help. Anything else, such as too many open files, says nothing of
+/// them.
+fn kind_of_read(error: &std::io::Error) -> DiskFaultKind {
+    let of_the_medium = Errno::from_io_error(error)
+        .is_some_and(|errno| matches!(errno, Errno::IO | Errno::UCLEAN | Errno::BADMSG));
+    match error.kind() {
+        _ if of_the_medium => DiskFaultKind::Unreadable,
+        ErrorKind::NotFound | ErrorKind::UnexpectedEof => DiskFaultKind::Unreadable,
+        ErrorKind::PermissionDenied => DiskFaultKind::Denied,
+        _ => DiskFaultKind::Io,
+    }
+}
+
+/// How long a disk that is merely slow may take for a batch, by which many chunks are written at
+/// once, and which copies so many bytes beside its own.
+pub(crate) fn time_limit(batch: &DiskBatch, copied: u64, limits: &DataLimits) -> Duration {
+    let mut bytes = copied;
+    let mut syncs = 0_u64;
+    for op in &batch.ops {
+        match op {
+            DiskOp::Append { bytes: more, .. } => bytes += more.len() as u64,
+            DiskOp::Sync { .. } | DiskOp::SyncDir => syncs += 1,
+            _ => {}
+        }
+    }
+    let turns = syncs.max(1) + bytes / limits.disk_timeout_bytes.max(1) as u64;
+    let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+    limits.disk_timeout.saturating_mul(turns)
 }
 
 fn away(slot: VolumeSlot, message: String) -> DiskFault {

@@ -729,7 +729,11 @@ impl<F: Factory> World<F> {
                     _ => suspected,
                 };
                 if let Some(version) = version {
-                    self.ask_store(at, None, StoreAsk::Suspect { version });
+                    let damaged = StoreAsk::Damaged {
+                        version,
+                        reason: reason.clone(),
+                    };
+                    self.ask_store(at, None, damaged);
                 }
                 self.answer_transfer(id, Carried::Refused(reason));
             }

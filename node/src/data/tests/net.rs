@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -210,6 +211,7 @@ struct Directory {
     files: BTreeMap<FileName, Vec<u8>>,
     hangs: bool,
     fault: Option<DiskFaultKind>,
+    read_fault: Option<Errno>,
 }
 
 impl MemoryDisk {
@@ -225,6 +227,11 @@ impl MemoryDisk {
     /// From now on every write meets this fault.
     pub(super) fn begin_to_fail(&self, kind: DiskFaultKind) {
         self.with(|directory| directory.fault = Some(kind));
+    }
+
+    /// From now on every reading of a part of a file ends like this.
+    pub(super) fn fail_reads(&self, errno: Option<Errno>) {
+        self.with(|directory| directory.read_fault = errno);
     }
 
     /// Turns a bit of a file over.
@@ -383,6 +390,9 @@ impl ReadFiles for MemoryDisk {
 
     fn read_at(&self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         self.with(|directory| {
+            if let Some(errno) = directory.read_fault {
+                return Err(errno.into());
+            }
             let bytes = directory.files.get(file).ok_or(io::ErrorKind::NotFound)?;
             let rest = bytes.get(offset as usize..).unwrap_or_default();
             Ok(rest[..len.min(rest.len())].to_vec())

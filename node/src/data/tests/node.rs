@@ -33,7 +33,7 @@ type Chunks = Arc<Mutex<BTreeMap<ChunkVersion, (VolumeSlot, Extent)>>>;
 pub(super) struct Manners {
     /// Refuse every chunk.
     pub(super) refuses: bool,
-    /// Admit no chunk before the next suspicion.
+    /// Admit no chunk before the next search for one.
     pub(super) is_late: bool,
 }
 
@@ -85,21 +85,21 @@ impl Keeper {
                 self.effects.push_back(Effect::DropStage { stage });
                 Ok(StoreAnswer::Done)
             }
-            StoreAsk::Find { version } => match self.chunks.lock().unwrap().get(&version) {
-                Some((volume, extent)) => Ok(StoreAnswer::Found {
-                    volume: *volume,
-                    extent: extent.clone(),
-                }),
-                None => Err(Refusal::NotFound {
-                    what: format!("there is no chunk {version} here"),
-                }),
-            },
-            StoreAsk::Suspect { .. } => {
+            StoreAsk::Find { version } => {
                 for (id, version, len) in std::mem::take(&mut self.late) {
                     self.admit(id, version, len);
                 }
-                Ok(StoreAnswer::Done)
+                match self.chunks.lock().unwrap().get(&version) {
+                    Some((volume, extent)) => Ok(StoreAnswer::Found {
+                        volume: *volume,
+                        extent: extent.clone(),
+                    }),
+                    None => Err(Refusal::NotFound {
+                        what: format!("there is no chunk {version} here"),
+                    }),
+                }
             }
+            StoreAsk::Damaged { .. } => Ok(StoreAnswer::Done),
         };
         self.effects.push_back(Effect::StoreReply { id, reply });
     }
@@ -381,6 +381,26 @@ impl<E: Env> Node<E> {
             Input::Store { ask, .. } => ask,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Waits until all suspicions were looked at, and the machine has heard of what was found.
+    pub(super) async fn settled(&self) {
+        loop {
+            // The clock stands still until nobody has anything to do.
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            if self.data.suspects() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Whether the machine was asked such a thing since anybody looked.
+    pub(super) fn was_asked(&mut self, such: impl Fn(&StoreAsk) -> bool) -> bool {
+        let mut found = false;
+        while let Ok(input) = self.told.try_recv() {
+            found |= matches!(&input, Input::Store { ask, .. } if such(ask));
+        }
+        found
     }
 
     /// Where a chunk lies.

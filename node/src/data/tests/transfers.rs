@@ -308,3 +308,41 @@ async fn a_process_without_memory_for_a_window_says_so_at_once() {
     let second = one.data.store(&token, &peers, None).await;
     assert!(matches!(second, Err(TransferFault::Busy { .. })));
 }
+
+/// Writes whose clients take their time hold their connections, and nobody's read waits for one.
+#[tokio::test(start_paused = true)]
+async fn a_read_does_not_wait_for_writes() {
+    let env = MemoryEnv::new();
+    let mut setup = Setup::default();
+    setup.limits.data.peer_connections_max = 1;
+    let one = Node::with(&env, 1, setup).await;
+    let two = Node::start(&env, 2).await;
+    let content = bytes(MIB);
+    store(&one, &[&two], 1, &content, MIB).await;
+    let peers = [two.peer.clone()];
+    let token = token(2, MIB);
+    let mut storing = one.data.store(&token, &peers, None).await.unwrap();
+    storing.write(bytes(10)).await.unwrap();
+    let fetching = one.data.fetch(&two.peer, wanted(1, &content), 0, u64::MAX);
+    assert!(all(fetching.await.unwrap()).await.unwrap() == content);
+    assert_eq!(storing.finish().await.lost, []);
+}
+
+/// A client that sends byte by byte.
+#[tokio::test(start_paused = true)]
+async fn the_queue_of_a_replica_that_takes_nothing_is_short() {
+    let env = MemoryEnv::new();
+    let node = Node::start(&env, 1).await;
+    node.manners.lock().unwrap().is_late = true;
+    let peers = [node.peer.clone()];
+    let token = token(1, 8 * MIB);
+    // Longer than what is gathered before it is asked for a place.
+    let len = Some(8 * MIB as u64);
+    let mut storing = node.data.store(&token, &peers, len).await.unwrap();
+    let mut taken = 0;
+    while storing.write(bytes(1)).await.is_ok() {
+        taken += 1;
+    }
+    let most = node.data.limits().window_bytes / 4096;
+    assert!(taken <= most + 1, "{taken} pieces");
+}

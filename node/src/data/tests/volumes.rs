@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use rustix::io::Errno;
 use vaquita_core::dfs::ids::VolumeSlot;
-use vaquita_core::disk::{DiskFaultKind, FileName};
+use vaquita_core::disk::{DiskBatch, DiskFaultKind, DiskOp, FileName, Lane};
+use vaquita_core::ids::DiskTicket;
 use vaquita_core::io::Input;
 use vaquita_core::store::scan::LabelFound;
 use vaquita_core::store::{Opened, StoreAsk, VolumeTrouble, VolumeTroubleKind};
@@ -10,7 +12,8 @@ use super::net::MemoryEnv;
 use super::node::{Node, Setup};
 use super::transfers::{all, store, wanted};
 use super::{MIB, bytes, version};
-use crate::data::TransferFault;
+use crate::data::volumes::time_limit;
+use crate::data::{DataLimits, TransferFault};
 
 fn opened(input: &Input) -> Option<&Result<Opened, VolumeTrouble>> {
     match input {
@@ -148,7 +151,7 @@ async fn a_write_fault_beside_the_lanes_is_told_by_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rotten_bytes_leave_no_node_and_are_looked_at() {
+async fn rotten_bytes_leave_no_node_and_are_told() {
     let env = MemoryEnv::new();
     let (one, mut two) = (Node::start(&env, 1).await, Node::start(&env, 2).await);
     let content = bytes(4 * MIB);
@@ -170,7 +173,7 @@ async fn rotten_bytes_leave_no_node_and_are_looked_at() {
             version(1)
         )
     );
-    two.asked(|ask| matches!(ask, StoreAsk::Suspect { .. }))
+    two.asked(|ask| matches!(ask, StoreAsk::Damaged { .. }))
         .await;
     // A block that is good can still be read, on the same connection.
     let dialled = env.dialled();
@@ -207,8 +210,76 @@ async fn a_rotten_checksum_is_no_better_than_rotten_bytes() {
         Err(fault) => fault,
     };
     assert!(matches!(fault, TransferFault::Refused { .. }), "{fault}");
-    node.asked(|ask| matches!(ask, StoreAsk::Suspect { .. }))
+    node.asked(|ask| matches!(ask, StoreAsk::Damaged { .. }))
         .await;
+}
+
+/// A reader whose memory or network is bad: the replica reads the chunk itself, and keeps it.
+#[tokio::test(start_paused = true)]
+async fn a_suspicion_has_the_chunk_read_and_what_is_found_counts() {
+    let env = MemoryEnv::new();
+    let (one, mut two) = (Node::start(&env, 1).await, Node::start(&env, 2).await);
+    let content = bytes(4 * MIB);
+    store(&one, &[&two], 1, &content, MIB).await;
+    let is_told = |ask: &StoreAsk| matches!(ask, StoreAsk::Damaged { .. });
+    one.data.suspect(&two.peer, version(1)).await.unwrap();
+    two.settled().await;
+    assert!(!two.was_asked(is_told));
+    let extent = two.extent(version(1));
+    let last = extent.offset as usize + 4 * MIB - 1;
+    two.disk.rot(&extent.file, last);
+    for data in [one.data.clone(), two.data.clone()] {
+        data.suspect(&two.peer, version(1)).await.unwrap();
+        two.settled().await;
+        assert!(two.was_asked(is_told), "suspected by {data:?}");
+    }
+}
+
+/// That the file cannot be opened for a while says nothing of the bytes in it.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_at_present_is_not_taken_for_damaged() {
+    let env = MemoryEnv::new();
+    let mut node = Node::start(&env, 1).await;
+    let content = bytes(4 * MIB);
+    store(&node, &[&node], 1, &content, MIB).await;
+    let damaged = |ask: &StoreAsk| matches!(ask, StoreAsk::Damaged { .. });
+    for (errno, is_damage) in [(Errno::MFILE, false), (Errno::IO, true)] {
+        node.disk.fail_reads(Some(errno));
+        let peer = node.peer.clone();
+        let fetching = node.data.fetch(&peer, wanted(1, &content), 0, 10).await;
+        let fault = fetching.unwrap_err();
+        assert!(matches!(fault, TransferFault::Refused { .. }), "{fault}");
+        node.settled().await;
+        assert_eq!(node.was_asked(damaged), is_damage, "{errno}");
+    }
+}
+
+/// A batch of many chunks takes longer than one operation may, and no disk hangs for that.
+#[test]
+fn a_batch_may_take_as_long_as_its_work() {
+    let limits = DataLimits::default();
+    let file = FileName::fixed("segment");
+    let batch = |appends: usize, syncs: usize| {
+        let append = DiskOp::Append {
+            file: file.clone(),
+            offset: 0,
+            bytes: vec![0; MIB],
+        };
+        let sync = DiskOp::Sync { file: file.clone() };
+        let appends = std::iter::repeat_n(append, appends);
+        DiskBatch {
+            ticket: DiskTicket(1),
+            lane: Lane::Foreground,
+            ops: appends.chain(std::iter::repeat_n(sync, syncs)).collect(),
+        }
+    };
+    let one = limits.disk_timeout;
+    assert_eq!(time_limit(&batch(0, 0), 0, &limits), one);
+    assert_eq!(time_limit(&batch(1, 1), 0, &limits), one);
+    assert_eq!(time_limit(&batch(1, 3), 0, &limits), 3 * one);
+    let copied = limits.disk_timeout_bytes as u64;
+    assert_eq!(time_limit(&batch(1, 1), copied, &limits), 2 * one);
+    assert_eq!(time_limit(&batch(33, 1), copied, &limits), 3 * one);
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,29 +61,15 @@ struct Directory {
 impl OsDisk {
     /// Creates the directory if need be (mode 0700), locks it, opens it and starts its lanes.
     pub(super) fn open(path: &Path, io: IoPool) -> Result<Self, OpenDiskError> {
+        let directory = Arc::new(Directory::take(path)?);
+        let path = directory.path.clone();
+        let files = Arc::new(Files::default());
         let refused = |action: &'static str, at: &Path, source: io::Error| OpenDiskError::Refused {
             action,
             path: at.display().to_string(),
             directory: path.display().to_string(),
             source,
         };
-        create_private(path).map_err(|error| refused("create the directory", path, error))?;
-        // From here on the real place counts, whatever a later change of directory does.
-        let path = std::fs::canonicalize(path)
-            .map_err(|error| refused("find the directory", path, error))?;
-        let fd = rustix::fs::open(
-            &path,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|error| refused("open the directory", &path, error.into()))?;
-        let lock = Lock::take(&fd, &path)?;
-        let directory = Arc::new(Directory {
-            path: path.clone(),
-            fd,
-            _lock: lock,
-        });
-        let files = Arc::new(Files::default());
         let lane = |name| {
             let (sender, tasks) = mpsc::channel(1);
             let directory = Arc::clone(&directory);
@@ -263,6 +249,32 @@ impl ReadFiles for Directory {
 }
 
 impl Directory {
+    /// Creates the directory if need be (mode 0700), locks it and opens it.
+    fn take(path: &Path) -> Result<Self, OpenDiskError> {
+        let refused = |action: &'static str, at: &Path, source: io::Error| OpenDiskError::Refused {
+            action,
+            path: at.display().to_string(),
+            directory: path.display().to_string(),
+            source,
+        };
+        create_private(path).map_err(|error| refused("create the directory", path, error))?;
+        // From here on the real place counts, whatever a later change of directory does.
+        let path = std::fs::canonicalize(path)
+            .map_err(|error| refused("find the directory", path, error))?;
+        let fd = rustix::fs::open(
+            &path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| refused("open the directory", &path, error.into()))?;
+        let lock = Lock::take(&fd, &path)?;
+        Ok(Self {
+            path,
+            fd,
+            _lock: lock,
+        })
+    }
+
     fn space(&self) -> io::Result<Space> {
         let status = rustix::fs::fstatvfs(&self.fd)?;
         Ok(Space {

@@ -98,11 +98,11 @@ impl Files {
             DiskOp::Rename { from, to } => {
                 let at = &directory.fd;
                 rustix::fs::renameat(at, from.as_str(), at, to.as_str())?;
+                // What gets another name has been written. If it has unsynced bytes nobody means to
+                // sync them, and it would stay open for ever.
                 let mut open = self.lock();
                 open.remove(to);
-                if let Some(file) = open.remove(from) {
-                    open.insert(to.clone(), file);
-                }
+                open.remove(from);
                 Ok(())
             }
             DiskOp::Remove { file } => {
@@ -245,4 +245,41 @@ fn describe(directory: &Directory, op: &DiskOp) -> String {
 fn describe_append(directory: &Directory, file: &FileName, offset: u64, len: usize) -> String {
     let path = directory.path.join(file.as_str());
     format!("write {len} bytes at offset {offset} of {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use vaquita_core::disk::Lane;
+    use vaquita_core::ids::DiskTicket;
+
+    use super::*;
+
+    /// Without `dataSync` nobody syncs a large chunk's file.
+    #[test]
+    fn a_file_that_gets_its_name_unsynced_is_not_kept_open() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::take(home.path()).unwrap();
+        let files = Files::default();
+        for number in 0..3 {
+            let file = FileName::new(&format!("stage-{number}")).unwrap();
+            let to = FileName::new(&format!("chunk-{number}")).unwrap();
+            let append = DiskOp::Append {
+                file: file.clone(),
+                offset: 0,
+                bytes: b"bytes".to_vec(),
+            };
+            let ops = vec![
+                DiskOp::CreateNew { file: file.clone() },
+                append,
+                DiskOp::Rename { from: file, to },
+            ];
+            let batch = DiskBatch {
+                ticket: DiskTicket(number),
+                lane: Lane::Foreground,
+                ops,
+            };
+            files.apply(&directory, &batch).unwrap();
+        }
+        assert_eq!(files.lock().len(), 0);
+    }
 }

@@ -1,0 +1,109 @@
+//! Looking at a chunk of this node's own because somebody says that its bytes do not fit.
+//!
+//! A reader cannot tell a disk that changed bytes from a network, or a memory, that did. So its word
+//! has the whole chunk read here, and what is found counts. Otherwise one reader with a bad memory
+//! would take good replicas out of service all over the cluster.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tracing::{debug, info};
+use vaquita_core::admin::Refusal;
+use vaquita_core::dfs::digest::Summing;
+use vaquita_core::dfs::ids::ChunkVersion;
+
+use super::Data;
+use super::read::Reading;
+use crate::env::Env;
+
+/// Chunks that may wait to be looked at. A suspicion beyond them is dropped: it comes again when the
+/// chunk is read again.
+const SUSPECTS_MAX: usize = 64;
+
+/// The chunks that are suspected of being damaged and have not been looked at.
+#[derive(Debug)]
+pub(super) struct Suspects {
+    waiting: Mutex<BTreeSet<ChunkVersion>>,
+    /// One at a time: who reads and writes is served first.
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Suspects {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Suspects {
+    /// Whether the chunk waits from now on, and did not before.
+    fn add(&self, version: ChunkVersion) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.len() < SUSPECTS_MAX && waiting.insert(version)
+    }
+
+    /// How many have not been looked at.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    fn remove(&self, version: ChunkVersion) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.remove(&version);
+    }
+}
+
+impl<E: Env> Data<E> {
+    /// Has a chunk of this node read and verified, in its turn. If it is damaged, the machine is told.
+    pub(super) fn look_at(&self, version: ChunkVersion) {
+        if !self.shared.suspects.add(version) {
+            return;
+        }
+        let data = self.clone();
+        tokio::spawn(async move {
+            let turn = Arc::clone(&data.shared.suspects.turn);
+            // Nobody closes the semaphore.
+            let _turn = turn.acquire_owned().await;
+            match data.verify(version).await {
+                Ok(()) => info!("chunk {version} was suspected of being damaged, and is whole"),
+                Err(refusal) => debug!("chunk {version} cannot be verified: {refusal}"),
+            }
+            data.shared.suspects.remove(version);
+        });
+    }
+
+    #[cfg(test)]
+    pub(super) fn suspects(&self) -> usize {
+        self.shared.suspects.len()
+    }
+
+    /// Reads a chunk whole. Blocks that do not fit are told to the machine on the way.
+    async fn verify(&self, version: ChunkVersion) -> Result<(), Refusal> {
+        let mut offset = 0;
+        let mut summing = Summing::default();
+        loop {
+            let mut reading = Reading::open(self, version, offset, u64::MAX).await?;
+            while let Some(bytes) = reading.next().await? {
+                summing.update(&bytes);
+                offset += bytes.len() as u64;
+            }
+            if reading.len() > 0 && offset < reading.chunk_len() {
+                // One reading covers a part of a very long chunk only.
+                continue;
+            }
+            let found = summing.finish().digest;
+            return if found == reading.digest() {
+                Ok(())
+            } else {
+                Err(reading.digest_differs(found))
+            };
+        }
+    }
+}
