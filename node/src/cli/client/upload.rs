@@ -32,13 +32,8 @@ pub(in crate::cli) struct Rest {
 
 /// Where the bytes of a write come from.
 pub(in crate::cli) enum Source {
-    /// A file, of a length that it had when it was looked at.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// How many bytes are sent.
-        len: u64,
-    },
+    /// A local file: the bytes that it has when it is opened.
+    File(PathBuf),
     /// All that standard input had to give.
     Memory(Bytes),
     /// The beginning of standard input, and the rest of it. It can be sent once.
@@ -91,17 +86,20 @@ impl Source {
     /// Its bytes from the beginning.
     pub(super) fn open(&self) -> Result<Reader, Failure> {
         match self {
-            Self::File { path, len } => {
-                let file = File::open(path).map_err(|error| {
+            Self::File(path) => {
+                let unreadable = |error| {
                     Failure::new(
                         Status::Unreadable,
                         format!("{} cannot be read: {error}", path.display()),
                     )
-                })?;
+                };
+                let file = File::open(path).map_err(unreadable)?;
+                // It may have grown since it was looked at, or be another file by now.
+                let left = file.metadata().map_err(unreadable)?.len();
                 Ok(Reader::File {
                     file,
                     name: path.display().to_string(),
-                    left: *len,
+                    left,
                 })
             }
             Self::Memory(bytes) => Ok(Reader::Memory(bytes.clone())),

@@ -4,6 +4,7 @@ mod change;
 mod get;
 mod jobs;
 mod list;
+mod part;
 mod put;
 mod show;
 

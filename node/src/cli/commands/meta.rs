@@ -11,6 +11,7 @@ use vaquita_core::metalog;
 
 use crate::cli::client::block_on;
 use crate::cli::exit::{Failure, Outcome, Status};
+use crate::cli::shell;
 use crate::cli::terminal::Terminal;
 use crate::env::{Disk as _, Env as _, OpenDiskError};
 use crate::os_env::{OsDisk, OsEnv};
@@ -204,7 +205,7 @@ fn report(report: &HomeReport, home: &Path, terminal: &mut Terminal) -> Outcome 
         terminal.note(format!(
             "if there is no copy of the log: vaquita meta repair --home {} --truncate-at \
              {last_good} --i-accept-loss",
-            home.display()
+            shell::word(home)
         ))?;
     }
     Err(Failure::new(Status::Damaged, refusal))

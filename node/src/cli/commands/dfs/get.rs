@@ -1,6 +1,7 @@
 //! `vaquita dfs get`.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use vaquita_core::dfs::path::DfsPath;
 
 use super::jobs::{self, Manner};
 use super::list::tree;
+use super::part::{Part, is_there, unwritable};
 use super::{counted, entry_at, path_sent};
 use crate::cli::client::{
     Api, Carrier, Entries, EntryView, FileSumming, ServerOption, Sink, Trouble, Wanted, block_on,
@@ -76,6 +78,8 @@ struct Job {
     chunks: u64,
     to: PathBuf,
     continues: bool,
+    /// Whether it may take the place of a local file.
+    replaces: bool,
 }
 
 /// One that has come.
@@ -167,6 +171,7 @@ impl Get {
             chunks: entry.count,
             to,
             continues: self.r#continue,
+            replaces: self.force,
         })
     }
 
@@ -189,6 +194,8 @@ impl Get {
         let results = jobs::run(jobs, entries, &tally, manner, &mut progress, terminal, work).await;
         let mut done = results.done.clone();
         done.sort_by(|a, b| a.path.cmp(&b.path));
+        let directories: BTreeSet<&Path> = done.iter().filter_map(|it| it.to.parent()).collect();
+        directories.into_iter().try_for_each(sync_directory)?;
         self.tell(&done, over, &progress, terminal)?;
         results.failure().map_or(Ok(()), Err)
     }
@@ -296,16 +303,6 @@ fn wanted(entry: &EntryView) -> Result<Wanted, Failure> {
     })
 }
 
-fn is_there(to: &Path) -> Failure {
-    Failure::new(
-        Status::Exists,
-        format!(
-            "{} is there already: `--force` replaces it, `--no-clobber` passes over it",
-            to.display()
-        ),
-    )
-}
-
 /// A content that is gone in the middle is told as what it is.
 fn changed(trouble: Trouble, wanted: &Wanted) -> Failure {
     match trouble {
@@ -320,40 +317,22 @@ fn changed(trouble: Trouble, wanted: &Wanted) -> Failure {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if let Some(parent) = parent
-        && error.kind() == io::ErrorKind::NotFound
-        && !parent.exists()
-    {
-        return Failure::new(
-            Status::Disk,
-            format!(
-                "there is no directory {} here: make it first",
-                parent.display()
-            ),
-        );
+/// Makes the names in a directory durable.
+fn sync_directory(path: &Path) -> Result<(), Failure> {
+    let path = match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    };
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    match synced {
+        // Some file systems have no such thing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other.map_err(|error| unwritable(path, &error)),
     }
-    Failure::new(
-        Status::Disk,
-        format!("{} cannot be written: {error}", path.display()),
-    )
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(|error| unwritable(path, &error))
-}
-
-/// Where a file is written before it has its name: beside it, under a name that says which content
-/// it is a part of, so that nothing is ever continued with another one.
-fn part_of(to: &Path, digest: &str) -> PathBuf {
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let name = if name.len() > 150 {
-        Digest::of(name.as_bytes()).to_string()
-    } else {
-        name.into_owned()
-    };
-    to.with_file_name(format!(".{name}.{digest}.part"))
 }
 
 async fn get_one(
@@ -373,45 +352,31 @@ async fn get_one(
 
 async fn get_file(carrier: &mut Carrier, job: &Job, tally: &Tally) -> Result<(), Failure> {
     let Job { wanted, to, .. } = job;
-    let part = part_of(to, &wanted.digest);
-    let cannot = |error: io::Error| unwritable(&part, &error);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(!job.continues)
-        .open(&part)
-        .map_err(cannot)?;
-    // The last byte is fetched anew, so that the cluster has a say in any case.
-    let there = file.metadata().map_err(cannot)?.len();
-    let there = there.min(wanted.len.saturating_sub(1));
-    file.set_len(there).map_err(cannot)?;
-    tally.add(there);
+    let part = Part::open(to, &wanted.digest, wanted.len, job.continues)?;
+    tally.add(part.there);
     let mut sink = FileSink {
-        file,
         part: &part,
-        there,
         chunks: job.chunks,
         summing: None,
-        written: there,
+        written: part.there,
     };
-    if let Err(trouble) = carrier.fetch(wanted, there, &mut sink).await {
+    if let Err(trouble) = carrier.fetch(wanted, part.there, &mut sink).await {
         let mut failure = changed(trouble, wanted);
         if sink.written == 0 || failure.status == Status::No {
-            let _ = fs::remove_file(&part);
+            part.discard();
         } else {
             failure.message.push_str(&format!(
                 "; {} of it are kept in {}, and the same command with `--continue` goes on behind \
                  them",
                 size::human(sink.written),
-                part.display()
+                part.path.display()
             ));
         }
         return Err(failure);
     }
     let digest = sink.summing.unwrap_or_else(|| FileSumming::new(0)).finish();
     if digest.to_string() != wanted.digest {
-        let _ = fs::remove_file(&part);
+        part.discard();
         return Err(Failure::new(
             Status::Damaged,
             format!(
@@ -421,7 +386,7 @@ async fn get_file(carrier: &mut Carrier, job: &Job, tally: &Tally) -> Result<(),
             ),
         ));
     }
-    fs::rename(&part, to).map_err(|error| unwritable(to, &error))
+    part.finish(to, job.replaces)
 }
 
 /// Digests what comes, once it is known how long the chunks are.
@@ -438,10 +403,7 @@ fn summing(chunk_bytes: u64, chunks: u64) -> Result<FileSumming, Failure> {
 
 /// Writes to a file that has no name yet.
 struct FileSink<'a> {
-    file: File,
-    part: &'a Path,
-    /// Bytes of an earlier command, which are read for the digest.
-    there: u64,
+    part: &'a Part,
     chunks: u64,
     summing: Option<FileSumming>,
     written: u64,
@@ -453,22 +415,25 @@ impl Sink for FileSink<'_> {
             return Ok(());
         }
         let mut summing = summing(chunk_bytes, self.chunks)?;
-        let mut left = self.there;
+        // What an earlier command has got is part of the digest.
+        let mut left = self.part.there;
         let mut piece = vec![0; 256 * 1024];
         while left > 0 {
             let most = usize::try_from(left)
                 .unwrap_or(piece.len())
                 .min(piece.len());
-            let read = self.file.read(&mut piece[..most]).map_err(|error| {
-                Failure::new(
-                    Status::Disk,
-                    format!("{} cannot be read: {error}", self.part.display()),
-                )
-            })?;
+            let read = (&self.part.file)
+                .read(&mut piece[..most])
+                .map_err(|error| {
+                    Failure::new(
+                        Status::Disk,
+                        format!("{} cannot be read: {error}", self.part.path.display()),
+                    )
+                })?;
             if read == 0 {
                 return Err(Failure::new(
                     Status::Disk,
-                    format!("{} was changed by somebody else", self.part.display()),
+                    format!("{} was changed by somebody else", self.part.path.display()),
                 ));
             }
             summing.update(&piece[..read]);
@@ -479,9 +444,9 @@ impl Sink for FileSink<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file
+        (&self.part.file)
             .write_all(bytes)
-            .map_err(|error| unwritable(self.part, &error))?;
+            .map_err(|error| unwritable(&self.part.path, &error))?;
         self.written += bytes.len() as u64;
         if let Some(summing) = &mut self.summing {
             summing.update(bytes);

@@ -97,7 +97,9 @@ where
             Err(failure) if one => results.only = Some(failure),
             Err(failure) => {
                 results.failed += 1;
-                let status = *results.status.get_or_insert(failure.status);
+                let status = failure.status;
+                let before = results.status.replace(status);
+                results.status = before.into_iter().chain([status]).max_by_key(weight);
                 progress.clear(terminal);
                 terminal.complain(&harmless(&failure.message));
                 if matches!(status, Status::Unavailable | Status::Denied | Status::Bug) {
@@ -112,6 +114,21 @@ where
     }
     progress.clear(terminal);
     results
+}
+
+/// What an exit status says of several failures: the one that most wants to be looked at.
+fn weight(status: &Status) -> usize {
+    const GROWING: [Status; 7] = [
+        Status::Unreadable,
+        Status::Busy,
+        Status::Unavailable,
+        Status::Denied,
+        Status::Disk,
+        Status::Damaged,
+        Status::Bug,
+    ];
+    let at = GROWING.iter().position(|it| it == status);
+    at.map_or(0, |at| at + 1)
 }
 
 fn tell_notes(tally: &Tally, manner: Manner, progress: &mut Progress, terminal: &mut Terminal) {

@@ -331,8 +331,7 @@ async fn put_one(
 impl Plan {
     fn file(&mut self, local: &Path, len: u64, to: DfsPath) {
         self.bytes = self.bytes.map(|bytes| bytes.saturating_add(len));
-        let path = local.to_owned();
-        self.files.push((Source::File { path, len }, to));
+        self.files.push((Source::File(local.to_owned()), to));
     }
 
     /// Everything in a local directory, in the order of the names.
