@@ -102,6 +102,9 @@ pub struct Limits {
     pub dfs_write_timeout: Duration,
     /// Writes that may be open at once.
     pub dfs_writes_max: usize,
+    /// Chunks that are looked at for one page of a list: a cluster in which all is well must not be
+    /// searched to its end at one go, while everybody waits.
+    pub dfs_chunks_looked_at: usize,
     /// Silence of a replica after which a reader asks another one beside it; doubles up to
     /// [`Limits::dfs_hedge_max`] while nothing comes.
     pub dfs_hedge_min: Duration,
@@ -208,6 +211,7 @@ impl Default for Limits {
             dfs_renew_period: Duration::from_secs(60),
             dfs_write_timeout: Duration::from_secs(600),
             dfs_writes_max: 10_000,
+            dfs_chunks_looked_at: 10_000,
             dfs_hedge_min: Duration::from_millis(50),
             dfs_hedge_max: Duration::from_millis(800),
             dfs_read_patience: Duration::from_secs(5),

@@ -314,6 +314,18 @@ pub struct WrittenChunk {
     pub holders: Vec<Holder>,
 }
 
+impl WrittenChunk {
+    /// The most bytes that one with so many holders takes in a message.
+    #[must_use]
+    pub const fn encoded_len_max(holders: usize) -> usize {
+        // Ids and digests have 16 bytes behind a head of one, numbers at most 9, arrays of up to 255
+        // items a head of two.
+        const HOLDER: usize = 2 + 17 + 9 + 9;
+        const BESIDE: usize = 2 + (2 + 9 + 9) + 9 + 17 + 2;
+        BESIDE + holders * HOLDER
+    }
+}
+
 /// A node that has prepared a chunk: all bytes are on its disk, and whether they count is the
 /// controller's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -597,9 +609,12 @@ pub struct ChunkPage {
     /// The rows.
     #[n(0)]
     pub rows: Vec<ChunkRow>,
-    /// Whether more follow.
+    /// Whether more follow: ask again after `upto`.
     #[n(1)]
     pub more: bool,
+    /// The last chunk that was looked at, whether or not it has a row.
+    #[n(2)]
+    pub upto: Option<ChunkId>,
 }
 
 /// A chunk, as lists show it.

@@ -367,7 +367,8 @@ impl Tree {
                 let limit = (*limit as usize).min(self.page);
                 let more = rows.len() > limit;
                 rows.truncate(limit);
-                Ok(Answer::Chunks(ChunkPage { rows, more }))
+                let upto = rows.last().map(|row| row.chunk).or(*after);
+                Ok(Answer::Chunks(ChunkPage { rows, more, upto }))
             }
             Ask::Chunk { chunk } => {
                 let mut rows = self.chunk_rows();
@@ -376,7 +377,11 @@ impl Tree {
                     let what = format!("there is no chunk {chunk}");
                     return Err(Refusal::NotFound { what });
                 }
-                Ok(Answer::Chunks(ChunkPage { rows, more: false }))
+                Ok(Answer::Chunks(ChunkPage {
+                    rows,
+                    more: false,
+                    upto: None,
+                }))
             }
             Ask::Volumes => Ok(Answer::Volumes(vec![
                 VolumeRow {

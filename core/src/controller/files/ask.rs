@@ -77,7 +77,8 @@ impl Controller {
             }
             Asker::Node { conn, slot, id } => {
                 let (answer, refusal) = match result {
-                    Ok(answer) => (Some(answer), None),
+                    Ok(answer) if self.fits(&answer) => (Some(answer), None),
+                    Ok(_) => (None, Some(too_long())),
                     Err(refusal) => (None, Some(refusal)),
                 };
                 let answer = DfsAnswer {
@@ -138,6 +139,7 @@ impl Controller {
                     for entry in &mut listing.entries {
                         entry.replicas = self.fewest_replicas(entry);
                     }
+                    listing.more |= self.cut_page(&mut listing.entries);
                     Answer::Listing(listing)
                 }))
             }
@@ -439,6 +441,8 @@ impl Controller {
             }
             places.push(self.place_of(&it.chunk, turn.wrapping_add(nth)));
         }
+        // What is left out is asked for again.
+        self.cut_page(&mut places);
         Ok(Answer::File(FileLayout {
             entry,
             first_chunk,
@@ -515,6 +519,13 @@ impl Controller {
         }
         let index = self.append_files(now, &DfsRecord::OpGivenUp { op });
         self.answer_when(now, asker, index, Answer::Outcome(Outcome::Aborted))
+    }
+}
+
+fn too_long() -> Refusal {
+    Refusal::Invalid {
+        reason: "the answer is too long for a message between members: ask the controller itself"
+            .to_owned(),
     }
 }
 

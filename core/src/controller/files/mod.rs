@@ -6,6 +6,7 @@
 //! up on the strength of what is merely not known yet.
 
 mod ask;
+mod fit;
 mod release;
 mod rows;
 mod stock;

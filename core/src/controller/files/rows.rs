@@ -11,10 +11,6 @@ use crate::dfs::path::DfsPath;
 use crate::dfs::placement::ReliabilityLevel;
 use crate::ids::HostId;
 
-/// Chunks looked at for one page: a cluster in which all is well must not be searched to its end at
-/// one go.
-const LOOKED_AT_MAX: usize = 100_000;
-
 impl Controller {
     pub(super) fn chunk_page(
         &self,
@@ -29,11 +25,13 @@ impl Controller {
         };
         let mut rows = Vec::new();
         let mut more = false;
+        let mut upto = after;
         for (nth, view) in self.names().chunks_after(after).enumerate() {
-            if rows.len() >= limit || nth >= LOOKED_AT_MAX {
+            if rows.len() >= limit || nth >= self.limits.dfs_chunks_looked_at {
                 more = true;
                 break;
             }
+            upto = Some(view.version().chunk);
             let inside = below.is_none_or(|place| self.names().is_within(view.file(), place));
             if !inside {
                 continue;
@@ -43,7 +41,11 @@ impl Controller {
                 rows.push(row);
             }
         }
-        Ok(ChunkPage { rows, more })
+        if self.cut_page(&mut rows) {
+            more = true;
+            upto = rows.last().map(|row| row.chunk);
+        }
+        Ok(ChunkPage { rows, more, upto })
     }
 
     pub(super) fn chunk_row(&self, chunk: ChunkId) -> Result<ChunkPage, Refusal> {
@@ -55,6 +57,7 @@ impl Controller {
         Ok(ChunkPage {
             rows: vec![self.row(&view)],
             more: false,
+            upto: Some(chunk),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::admin::Refusal;
 use crate::controller::Controller;
 use crate::dfs::ask::{Answer, Ask, Commit, Expect, Holder, WrittenChunk};
 use crate::dfs::digest::Digest;
-use crate::dfs::ids::{ChunkId, ChunkVersion, OpId, VolumeSlot};
+use crate::dfs::ids::{ChunkId, ChunkVersion, Generation, OpId, VolumeSlot};
 use crate::dfs::path::DfsPath;
 use crate::ideal::Ideal;
 use crate::ids::{ConnId, ControllerEpoch, NodeEpoch, NodeId, RequestId};
@@ -220,4 +220,114 @@ fn what_is_there_already_is_told_once_it_is_durable() {
     let answer = controller.ask_files(now, ASKER, rename);
     assert!(answer.is_none(), "{answer:?}");
     assert_eq!(held(controller), waiting + 2, "told at once");
+}
+
+/// A directory whose entries have names and paths so long that a page of a thousand would be longer
+/// than a message.
+#[test]
+fn a_page_is_cut_to_what_fits_into_a_message_and_the_rest_follows() {
+    let mut cluster = Ideal::running(2);
+    let now = cluster.now;
+    let long = |letter: &str| letter.repeat(DfsPath::NAME_MAX_LEN);
+    let parent = format!("/{}", ["a", "b", "c", "d", "e"].map(long).join("/"));
+    let count = 900;
+    for n in 0..count {
+        let make = Ask::MakeDir {
+            op: OpId(u128::from(n as u32 + 1).to_be_bytes()),
+            path: DfsPath::parse(&format!("{parent}/{n:0>255}")).unwrap(),
+            parents: true,
+            unix_ms: 0,
+        };
+        assert!(cluster.controller().ask_files(now, ASKER, make).is_none());
+    }
+    cluster.run_for(Duration::from_secs(1));
+    let now = cluster.now;
+    let controller = cluster.controller();
+    let most = controller.limits.frame_body_max;
+    let mut after: Option<String> = None;
+    let mut seen = Vec::new();
+    let mut pages = 0;
+    loop {
+        let ask = Ask::List {
+            path: DfsPath::parse(&parent).unwrap(),
+            after: after.clone(),
+            limit: 1000,
+        };
+        let answer = controller.ask_files(now, ASKER, ask);
+        let Some(Ok(answer)) = answer else {
+            panic!("{answer:?}");
+        };
+        let len = minicbor::to_vec(&answer).unwrap().len();
+        assert!(len < most - 1000, "{len} bytes are too close to {most}");
+        assert_eq!(super::fit::encoded_len(&answer), len);
+        let Answer::Listing(listing) = answer else {
+            panic!("{answer:?}");
+        };
+        pages += 1;
+        let names = listing
+            .entries
+            .iter()
+            .map(|it| it.path.names().next_back().unwrap().to_owned());
+        seen.extend(names);
+        after = seen.last().cloned();
+        if !listing.more {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..count).map(|n| format!("{n:0>255}")).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(pages, 2);
+}
+
+/// Where all is well, a list of what is not has nothing to show for thousands of chunks.
+#[test]
+fn a_page_without_a_row_says_how_far_it_has_got() {
+    let mut cluster = Ideal::running(2);
+    let now = cluster.now;
+    let chunks: Vec<ChunkVersion> = (0..5).map(|_| open_write(&mut cluster)).collect();
+    let controller = cluster.controller();
+    assert!(try_commit(controller, now, &chunks).is_none());
+    controller.limits.dfs_chunks_looked_at = 3;
+    let page = |after| controller.chunk_page(after, 10, true, None).unwrap();
+    let first = page(None);
+    assert_eq!((first.rows.len(), first.more), (0, true));
+    assert_eq!(first.upto, Some(chunks[2].chunk));
+    let last = page(first.upto);
+    assert_eq!((last.rows.len(), last.more), (0, false));
+}
+
+/// A file whose commit would not fit into a message is refused before a byte of it is written.
+#[test]
+fn a_file_has_no_more_chunks_than_its_commit_can_name() {
+    let mut cluster = Ideal::running(2);
+    let controller = cluster.controller();
+    for factor in [1, 2, 3, 8] {
+        controller.files.config.factor = factor;
+        let holder = Holder {
+            node: NodeId::new([0xff; 16]),
+            epoch: NodeEpoch(u64::MAX),
+            volume: VolumeSlot(u16::MAX),
+        };
+        let chunk = WrittenChunk {
+            version: ChunkVersion {
+                chunk: ChunkId(u64::MAX),
+                generation: Generation(u32::MAX),
+            },
+            len: u64::MAX,
+            digest: Digest::of(b""),
+            holders: vec![holder; factor],
+        };
+        let len = super::fit::encoded_len(&chunk);
+        assert!(len <= WrittenChunk::encoded_len_max(factor), "{factor}");
+        let commit = Ask::Commit(Commit {
+            op: OP,
+            path: DfsPath::parse(&format!("/{}", "a".repeat(255))).unwrap(),
+            expect: Expect::Nothing,
+            chunks: vec![chunk; controller.file_chunks_max()],
+            unix_ms: u64::MAX,
+        });
+        let len = super::fit::encoded_len(&commit);
+        assert!(len < controller.limits.frame_body_max, "{factor}: {len}");
+    }
+    assert!(controller.file_chunks_max() > 1000);
 }

@@ -82,8 +82,8 @@ impl Controller {
             format!("places are given for 1 to {GRANTS_MAX} chunks at a time")
         } else if lens.iter().any(|len| *len > chunk_bytes) {
             format!("a chunk has at most {chunk_bytes} bytes")
-        } else if allocated + lens.len() > self.limits.file_chunks_max {
-            let most = self.limits.file_chunks_max as u64 * chunk_bytes;
+        } else if allocated + lens.len() > self.file_chunks_max() {
+            let most = self.file_chunks_max() as u64 * chunk_bytes;
             format!("a file has at most {most} bytes; split it")
         } else {
             return Ok(());

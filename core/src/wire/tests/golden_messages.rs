@@ -674,6 +674,7 @@ fn answers() -> Vec<Answer> {
                 reason: "one replica is away".to_owned(),
             }],
             more: false,
+            upto: Some(VERSION.chunk),
         }),
         Answer::Volumes(vec![VolumeRow {
             node: alias("P1-NODE1"),

@@ -99,7 +99,8 @@ impl Api {
         self.json(Method::GET, &target, None).await
     }
 
-    /// All pages of a list. `last` is what the next page comes after.
+    /// All pages of a list. The next page comes after what the page says it goes up to, or else after
+    /// `last` of its last row.
     async fn pages(
         &mut self,
         target: &str,
@@ -116,12 +117,18 @@ impl Api {
                 return Err(self.nonsense("a page without rows"));
             };
             let more = page.get("more").and_then(Value::as_bool).unwrap_or(false);
-            let next = rows.last().and_then(&last);
+            let upto = page.get("upto").and_then(Value::as_str).map(str::to_owned);
+            let next = upto.or_else(|| rows.last().and_then(&last));
             all.extend(rows);
-            match next {
-                Some(next) if more => after = format!("&after={}", segment(&next)),
-                None if more => return Err(self.nonsense("an empty page, and more to come")),
-                _ => return Ok(all),
+            if !more {
+                return Ok(all);
+            }
+            let before = match next {
+                Some(next) => std::mem::replace(&mut after, format!("&after={}", segment(&next))),
+                None => after.clone(),
+            };
+            if before == after {
+                return Err(self.nonsense("a page that goes no further, and more to come"));
             }
         }
     }

@@ -338,6 +338,7 @@ async fn chunks_are_listed_in_pages_and_shown_one_by_one() {
     let page = ChunkPage {
         rows: vec![chunk(1)],
         more: false,
+        upto: None,
     };
     let front = tells(Answer::Chunks(page.clone()));
     let target = "/api/v1/chunks?after=0000010000000000&limit=10&unwell=true&below=/data";
@@ -354,7 +355,7 @@ async fn chunks_are_listed_in_pages_and_shown_one_by_one() {
             "state": "degraded",
             "replicas": [{ "node": "P1-NODE1", "state": "good", "volume": 0 }],
             "reason": "1 of 2 replicas; P2-NODE1 is away",
-        }], "more": false })
+        }], "more": false, "upto": null })
     );
     let asked = Ask::Chunks {
         after: Some(ChunkId(1 << 40)),
