@@ -4,6 +4,7 @@ use core::fmt;
 
 use minicbor::{Decode, Encode};
 
+use super::digest::Digest;
 use crate::ids::{ControllerEpoch, LogIndex};
 
 /// A chunk: a run of bytes of one file, kept whole on each of its replicas.
@@ -234,6 +235,16 @@ random_name! {
     /// One thing that a client wants done once: asked again, it is answered and not done again.
     OpId
 }
+
+impl OpId {
+    /// The name of one of several things that are done for this one before it is done itself.
+    #[must_use]
+    pub fn part(self, number: u32) -> Self {
+        let Digest(name) = Digest::of(&[&self.0[..], &number.to_be_bytes()].concat());
+        Self(name)
+    }
+}
+
 random_name! {
     /// A volume, as its label knows it: drawn when the label is written, never changed.
     VolumeId

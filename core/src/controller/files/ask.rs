@@ -107,10 +107,14 @@ impl Controller {
             Ask::Stat { .. } | Ask::List { .. } | Ask::Usage { .. } | Ask::Lookup { .. }
         );
         let answer = self.look_or_change(now, asker, ask);
-        // What a look has shown must not be taken back by a crash. A disk that is full may stay so
+        // What a look has shown must not be taken back by a crash, nor what a refusal says of a path. A disk that is full may stay so
         // for long, and takes no changes meanwhile: looking is what is left.
         let index = self.log.appended();
-        if !looks || index <= self.log.synced() || self.log.space_mode() == SpaceMode::ReadOnly {
+        let shows = match &answer {
+            Some(Err(refusal)) => tells_of_files(refusal),
+            _ => looks,
+        };
+        if !shows || index <= self.log.synced() || self.log.space_mode() == SpaceMode::ReadOnly {
             return answer;
         }
         self.when_synced(
@@ -520,6 +524,14 @@ impl Controller {
         let index = self.append_files(now, &DfsRecord::OpGivenUp { op });
         self.answer_when(now, asker, index, Answer::Outcome(Outcome::Aborted))
     }
+}
+
+/// Whether a refusal tells what there is, or is not, by the records up to now.
+const fn tells_of_files(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::NotFound { .. } | Refusal::Conflict { .. } | Refusal::Precondition { .. }
+    )
 }
 
 fn too_long() -> Refusal {

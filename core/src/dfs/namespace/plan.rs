@@ -58,7 +58,8 @@ impl Namespace {
         let mut at = InodeId::ROOT;
         let mut walked = DfsPath::root();
         let mut index = next;
-        for name in path.names() {
+        let mut names = (1_u32..).zip(path.names()).peekable();
+        while let Some((depth, name)) = names.next() {
             walked = walked.join(name).map_err(|error| Refusal::Invalid {
                 reason: error.to_string(),
             })?;
@@ -72,8 +73,13 @@ impl Namespace {
                     return Err(conflict(reason));
                 }
                 None => {
+                    // The operation is the last one alone. A crash may leave some of them, and who then
+                    // asks for it again has it gone on with, not taken for done.
                     records.push(DfsRecord::DirMade {
-                        op,
+                        op: match names.peek() {
+                            None => op,
+                            Some(_) => op.part(depth),
+                        },
                         parent: at,
                         name: name.to_owned(),
                         unix_ms,

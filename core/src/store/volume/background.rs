@@ -181,8 +181,9 @@ impl Volume {
             (Work::Finishing(finished), Ok(())) => {
                 for finished in finished {
                     self.wrote(alone_size(finished.entry.len));
+                    let before = self.book.trash_of(finished.version);
                     self.book.supersede(finished.version, finished.entry);
-                    self.durable(finished.stage, now);
+                    self.durable(finished.stage, before, now);
                 }
                 self.purge_due(now);
             }

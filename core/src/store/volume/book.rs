@@ -162,6 +162,11 @@ impl Book {
         );
     }
 
+    /// The release of a content, if it was released.
+    pub(super) fn trash_of(&self, version: ChunkVersion) -> Option<Trash> {
+        self.entries.get(&version)?.trash
+    }
+
     /// Takes in a record to which no entry will point.
     pub(super) fn add_other(&mut self, segment: u64, offset: u64, record: &Record) {
         let slot = self.segments.entry(segment).or_default();

@@ -417,8 +417,9 @@ impl Volume {
         for (offset, record, stage) in &writing.records {
             match stage {
                 Some(stage) => {
+                    let before = self.book.trash_of(record.version);
                     self.book.add_chunk(segment, *offset, record);
-                    self.durable(*stage, now);
+                    self.durable(*stage, before, now);
                 }
                 None => {
                     self.book.add_other(segment, *offset, record);
@@ -429,22 +430,20 @@ impl Volume {
         self.purge_due(now);
     }
 
-    /// A chunk is on the disk, and in the book.
-    pub(super) fn durable(&mut self, stage: StageId, now: Timestamp) {
+    /// A chunk is on the disk, and in the book. `before` is the release of the content that was there
+    /// before it, if there was a released one.
+    pub(super) fn durable(&mut self, stage: StageId, before: Option<Trash>, now: Timestamp) {
         let Some(promise) = self.promises.remove(&stage) else {
             return;
         };
         let version = promise.version;
         self.lost.remove(&version);
-        // The content before it, if there was one, may have been a released one.
-        let of_now = self
-            .book
-            .entries
-            .get(&version)
-            .and_then(|entry| entry.trash);
-        self.trashed.retain(|(until, other)| {
-            *other != version || of_now.is_some_and(|t| t.until == *until)
-        });
+        let of_now = self.book.trash_of(version);
+        if let Some(before) = before
+            && of_now.is_none_or(|trash| trash.until != before.until)
+        {
+            self.trashed.remove(&(before.until, version));
+        }
         self.events
             .push_back(StoreEvent::Durable { stage, version });
         if promise.released && of_now.is_none() {
