@@ -99,6 +99,11 @@ async fn local_runs_four_nodes_obeys_a_second_terminal_and_leaves_nothing_behind
     ran.ok();
     assert_eq!(states(&place).await, green);
 
+    // The data nodes take the same login.
+    let node = format!("{}.2:8961", addresses.subnet());
+    let listed = place.run(&format!("dfs ls --server {node} dfs://")).await;
+    assert_eq!(listed.ok(), "");
+
     let end = terminal.interrupt().await;
     assert!(end.ends_with("everything has stopped\n"), "{end}");
     assert_eq!(sweeper.found(), [0; 0]);

@@ -289,6 +289,17 @@ impl Api {
         }
     }
 
+    /// Keeps the login in use for other servers of the same cluster too.
+    pub(in crate::cli) fn keep_login_at(
+        &mut self,
+        servers: impl IntoIterator<Item = String>,
+    ) -> Result<(), Failure> {
+        match self.as_login() {
+            Some(login) => self.logins.keep_beside(&login, servers),
+            None => Ok(()),
+        }
+    }
+
     fn as_login(&self) -> Option<Login> {
         Some(Login {
             server: self.server.to_string(),
@@ -553,9 +564,8 @@ pub(super) fn refusal(server: &Server, answer: &Answer) -> ApiError {
         Ok(Refusal { error }) => {
             let message = match (answer.status, error.kind.as_str()) {
                 (StatusCode::UNAUTHORIZED, "unauthenticated") => format!(
-                    "not logged in at {}, or the login has expired: `vaquita login`, or set \
-                         VAQUITA_USER and VAQUITA_PASSWORD",
-                    server
+                    "not logged in at {server}, or the login has expired: `vaquita login --server \
+                     {server}`, or set VAQUITA_USER and VAQUITA_PASSWORD"
                 ),
                 _ => error.message,
             };

@@ -129,6 +129,24 @@ impl Logins {
         self.write()
     }
 
+    /// Keeps a login for each of these other servers of the same cluster, which take the same token.
+    /// The server that commands go to stays.
+    pub(in crate::cli) fn keep_beside(
+        &mut self,
+        login: &Login,
+        servers: impl IntoIterator<Item = String>,
+    ) -> Result<(), Failure> {
+        for server in servers {
+            self.forget_entry(&server, &login.user);
+            let login = Login {
+                server,
+                ..login.clone()
+            };
+            self.content.logins.insert(0, login);
+        }
+        self.write()
+    }
+
     /// Keeps a login behind those that were made by hand: it is used by whoever asks for its user.
     pub(in crate::cli) fn keep_aside(&mut self, login: Login) -> Result<(), Failure> {
         self.forget_entry(&login.server, &login.user);

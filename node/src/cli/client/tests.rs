@@ -110,6 +110,22 @@ fn a_login_by_the_environment_takes_nobodys_place() {
 }
 
 #[test]
+fn a_login_is_kept_for_the_other_servers_of_a_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    let token = login("a:1", "admin", "t2");
+    kept.keep(login("b:2", "admin", "t1")).unwrap();
+    kept.keep(token.clone()).unwrap();
+    let others = ["b:2", "c:3"].map(str::to_owned);
+    kept.keep_beside(&token, others).unwrap();
+    let read = logins(&directory);
+    assert_eq!(read.current(), Some("a:1"));
+    for server in ["a:1", "b:2", "c:3"] {
+        assert_eq!(read.find(server, None).unwrap().token, "t2");
+    }
+}
+
+#[test]
 fn a_forgotten_login_is_gone_and_its_server_stays() {
     let directory = tempfile::tempdir().unwrap();
     let mut kept = logins(&directory);

@@ -69,6 +69,11 @@ fn site(host: Ipv4Addr, port: u16, alias: String) -> Site {
     }
 }
 
+/// `host:port`.
+pub(super) fn server(site: &Site) -> String {
+    format!("{}:{}", site.host, site.port)
+}
+
 impl Layout {
     /// A cluster with so many hosts that is not there yet.
     pub(super) fn plan(directory: &Path, hosts: u8, addresses: Addresses) -> Self {
@@ -162,7 +167,7 @@ impl Layout {
 
     /// `host:port` of the controller.
     pub(super) fn server(&self) -> String {
-        format!("{}:{}", self.controller.host, self.controller.port)
+        server(&self.controller)
     }
 
     /// Every site: the controller, the agents, the data nodes.

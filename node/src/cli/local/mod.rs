@@ -141,7 +141,9 @@ impl Local {
             started = cluster.start(api, terminal) => started?,
         }
         // Before anybody is told that it is ready, so that the next command is logged in.
-        if let Err(failure) = api.keep_login() {
+        let data_nodes = opened.layout.data_nodes.iter().map(layout::server);
+        let kept = api.keep_login();
+        if let Err(failure) = kept.and_then(|()| api.keep_login_at(data_nodes)) {
             terminal.warn(&failure.message);
         }
         // The controller has taken it; what is in it is in its log, or in the file beside.
