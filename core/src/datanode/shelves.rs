@@ -106,6 +106,7 @@ struct InUse {
 #[derive(Debug)]
 struct Stage {
     slot: VolumeSlot,
+    version: ChunkVersion,
     /// Who waits for an answer: whether the bytes may come, or whether they are on the disk.
     waiting: Option<RequestId>,
 }
@@ -247,13 +248,17 @@ impl Shelves {
             Verdict::Use {
                 label,
                 heal: None,
-                instead_of: _,
-            } => self.take_into_use(now, slot, label.volume, &opened, around),
+                instead_of,
+            } => {
+                self.tell_exchange(slot, label.volume, instead_of, around.out);
+                self.take_into_use(now, slot, label.volume, &opened, around);
+            }
             Verdict::Use {
                 label,
                 heal: Some(reason),
-                instead_of: _,
+                instead_of,
             } => {
+                self.tell_exchange(slot, label.volume, instead_of, around.out);
                 let text = format!("a copy of the label of {path} is written again: {reason}");
                 around.out.notify(Event::warning("volume.label", text));
                 self.write_label(slot, &label, opened, around.out);
@@ -277,6 +282,24 @@ impl Shelves {
             }
             Verdict::Refuse { state, reason } => self.put_out(slot, state, reason, around.out),
         }
+    }
+
+    /// Says that another volume of this node was at a path before: disks were exchanged, or one was
+    /// mounted in the place of another. What was on that one is not here.
+    fn tell_exchange(
+        &self,
+        slot: VolumeSlot,
+        volume: VolumeId,
+        before: Option<VolumeId>,
+        out: &mut Outbox,
+    ) {
+        let Some(before) = before else { return };
+        let text = format!(
+            "{} is volume {volume} now, and was volume {before}: what is on that one is read once it \
+             is configured again",
+            self.path(slot)
+        );
+        out.notify(Event::warning("volume.exchanged", text));
     }
 
     fn write_label(
@@ -355,6 +378,7 @@ impl Shelves {
             *shelf = Shelf::Out { state, reason };
             self.contents_lost |= was_open;
         }
+        self.leaving.retain(|_, entry| entry.volume != slot);
         self.facts_changed = true;
     }
 
@@ -411,7 +435,12 @@ impl Shelves {
             ),
             Admission::WhenMade => (Some(id), None),
         };
-        self.stages.insert(stage, Stage { slot, waiting });
+        let coming = Stage {
+            slot,
+            version: token.version,
+            waiting,
+        };
+        self.stages.insert(stage, coming);
         self.drain(around);
         reply
     }
@@ -433,7 +462,7 @@ impl Shelves {
             }));
         };
         coming.waiting = Some(id);
-        let slot = coming.slot;
+        let (slot, version) = (coming.slot, coming.version);
         let put = match self.volume(slot) {
             Some(volume) => volume.put(stage, summary),
             None => Err(Refusal::Unavailable {
@@ -442,6 +471,14 @@ impl Shelves {
         };
         let reply = match put {
             Ok(Putting::UnderWay) => None,
+            Ok(Putting::Already) if self.corrupt.contains(&version) => {
+                self.drop_stage(stage, around.out);
+                Some(Err(Refusal::Unavailable {
+                    reason: format!(
+                        "chunk {version} is here already, and damaged: write it elsewhere"
+                    ),
+                }))
+            }
             Ok(Putting::Already) => {
                 self.drop_stage(stage, around.out);
                 Some(Ok(StoreAnswer::Prepared(self.holder(slot))))
@@ -742,7 +779,11 @@ impl Shelves {
                 if !reason.is_empty() {
                     around.out.notify(Event::warning("volume.state", reason));
                 }
-                self.contents_lost |= state == VolumeState::Failed;
+                if state == VolumeState::Failed {
+                    self.contents_lost = true;
+                    // Nothing of it will become durable any more, and nobody waits for that.
+                    self.leaving.retain(|_, entry| entry.volume != slot);
+                }
             }
             StoreEvent::Made { stage, form } => {
                 let waiting = self
