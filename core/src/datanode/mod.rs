@@ -7,6 +7,7 @@
 
 mod labels;
 mod news;
+mod pace;
 mod relay;
 mod shelves;
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::Labels;
 use super::news::News;
+use super::pace::Pace;
 use crate::admin::Refusal;
 use crate::dfs::ask::{Holder, VolumeState};
 use crate::dfs::digest::Summary;
 use crate::dfs::ids::{ChunkVersion, StageId, VolumeId, VolumeSlot};
 use crate::dfs::placement::{self, VolumeChoice};
 use crate::dfs::token::WriteToken;
-use crate::disk::DiskFault;
+use crate::disk::{DiskFault, Lane};
 use crate::event::Event;
 use crate::ids::{Alias, ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
 use crate::io::Effect;
@@ -100,6 +101,25 @@ struct InUse {
     free: u64,
     /// Bytes of the chunks that count.
     chunk_bytes: u64,
+    pace: Pace,
+}
+
+impl InUse {
+    /// How it is. What the volume itself says comes first.
+    fn state(&self) -> VolumeState {
+        match self.volume.state() {
+            VolumeState::Good if self.pace.is_slow() => VolumeState::Slow,
+            state => state,
+        }
+    }
+
+    /// Why it is not well, and what to do; empty when it is.
+    fn reason(&self) -> String {
+        match self.state() {
+            VolumeState::Slow => Pace::REASON.to_owned(),
+            _ => self.volume.reason(),
+        }
+    }
 }
 
 /// A chunk on its way to a volume.
@@ -349,6 +369,7 @@ impl Shelves {
             capacity: opened.capacity,
             free: opened.free,
             chunk_bytes,
+            pace: Pace::default(),
         };
         if let Some(place) = self.shelf(slot) {
             *place = Shelf::Open(Box::new(shelf));
@@ -402,7 +423,7 @@ impl Shelves {
             .in_use()
             .map(|(slot, shelf)| VolumeChoice {
                 slot,
-                state: shelf.volume.state(),
+                state: shelf.state(),
                 capacity: shelf.capacity,
                 free: shelf.free.saturating_sub(shelf.volume.promised()),
             })
@@ -649,7 +670,7 @@ impl Shelves {
                 promised: shelf.volume.promised(),
                 chunks: shelf.volume.len() as u64,
                 chunk_bytes: shelf.chunk_bytes,
-                ..blank(shelf.volume.state(), shelf.volume.reason())
+                ..blank(shelf.state(), shelf.reason())
             },
         }
     }
@@ -675,7 +696,10 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         match self.shelf(slot) {
-            Some(Shelf::Open(shelf)) => shelf.volume.disk_done(ticket, result, now),
+            Some(Shelf::Open(shelf)) => {
+                shelf.pace.end(ticket, now);
+                shelf.volume.disk_done(ticket, result, now);
+            }
             Some(shelf) if shelf.awaits(ticket) => {
                 let Shelf::Labelling { volume, opened, .. } =
                     core::mem::replace(shelf, Shelf::Opening)
@@ -728,6 +752,31 @@ impl Shelves {
         if ticked {
             self.drain_at(now, around);
         }
+        self.look_at_paces(now, around.out);
+    }
+
+    /// Sees which disks have become slow, or are so no more.
+    fn look_at_paces(&mut self, now: Timestamp, out: &mut Outbox) {
+        let mut changed = Vec::new();
+        for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
+            if let Shelf::Open(shelf) = shelf
+                && shelf.pace.tick(now)
+            {
+                changed.push((slot, shelf.pace.is_slow()));
+            }
+        }
+        for (slot, is_slow) in changed {
+            self.facts_changed = true;
+            let path = self.path(slot);
+            let event = if is_slow {
+                Event::warning("volume.slow", format!("{path}: {}", Pace::REASON))
+            } else {
+                let text =
+                    format!("the disk of {path} is not slow any more, or nothing was asked of it");
+                Event::info("volume.well", text)
+            };
+            out.notify(event);
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
@@ -742,6 +791,10 @@ impl Shelves {
         for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
             if let Shelf::Open(shelf) = shelf {
                 while let Some(work) = shelf.volume.poll_batch(|| around.out.ticket()) {
+                    if work.batch.lane == Lane::Foreground {
+                        let bytes = shelf.volume.bytes_under_way();
+                        shelf.pace.begin(work.batch.ticket, bytes);
+                    }
                     around.out.push(Effect::Volume {
                         slot,
                         batch: work.batch,

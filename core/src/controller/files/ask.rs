@@ -457,7 +457,7 @@ impl Controller {
     }
 
     /// Where a chunk can be read, the best place first.
-    fn place_of(&self, chunk: &ChunkView<'_>, turn: u64) -> ChunkPlace {
+    pub(super) fn place_of(&self, chunk: &ChunkView<'_>, turn: u64) -> ChunkPlace {
         let version = chunk.version();
         let mut replicas: Vec<ReplicaPlace> = chunk
             .holders()
@@ -468,7 +468,12 @@ impl Controller {
             let by = turn % replicas.len() as u64;
             replicas.rotate_left(usize::try_from(by).unwrap_or(0));
         }
-        replicas.sort_by_key(|place| place.state);
+        // Of two that are as good, the one whose disks are not slow.
+        let is_slow = |node| {
+            self.slot_of(node)
+                .is_some_and(|slot| self.files.stocks[slot].is_slow())
+        };
+        replicas.sort_by_key(|place| (place.state, is_slow(place.node)));
         ChunkPlace {
             version,
             len: chunk.len(),

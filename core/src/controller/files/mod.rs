@@ -209,6 +209,9 @@ impl Controller {
         if member.flap.is_quarantined(now) {
             return Fitness::Unfit(Unfit::Quarantined);
         }
+        if self.files.stocks[slot].is_slow() {
+            return Fitness::Slow;
+        }
         Fitness::Fit
     }
 

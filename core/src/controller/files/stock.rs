@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dfs::ask::VolumeState;
 use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
 use crate::ids::NodeId;
@@ -73,6 +74,13 @@ impl Stock {
     /// Whether its report under its present registration was applied.
     pub(super) const fn is_known(&self) -> bool {
         self.known
+    }
+
+    /// Whether every disk that it reads from is slow.
+    pub(super) fn is_slow(&self) -> bool {
+        let mut readable = self.volumes.iter().filter(|it| it.state.is_readable());
+        let slow = |it: &VolumeFacts| it.state == VolumeState::Slow;
+        readable.next().is_some_and(slow) && readable.all(slow)
     }
 
     /// A new registration: nothing is known until it has reported.

@@ -135,6 +135,11 @@ pub(super) struct Writing {
 }
 
 impl Writing {
+    /// How many bytes are written.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.len - self.before.len
+    }
+
     /// Whether a fault is a full disk met while writing, which harms nothing that was there.
     ///
     /// From a sync the same words mean something else: bytes that had been taken are lost.

@@ -700,6 +700,14 @@ impl Volume {
         None
     }
 
+    /// Bytes that the batch under way in the foreground writes.
+    pub(crate) fn bytes_under_way(&self) -> u64 {
+        match &self.foreground {
+            Some((_, foreground::Work::Writing(writing))) => writing.bytes(),
+            _ => 0,
+        }
+    }
+
     /// Whether a batch is this volume's.
     #[must_use]
     pub fn owns(&self, ticket: DiskTicket) -> bool {
