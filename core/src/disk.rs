@@ -204,6 +204,9 @@ pub enum DiskFaultKind {
     /// What was to be copied could not be read, or its checksums do not fit; nothing of this
     /// operation was written.
     Unreadable,
+    /// What was to be copied could not be read at present, which says nothing of it; nothing of this
+    /// operation was written.
+    NotNow,
     /// Anything else: the device, or the file system, failed.
     Io,
 }

@@ -315,8 +315,8 @@ impl Shelves {
     ) {
         let Some(before) = before else { return };
         let text = format!(
-            "{} is volume {volume} now, and was volume {before}: what is on that one is read once it \
-             is configured again",
+            "{} is volume {volume} now, and was volume {before}: what is on that one is read if it is \
+             at another configured path",
             self.path(slot)
         );
         out.notify(Event::warning("volume.exchanged", text));
@@ -595,6 +595,7 @@ impl Shelves {
             let entry = entry(slot, &content);
             if let Some(volume) = self.volume(slot)
                 && volume.trash(version, now)
+                && volume.state().is_readable()
             {
                 self.leaving.insert(version, entry);
             }

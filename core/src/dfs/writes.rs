@@ -37,22 +37,45 @@ pub(crate) struct OpenChunk {
     pub(crate) max_len: u64,
     /// Who may have it, each under the registration it was chosen under.
     pub(crate) places: Vec<(NodeId, NodeEpoch)>,
-    /// Those of them who have since said of themselves what they have, or have no more: of these the
-    /// writer's word is too old to count.
-    doubted: Vec<NodeId>,
+    /// Those of them of whom the writer's word is too old to count.
+    doubts: Vec<Doubt>,
+}
+
+/// A node has said of itself what it has, or has no more, since it was given a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Doubt {
+    node: NodeId,
+    /// When it reported all that it has, and the chunk was not known yet to be in it; `None` if it has
+    /// said that it does not have this chunk.
+    reported: Option<Timestamp>,
 }
 
 impl OpenChunk {
     /// Whether the writer's word counts for a replica at this place.
     pub(crate) fn vouches_for(&self, node: NodeId, epoch: NodeEpoch) -> bool {
-        self.places.contains(&(node, epoch)) && !self.doubted.contains(&node)
+        self.places.contains(&(node, epoch)) && self.doubts.iter().all(|it| it.node != node)
     }
 
-    fn doubt(&mut self, node: NodeId) {
-        let given = self.places.iter().any(|(it, _)| *it == node);
-        if given && !self.doubted.contains(&node) {
-            self.doubted.push(node);
+    /// Whether a node has reported so lately that what it prepared since may still be on its way here.
+    pub(crate) fn may_still_say(
+        &self,
+        now: Timestamp,
+        patience: Duration,
+        node: NodeId,
+        epoch: NodeEpoch,
+    ) -> bool {
+        let lately = |at: Timestamp| now.since(at) < patience;
+        let mut doubts = self.doubts.iter();
+        self.places.contains(&(node, epoch))
+            && doubts.any(|it| it.node == node && it.reported.is_some_and(lately))
+    }
+
+    fn doubt(&mut self, doubt: Doubt) {
+        if !self.places.iter().any(|(node, _)| *node == doubt.node) {
+            return;
         }
+        self.doubts.retain(|it| it.node != doubt.node);
+        self.doubts.push(doubt);
     }
 }
 
@@ -112,7 +135,7 @@ impl Writes {
             version,
             max_len,
             places,
-            doubted: Vec::new(),
+            doubts: Vec::new(),
         });
         self.chunks.insert(chunk, op);
         Some(version)
@@ -141,10 +164,11 @@ impl Writes {
     }
 
     /// A node has said all that it has: from now on its own word counts, and nobody else's.
-    pub(crate) fn doubt_all(&mut self, node: NodeId) {
+    pub(crate) fn doubt_all(&mut self, now: Timestamp, node: NodeId) {
+        let reported = Some(now);
         for write in self.open.values_mut() {
             for chunk in &mut write.chunks {
-                chunk.doubt(node);
+                chunk.doubt(Doubt { node, reported });
             }
         }
     }
@@ -157,7 +181,8 @@ impl Writes {
         };
         for chunk in &mut write.chunks {
             if chunk.version == version {
-                chunk.doubt(node);
+                let reported = None;
+                chunk.doubt(Doubt { node, reported });
             }
         }
     }

@@ -55,7 +55,8 @@ pub struct DataLimits {
     pub serve_idle_timeout: Duration,
 
     /// How long one operation on a volume may take before its disk counts as hung. A batch may take
-    /// this long for each of its syncs, and once more for each [`DataLimits::disk_timeout_bytes`].
+    /// this long for each of its syncs, and once more for each [`DataLimits::disk_timeout_bytes`],
+    /// up to four times in all.
     pub disk_timeout: Duration,
     /// Bytes that the slowest disk that is of any use writes within [`DataLimits::disk_timeout`].
     pub disk_timeout_bytes: usize,
@@ -73,7 +74,7 @@ pub struct DataLimits {
 impl Default for DataLimits {
     fn default() -> Self {
         Self {
-            connections_max: 256,
+            connections_max: 512,
             serve_bytes: 128 * MIB,
             send_bytes: 128 * MIB,
             memory_patience: Duration::from_secs(3),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
-use tracing::{debug, info};
+use tracing::{info, warn};
 use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::digest::Summing;
 use vaquita_core::dfs::ids::ChunkVersion;
@@ -25,7 +25,7 @@ const SUSPECTS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Suspects {
     waiting: Mutex<BTreeSet<ChunkVersion>>,
-    /// One at a time: who reads and writes is served first.
+    /// One at a time: many suspicions must not keep the disks from those who read and write.
     turn: Arc<Semaphore>,
 }
 
@@ -60,22 +60,39 @@ impl Suspects {
     }
 }
 
+/// A chunk that waits, until this is dropped.
+struct Waiting<E: Env> {
+    data: Data<E>,
+    version: ChunkVersion,
+}
+
+impl<E: Env> Drop for Waiting<E> {
+    fn drop(&mut self) {
+        self.data.shared.suspects.remove(self.version);
+    }
+}
+
 impl<E: Env> Data<E> {
     /// Has a chunk of this node read and verified, in its turn. If it is damaged, the machine is told.
     pub(super) fn look_at(&self, version: ChunkVersion) {
         if !self.shared.suspects.add(version) {
             return;
         }
-        let data = self.clone();
+        let waiting = Waiting {
+            data: self.clone(),
+            version,
+        };
         tokio::spawn(async move {
+            let data = &waiting.data;
             let turn = Arc::clone(&data.shared.suspects.turn);
             // Nobody closes the semaphore.
             let _turn = turn.acquire_owned().await;
             match data.verify(version).await {
                 Ok(()) => info!("chunk {version} was suspected of being damaged, and is whole"),
-                Err(refusal) => debug!("chunk {version} cannot be verified: {refusal}"),
+                Err(refusal) => warn!(
+                    "chunk {version} was suspected of being damaged, and was not found whole: {refusal}"
+                ),
             }
-            data.shared.suspects.remove(version);
         });
     }
 

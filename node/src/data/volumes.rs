@@ -228,7 +228,10 @@ impl<E: Env> Volumes<E> {
         let reason = fault.to_string();
         match fault.kind {
             DiskFaultKind::NoSpace => self.tell_space(slot).await,
-            DiskFaultKind::Denied | DiskFaultKind::Io | DiskFaultKind::Unreadable => {
+            DiskFaultKind::Denied
+            | DiskFaultKind::Io
+            | DiskFaultKind::Unreadable
+            | DiskFaultKind::NotNow => {
                 let kind = VolumeTroubleKind::Failed;
                 let reason = reason.clone();
                 let result = Err(VolumeTrouble { kind, reason });
@@ -724,9 +727,9 @@ async fn carry_out<D: Disk>(disk: D, filled: Filled) -> Result<(), DiskFault> {
         };
         match read_copy(&disk, &copy).await {
             Ok(read) => bytes.extend_from_slice(&read),
-            Err(message) => {
+            Err((kind, message)) => {
                 let fault = DiskFault {
-                    kind: DiskFaultKind::Unreadable,
+                    kind,
                     failed_op: copy.at,
                     op: format!(
                         "copy {} bytes at {} of {}",
@@ -749,24 +752,27 @@ async fn carry_out<D: Disk>(disk: D, filled: Filled) -> Result<(), DiskFault> {
 }
 
 /// The checksums and the bytes of a chunk, if they fit.
-async fn read_copy<D: Disk>(disk: &D, copy: &Copy) -> Result<Bytes, String> {
+async fn read_copy<D: Disk>(disk: &D, copy: &Copy) -> Result<Bytes, (DiskFaultKind, String)> {
+    let lost = |message: String| (DiskFaultKind::Unreadable, message);
     let fill = Fill::Copy {
         file: copy.file.clone(),
         crcs_at: copy.crcs_at,
         len: copy.len,
     };
-    let whole = usize::try_from(fill.copied().unwrap_or(0)).map_err(|error| error.to_string())?;
+    let length = |len: u64| usize::try_from(len).map_err(|error| lost(error.to_string()));
+    let whole = length(fill.copied().unwrap_or(0))?;
     let bytes = disk
         .read_at(&copy.file, copy.crcs_at, whole)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| match kind_of_read(&error) {
+            DiskFaultKind::Unreadable => lost(error.to_string()),
+            _ => (DiskFaultKind::NotNow, error.to_string()),
+        })?;
     if bytes.len() != whole {
-        return Err(format!(
-            "the file ends {} bytes too early",
-            whole - bytes.len()
-        ));
+        let message = format!("the file ends {} bytes too early", whole - bytes.len());
+        return Err(lost(message));
     }
-    let chunk = usize::try_from(copy.len).map_err(|error| error.to_string())?;
+    let chunk = length(copy.len)?;
     let (crcs, chunk) = bytes.split_at(whole - chunk);
     let (crcs, _) = crcs.as_chunks::<4>();
     let fits = chunk
@@ -776,7 +782,7 @@ async fn read_copy<D: Disk>(disk: &D, copy: &Copy) -> Result<Bytes, String> {
     if fits {
         Ok(bytes)
     } else {
-        Err("its bytes do not fit their checksums".to_owned())
+        Err(lost("its bytes do not fit their checksums".to_owned()))
     }
 }
 
@@ -794,6 +800,9 @@ fn kind_of_read(error: &std::io::Error) -> DiskFaultKind {
     }
 }
 
+/// The most times [`DataLimits::disk_timeout`] that a batch may take.
+const TURNS_MAX: u64 = 4;
+
 /// How long a disk that is merely slow may take for a batch, by which many chunks are written at
 /// once, and which copies so many bytes beside its own.
 pub(crate) fn time_limit(batch: &DiskBatch, copied: u64, limits: &DataLimits) -> Duration {
@@ -807,8 +816,9 @@ pub(crate) fn time_limit(batch: &DiskBatch, copied: u64, limits: &DataLimits) ->
         }
     }
     let turns = syncs.max(1) + bytes / limits.disk_timeout_bytes.max(1) as u64;
-    let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-    limits.disk_timeout.saturating_mul(turns)
+    // Nobody waits for ever for a disk that hangs in the middle of much work.
+    let turns = turns.min(TURNS_MAX);
+    limits.disk_timeout * u32::try_from(turns).unwrap_or(1)
 }
 
 fn away(slot: VolumeSlot, message: String) -> DiskFault {

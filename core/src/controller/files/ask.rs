@@ -321,7 +321,7 @@ impl Controller {
     }
 
     /// The record by which an operation was given up, if it was.
-    pub(super) fn given_up_before(&self, op: OpId) -> Option<LogIndex> {
+    fn given_up_before(&self, op: OpId) -> Option<LogIndex> {
         let entry = self.names().op(op)?;
         entry.unfit.is_some().then_some(entry.index)
     }
@@ -535,7 +535,11 @@ impl Controller {
 const fn tells_of_files(refusal: &Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::NotFound { .. } | Refusal::Conflict { .. } | Refusal::Precondition { .. }
+        Refusal::NotFound { .. }
+            | Refusal::Conflict { .. }
+            | Refusal::Precondition { .. }
+            | Refusal::Stale { .. }
+            | Refusal::Invalid { .. }
     )
 }
 

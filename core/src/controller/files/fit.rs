@@ -12,6 +12,9 @@ use crate::dfs::ask::WrittenChunk;
 /// What a message has beside the items of a page, or the chunks of a commit: paths, names, ids.
 const BESIDE: usize = 16 * 1024;
 
+/// What is around an answer: who says it, and to which question.
+const ENVELOPE: usize = 1024;
+
 impl Controller {
     /// Bytes that the items of a page may take.
     fn page_bytes_max(&self) -> usize {
@@ -47,7 +50,7 @@ impl Controller {
 
     /// Whether an answer fits into a message.
     pub(super) fn fits<T: Encode<()>>(&self, answer: &T) -> bool {
-        encoded_len(answer) <= self.limits.frame_body_max
+        encoded_len(answer) <= self.limits.frame_body_max.saturating_sub(ENVELOPE)
     }
 }
 

@@ -33,7 +33,7 @@ impl Controller {
         let findings = node.map(|node| self.files.stocks[slot].apply(whole, node, names));
         if let Some(node) = node {
             // What it has prepared is in the report, or is no more.
-            self.files.writes.doubt_all(node);
+            self.files.writes.doubt_all(now, node);
         }
         for entry in findings.into_iter().flat_map(|found| found.divergent) {
             self.note_divergent(slot, &entry);
@@ -78,7 +78,7 @@ impl Controller {
         }
         let mut divergent = Vec::new();
         let mut damaged = 0_usize;
-        for (number, change) in (news.first..).zip(&news.changes) {
+        for (number, change) in (news.first..=u64::MAX).zip(&news.changes) {
             let names = &self.state.namespace;
             let stock = &mut self.files.stocks[slot];
             if number <= stock.applied {

@@ -223,6 +223,35 @@ fn what_is_there_already_is_told_once_it_is_durable() {
     assert_eq!(held(controller), waiting + 2, "told at once");
 }
 
+/// With fewer replicas needed than wanted, a commit that crosses a report must not throw away what the
+/// node has prepared since.
+#[test]
+fn a_commit_waits_a_moment_for_the_word_of_a_node_that_has_just_reported() {
+    for says_so in [true, false] {
+        let mut cluster = Ideal::running(2);
+        let chunk = open_write(&mut cluster);
+        let now = cluster.now;
+        let controller = cluster.controller();
+        controller.files.config.min_write = 1;
+        let (slot, node, _) = data_nodes(controller)[0];
+        controller.report(now, ConnId(0), slot, report(Vec::new()));
+        let answer = try_commit(controller, now, &[chunk]);
+        assert!(is_put_off(&answer), "{answer:?}");
+        if says_so {
+            let changes = vec![ReplicaChange::Added(entry(chunk))];
+            controller.news(now, ConnId(0), slot, &ReplicaNews { first: 1, changes });
+        }
+        let later = now.after(match says_so {
+            true => Duration::from_millis(50),
+            false => 2 * controller.limits.news_resend,
+        });
+        let answer = try_commit(controller, later, &[chunk]);
+        assert!(answer.is_none(), "{answer:?}");
+        let view = controller.names().chunk_version(chunk).unwrap();
+        assert_eq!(view.is_held_by(node), says_so);
+    }
+}
+
 /// The record that a refusal speaks of may be lost in a crash, like what a look shows.
 #[test]
 fn a_refusal_that_tells_of_a_path_waits_for_what_it_tells() {
@@ -349,7 +378,7 @@ fn a_page_without_a_row_says_how_far_it_has_got() {
     assert_eq!((last.rows.len(), last.more), (0, false));
 }
 
-/// A file whose commit would not fit into a message is refused before a byte of it is written.
+/// A file whose commit would not fit into a message is refused when places for it are asked for.
 #[test]
 fn a_file_has_no_more_chunks_than_its_commit_can_name() {
     let mut cluster = Ideal::running(2);

@@ -249,6 +249,7 @@ impl Controller {
             let holders = self.valid_holders(commit.op, chunk)?;
             self.check_replicas(chunk, &holders)?;
             if holders.len() < self.files.config.factor {
+                self.wait_for_word(now, commit.op, chunk, &holders)?;
                 degraded += 1;
             }
             chunks.push(ChunkRecord {
@@ -271,11 +272,9 @@ impl Controller {
             unix_ms: commit.unix_ms,
         };
         let index = self.append_files(now, &record);
-        if self.given_up_before(commit.op).is_some() {
+        if let Some(unfit) = self.names().op(commit.op).and_then(|it| it.unfit) {
             return Err(Refusal::Invalid {
-                reason: "the namespace does not take this commit: one of its chunks is in another \
-                         file already"
-                    .to_owned(),
+                reason: format!("the namespace does not take this commit: {unfit}"),
             });
         }
         for (version, nodes) in holders {
@@ -300,8 +299,10 @@ impl Controller {
     /// The nodes whose word for a chunk counts.
     ///
     /// The writer's list counts under the epoch that allocated the chunk, for nodes that were given
-    /// the place under the registration they named. For anything else, such as a chunk that an
-    /// earlier controller allocated, a node must itself have reported exactly this content.
+    /// the place under the registration they named, until they say themselves what they have: by a
+    /// report, or by news that this chunk is gone or damaged. From then on, and for anything else,
+    /// such as a chunk that an earlier controller allocated, a node must itself have said that it has
+    /// exactly this content, and must not have been told since that it is of no use.
     fn valid_holders(&self, op: OpId, chunk: &WrittenChunk) -> Result<Vec<NodeId>, Refusal> {
         let mut valid: Vec<NodeId> = Vec::new();
         let open = self.files.writes.get(op);
@@ -333,6 +334,37 @@ impl Controller {
             }
         }
         Ok(valid)
+    }
+
+    /// Puts a commit off by a moment that would leave out, and so throw away, a good replica whose node
+    /// has just reported: what it has prepared since, it says next.
+    fn wait_for_word(
+        &self,
+        now: Timestamp,
+        op: OpId,
+        chunk: &WrittenChunk,
+        counted: &[NodeId],
+    ) -> Result<(), Refusal> {
+        let open = self.files.writes.get(op);
+        let Some(open) = open.and_then(|it| it.chunks.iter().find(|c| c.version == chunk.version))
+        else {
+            return Ok(());
+        };
+        let patience = 2 * self.limits.news_resend;
+        let waits = |holder: &&Holder| {
+            !counted.contains(&holder.node)
+                && open.may_still_say(now, patience, holder.node, holder.epoch)
+        };
+        match chunk.holders.iter().find(waits) {
+            None => Ok(()),
+            Some(holder) => Err(Refusal::Unavailable {
+                reason: format!(
+                    "node {} has just reported all that it has, and says within moments whether chunk \
+                     {} is among what came since",
+                    holder.node, chunk.version
+                ),
+            }),
+        }
     }
 
     /// Whether a registration is still the node's newest.
@@ -367,7 +399,7 @@ impl Controller {
         Err(Refusal::Unavailable {
             reason: format!(
                 "chunk {} is known to be on {have} {of} of {} that are needed: the others were \
-                 started anew and have not reported yet, or are away",
+                 started anew and have not reported yet, are away, or say that they do not have it",
                 chunk.version, config.min_write
             ),
         })

@@ -255,7 +255,8 @@ impl Volume {
 
     pub(super) fn copy_failed(&mut self, copying: Copying, fault: &DiskFault, now: Timestamp) {
         let unreadable = fault.kind == DiskFaultKind::Unreadable;
-        if !unreadable && !copying.writing.did_not_fit(fault) {
+        let not_now = fault.kind == DiskFaultKind::NotNow;
+        if !unreadable && !not_now && !copying.writing.did_not_fit(fault) {
             self.fail(fault);
             return;
         }
@@ -269,7 +270,9 @@ impl Volume {
                     .for_each(|at| plan.left.push_front(*at));
             }
             self.compaction.paused = true;
-            self.exhausted(now);
+            if !not_now {
+                self.exhausted(now);
+            }
             return;
         }
         // Kept as it is: what cannot be copied must not go with the rest.

@@ -280,6 +280,7 @@ fn a_batch_may_take_as_long_as_its_work() {
     let copied = limits.disk_timeout_bytes as u64;
     assert_eq!(time_limit(&batch(1, 1), copied, &limits), 2 * one);
     assert_eq!(time_limit(&batch(33, 1), copied, &limits), 3 * one);
+    assert_eq!(time_limit(&batch(33, 9), copied, &limits), 4 * one);
 }
 
 #[tokio::test(start_paused = true)]

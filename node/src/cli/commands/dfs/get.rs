@@ -80,6 +80,8 @@ struct Job {
     continues: bool,
     /// Whether it may take the place of a local file.
     replaces: bool,
+    /// Whether one that has come up meanwhile is passed over.
+    passes_over: bool,
 }
 
 /// One that has come.
@@ -121,7 +123,11 @@ impl Get {
                     return Err(is_there(&job.to));
                 }
             }
-            self.carry(jobs, over, entries, terminal).await
+            let made = directories
+                .iter()
+                .filter_map(|it| Some(it.parent()?.to_owned()));
+            self.carry(jobs, over, made.collect(), entries, terminal)
+                .await
         })
     }
 
@@ -172,13 +178,15 @@ impl Get {
             to,
             continues: self.r#continue,
             replaces: self.force,
+            passes_over: self.no_clobber,
         })
     }
 
     async fn carry(
         &self,
         jobs: Vec<Job>,
-        over: usize,
+        mut over: usize,
+        mut touched: BTreeSet<PathBuf>,
         entries: Entries,
         terminal: &mut Terminal,
     ) -> Outcome {
@@ -192,10 +200,16 @@ impl Get {
         let counted_in = tally.clone();
         let work = move |carrier, job| get_one(carrier, job, counted_in.clone());
         let results = jobs::run(jobs, entries, &tally, manner, &mut progress, terminal, work).await;
-        let mut done = results.done.clone();
+        let mut done: Vec<Got> = results.done.iter().flatten().cloned().collect();
+        over += results.done.len() - done.len();
         done.sort_by(|a, b| a.path.cmp(&b.path));
-        let directories: BTreeSet<&Path> = done.iter().filter_map(|it| it.to.parent()).collect();
-        directories.into_iter().try_for_each(sync_directory)?;
+        touched.extend(
+            done.iter()
+                .filter_map(|it| Some(it.to.parent()?.to_owned())),
+        );
+        for directory in &touched {
+            sync_directory(directory, terminal);
+        }
         self.tell(&done, over, &progress, terminal)?;
         results.failure().map_or(Ok(()), Err)
     }
@@ -317,17 +331,20 @@ fn changed(trouble: Trouble, wanted: &Wanted) -> Failure {
     }
 }
 
-/// Makes the names in a directory durable.
-fn sync_directory(path: &Path) -> Result<(), Failure> {
+/// Makes the names in a directory durable. Where that cannot be, a power cut may take the names and
+/// no more.
+fn sync_directory(path: &Path, terminal: &mut Terminal) {
     let path = match path.as_os_str().is_empty() {
         true => Path::new("."),
         false => path,
     };
     let synced = File::open(path).and_then(|directory| directory.sync_all());
     match synced {
-        // Some file systems have no such thing.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        other => other.map_err(|error| unwritable(path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => terminal.warn(&format!(
+            "the names in {} may not outlive a power cut: {error}",
+            path.display()
+        )),
+        _ => {}
     }
 }
 
@@ -339,14 +356,17 @@ async fn get_one(
     mut carrier: Carrier,
     job: Job,
     tally: Arc<Tally>,
-) -> (Carrier, Result<Got, Failure>) {
-    let result = get_file(&mut carrier, &job, &tally).await;
-    let result = result.map(|()| Got {
-        path: job.wanted.path.to_string(),
-        to: job.to,
-        len: job.wanted.len,
-        digest: job.wanted.digest,
-    });
+) -> (Carrier, Result<Option<Got>, Failure>) {
+    let result = match get_file(&mut carrier, &job, &tally).await {
+        Ok(()) => Ok(Some(Got {
+            path: job.wanted.path.to_string(),
+            to: job.to,
+            len: job.wanted.len,
+            digest: job.wanted.digest,
+        })),
+        Err(failure) if failure.status == Status::Exists && job.passes_over => Ok(None),
+        Err(failure) => Err(failure),
+    };
     (carrier, result)
 }
 

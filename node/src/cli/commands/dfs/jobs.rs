@@ -24,7 +24,7 @@ pub(super) struct Results<R> {
     pub(super) done: Vec<R>,
     /// How many failed; each was complained about.
     failed: usize,
-    /// The status of the first of them.
+    /// The most serious status of them.
     status: Option<Status>,
     only: Option<Failure>,
 }

@@ -59,6 +59,11 @@ impl Part {
             }
             // Who held the lock before may have given the file its name meanwhile.
             let mine = file.metadata().map_err(cannot)?;
+            if mine.nlink() > 1 {
+                // An earlier command gave it its name and ended before this one was taken from it.
+                fs::remove_file(&path).map_err(cannot)?;
+                continue;
+            }
             match fs::symlink_metadata(&path) {
                 Ok(named) if (named.dev(), named.ino()) == (mine.dev(), mine.ino()) => break file,
                 _ => {}
@@ -78,7 +83,7 @@ impl Part {
     /// replaced only if that is meant.
     ///
     /// # Errors
-    /// If the disk refuses, or something is at `to`: then the part is removed.
+    /// If the disk refuses. If something is at `to`, which has the part removed.
     pub(super) fn finish(self, to: &Path, replaces: bool) -> Result<(), Failure> {
         // With a name and without bytes is what a power cut would leave else.
         let synced = self.file.sync_data();
@@ -106,11 +111,17 @@ impl Part {
 fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system can; a second name is refused where one is already, too.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
-        }
-        other => Ok(other?),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        other => return Ok(other?),
+    }
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Nor can every file system do that: a look before is the best that is left.
+        Err(_) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
     }
 }
 
