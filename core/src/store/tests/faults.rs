@@ -2,6 +2,7 @@
 
 use super::rig::{CAPACITY, Rig};
 use crate::dfs::ask::VolumeState;
+use crate::dfs::ids::ChunkVersion;
 use crate::disk::{DiskFaultKind, DiskOp};
 use crate::metalog::tests::choices::Choices;
 use crate::metalog::tests::disk::Crash;
@@ -121,39 +122,69 @@ fn where_not_a_byte_fits_a_released_large_chunk_goes_without_a_tombstone() {
     rig.check(&rig.disk.contents());
 }
 
-#[test]
-fn a_segment_that_cannot_be_copied_is_kept_and_the_chunk_suspected() {
-    let mut rig = Rig::tiny();
-    let all: Vec<_> = (0..12).map(|_| rig.put(300)).collect();
-    rig.run();
-    for version in &all[1..6] {
-        rig.trash(*version);
-    }
-    rig.run();
-    rig.outwait();
-    // The first operation that copies.
-    let mut probe = Rig::tiny();
-    let _: Vec<_> = (0..12).map(|_| probe.put(300)).collect();
-    probe.run();
-    all[1..6].iter().for_each(|version| probe.trash(*version));
-    probe.run();
-    probe.outwait();
+/// A volume with a segment of which most is dead, before anything of it is copied; with its chunks, and
+/// the operation that copies the first that lives.
+fn before_a_copy() -> (Rig, Vec<ChunkVersion>, usize) {
+    let prepare = || {
+        let mut rig = Rig::tiny();
+        let all: Vec<_> = (0..12).map(|_| rig.put(300)).collect();
+        rig.run();
+        for version in &all[1..6] {
+            rig.trash(*version);
+        }
+        rig.run();
+        rig.outwait();
+        (rig, all)
+    };
+    let (mut probe, _) = prepare();
     let begin = probe.ops;
     probe.run();
     let is_copy = |op: &DiskOp| matches!(op, DiskOp::Append { bytes, .. } if bytes.len() > 300);
-    let at = probe.trace[begin..]
-        .iter()
-        .position(is_copy)
-        .expect("copies")
-        + begin;
+    let at = probe.trace[begin..].iter().position(is_copy);
+    let (rig, all) = prepare();
     assert_eq!(rig.ops, begin);
+    (rig, all, at.expect("copies") + begin)
+}
+
+fn suspects(rig: &Rig) -> Vec<ChunkVersion> {
+    let suspect = |event: &StoreEvent| match event {
+        StoreEvent::Suspect { version, .. } => Some(*version),
+        _ => None,
+    };
+    rig.events.iter().filter_map(suspect).collect()
+}
+
+#[test]
+fn a_segment_that_cannot_be_copied_is_kept_and_the_chunk_suspected() {
+    let (mut rig, all, at) = before_a_copy();
     rig.fault = Some((at, DiskFaultKind::Unreadable));
     rig.run();
-    let suspected = |event: &StoreEvent| matches!(event, StoreEvent::Suspect { version, .. } if *version == all[0]);
-    assert!(rig.events.iter().any(suspected), "{:?}", rig.events);
+    assert_eq!(suspects(&rig), [all[0]]);
     assert_eq!(rig.volume.state(), VolumeState::Good);
     rig.check(&rig.disk.contents());
     let version = rig.put(50);
     rig.run();
     assert!(rig.fates[&version].durable);
+}
+
+/// Too many open files, for instance: nothing is wrong with the chunk, and it is copied later.
+#[test]
+fn what_cannot_be_copied_at_present_is_copied_later() {
+    let (mut rig, _, at) = before_a_copy();
+    rig.fault = Some((at, DiskFaultKind::NotNow));
+    rig.run();
+    assert_eq!(suspects(&rig), []);
+    assert_eq!(rig.volume.state(), VolumeState::Good);
+    let removals = |rig: &Rig| {
+        let is_removal = |op: &&DiskOp| matches!(op, DiskOp::Remove { .. });
+        rig.trace.iter().filter(is_removal).count()
+    };
+    let before = removals(&rig);
+    rig.check(&rig.disk.contents());
+    rig.fault = None;
+    rig.volume.space(CAPACITY, CAPACITY / 2, rig.now);
+    rig.run();
+    assert!(removals(&rig) > before, "the segment is still there");
+    assert_eq!(suspects(&rig), []);
+    rig.check(&rig.disk.contents());
 }
