@@ -248,7 +248,7 @@ impl DataNode {
             return;
         }
         self.report_due = None;
-        let entries = self.shelves.entries();
+        let entries = self.shelves.report();
         let sum = entries
             .iter()
             .fold(0_u64, |sum, entry| sum.wrapping_add(entry.fingerprint()));

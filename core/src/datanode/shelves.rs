@@ -52,7 +52,7 @@ pub(super) struct Shelves {
     labels: Labels,
     stages: BTreeMap<StageId, Stage>,
     /// Contents whose release is on its way to the disk.
-    leaving: BTreeMap<ChunkVersion, ReplicaEntry>,
+    leaving: BTreeMap<ChunkVersion, Leaving>,
     /// Contents that were found damaged: neither served nor counted.
     corrupt: BTreeSet<ChunkVersion>,
     draws: Prng,
@@ -120,6 +120,14 @@ impl InUse {
             _ => self.volume.reason(),
         }
     }
+}
+
+/// A content whose release is on its way to the disk.
+#[derive(Debug)]
+struct Leaving {
+    entry: ReplicaEntry,
+    /// Whether the controller was told that the node has it, and has to hear that it is gone.
+    told: bool,
 }
 
 /// A chunk on its way to a volume.
@@ -399,7 +407,7 @@ impl Shelves {
             *shelf = Shelf::Out { state, reason };
             self.contents_lost |= was_open;
         }
-        self.leaving.retain(|_, entry| entry.volume != slot);
+        self.leaving.retain(|_, it| it.entry.volume != slot);
         self.facts_changed = true;
     }
 
@@ -597,7 +605,7 @@ impl Shelves {
                 && volume.trash(version, now)
                 && volume.state().is_readable()
             {
-                self.leaving.insert(version, entry);
+                self.leaving.insert(version, Leaving { entry, told: true });
             }
         } else {
             // It may be on its way.
@@ -613,6 +621,15 @@ impl Shelves {
     fn content(&self, version: ChunkVersion) -> Option<(VolumeSlot, Content)> {
         self.open()
             .find_map(|(slot, volume)| Some((slot, volume.content(version)?)))
+    }
+
+    /// What the node has, for a report. What is leaving is not among it, and so is not told to be gone
+    /// either.
+    pub(super) fn report(&mut self) -> Vec<ReplicaEntry> {
+        for leaving in self.leaving.values_mut() {
+            leaving.told = false;
+        }
+        self.entries()
     }
 
     /// What the node has, in the order of versions.
@@ -836,7 +853,7 @@ impl Shelves {
                 if state == VolumeState::Failed {
                     self.contents_lost = true;
                     // Nothing of it will become durable any more, and nobody waits for that.
-                    self.leaving.retain(|_, entry| entry.volume != slot);
+                    self.leaving.retain(|_, it| it.entry.volume != slot);
                 }
             }
             StoreEvent::Made { stage, form } => {
@@ -872,11 +889,11 @@ impl Shelves {
             }
             StoreEvent::Trashed { version } => {
                 let was_corrupt = self.corrupt.remove(&version);
-                let Some(entry) = self.leaving.remove(&version) else {
+                let Some(Leaving { entry, told }) = self.leaving.remove(&version) else {
                     return;
                 };
                 self.count_bytes(slot, entry.len, u64::wrapping_sub);
-                if !was_corrupt {
+                if told && !was_corrupt {
                     let change = ReplicaChange::Removed(entry);
                     around.news.add(now, change, around.limits);
                 }
