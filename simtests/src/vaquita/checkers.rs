@@ -123,7 +123,7 @@ impl Checker<VaquitaFactory> for Promises {
         let files: Files = disk
             .files()
             .into_keys()
-            .filter(metalog::belongs_to_log)
+            .filter(|file| metalog::belongs_to_log(file) && disk.name_promised(file))
             .filter_map(|file| {
                 disk.promised(&file)
                     .map(|bytes| (file.clone(), bytes.to_vec()))

@@ -62,11 +62,12 @@ fn durable(world: &VaquitaWorld, node: NodeIx) -> BTreeMap<ChunkVersion, (u64, D
         .collect()
 }
 
-/// The cluster's state if the power of the controller's host failed now, at worst.
+/// The cluster's state if the power of the controller's host failed now, at worst, and the last record
+/// of the log in which it is.
 ///
 /// # Errors
 /// If the log would not be readable.
-pub fn durable_state(world: &VaquitaWorld) -> Result<Option<ClusterState>, String> {
+pub fn durable_state(world: &VaquitaWorld) -> Result<Option<(ClusterState, LogIndex)>, String> {
     let Some(master) = world.node(MASTER) else {
         return Ok(None);
     };
@@ -74,7 +75,10 @@ pub fn durable_state(world: &VaquitaWorld) -> Result<Option<ClusterState>, Strin
     let files: Files = disk
         .files()
         .into_keys()
-        .filter(|file| metalog::belongs_to_log(file) && !disk.is_scarred(file))
+        .filter(|file| {
+            let there = disk.name_promised(file) && !disk.is_scarred(file);
+            metalog::belongs_to_log(file) && there
+        })
         .filter_map(|file| {
             disk.promised(&file)
                 .map(|bytes| (file.clone(), bytes.to_vec()))
@@ -88,8 +92,11 @@ pub fn durable_state(world: &VaquitaWorld) -> Result<Option<ClusterState>, Strin
         durable: None,
     };
     let recovered = metalog::recover(&files, &expected).map_err(|refusal| refusal.to_string())?;
+    let checkpoint = recovered.checkpoint.map(|(index, _)| index);
+    let record = recovered.records.last().map(|record| record.index);
+    let last = record.or(checkpoint).unwrap_or_default();
     state::replay(recovered.checkpoint, &recovered.records)
-        .map(Some)
+        .map(|state| Some((state, last)))
         .map_err(|malformed| malformed.to_string())
 }
 
@@ -114,7 +121,7 @@ fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Optio
 /// # Errors
 /// What is missing.
 pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), String> {
-    let Some(state) = durable_state(world)? else {
+    let Some((state, last)) = durable_state(world)? else {
         return Ok(());
     };
     let path = &committed.entry.path;
@@ -124,8 +131,8 @@ pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), S
     let there = names.stat(path).ok();
     // It may have been replaced or removed since.
     let Some(entry) = there.filter(|entry| entry.version == index) else {
-        let known = state_index(world).is_some_and(|synced| synced.0 >= index.0);
-        return if known {
+        // By the disk's word: a machine that takes for synced what is not must not be its own witness.
+        return if last.0 >= index.0 {
             Ok(())
         } else {
             Err(format!(
@@ -160,10 +167,6 @@ pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), S
         }
     }
     Ok(())
-}
-
-fn state_index(world: &VaquitaWorld) -> Option<LogIndex> {
-    Some(controller(world)?.1.log_positions().0)
 }
 
 /// Each chunk has one content for ever, on distinct nodes, and on distinct hosts where the
