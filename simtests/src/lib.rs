@@ -14,6 +14,7 @@ pub mod checker;
 pub mod cluster;
 pub mod disk;
 pub mod host;
+pub mod hunt;
 pub mod net;
 pub mod plan;
 pub mod run;

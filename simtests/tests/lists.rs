@@ -140,6 +140,55 @@ fn every_planted_bug_stands_beside_an_invariant() {
     );
 }
 
+/// Bugs that show at one operation of a disk only: crash tests of the core stop at each of them.
+const BY_CRASH_TESTS: [(&str, &str, &str); 2] = [
+    (
+        "remove_checkpoint_early",
+        "the_crash_test_notices_an_early_removal_of_a_checkpoint",
+        "core/src/metalog/tests/crash.rs",
+    ),
+    (
+        "store_purge_early",
+        "the_crash_test_notices_a_purge_before_the_tombstone",
+        "core/src/store/tests/crash.rs",
+    ),
+];
+
+/// The column "planted" names the bugs that are hunted, and those that a crash test of the same row
+/// plants; no others, and all of them.
+#[test]
+fn what_is_hunted_is_what_the_planted_column_names() {
+    let hunts = [include_str!("planted.rs"), include_str!("files_planted.rs")];
+    let bug = |line: &'static str| {
+        let line = line.trim();
+        line.strip_prefix("bug: \"")?.strip_suffix("\",")
+    };
+    let mut tested: BTreeSet<&str> = hunts
+        .iter()
+        .flat_map(|it| it.lines())
+        .filter_map(bug)
+        .collect();
+    assert!(
+        tested.len() > 25,
+        "hunts are found in the sources: {tested:?}"
+    );
+    tested.extend(BY_CRASH_TESTS.iter().map(|(bug, ..)| bug));
+    let listed: BTreeSet<&str> = names_in("### Invariants", 2).into_iter().collect();
+    assert_eq!(listed, tested, "listed, and hunted");
+    let page = include_str!("../../docs/simulation.md");
+    for (bug, test, file) in BY_CRASH_TESTS {
+        let mut rows = page.lines().filter(|line| line.starts_with("| "));
+        let row = rows.find(|row| row.contains(&format!("`{bug}`")));
+        assert!(row.is_some_and(|row| row.contains(test)), "{bug}: {row:?}");
+        let text = fs::read_to_string(root().join(file)).expect("the sources are there");
+        let (_, body) = text
+            .split_once(&format!("fn {test}()"))
+            .expect("the test is there");
+        let (body, _) = body.split_once("\n}\n").expect("the test ends");
+        assert!(body.contains(&format!("{bug}: true")), "{test} plants it");
+    }
+}
+
 #[test]
 fn cargo_run_means_the_program() {
     let manifest = include_str!("../../Cargo.toml");

@@ -3,27 +3,19 @@
 
 use std::time::Duration;
 
+use simtests::hunt::{Found, hunt};
 use simtests::plan::{Plan, minimise};
-use simtests::run::{Outcome, Scenario, run_one};
+use simtests::run::Scenario;
 use simtests::toys::{Bug, Everything};
 use simtests::trace::TraceMode;
 
-const fn scenario(bug: Bug) -> Everything {
+const fn scenario(bug: Option<Bug>) -> Everything {
     Everything {
         name: "planted",
         target: "meta",
-        bug: Some(bug),
+        bug,
         span: Duration::from_secs(120),
     }
-}
-
-/// The first failure within so many seeds.
-fn first_failure(bug: Bug, seeds: u64) -> Outcome {
-    let scenario = scenario(bug);
-    (0..seeds)
-        .map(|seed| run_one(&scenario, seed, TraceMode::Fingerprint))
-        .find(|outcome| outcome.failure.is_some())
-        .unwrap_or_else(|| panic!("{bug:?} was not found within {seeds} seeds"))
 }
 
 #[expect(
@@ -31,16 +23,10 @@ fn first_failure(bug: Bug, seeds: u64) -> Outcome {
     reason = "how soon a mistake is found is worth knowing"
 )]
 fn found_by(bug: Bug, seeds: u64, words: &str) {
-    let outcome = first_failure(bug, seeds);
-    let what = outcome
-        .failure
-        .map(|failure| failure.to_string())
-        .unwrap_or_default();
-    eprintln!("{bug:?} found by seed {}: {what}", outcome.seed);
-    assert!(
-        what.contains(words),
-        "{bug:?} was found for another reason: {what}"
-    );
+    match hunt(&scenario(Some(bug)), &scenario(None), words, seeds) {
+        Ok(Found { seed, failure }) => eprintln!("{bug:?} found by seed {seed}: {failure}"),
+        Err(what) => panic!("{bug:?}: {what}"),
+    }
 }
 
 #[test]
@@ -73,10 +59,25 @@ fn a_checksum_that_nobody_looks_at_is_found() {
     found_by(Bug::IgnoresChecksum, 60, "beats count once");
 }
 
+/// A hunt is not satisfied by a failure of something else, nor by one that comes without the bug too.
+#[test]
+fn only_a_failure_that_the_bug_has_made_is_a_find() {
+    let buggy = scenario(Some(Bug::CountsCopies));
+    let other = hunt(&buggy, &scenario(None), "was acknowledged and is", 30);
+    let other = other.expect_err("another failure was taken for this one");
+    assert!(other.contains("beats count once"), "{other}");
+    let same = hunt(&buggy, &buggy, "beats count once", 30);
+    let same = same.expect_err("a failure that comes without the bug too was taken");
+    assert!(same.contains("without the bug too"), "{same}");
+}
+
 #[test]
 fn a_plan_that_finds_a_mistake_is_reduced_to_what_finds_it() {
-    let scenario = scenario(Bug::ForgetsDirectory);
-    let seed = first_failure(Bug::ForgetsDirectory, 60).seed;
+    let sound = scenario(None);
+    let scenario = scenario(Some(Bug::ForgetsDirectory));
+    let seed = hunt(&scenario, &sound, "was acknowledged and is", 60)
+        .expect("it is found")
+        .seed;
     let fails = |plan: &Plan| {
         let mut world = scenario.build(seed, TraceMode::Fingerprint);
         let failure = scenario.drive_plan(&mut world, plan).err();
