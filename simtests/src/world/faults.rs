@@ -25,6 +25,9 @@ pub struct AtOp {
     pub power: bool,
 }
 
+/// Counted whenever what was to happen at an operation of a disk has happened.
+pub const TRAP_SPRUNG: &str = "world.trap_sprung";
+
 impl<F: Factory> World<F> {
     /// Has a plan carried out from now on; its times count from the beginning of the World.
     ///
@@ -208,6 +211,7 @@ impl<F: Factory> World<F> {
             *place = None;
         }
         self.record.kind = StepKind::Fault;
+        self.count(TRAP_SPRUNG, 1);
         let host = self.host_of(node);
         if trap.power {
             self.power_cut(host);

@@ -57,7 +57,7 @@ use crate::trace::Trace;
 
 pub use data::{Carried, Transfer, TransferId};
 pub use factory::{Factory, Start};
-pub use faults::AtOp;
+pub use faults::{AtOp, TRAP_SPRUNG};
 pub use node::{Life, NodeSpec};
 pub use settings::{ProcessSettings, Settings};
 pub use step::{StepKind, StepRecord};

@@ -218,16 +218,22 @@ impl<F: Factory> World<F> {
         &self.ended
     }
 
-    /// How often a kind of notice was given, by any node.
+    /// How often a kind of notice was given, by any node, or something else was counted.
     #[must_use]
     pub fn mark(&self, name: &str) -> u64 {
         self.marks.get(name).copied().unwrap_or(0)
     }
 
-    /// How often each kind of notice was given.
+    /// How often each kind of notice was given, or something else was counted.
     #[must_use]
     pub const fn marks(&self) -> &BTreeMap<&'static str, u64> {
         &self.marks
+    }
+
+    /// Counts what a scenario has seen, beside the notices, so that the summary of all its runs can
+    /// say that it was seen at all.
+    pub fn count(&mut self, name: &'static str, times: u64) {
+        *self.marks.entry(name).or_default() += times;
     }
 
     /// The step that was taken last.

@@ -7,6 +7,7 @@ use simtests::vaquita::checkers::NobodyOffline;
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaWorld, all_settled, bring_online, nodes, order, wait_until,
 };
+use simtests::world::TRAP_SPRUNG;
 use vaquita_core::admin::{Selection, Verb};
 use vaquita_core::disk::FileName;
 use vaquita_core::io::ExitCode;
@@ -47,6 +48,8 @@ fn a_power_cut_at_every_operation_of_the_controllers_disk() {
                         world.power_on(host);
                     }
                 }
+                let sprung = world.mark(TRAP_SPRUNG) == 1;
+                expect(world, sprung, "there was no such operation of the disk")?;
                 wait_until(world, "all as ordered", all_settled)
             },
         },
@@ -114,6 +117,8 @@ fn a_torn_end_of_the_log_loses_nothing_promised() {
                         order(world, Verb::StartNodes(Selection::All));
                         world.run_for(seconds(3))?;
                     }
+                    let sprung = world.mark(TRAP_SPRUNG) == 1;
+                    expect(world, sprung, "there was no such operation of the disk")?;
                     let host = world.host("h0").expect("there is a host");
                     let home = world
                         .disk(world.node(MASTER).expect("a controller"))
