@@ -1,23 +1,29 @@
 //! Scenarios of the file system in the World, one a test. The numbers are those of the list in
 //! `docs/simulation.md`; rulings are those of the architecture.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
+use simtests::disk::Cached;
 use simtests::net::LinkProfile;
 use simtests::plan::{DiskStep, Plan, Step, Swarm, Timed};
 use simtests::run::{Scenario, Summary, check};
 use simtests::streams::{Rate, Stream};
 use simtests::time::SimTime;
 use simtests::trace::TraceMode;
-use simtests::vaquita::files::{Clients, Done, Expected, Order, bring_to_rest};
+use simtests::vaquita::files::{Clients, Done, Expected, Order, Ticket, bring_to_rest};
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online,
     controller, nodes, order, wait_until,
 };
-use simtests::world::{Failure, NodeIx};
+use simtests::world::{Failure, NodeIx, TRAP_SPRUNG};
 use vaquita_core::admin::{Refusal, Verb};
 use vaquita_core::dfs::ask::{Answer, Ask, Outcome};
+use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::dfs::placement::ReliabilityLevel;
+use vaquita_core::store::RecordKind;
+use vaquita_core::store::scan::scan;
 
 type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
 
@@ -116,6 +122,17 @@ fn remove(path: &str) -> Order {
     }
 }
 
+/// Has something done, and says how long it took in the World.
+fn timed(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    order: Order,
+) -> Result<(Done, Duration), Failure> {
+    let since = world.now();
+    let done = clients.have(world, order)?;
+    Ok((done, world.now().since(since)))
+}
+
 /// Waits until those that were ordered to stop have stopped.
 fn stopped(world: &mut VaquitaWorld) -> Result<(), Failure> {
     wait_until(world, "the order has been taken", |world| {
@@ -128,16 +145,87 @@ fn named(world: &VaquitaWorld, name: &str) -> NodeIx {
     world.node(name).expect("there is such a node")
 }
 
-/// What clients do all day: a mixture of everything on a few paths, `count` orders at `pace`.
+/// Orders that nothing forbids: whoever is served has them done.
+#[derive(Default)]
+struct Work {
+    /// Writes that expect nothing of what is there.
+    writes: Vec<Ticket>,
+    reads: Vec<Ticket>,
+}
+
+impl Work {
+    fn begin(&mut self, world: &mut VaquitaWorld, clients: &mut Clients, order: Order) {
+        let list = match &order {
+            Order::Put {
+                expect: Expected::Anything,
+                ..
+            } => Some(&mut self.writes),
+            Order::Get { .. } => Some(&mut self.reads),
+            _ => None,
+        };
+        let ticket = clients.begin(world, None, order);
+        list.into_iter().for_each(|list| list.push(ticket));
+    }
+
+    /// How many of these are done so.
+    fn count(clients: &Clients, list: &[Ticket], so: fn(&Done) -> bool) -> usize {
+        let done = list.iter().filter_map(|it| clients.done(*it));
+        done.filter(|it| so(it)).count()
+    }
+
+    /// Counts, for the summary of all runs, how many have written a file and how many have read one.
+    fn tell(&self, world: &mut VaquitaWorld, clients: &Clients) {
+        let written = Self::count(clients, &self.writes, |it| matches!(it, Done::Written(_)));
+        let read = Self::count(clients, &self.reads, |it| matches!(it, Done::Read(_)));
+        world.count(WRITTEN, written as u64);
+        world.count(READ, read as u64);
+    }
+
+    /// Fails the run unless this many of a hundred writes, and of a hundred reads, have what they
+    /// wanted: where nobody is served, nothing is said about what clients get. A read may rightly find
+    /// no file.
+    fn is_served(
+        &self,
+        world: &mut VaquitaWorld,
+        clients: &Clients,
+        percent: usize,
+    ) -> Result<(), Failure> {
+        self.tell(world, clients);
+        let written = Self::count(clients, &self.writes, |it| matches!(it, Done::Written(_)));
+        let read = Self::count(clients, &self.reads, |it| {
+            matches!(it, Done::Read(_) | Done::Nothing)
+        });
+        let (writes, reads) = (self.writes.len(), self.reads.len());
+        let so = written > 0 && 100 * written >= percent * writes && 100 * read >= percent * reads;
+        let what = format!("{written} of {writes} writes were done, and {read} of {reads} reads");
+        expect(world, so, &what)
+    }
+}
+
+/// In all runs together some file was written, and some was read.
+fn assert_served(summary: &Summary) {
+    for mark in [WRITTEN, READ] {
+        let count = summary.marks.get(mark).copied().unwrap_or(0);
+        assert!(count > 0, "{mark}: no client was served in any run");
+    }
+}
+
+const WRITTEN: &str = "clients.written";
+const READ: &str = "clients.read";
+
+/// What clients do all day: a mixture of everything on a few paths, the orders of these numbers at
+/// `pace`.
 fn work(
     world: &mut VaquitaWorld,
     clients: &mut Clients,
-    count: u64,
+    orders: Range<u64>,
     pace: Duration,
-) -> Result<(), Failure> {
-    for nth in 0..count {
+) -> Result<Work, Failure> {
+    let paths = (orders.end - orders.start) / 12 + 3;
+    let mut work = Work::default();
+    for nth in orders {
         let mut draw = world.streams().at(Stream::Workload, 0xf11e, nth);
-        let path = format!("/d/f{}", draw.below(count / 12 + 3));
+        let path = format!("/d/f{}", draw.below(paths));
         let len = match draw.below(6) {
             0 => 0,
             1 => 16 + draw.below(200),
@@ -167,10 +255,10 @@ fn work(
                 replace: draw.chance(Rate::percent(50)),
             },
         };
-        clients.begin(world, None, order);
+        work.begin(world, clients, order);
         clients.run_for(world, pace)?;
     }
-    Ok(())
+    Ok(work)
 }
 
 /// Files are written, read, replaced, renamed and removed, at any entry; nothing is left over.
@@ -189,52 +277,63 @@ fn files_are_written_read_and_removed() {
                 let read = clients.have(world, get(&path))?;
                 expect(world, read == Done::Read(number), "a file reads otherwise")?;
             }
-            work(world, clients, 40, Duration::from_millis(200))
+            let work = work(world, clients, 0..40, Duration::from_millis(200))?;
+            clients.finish(world)?;
+            work.is_served(world, clients, 100)
         },
     );
     eprintln!("{:?}", summary.marks);
+    assert_served(&summary);
 }
 
-/// A network that loses, doubles, delays and damages: what is read was written, and what was
+/// A network that loses, doubles, delays and damages.
+fn dirty() -> LinkProfile {
+    LinkProfile {
+        loss: Rate::percent(5),
+        duplicates: Rate::percent(30),
+        corruption: Rate::percent(10),
+        truncation: Rate::percent(5),
+        jitter: Duration::from_millis(20),
+        ..LinkProfile::default()
+    }
+}
+
+/// On a network that loses, doubles, delays and damages: what is read was written, and what was
 /// acknowledged is there.
 #[test]
 fn a_dirty_network_damages_no_file() {
-    run(
+    let summary = run(
         8,
         "a_dirty_network_damages_no_file",
         small,
         |world, clients| {
-            world.disturb(&Step::Weather(LinkProfile {
-                loss: Rate::percent(5),
-                duplicates: Rate::percent(30),
-                corruption: Rate::percent(10),
-                truncation: Rate::percent(5),
-                jitter: Duration::from_millis(20),
-                ..LinkProfile::default()
-            }));
-            work(world, clients, 60, Duration::from_millis(300))?;
+            world.disturb(&Step::Weather(dirty()));
+            let work = work(world, clients, 0..60, Duration::from_millis(300))?;
             clients.finish(world)?;
+            work.is_served(world, clients, 75)?;
             world.disturb(&Step::HealAll);
             wait_until(world, "all online", all_online)
         },
     );
+    assert_served(&summary);
 }
 
 /// 24: the entry, a replica or the controller is killed at a random moment of the writing; the
 /// write ends one way or the other, and what was acknowledged stays.
 #[test]
 fn kills_in_the_midst_of_writes_lose_nothing() {
-    run(
+    let summary = run(
         16,
         "kills_in_the_midst_of_writes_lose_nothing",
         tiny,
         |world, clients| {
+            let mut work = Work::default();
             for round in 0..8 {
                 let mut draw = world.streams().at(Stream::Workload, 0x4111, round);
                 for nth in 0..4 {
                     let len = usize::try_from(16 + draw.below(20_000)).unwrap_or(0);
-                    let path = format!("/d/f{nth}");
-                    clients.begin(world, None, put(&path, 100 * round + nth, len));
+                    let order = put(&format!("/d/f{nth}"), 100 * round + nth, len);
+                    work.begin(world, clients, order);
                 }
                 let pause = Duration::from_micros(draw.below(30_000));
                 clients.run_for(world, pause)?;
@@ -243,58 +342,72 @@ fn kills_in_the_midst_of_writes_lose_nothing() {
                 world.kill(victim);
                 clients.run_for(world, seconds(6))?;
                 for nth in 0..4 {
-                    clients.begin(world, None, get(&format!("/d/f{nth}")));
+                    let order = get(&format!("/d/f{nth}"));
+                    work.begin(world, clients, order);
                 }
                 clients.finish(world)?;
             }
+            work.is_served(world, clients, 75)?;
             wait_until(world, "all online", all_online)
         },
     );
+    assert_served(&summary);
 }
 
 /// The power fails at an operation of a disk while one file is written, at one after the other: a
 /// chunk that is packed, and one that has a file of its own; the controller's disk, a replica's
-/// volume, a replica's home.
+/// volume, that of another, and a replica's home. A write does not touch a home, but a registration
+/// does: there the node is killed in the midst of each write, and registers anew.
 fn power_fails_at_an_operation(
     world: &mut VaquitaWorld,
     clients: &mut Clients,
 ) -> Result<(), Failure> {
     let seed = world.seed();
-    let disks = ["master", "P1-NODE1/0", "P2-NODE1/0"];
-    let disk = disks[usize::try_from(seed % 3).unwrap_or(0)];
-    let len = if (seed / 3).is_multiple_of(2) {
+    let disks = ["master", "P1-NODE1/0", "P2-NODE1/0", "P1-NODE1"];
+    let disk = disks[usize::try_from(seed % 4).unwrap_or(0)];
+    let len = if (seed / 4).is_multiple_of(2) {
         2_000
     } else {
         8_000
     };
-    let skip = seed / 12 % 14;
+    let skip = seed / 16 % 14;
     clients.have(world, put("/d/f", 1, 5_000))?;
     world.disturb(&Step::AtOp {
         node: disk.to_owned(),
         skip,
-        after: (seed / 6).is_multiple_of(2),
+        after: (seed / 8).is_multiple_of(2),
         power: true,
     });
     for number in 2..5 {
         clients.begin(world, None, put("/d/f", number, len));
+        if let "P1-NODE1" = disk {
+            let mut draw = world.streams().at(Stream::Workload, 0x40e, number);
+            clients.run_for(world, Duration::from_micros(draw.below(4_000)))?;
+            let node = named(world, disk);
+            world.kill(node);
+        }
         clients.run_for(world, seconds(1))?;
         clients.begin(world, None, get("/d/f"));
         clients.run_for(world, seconds(3))?;
     }
+    let sprung = world.mark(TRAP_SPRUNG) == 1;
+    expect(world, sprung, "there was no such operation of that disk")?;
     for host in world.hosts().collect::<Vec<_>>() {
         world.power_on(host);
     }
     clients.finish(world)?;
     world.disturb(&Step::HealAll);
     wait_until(world, "all online", all_online)?;
-    clients.have(world, get("/d/f")).map(|_| ())
+    let read = clients.have(world, get("/d/f"))?;
+    let there = matches!(read, Done::Read(_));
+    expect(world, there, "a file that was there cannot be read")
 }
 
 /// 15, for files: see there.
 #[test]
 fn a_power_cut_at_every_operation_of_a_write() {
     run(
-        168,
+        224,
         "a_power_cut_at_every_operation_of_a_write",
         |_| Cluster::of(3).with_tiny_limits().with_files(),
         power_fails_at_an_operation,
@@ -305,30 +418,38 @@ fn a_power_cut_at_every_operation_of_a_write() {
 /// commit. The next one commits what the replicas themselves report, or nothing.
 #[test]
 fn a_controller_that_ends_before_the_commit() {
-    run(
+    let summary = run(
         24,
         "a_controller_that_ends_before_the_commit",
         tiny,
         |world, clients| {
             for number in 0..4 {
                 let path = format!("/d/f{number}");
-                clients.begin(world, None, put(&path, number, 20_000));
+                let before = chunks_on_disks(world);
+                let ticket = clients.begin(world, None, put(&path, number, 20_000));
                 let mut draw = world.streams().at(Stream::Workload, 0xc0, number);
                 clients.run_for(world, Duration::from_micros(1_000 + draw.below(6_000)))?;
+                let prepared = chunks_on_disks(world) > before;
+                let between = prepared && clients.done(ticket).is_none();
+                world.count(KILLED_BETWEEN, u64::from(between));
                 let master = named(world, MASTER);
                 world.kill(master);
                 clients.finish(world)?;
                 let read = clients.have(world, get(&path))?;
-                expect(
-                    world,
-                    read != Done::Nothing,
-                    "a write that was tried again is not there",
-                )?;
+                let done = clients.done(ticket);
+                let written = matches!(done, Some(Done::Written(_)));
+                let what = format!("a write that was tried again: {done:?}, and reads {read:?}");
+                expect(world, written && read == Done::Read(number), &what)?;
             }
             wait_until(world, "all online", all_online)
         },
     );
+    let between = summary.marks.get(KILLED_BETWEEN).copied().unwrap_or(0);
+    let what = format!("{between} of {} writes were cut in two", 4 * summary.runs);
+    assert!(summary.runs < 10 || between > summary.runs, "{what}");
 }
+
+const KILLED_BETWEEN: &str = "killed.between_prepared_and_told";
 
 /// 21: volumes fill up while files are written: writes go elsewhere or fail with a reason, and what
 /// was removed makes room again.
@@ -450,7 +571,8 @@ fn write_many(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Fai
     Ok(())
 }
 
-/// 26, level 0: hosts may be shared, and are where that is what there is.
+/// 26, level 0: hosts may be shared: now and then they are though there are others, which neither of
+/// the other levels does; and one host that is left takes all replicas, which level 1 forbids.
 #[test]
 fn level_0_uses_every_node() {
     run(
@@ -458,9 +580,32 @@ fn level_0_uses_every_node() {
         "level_0_uses_every_node",
         |_| uneven(ReliabilityLevel::MayShare),
         |world, clients| {
-            write_many(world, clients)?;
-            let whole = hosts_of_chunks(world).iter().all(|hosts| hosts.len() == 3);
-            expect(world, whole, "a chunk has not three replicas")
+            for number in 0..10 {
+                // Of 25 chunks: a host that has a replica seldom gets another one.
+                let done = clients.have(world, put(&format!("/d/f{number}"), number, 200_000))?;
+                let written = matches!(done, Done::Written(_));
+                expect(world, written, "a healthy cluster did not write")?;
+            }
+            let hosts = hosts_of_chunks(world);
+            let whole = hosts.iter().all(|hosts| hosts.len() == 3);
+            expect(world, whole, "a chunk has not three replicas")?;
+            let sharing = hosts.iter().filter(|hosts| shared(hosts)).count();
+            let some = 0 < sharing && 4 * sharing < hosts.len();
+            let what = format!("{sharing} of {} chunks share a host", hosts.len());
+            expect(world, some, &what)?;
+            let cluster = world.factory().cluster.clone();
+            let idle = cluster.node_names().find(|name| {
+                let disk = world.volume(named(world, name), 0);
+                disk.is_none_or(|disk| disk.used() < 100_000)
+            });
+            expect(world, idle.is_none(), "a node is not used")?;
+            order(world, Verb::StopNodes(nodes(&["P2-NODE1", "P3-NODE1"])));
+            stopped(world)?;
+            let done = clients.have(world, put("/d/one", 50, 9_000))?;
+            let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
+            expect(world, whole, "three nodes on one host are enough")?;
+            order(world, Verb::StartNodes(nodes(&["P2-NODE1", "P3-NODE1"])));
+            wait_until(world, "they are back", all_online)
         },
     );
 }
@@ -520,8 +665,11 @@ fn a_volume_that_fails_is_read_around() {
             cluster
         },
         |world, clients| {
+            let mut before = Duration::ZERO;
             for number in 0..10 {
-                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+                let order = put(&format!("/d/f{number}"), number, 9_000);
+                let (_, took) = timed(world, clients, order)?;
+                before = before.max(took);
             }
             let what = match world.seed() % 4 {
                 0 => DiskStep::Die,
@@ -529,16 +677,27 @@ fn a_volume_that_fails_is_read_around() {
                 2 => DiskStep::FailOp,
                 _ => DiskStep::Slow(100),
             };
+            let slow = matches!(what, DiskStep::Slow(_));
             let disk = "P2-NODE1/1".to_owned();
             world.disturb(&Step::Disk { node: disk, what });
+            let mut slowest = Duration::ZERO;
             for number in 0..10 {
                 let path = format!("/d/f{number}");
                 let read = clients.have(world, get(&path))?;
                 expect(world, read == Done::Read(number), "a file cannot be read")?;
-                let done = clients.have(world, put(&path, 100 + number, 9_000))?;
+                let (done, took) = timed(world, clients, put(&path, 100 + number, 9_000))?;
+                slowest = slowest.max(took);
                 let written = matches!(done, Done::Written(_));
                 expect(world, written, "one failed volume of eight stops writes")?;
             }
+            // A node says that a volume has failed; that one is slow shows in the time alone.
+            let struck = match slow {
+                true => slowest > 4 * before,
+                false => world.mark("volume.state") > 0,
+            };
+            let what =
+                format!("nothing came of the fault; writes took {before:?}, then {slowest:?}");
+            expect(world, struck, &what)?;
             clients.run_for(world, seconds(10))?;
             world.disturb(&Step::HealAll);
             let node = named(world, "P2-NODE1");
@@ -571,7 +730,19 @@ fn rotten_bytes_are_never_read() {
                 let read = clients.have(world, get(&format!("/d/f{number}")))?;
                 expect(world, read == Done::Read(number), "a file cannot be read")?;
             }
+            // The rotten replicas were met, and the controller is told of them.
+            let met = world.mark("volume.damaged_chunk") > 0;
+            expect(world, met, "nobody has met a rotten byte")?;
+            clients.run_for(world, seconds(1))?;
             let node = named(world, "P2-NODE1");
+            let alias = world.alias(node).clone();
+            let known = controller(world).and_then(|(_, machine)| machine.stock_of(&alias));
+            let told = known.is_some_and(|stock| !stock.corrupt.is_empty());
+            expect(
+                world,
+                told,
+                "the controller knows nothing of what is damaged",
+            )?;
             world.kill(node);
             clients.run_for(world, seconds(10))?;
             wait_until(world, "all online", all_online)?;
@@ -817,10 +988,12 @@ fn a_report_of_many_pages() {
             cluster
         },
         |world, clients| {
+            world.disturb(&Step::Weather(dirty()));
             for number in 0..40 {
                 clients.begin(world, None, put(&format!("/d/f{number}"), number, 9_000));
                 clients.run_for(world, Duration::from_millis(20))?;
             }
+            // News go on while the reports come.
             for round in 0..4 {
                 let node = named(world, &Cluster::node_name(1 + round % 3, 1));
                 world.kill(node);
@@ -831,16 +1004,19 @@ fn a_report_of_many_pages() {
                 }
             }
             clients.finish(world)?;
+            let many = chunks_on_disks(world) > 3 * 20 * 2;
+            expect(world, many, "there is too little for so many pages")?;
+            world.disturb(&Step::HealAll);
             wait_until(world, "all online", all_online)
         },
     );
 }
 
-/// Chunks of several blocks, packed and alone, on rotting disks and a network that damages: what is
+/// Chunks of several blocks, packed and alone, on a rotting disk and a network that damages: what is
 /// read is right, also behind compaction, which copies what is left of a segment.
 #[test]
 fn chunks_of_many_blocks_are_read_whole() {
-    run(
+    let summary = run(
         4,
         "chunks_of_many_blocks_are_read_whole",
         |_| {
@@ -863,14 +1039,19 @@ fn chunks_of_many_blocks_are_read_whole() {
                 let len = [150_000, 70_000, 800_000][usize::try_from(number % 3).unwrap_or(0)];
                 clients.have(world, put(&format!("/d/f{number}"), number, len))?;
             }
+            let before = segments_of_chunks(world);
             for number in [1, 2, 4, 5, 7, 8] {
                 clients.have(world, remove(&format!("/d/f{number}")))?;
             }
             clients.run_for(world, seconds(60))?;
-            for _ in 0..3 {
-                let disk = "P1-NODE1/0".to_owned();
-                let what = DiskStep::Rot;
-                world.disturb(&Step::Disk { node: disk, what });
+            let copied = segments_of_chunks(world)
+                .into_iter()
+                .filter(|(chunk, segment)| before.get(chunk).is_some_and(|it| it != segment))
+                .count();
+            expect(world, copied > 0, "nothing of a segment was copied")?;
+            for _ in 0..6 {
+                let (node, what) = ("P1-NODE1/0".to_owned(), DiskStep::Rot);
+                world.disturb(&Step::Disk { node, what });
                 clients.run_for(world, Duration::from_millis(1))?;
             }
             for number in [3, 6, 9, 10, 11, 12] {
@@ -881,6 +1062,29 @@ fn chunks_of_many_blocks_are_read_whole() {
             wait_until(world, "all online", all_online)
         },
     );
+    let met = summary.marks.contains_key("volume.damaged_chunk");
+    assert!(summary.runs < 4 || met, "nobody has met a rotten byte");
+}
+
+/// In which segment of which node's volume each packed chunk is.
+fn segments_of_chunks(world: &VaquitaWorld) -> BTreeMap<(NodeIx, ChunkVersion), u64> {
+    let mut found = BTreeMap::new();
+    for node in world.nodes() {
+        let Some(disk) = world.volume(node, 0) else {
+            continue;
+        };
+        let Ok((_, there)) = scan(&Cached(disk)) else {
+            continue;
+        };
+        for segment in there.segments {
+            for (_, record) in segment.records {
+                if record.kind == RecordKind::Chunk {
+                    found.insert((node, record.version), segment.number);
+                }
+            }
+        }
+    }
+    found
 }
 
 /// `dataSync=0`: bytes of chunks are not synced. A loss of power may take them; the end of a process
@@ -960,20 +1164,29 @@ fn nothing_is_read_or_given_up_that_is_not_durable() {
 /// is skipped, and nothing is lost by that.
 #[test]
 fn files_between_members_of_two_versions() {
-    run(
+    let summary = run(
         4,
         "files_between_members_of_two_versions",
         small,
         |world, clients| {
+            let mut all = Work::default();
             for round in 0..3 {
                 let later = (world.seed() + round).is_multiple_of(2);
                 world.factory_mut().cluster.planted.speak_later_version = later;
                 let nodes = [MASTER, "P1-NODE1", "P2-NODE1"];
                 let node = named(world, nodes[usize::try_from(round).unwrap_or(0)]);
                 world.kill(node);
-                work(world, clients, 15, Duration::from_millis(300))?;
+                let work = work(
+                    world,
+                    clients,
+                    15 * round..15 * (round + 1),
+                    Duration::from_millis(300),
+                )?;
+                all.writes.extend(work.writes);
+                all.reads.extend(work.reads);
             }
             clients.finish(world)?;
+            all.is_served(world, clients, 75)?;
             wait_until(world, "all online", all_online)?;
             let malformed = world.mark("wire.malformed");
             expect(world, malformed == 0, "a later version was not understood")?;
@@ -981,40 +1194,74 @@ fn files_between_members_of_two_versions() {
             expect(world, skipped, "no message of an unknown kind came by")
         },
     );
+    assert_served(&summary);
 }
 
-/// 37, as far as the World can show it: a replica whose disk is slow, or hangs, holds up nobody but
-/// itself.
+/// 37, as far as the World can show it: a replica whose disk is slow, or hangs, or whose process stands
+/// still, holds up nobody but itself. A reader has its bytes from another one at once. A writer waits
+/// for it as long as for any peer from which nothing comes, which is ten seconds, and once, however
+/// many write at the same time; from a slow one something comes now and then.
 #[test]
 fn a_slow_disk_holds_up_nobody_else() {
     run(
-        6,
+        9,
         "a_slow_disk_holds_up_nobody_else",
         small,
         |world, clients| {
-            let disk = "P3-NODE1/0".to_owned();
-            let what = if world.seed().is_multiple_of(2) {
-                DiskStep::Slow(2_000)
-            } else {
-                DiskStep::Hang
+            clients.have(world, put("/d/before", 77, 9_000))?;
+            let what = match world.seed() % 3 {
+                0 => Some(DiskStep::Slow(2_000)),
+                1 => Some(DiskStep::Hang),
+                _ => None,
             };
-            world.disturb(&Step::Disk { node: disk, what });
-            for number in 0..6 {
-                let path = format!("/d/f{number}");
-                let done = clients.have(world, put(&path, number, 9_000))?;
-                let written = matches!(done, Done::Written(_));
-                expect(world, written, "a slow replica stops the writing")?;
-                let read = clients.have(world, get(&path))?;
-                expect(
-                    world,
-                    read == Done::Read(number),
-                    "a slow replica stops the reading",
-                )?;
+            let (node, disk) = ("P3-NODE1".to_owned(), "P3-NODE1/0".to_owned());
+            world.disturb(&match what {
+                Some(what) => Step::Disk { node: disk, what },
+                None => Step::Pause(node),
+            });
+            let entry = named(world, "P1-NODE1");
+            let since = world.now();
+            let writes: Vec<Ticket> = (0..6)
+                .map(|nth| {
+                    clients.begin(world, Some(entry), put(&format!("/d/f{nth}"), nth, 9_000))
+                })
+                .collect();
+            let mut slowest = Duration::ZERO;
+            while writes.iter().any(|it| clients.done(*it).is_none()) {
+                slowest = slowest.max(reads_at(world, clients, entry, "/d/before", 77)?);
+                clients.run_for(world, Duration::from_millis(200))?;
             }
+            let took = world.now().since(since);
+            let written = |it: &Ticket| matches!(clients.done(*it), Some(Done::Written(_)));
+            let all = writes.iter().all(written);
+            expect(world, all, "a slow replica stops the writing")?;
+            for nth in 0..6 {
+                slowest = slowest.max(reads_at(world, clients, entry, &format!("/d/f{nth}"), nth)?);
+            }
+            let what = format!("a slow replica: writes took {took:?}, a read took {slowest:?}");
+            let struck = took > Duration::from_millis(300);
+            let soon = took < seconds(15) && slowest < seconds(1);
+            expect(world, struck && soon, &what)?;
             world.disturb(&Step::HealAll);
             wait_until(world, "all online", all_online)
         },
     );
+}
+
+/// Reads a file at this entry, and says how long it took in the World.
+fn reads_at(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    entry: NodeIx,
+    path: &str,
+    number: u64,
+) -> Result<Duration, Failure> {
+    let since = world.now();
+    let ticket = clients.begin(world, Some(entry), get(path));
+    let read = clients.wait(world, ticket)?;
+    let what = format!("{path} reads as {read:?}");
+    expect(world, read == Done::Read(number), &what)?;
+    Ok(world.now().since(since))
 }
 
 /// 41, without the loss of a rack: thousands of chunks on a hundred nodes.
@@ -1085,10 +1332,11 @@ fn a_swarm_of_faults_and_clients() {
             if let Err(what) = world.load(&plan) {
                 world.fail(None, what);
             }
-            work(world, clients, 90, Duration::from_millis(1_100))?;
+            let work = work(world, clients, 0..90, Duration::from_millis(1_100))?;
             clients.run_for(world, seconds(2))?;
             world.disturb(&Step::HealAll);
             clients.finish(world)?;
+            work.tell(world, clients);
             // A failed volume is used again by the next process only.
             clients.run_for(world, seconds(30))?;
             for name in cluster.node_names() {
@@ -1109,4 +1357,5 @@ fn a_swarm_of_faults_and_clients() {
     for (mark, count) in &summary.marks {
         eprintln!("{count:>8}  {mark}");
     }
+    assert_served(&summary);
 }
