@@ -2,9 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::files::of_two_replicas;
 use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Reply, assert_same, content, freeze, kill};
@@ -305,25 +302,19 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
     assert!(on_second.count() >= 5, "it has no part in this");
     let pid = cluster.row("P2-NODE1").await.pid.unwrap();
     freeze(pid, true);
-    let mut slowest = Duration::ZERO;
+    // How soon is a matter of simulated time, in which
+    // `a_slow_disk_holds_up_nobody_else` measures it; here the machine may be as slow as it likes, and
+    // whoever waits for the node that stands still waits for ever.
     for (number, (path, bytes)) in wanted.iter().enumerate() {
         let (_, site) = DATA_NODES[[0, 2, 3][number % 3]];
-        let since = Instant::now();
         let got = cluster.get_file(site, path).await.with(200);
-        slowest = slowest.max(since.elapsed());
         assert_same(&got.body, bytes, path);
     }
-    // A second or so on a machine that has nothing else to do.
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     for number in 0..20_u64 {
         let (_, site) = DATA_NODES[[0, 2, 3][number as usize % 3]];
-        let since = Instant::now();
         let written = cluster.put(site, &format!("g{number}"), b"meanwhile").await;
-        slowest = slowest.max(since.elapsed());
         written.with(201);
     }
-    // The first may have begun with the node, before it was known to stand still.
-    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     for row in cluster.json("chunk list --below dfs://g19").await {
         assert!(!row.to_string().contains("P2-NODE1"), "{row}");
     }
