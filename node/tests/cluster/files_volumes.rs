@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Tree, assert_same, content};
+use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Tree, assert_same, content, skip};
 
 /// Two hosts with a replica each, after a change of the files.
 async fn of_two(change: impl FnOnce(&Cluster)) -> Cluster {
@@ -320,7 +320,9 @@ async fn a_full_volume_takes_nothing_more_and_loses_nothing() {
     let probe = cluster.vaquita("--version").await;
     if probe.status != 0 {
         let reason = probe.err.trim();
-        eprintln!("SKIPPED: this machine lets a test have no disk of its own: {reason}");
+        skip(&format!(
+            "this machine lets a test have no disk of its own: {reason}"
+        ));
         return;
     }
     cluster.start_agent("P1");

@@ -4,16 +4,17 @@
 //! namespaces, say) these tests say so and end: there is no other way to lose a packet for real.
 //! The simulations show the same with simulated networks.
 
-use crate::rig::{Cluster, TwoNetworks};
+use crate::rig::{Cluster, TwoNetworks, skip};
 
 /// A cluster whose controller is in one network and whose other hosts are in another, with a secret
 /// on each host, as it has to be beyond loopback. Nothing runs yet.
 pub(crate) async fn joined() -> Option<(TwoNetworks, Cluster)> {
     let networks = match TwoNetworks::join(&[1, 3, 5, 9]).await {
         Ok(networks) => networks,
-        #[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]
         Err(reason) => {
-            eprintln!("SKIPPED: this machine lets a test have no networks of its own: {reason}");
+            skip(&format!(
+                "this machine lets a test have no networks of its own: {reason}"
+            ));
             return None;
         }
     };

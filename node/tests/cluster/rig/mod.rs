@@ -17,3 +17,12 @@ pub(crate) use networks::TwoNetworks;
 pub(crate) use processes::{Sweeper, freeze, interrupt, kill, terminate};
 pub(crate) use tree::Tree;
 pub(crate) use waiting::until;
+
+/// Says that a test cannot be run on this machine; fails it where all are to run, as in the gate on a
+/// machine that can run them.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to know")]
+pub(crate) fn skip(why: &str) {
+    let everything = std::env::var_os("VAQUITA_NO_SKIPS").is_some_and(|it| !it.is_empty());
+    assert!(!everything, "skipped though all are to run: {why}");
+    eprintln!("SKIPPED: {why}");
+}
