@@ -29,6 +29,9 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// Where the scenarios of the World are, by whose modules they are called.
+const WORLD: [&str; 2] = ["simtests/tests/world", "simtests/tests/files"];
+
 /// The names of the functions that stand behind `#[test]` and the like.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let mut behind_attribute = false;
@@ -59,9 +62,11 @@ fn every_test_in_the_lists_exists() {
     let mut known: BTreeSet<String> = BTreeSet::new();
     for folder in ["config", "core", "node", "simtests"] {
         for (path, text) in sources(&root().join(folder)) {
-            let world = path.parent().is_some_and(|it| it.ends_with("tests/world"));
+            let folder = path.parent();
+            let of_the_world =
+                folder.is_some_and(|it| WORLD.iter().any(|world| it.ends_with(world)));
             let module = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
-            known.extend(tests_in(&text).map(|name| match world {
+            known.extend(tests_in(&text).map(|name| match of_the_world {
                 true => format!("{module}::{name}"),
                 false => name.to_owned(),
             }));
@@ -100,14 +105,14 @@ fn every_scenario_of_the_world_stands_in_a_list() {
         .flat_map(|section| names_in(section, 1))
         .collect();
     let mut missing = Vec::new();
-    for (path, text) in sources(&root().join("simtests/tests/world")) {
+    let scenarios = WORLD
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)));
+    for (path, text) in scenarios {
         let module = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
         let names = tests_in(&text).map(|name| format!("{module}::{name}"));
         missing.extend(names.filter(|name| module != "story" && !listed.contains(name.as_str())));
     }
-    let files = include_str!("files.rs");
-    let names = tests_in(files).filter(|name| !listed.contains(name));
-    missing.extend(names.map(str::to_owned));
     assert!(
         missing.is_empty(),
         "docs/simulation.md does not list {missing:?}"

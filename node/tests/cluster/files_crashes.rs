@@ -303,7 +303,7 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
     let pid = cluster.row("P2-NODE1").await.pid.unwrap();
     freeze(pid, true);
     // How soon is a matter of simulated time, in which
-    // `a_slow_disk_holds_up_nobody_else` measures it; here the machine may be as slow as it likes, and
+    // `volumes::a_slow_disk_holds_up_nobody_else` measures it; here the machine may be as slow as it likes, and
     // whoever waits for the node that stands still waits for ever.
     for (number, (path, bytes)) in wanted.iter().enumerate() {
         let (_, site) = DATA_NODES[[0, 2, 3][number % 3]];

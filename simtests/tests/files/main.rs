@@ -1,0 +1,10 @@
+//! Scenarios of the file system in the World, one a test. The numbers are those of the list in
+//! `docs/simulation.md`; rulings are those of the architecture.
+
+mod crashes;
+mod everyday;
+mod many;
+mod placement;
+mod story;
+mod told;
+mod volumes;

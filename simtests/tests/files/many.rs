@@ -1,0 +1,144 @@
+//! Much at once: many pages, many nodes, many faults.
+
+use std::time::Duration;
+
+use simtests::plan::{Plan, Step, Swarm, Timed};
+use simtests::time::SimTime;
+use simtests::vaquita::{Cluster, MASTER, all_online, controller, order, wait_until};
+use vaquita_core::admin::Verb;
+
+use crate::story::{
+    assert_served, chunks_on_disks, dirty, expect, named, put, run, seconds, small, tiny, work,
+};
+
+/// 35: a report of many pages, on a dirty network, with news going on.
+#[test]
+fn a_report_of_many_pages() {
+    run(
+        4,
+        "many::a_report_of_many_pages",
+        |_| {
+            let mut cluster = Cluster::of(3).with_files();
+            cluster.limits.report_page_entries = 2;
+            cluster
+        },
+        |world, clients| {
+            world.disturb(&Step::Weather(dirty()));
+            for number in 0..40 {
+                clients.begin(world, None, put(&format!("/d/f{number}"), number, 9_000));
+                clients.run_for(world, Duration::from_millis(20))?;
+            }
+            // News go on while the reports come.
+            for round in 0..4 {
+                let node = named(world, &Cluster::node_name(1 + round % 3, 1));
+                world.kill(node);
+                for nth in 0..10 {
+                    let number = 1000 + u64::from(10 * round + nth);
+                    clients.begin(world, None, put(&format!("/d/f{nth}"), number, 5_000));
+                    clients.run_for(world, Duration::from_millis(100))?;
+                }
+            }
+            clients.finish(world)?;
+            let many = chunks_on_disks(world) > 3 * 20 * 2;
+            expect(world, many, "there is too little for so many pages")?;
+            world.disturb(&Step::HealAll);
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// 41, without the loss of a rack: thousands of chunks on a hundred nodes.
+#[test]
+fn thousands_of_chunks_on_a_hundred_nodes() {
+    let summary = run(
+        1,
+        "many::thousands_of_chunks_on_a_hundred_nodes",
+        |_| {
+            let mut cluster = Cluster::of(50).with_files();
+            cluster.nodes_per_host = 2;
+            cluster.settings.invariants_every = 0;
+            cluster.limits.chunk_bytes = 512;
+            cluster
+        },
+        |world, clients| {
+            clients.looks_at_disks = false;
+            for number in 0..60 {
+                clients.begin(world, None, put(&format!("/d/f{number}"), number, 25_000));
+                clients.run_for(world, Duration::from_millis(50))?;
+            }
+            clients.finish(world)?;
+            let chunks = controller(world).map_or(0, |(_, machine)| {
+                machine.state().namespace.chunks_after(None).count()
+            });
+            expect(world, chunks == 60 * 49, "not every chunk is there")?;
+            let master = named(world, MASTER);
+            world.kill(master);
+            clients.run_for(world, seconds(20))?;
+            wait_until(world, "all online", all_online)
+        },
+    );
+    eprintln!("{} steps", summary.steps);
+}
+
+/// Everything at once: classes of faults are left out of a run and the rest is mixed, with clients
+/// at work. When all is healed, the cluster comes to rest and what was told can be explained.
+#[test]
+fn a_swarm_of_faults_and_clients() {
+    let summary = run(
+        30,
+        "many::a_swarm_of_faults_and_clients",
+        |seed| {
+            let mut cluster = if seed.is_multiple_of(2) {
+                tiny(seed)
+            } else {
+                small(seed)
+            };
+            cluster.volumes = 1 + u16::try_from(seed % 2).unwrap_or(0);
+            cluster
+        },
+        |world, clients| {
+            let span = seconds(100);
+            let cluster = world.factory().cluster.clone();
+            let mut shape = cluster.shape(span);
+            shape.asks.retain(|(_, text)| text.starts_with("start"));
+            shape.disks.extend(cluster.node_names());
+            let volumes = cluster.node_names().map(|name| format!("{name}/0"));
+            shape.disks.extend(volumes);
+            let plan: Plan = Swarm::of(&world.streams()).plan(&shape);
+            let begun = world.now().since(SimTime::ZERO);
+            let steps = plan.steps().iter().map(|timed| Timed {
+                at: timed.at.after(begun),
+                step: timed.step.clone(),
+            });
+            let until = world.now().after(span);
+            let plan = Plan::new(steps.collect()).before(until);
+            if let Err(what) = world.load(&plan) {
+                world.fail(None, what);
+            }
+            let work = work(world, clients, 0..90, Duration::from_millis(1_100))?;
+            clients.run_for(world, seconds(2))?;
+            world.disturb(&Step::HealAll);
+            clients.finish(world)?;
+            work.tell(world, clients);
+            // A failed volume is used again by the next process only.
+            clients.run_for(world, seconds(30))?;
+            for name in cluster.node_names() {
+                if let Some(node) = world.node(&name) {
+                    world.kill(node);
+                }
+            }
+            clients.run_for(world, seconds(10))?;
+            order(world, Verb::StartNodes(vaquita_core::admin::Selection::All));
+            wait_until(world, "all online", all_online)
+        },
+    );
+    eprintln!(
+        "{} runs, {} simulated s",
+        summary.runs,
+        summary.simulated.as_secs()
+    );
+    for (mark, count) in &summary.marks {
+        eprintln!("{count:>8}  {mark}");
+    }
+    assert_served(&summary);
+}
