@@ -8,7 +8,7 @@ use simtests::vaquita::{MASTER, all_online, nodes, order, wait_until};
 use vaquita_core::admin::{Refusal, Verb};
 
 use crate::story::{
-    Work, assert_served, dirty, expect, get, named, put, run, seconds, small, stopped, work,
+    Work, assert_served, dirty, expect, get, named, put, run, seconds, small, stop, work,
 };
 
 /// Files are written, read, replaced, renamed and removed, at any entry; nothing is left over.
@@ -66,9 +66,7 @@ fn a_factor_above_the_number_of_nodes() {
         small,
         |world, clients| {
             clients.tries = 2;
-            let stop = |names: &[&str]| Verb::StopNodes(nodes(names));
-            order(world, stop(&["P3-NODE1", "P4-NODE1"]));
-            stopped(world)?;
+            stop(world, &["P3-NODE1", "P4-NODE1"])?;
             let done = clients.have(world, put("/d/two", 1, 9_000))?;
             let degraded = matches!(&done, Done::Written(it) if it.degraded_chunks == 2);
             expect(
@@ -76,8 +74,7 @@ fn a_factor_above_the_number_of_nodes() {
                 degraded,
                 "two of three replicas are a degraded write",
             )?;
-            order(world, stop(&["P2-NODE1"]));
-            stopped(world)?;
+            stop(world, &["P2-NODE1"])?;
             let done = clients.have(world, put("/d/one", 2, 9_000))?;
             let refused = matches!(done, Done::Refused(Refusal::NoPlace(_)));
             expect(

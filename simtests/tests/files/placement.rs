@@ -6,7 +6,7 @@ use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
-use crate::story::{expect, named, put, run, stopped};
+use crate::story::{expect, named, put, run, stop};
 
 fn uneven(level: ReliabilityLevel) -> Cluster {
     let mut cluster = Cluster::of(3).with_files();
@@ -78,8 +78,7 @@ fn level_0_uses_every_node() {
                 disk.is_none_or(|disk| disk.used() < 100_000)
             });
             expect(world, idle.is_none(), "a node is not used")?;
-            order(world, Verb::StopNodes(nodes(&["P2-NODE1", "P3-NODE1"])));
-            stopped(world)?;
+            stop(world, &["P2-NODE1", "P3-NODE1"])?;
             let done = clients.have(world, put("/d/one", 50, 9_000))?;
             let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
             expect(world, whole, "three nodes on one host are enough")?;
@@ -99,8 +98,7 @@ fn level_1_never_shares_a_host() {
         |_| uneven(ReliabilityLevel::NeverShare),
         |world, clients| {
             write_many(world, clients)?;
-            order(world, Verb::StopNodes(nodes(&["P3-NODE1"])));
-            stopped(world)?;
+            stop(world, &["P3-NODE1"])?;
             let done = clients.have(world, put("/d/less", 50, 9_000))?;
             let degraded = matches!(&done, Done::Written(it) if it.degraded_chunks == 2);
             expect(world, degraded, "two hosts are enough for two replicas")?;
@@ -121,8 +119,7 @@ fn level_2_prefers_other_hosts() {
             write_many(world, clients)?;
             let apart = hosts_of_chunks(world).iter().all(|hosts| !shared(hosts));
             expect(world, apart, "a host is shared though there were others")?;
-            order(world, Verb::StopNodes(nodes(&["P3-NODE1"])));
-            stopped(world)?;
+            stop(world, &["P3-NODE1"])?;
             let done = clients.have(world, put("/d/shared", 50, 9_000))?;
             let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
             expect(world, whole, "three nodes on two hosts are enough")?;

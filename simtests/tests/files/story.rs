@@ -9,10 +9,10 @@ use simtests::streams::{Rate, Stream};
 use simtests::trace::TraceMode;
 use simtests::vaquita::files::{Clients, Done, Expected, Order, Ticket, bring_to_rest};
 use simtests::vaquita::{
-    Cluster, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online, controller,
-    wait_until,
+    Cluster, VaquitaFactory, VaquitaWorld, bring_online, nodes, order, row, wait_until,
 };
 use simtests::world::{Failure, NodeIx};
+use vaquita_core::admin::{NodeState, Verb};
 
 pub(crate) type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
 
@@ -127,12 +127,14 @@ pub(crate) fn timed(
     Ok((done, world.now().since(since)))
 }
 
-/// Waits until those that were ordered to stop have stopped.
-pub(crate) fn stopped(world: &mut VaquitaWorld) -> Result<(), Failure> {
-    wait_until(world, "the order has been taken", |world| {
-        controller(world).is_some_and(|(_, it)| !all_online(world) && !it.state().orders.is_empty())
-    })?;
-    wait_until(world, "all as ordered", all_settled)
+/// Has these nodes stopped, and waits until they are.
+pub(crate) fn stop(world: &mut VaquitaWorld, names: &[&str]) -> Result<(), Failure> {
+    order(world, Verb::StopNodes(nodes(names)));
+    wait_until(world, "what was ordered to stop has stopped", |world| {
+        let stopped =
+            |name: &&str| row(world, name).is_some_and(|row| row.state == NodeState::Stopped);
+        names.iter().all(stopped)
+    })
 }
 
 pub(crate) fn named(world: &VaquitaWorld, name: &str) -> NodeIx {

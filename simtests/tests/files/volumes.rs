@@ -15,9 +15,7 @@ use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::store::RecordKind;
 use vaquita_core::store::scan::scan;
 
-use crate::story::{
-    expect, get, named, put, reads_at, remove, run, seconds, small, stopped, timed,
-};
+use crate::story::{expect, get, named, put, reads_at, remove, run, seconds, small, stop, timed};
 
 /// 21: volumes fill up while files are written: writes go elsewhere or fail with a reason, and what
 /// was removed makes room again.
@@ -169,8 +167,7 @@ fn a_wiped_volume_is_missed_and_not_used() {
             for number in 0..8 {
                 clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
             }
-            order(world, Verb::StopNodes(nodes(&["P2-NODE1"])));
-            stopped(world)?;
+            stop(world, &["P2-NODE1"])?;
             let disk = "P2-NODE1/0".to_owned();
             let what = DiskStep::Wipe;
             world.disturb(&Step::Disk { node: disk, what });
