@@ -2,48 +2,60 @@
 
 use std::time::Duration;
 
+use simtests::net::LinkProfile;
 use simtests::plan::{Plan, Step, Swarm, Timed};
 use simtests::time::SimTime;
-use simtests::vaquita::{Cluster, MASTER, all_online, controller, order, wait_until};
+use simtests::vaquita::files::Clients;
+use simtests::vaquita::{Cluster, MASTER, VaquitaWorld, all_online, controller, order, wait_until};
+use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 
 use crate::story::{
-    assert_served, chunks_on_disks, dirty, expect, named, put, run, seconds, small, tiny, work,
+    assert_served, chunks_on_disks, expect, named, put, run, seconds, small, tiny, work,
 };
 
-/// 35: a report of many pages, on a dirty network, with news going on.
+/// Nodes are killed and report what they have, in many pages, with news going on.
+fn many_pages(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    weather: LinkProfile,
+) -> Result<(), Failure> {
+    world.disturb(&Step::Weather(weather));
+    for number in 0..40 {
+        clients.begin(world, None, put(&format!("/d/f{number}"), number, 9_000));
+        clients.run_for(world, Duration::from_millis(20))?;
+    }
+    for round in 0..4 {
+        let node = named(world, &Cluster::node_name(1 + round % 3, 1));
+        world.kill(node);
+        for nth in 0..10 {
+            let number = 1000 + u64::from(10 * round + nth);
+            clients.begin(world, None, put(&format!("/d/f{nth}"), number, 5_000));
+            clients.run_for(world, Duration::from_millis(100))?;
+        }
+    }
+    clients.finish(world)?;
+    let many = chunks_on_disks(world) > 3 * 20 * 2;
+    expect(world, many, "there is too little for so many pages")?;
+    world.disturb(&Step::HealAll);
+    wait_until(world, "all online", all_online)
+}
+
+/// Three nodes that tell two contents a page.
+fn small_pages(_: u64) -> Cluster {
+    let mut cluster = Cluster::of(3).with_files();
+    cluster.limits.report_page_entries = 2;
+    cluster
+}
+
+/// 35: a report of many pages, with news going on.
 #[test]
 fn a_report_of_many_pages() {
     run(
         4,
         "many::a_report_of_many_pages",
-        |_| {
-            let mut cluster = Cluster::of(3).with_files();
-            cluster.limits.report_page_entries = 2;
-            cluster
-        },
-        |world, clients| {
-            world.disturb(&Step::Weather(dirty()));
-            for number in 0..40 {
-                clients.begin(world, None, put(&format!("/d/f{number}"), number, 9_000));
-                clients.run_for(world, Duration::from_millis(20))?;
-            }
-            // News go on while the reports come.
-            for round in 0..4 {
-                let node = named(world, &Cluster::node_name(1 + round % 3, 1));
-                world.kill(node);
-                for nth in 0..10 {
-                    let number = 1000 + u64::from(10 * round + nth);
-                    clients.begin(world, None, put(&format!("/d/f{nth}"), number, 5_000));
-                    clients.run_for(world, Duration::from_millis(100))?;
-                }
-            }
-            clients.finish(world)?;
-            let many = chunks_on_disks(world) > 3 * 20 * 2;
-            expect(world, many, "there is too little for so many pages")?;
-            world.disturb(&Step::HealAll);
-            wait_until(world, "all online", all_online)
-        },
+        small_pages,
+        |world, clients| many_pages(world, clients, LinkProfile::default()),
     );
 }
 
