@@ -5,7 +5,7 @@ use std::time::Duration;
 use simtests::net::LinkProfile;
 use simtests::plan::{Plan, Step, Swarm, Timed};
 use simtests::time::SimTime;
-use simtests::vaquita::files::Clients;
+use simtests::vaquita::files::{Clients, Done};
 use simtests::vaquita::{Cluster, MASTER, VaquitaWorld, all_online, controller, order, wait_until};
 use simtests::world::Failure;
 use vaquita_core::admin::Verb;
@@ -56,6 +56,27 @@ fn a_report_of_many_pages() {
         "many::a_report_of_many_pages",
         small_pages,
         |world, clients| many_pages(world, clients, LinkProfile::default()),
+    );
+}
+
+/// 35: a node has so much to tell that it reports anew, amid writes. What it has prepared since the
+/// report was begun is not in it, and counts all the same.
+#[test]
+fn a_report_amid_a_write_takes_no_replica_from_it() {
+    run(
+        4,
+        "many::a_report_amid_a_write_takes_no_replica_from_it",
+        small,
+        |world, clients| {
+            for number in 0..10 {
+                let order = put(&format!("/d/f{number}"), number, 200_000);
+                let done = clients.have(world, order)?;
+                let whole = matches!(&done, Done::Written(it) if it.degraded_chunks == 0);
+                let what = format!("on a healthy cluster a write ended so: {done:?}");
+                expect(world, whole, &what)?;
+            }
+            Ok(())
+        },
     );
 }
 
