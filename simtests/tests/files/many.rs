@@ -11,7 +11,8 @@ use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 
 use crate::story::{
-    assert_served, chunks_on_disks, expect, named, put, run, seconds, small, tiny, work,
+    assert_served, chunks_on_disks, dirty, expect, named, put, remove, run, seconds, small, tiny,
+    work,
 };
 
 /// Nodes are killed and report what they have, in many pages, with news going on.
@@ -59,6 +60,17 @@ fn a_report_of_many_pages() {
     );
 }
 
+/// 35: the same on a network that loses, doubles, delays and damages.
+#[test]
+fn a_report_of_many_pages_on_a_dirty_network() {
+    run(
+        20,
+        "many::a_report_of_many_pages_on_a_dirty_network",
+        small_pages,
+        |world, clients| many_pages(world, clients, dirty()),
+    );
+}
+
 /// 35: a node has so much to tell that it reports anew, amid writes. What it has prepared since the
 /// report was begun is not in it, and counts all the same.
 #[test]
@@ -76,6 +88,31 @@ fn a_report_amid_a_write_takes_no_replica_from_it() {
                 expect(world, whole, &what)?;
             }
             Ok(())
+        },
+    );
+}
+
+/// 35: a node has so much to tell that it reports anew, while chunks are given up. What is neither in
+/// the report nor gone yet is not subtracted from what was never added.
+#[test]
+fn a_report_amid_releases_counts_each_chunk_once() {
+    run(
+        4,
+        "many::a_report_amid_releases_counts_each_chunk_once",
+        |seed| {
+            let mut cluster = small(seed);
+            cluster.limits.news_max = 10;
+            cluster
+        },
+        |world, clients| {
+            for number in 0..30 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 20_000))?;
+            }
+            clients.run_for(world, Duration::from_secs(2))?;
+            for number in 0..30 {
+                clients.begin(world, None, remove(&format!("/d/f{number}")));
+            }
+            clients.finish(world)
         },
     );
 }
