@@ -24,8 +24,9 @@ const BATCHES_MIN: u32 = 4;
 /// The pace of one volume.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// One at a time is. What is done in the background does not count: nobody waits for it.
-    under_way: Option<UnderWay>,
+    /// One in each lane at most. Only batches that somebody waits for count: compaction and purges do
+    /// not.
+    under_way: Vec<UnderWay>,
     began: Option<Timestamp>,
     batches: u32,
     slow_batches: u32,
@@ -46,10 +47,10 @@ impl Pace {
     pub(super) const REASON: &str = "its disk took more than 200 ms for most of what was written within \
          a minute: new chunks go to others as far as they can; look at the disk, and at what else uses it";
 
-    /// A batch that writes so many bytes is handed to the disk.
+    /// A batch that makes so many bytes durable is handed to the disk.
     pub(super) fn begin(&mut self, ticket: DiskTicket, bytes: u64) {
         let millis = bytes.saturating_mul(1000) / BYTES_PER_SECOND_MIN;
-        self.under_way = Some(UnderWay {
+        self.under_way.push(UnderWay {
             ticket,
             since: None,
             patience: SYNC_MAX + Duration::from_millis(millis),
@@ -58,9 +59,10 @@ impl Pace {
 
     /// A batch has ended, however it has.
     pub(super) fn end(&mut self, ticket: DiskTicket, now: Timestamp) {
-        let Some(batch) = self.under_way.take_if(|it| it.ticket == ticket) else {
+        let Some(at) = self.under_way.iter().position(|it| it.ticket == ticket) else {
             return;
         };
+        let batch = self.under_way.swap_remove(at);
         let took = batch.since.map_or(Duration::ZERO, |since| now.since(since));
         self.batches = self.batches.saturating_add(1);
         self.slow_batches += u32::from(took > batch.patience);
@@ -68,14 +70,16 @@ impl Pace {
 
     /// Time goes on. Returns whether the volume has become slow, or fast again.
     pub(super) fn tick(&mut self, now: Timestamp) -> bool {
-        if let Some(batch) = &mut self.under_way {
+        for batch in &mut self.under_way {
             batch.since.get_or_insert(now);
         }
         let began = *self.began.get_or_insert(now);
         if now.since(began) < WINDOW {
             return false;
         }
-        let is_slow = self.batches >= BATCHES_MIN && self.slow_batches >= self.batches.div_ceil(2);
+        // Half of them make it slow, and a tenth keep it so.
+        let most = self.batches.div_ceil(if self.is_slow { 10 } else { 2 });
+        let is_slow = self.batches >= BATCHES_MIN && self.slow_batches >= most;
         self.began = Some(now);
         (self.batches, self.slow_batches) = (0, 0);
         core::mem::replace(&mut self.is_slow, is_slow) != is_slow

@@ -11,7 +11,7 @@ use crate::dfs::digest::Summary;
 use crate::dfs::ids::{ChunkVersion, StageId, VolumeId, VolumeSlot};
 use crate::dfs::placement::{self, VolumeChoice};
 use crate::dfs::token::WriteToken;
-use crate::disk::{DiskFault, Lane};
+use crate::disk::DiskFault;
 use crate::event::Event;
 use crate::ids::{Alias, ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
 use crate::io::Effect;
@@ -809,8 +809,7 @@ impl Shelves {
         for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
             if let Shelf::Open(shelf) = shelf {
                 while let Some(work) = shelf.volume.poll_batch(|| around.out.ticket()) {
-                    if work.batch.lane == Lane::Foreground {
-                        let bytes = shelf.volume.bytes_under_way();
+                    if let Some(bytes) = shelf.volume.bytes_under_way(work.batch.lane) {
                         shelf.pace.begin(work.batch.ticket, bytes);
                     }
                     around.out.push(Effect::Volume {

@@ -7,11 +7,13 @@ use simtests::disk::Cached;
 use simtests::net::LinkProfile;
 use simtests::plan::{DiskStep, Step};
 use simtests::streams::Rate;
-use simtests::vaquita::files::{Done, Ticket};
+use simtests::vaquita::files::{Clients, Done, Ticket};
 use simtests::vaquita::{Cluster, VaquitaWorld, all_online, controller, nodes, order, wait_until};
-use simtests::world::NodeIx;
+use simtests::world::{Failure, NodeIx};
 use vaquita_core::admin::Verb;
+use vaquita_core::dfs::ask::VolumeState;
 use vaquita_core::dfs::ids::ChunkVersion;
+use vaquita_core::ids::Alias;
 use vaquita_core::store::RecordKind;
 use vaquita_core::store::scan::scan;
 
@@ -316,6 +318,56 @@ fn a_slow_disk_holds_up_nobody_else() {
             expect(world, struck && soon, &what)?;
             world.disturb(&Step::HealAll);
             wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// A disk that answers, and takes long for it, is called slow after a minute or two. When it is fast
+/// again, or nothing was asked of it for a minute, it is as good as the others.
+#[test]
+fn a_disk_that_takes_long_is_called_slow_until_it_is_fast() {
+    run(
+        4,
+        "volumes::a_disk_that_takes_long_is_called_slow_until_it_is_fast",
+        small,
+        |world, clients| {
+            let state = |world: &VaquitaWorld| -> Option<VolumeState> {
+                let alias = Alias::new("P3-NODE1").ok()?;
+                let known = controller(world)?.1.stock_of(&alias)?;
+                Some(known.volumes.first()?.state)
+            };
+            let mut written = 0;
+            let mut write_for = |world: &mut VaquitaWorld, clients: &mut Clients, time: u64| {
+                for _ in 0..time {
+                    let path = format!("/d/f{written}");
+                    clients.have(world, put(&path, written, 6_000))?;
+                    written += 1;
+                    clients.run_for(world, seconds(1))?;
+                }
+                Ok::<(), Failure>(())
+            };
+            let disk = "P3-NODE1/0".to_owned();
+            let what = DiskStep::Slow(4_000);
+            write_for(world, clients, 20)?;
+            let good = state(world) == Some(VolumeState::Good);
+            expect(world, good, "a disk like the others is not good")?;
+            world.disturb(&Step::Disk { node: disk, what });
+            write_for(world, clients, 130)?;
+            let slow = state(world) == Some(VolumeState::Slow);
+            let what = format!("a slow disk is called {:?}", state(world));
+            expect(world, slow, &what)?;
+            // It stays so while it is, and does no harm.
+            write_for(world, clients, 60)?;
+            let once = world.mark("volume.slow") == 1 && world.mark("volume.well") == 0;
+            expect(world, once, "a slow disk is called slow and fast in turns")?;
+            world.disturb(&Step::HealAll);
+            clients.run_for(world, seconds(130))?;
+            let good = state(world) == Some(VolumeState::Good);
+            expect(
+                world,
+                good,
+                "a disk that is fast again is still called slow",
+            )
         },
     );
 }

@@ -164,6 +164,8 @@ pub struct StockView {
     pub corrupt: Vec<ChunkVersion>,
     /// What it has beside what the log says.
     pub extras: Vec<ChunkVersion>,
+    /// Its volumes.
+    pub volumes: Vec<VolumeFacts>,
 }
 
 impl Controller {
@@ -178,6 +180,7 @@ impl Controller {
             missing: stock.missing.iter().copied().collect(),
             corrupt: stock.corrupt.iter().copied().collect(),
             extras: stock.extras.keys().copied().collect(),
+            volumes: stock.volumes.clone(),
         })
     }
 

@@ -34,7 +34,7 @@ pub(super) enum Work {
 pub(super) struct Finished {
     stage: StageId,
     version: ChunkVersion,
-    entry: Entry,
+    pub(super) entry: Entry,
 }
 
 impl Volume {

@@ -700,11 +700,19 @@ impl Volume {
         None
     }
 
-    /// Bytes that the batch under way in the foreground writes.
-    pub(crate) fn bytes_under_way(&self) -> u64 {
-        match &self.foreground {
-            Some((_, foreground::Work::Writing(writing))) => writing.bytes(),
-            _ => 0,
+    /// Bytes of the chunks that the batch under way in a lane makes durable; `None` if it makes none.
+    pub(crate) fn bytes_under_way(&self, lane: Lane) -> Option<u64> {
+        match lane {
+            Lane::Foreground => match &self.foreground {
+                Some((_, foreground::Work::Writing(writing))) => Some(writing.bytes()),
+                _ => None,
+            },
+            Lane::Background => match &self.background {
+                Some((_, background::Work::Finishing(finished))) => {
+                    Some(finished.iter().map(|it| it.entry.len).sum())
+                }
+                _ => None,
+            },
         }
     }
 
