@@ -10,7 +10,7 @@ use core::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vaquita_bench::content::Content;
-use vaquita_bench::ratio::compare;
+use vaquita_bench::ratio::{self, compare};
 use vaquita_core::dfs::digest::{BLOCK, Digest, Summary};
 
 const SIZES: [usize; 3] = [4 << 10, 1 << 20, 64 << 20];
@@ -48,6 +48,9 @@ fn each(criterion: &mut Criterion) {
 }
 
 fn ratios(_: &mut Criterion) {
+    if !ratio::is_wanted() {
+        return;
+    }
     let content = Content::new(SIZES[2]);
     println!("times as long as memcpy, in the same run");
     for size in SIZES {

@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use vaquita_bench::content::Content;
-use vaquita_bench::ratio::compare;
+use vaquita_bench::ratio::{self, compare};
 use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::digest::Summary;
 use vaquita_core::dfs::ids::{ChunkId, ChunkVersion, VolumeSlot};
@@ -276,6 +276,9 @@ fn each(criterion: &mut Criterion) {
 }
 
 fn ratios(_: &mut Criterion) {
+    if !ratio::is_wanted() {
+        return;
+    }
     let content = Content::new(SIZES[2]);
     println!("times as long as a plain read from the page cache, in the same run");
     for size in SIZES {

@@ -114,14 +114,6 @@ impl Client {
             .map(drop)
     }
 
-    /// Asks whether the server is ready.
-    ///
-    /// # Errors
-    /// If it is not.
-    pub fn is_ready(&mut self) -> Result<(), Failure> {
-        self.ask("GET", "/readyz", None, &Body::Kept).map(drop)
-    }
-
     /// Asks for JSON.
     ///
     /// # Errors

@@ -19,6 +19,13 @@ pub struct Ratio {
     pub times: f64,
 }
 
+/// Whether comparisons are asked for: not where the command line chooses among the benches or wants
+/// profiles of them.
+#[must_use]
+pub fn is_wanted() -> bool {
+    std::env::args().skip(1).all(|word| word.starts_with('-'))
+}
+
 /// Does two pieces of work by turns and compares how long they take.
 pub fn compare(mut subject: impl FnMut(), mut limit: impl FnMut()) -> Ratio {
     let (mut subjects, mut limits, mut times) = (Vec::new(), Vec::new(), Vec::new());

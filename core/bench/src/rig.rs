@@ -40,7 +40,7 @@ use vaquita_node::os_env::{OsDisk, OsEnv};
 use crate::content::scatter;
 
 /// The token that the nodes' clients show: the administrator's, in force for ever.
-const TOKEN: &str = concat!(
+pub const TOKEN: &str = concat!(
     "vqt_0123456789abcdef_",
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 );

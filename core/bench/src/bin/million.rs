@@ -15,8 +15,6 @@
 )]
 
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -27,7 +25,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use vaquita_bench::cluster;
 use vaquita_bench::cpu::{self, Memory};
 use vaquita_bench::http::Client;
-use vaquita_bench::rig::{Directory, Puts, Rig, alias};
+use vaquita_bench::rig::{Directory, Puts, Rig, TOKEN, alias};
 use vaquita_bench::stop::Stop;
 use vaquita_core::wire::keys::Keyring;
 
@@ -110,8 +108,8 @@ struct Home {
 
 /// What a start came to.
 struct Start {
-    /// From the start of the process to its first answer that it is ready.
-    ready: Duration,
+    /// From the start of the process to its first answer about a path.
+    serves: Duration,
     /// Processor time until then, and a little longer.
     cpu: Duration,
     memory: Memory,
@@ -121,9 +119,9 @@ impl Start {
     fn tell(&self, files: u64) {
         let mib = |kib: u64| kib as f64 / 1024.0;
         println!(
-            "{files} files: ready after {:.0} ms, {:.0} ms of processor time; memory {:.1} MiB \
+            "{files} files: serves after {:.0} ms, {:.0} ms of processor time; memory {:.1} MiB \
              (of its own {:.1}, at most {:.1})",
-            self.ready.as_secs_f64() * 1e3,
+            self.serves.as_secs_f64() * 1e3,
             self.cpu.as_secs_f64() * 1e3,
             mib(self.memory.resident_kib),
             mib(self.memory.anonymous_kib),
@@ -229,17 +227,9 @@ impl Home {
             .spawn()
             .map_err(failed)?;
         let mut running = Running(Some(child));
-        let address: SocketAddr = self
-            .server()
-            .parse()
-            .map_err(|_| "that is no address".to_owned())?;
-        let mut client = Client::new(&self.server(), None, stop)?;
-        // Whether it listens is asked first, which costs it least.
-        while TcpStream::connect(address)
-            .and_then(|mut stream| stream.write_all(b""))
-            .is_err()
-            || client.is_ready().is_err()
-        {
+        // `/readyz` may answer what was true a quarter of a second ago.
+        let mut client = Client::new(&self.server(), Some(TOKEN), stop)?;
+        while client.json("/api/v1/dfs/stat?path=/d0").is_err() {
             if stop.is_wanted() || began.elapsed() > PATIENCE || running.has_ended() {
                 let said = fs::read_to_string(self.file("controller.out")).unwrap_or_default();
                 let log = fs::read_to_string(self.file("controller.log")).unwrap_or_default();
@@ -247,10 +237,10 @@ impl Home {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let ready = began.elapsed();
+        let serves = began.elapsed();
         let pid = running.pid();
         let start = Start {
-            ready,
+            serves,
             cpu: cpu::of(&[pid]),
             memory: cpu::memory(pid),
         };
