@@ -1,7 +1,7 @@
 //! What a record costs on its way into the log, and how fast a log is read back.
 //!
 //! No disk takes part: batches are built as for a disk and answered at once, so that the figures
-//! are those of the code. `cargo bench -p vaquita-core --bench metalog`
+//! are those of the code. `cargo bench -p vaquita-bench --features criterion --bench metalog`
 
 use std::collections::BTreeMap;
 

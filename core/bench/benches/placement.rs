@@ -1,6 +1,6 @@
 //! How long it takes to find places for the replicas of a chunk.
 //!
-//! `cargo bench -p vaquita-core --bench placement`
+//! `cargo bench -p vaquita-bench --features criterion --bench placement`
 
 use core::hint::black_box;
 

@@ -1,0 +1,73 @@
+//! Comparisons within one run: what a machine does at the moment counts for both sides alike.
+
+use std::time::{Duration, Instant};
+
+/// Rounds of a comparison; odd, so that there is a middle one.
+const ROUNDS: usize = 15;
+/// How long each side works in a round.
+const ROUND: Duration = Duration::from_millis(40);
+
+/// Seconds that each of two pieces of work takes, and how they compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio {
+    /// Seconds of the work in question, the middle one of all rounds.
+    pub subject: f64,
+    /// Seconds of what it is held against, the middle one of all rounds.
+    pub limit: f64,
+    /// How many times as long the work takes as the limit: the middle one of all rounds, in each of
+    /// which both were done.
+    pub times: f64,
+}
+
+/// Whether comparisons are asked for: not where the command line chooses among the benches or wants
+/// profiles of them.
+#[must_use]
+pub fn is_wanted() -> bool {
+    std::env::args().skip(1).all(|word| word.starts_with('-'))
+}
+
+/// Does two pieces of work by turns and compares how long they take.
+pub fn compare(mut subject: impl FnMut(), mut limit: impl FnMut()) -> Ratio {
+    let (mut subjects, mut limits, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    // The first round only warms up.
+    for round in 0..=ROUNDS {
+        let one = seconds(&mut subject);
+        let other = seconds(&mut limit);
+        if round > 0 {
+            subjects.push(one);
+            limits.push(other);
+            times.push(one / other);
+        }
+    }
+    Ratio {
+        subject: middle(subjects),
+        limit: middle(limits),
+        times: middle(times),
+    }
+}
+
+/// Seconds that work takes, done again and again for a while.
+fn seconds(work: &mut impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut done = 0_u32;
+    while begun.elapsed() < ROUND || done == 0 {
+        work();
+        done += 1;
+    }
+    begun.elapsed().as_secs_f64() / f64::from(done)
+}
+
+fn middle(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_three_is_neither_the_least_nor_the_most() {
+        assert!((middle(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+    }
+}
