@@ -61,6 +61,10 @@ pub(crate) async fn receive<E: Env, P: Pieces>(
             .and_then(|len| usize::try_from(len).ok())
             .unwrap_or(packed_max);
         let share = data.shared.serving.take(room).await?;
+        if len.is_some() {
+            // Growing piece by piece would copy all of it again and again.
+            first.reserve(room);
+        }
         loop {
             let Some(piece) = pieces.next().await.map_err(NotTaken::Source)? else {
                 bounds.check_end(first.len() as u64)?;
