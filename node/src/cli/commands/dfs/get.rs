@@ -406,7 +406,13 @@ async fn get_file(carrier: &mut Carrier, job: &Job, tally: &Tally) -> Result<(),
             ),
         ));
     }
-    part.finish(to, job.replaces)
+    // The syncs of several files are done at once, and hold up none that is on its way.
+    let (to, replaces) = (to.clone(), job.replaces);
+    let finishing = tokio::task::spawn_blocking(move || part.finish(&to, replaces));
+    finishing.await.unwrap_or_else(|error| {
+        let words = format!("a part of the command ended in the middle: {error}");
+        Err(Failure::new(Status::Bug, words))
+    })
 }
 
 /// Digests what comes, once it is known how long the chunks are.
