@@ -408,6 +408,10 @@ async fn get_file(carrier: &mut Carrier, job: &Job, tally: &Tally) -> Result<(),
     }
     // The syncs of several files are done at once, and hold up none that is on its way.
     let (to, replaces) = (to.clone(), job.replaces);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a command of a person, which no simulator runs"
+    )]
     let finishing = tokio::task::spawn_blocking(move || part.finish(&to, replaces));
     finishing.await.unwrap_or_else(|error| {
         let words = format!("a part of the command ended in the middle: {error}");
