@@ -212,14 +212,16 @@ impl Links {
         self.end(conn, reason.to_string(), fault);
     }
 
-    /// Sends a message on an established connection; a connection that is gone swallows it.
+    /// Sends a message on an established connection; a connection that is gone swallows it. Returns
+    /// whether it fitted into a frame: if not, nothing was sent.
     pub(crate) fn send(
         &mut self,
         conn: ConnId,
         envelope: Envelope,
         message: Message,
         out: &mut Outbox,
-    ) {
+    ) -> bool {
+        let mut fitted = true;
         if let Some(link) = self.links.get_mut(&conn)
             && link.peer.is_some()
         {
@@ -230,6 +232,7 @@ impl Links {
                 Err(too_long) => {
                     let text = format!("{name} was not sent: {too_long}");
                     out.notify(Event::error("wire.too_long", text));
+                    fitted = false;
                 }
             }
             if self.later_version {
@@ -238,6 +241,7 @@ impl Links {
                 out.push(Effect::Send { conn, bytes });
             }
         }
+        fitted
     }
 
     /// Ends a connection from this side. No [`LinkEvent::Down`] follows.

@@ -345,9 +345,10 @@ impl Controller {
         }
     }
 
-    fn say(&mut self, conn: ConnId, slot: Option<Slot>, message: Message) {
+    /// Returns whether the message fitted into a frame.
+    fn say(&mut self, conn: ConnId, slot: Option<Slot>, message: Message) -> bool {
         let envelope = self.envelope(slot);
-        self.links.send(conn, envelope, message, &mut self.out);
+        self.links.send(conn, envelope, message, &mut self.out)
     }
 
     fn outlook(&self, now: Timestamp) -> Outlook<'_> {

@@ -77,8 +77,7 @@ impl Controller {
             }
             Asker::Node { conn, slot, id } => {
                 let (answer, refusal) = match result {
-                    Ok(answer) if self.fits(&answer) => (Some(answer), None),
-                    Ok(_) => (None, Some(too_long())),
+                    Ok(answer) => (Some(answer), None),
                     Err(refusal) => (None, Some(refusal)),
                 };
                 let answer = DfsAnswer {
@@ -87,7 +86,14 @@ impl Controller {
                     refusal,
                 };
                 // An answer for a connection that is gone is asked for again.
-                if self.members.of_session(conn) == Some(slot) {
+                if self.members.of_session(conn) == Some(slot)
+                    && !self.say(conn, Some(slot), Message::DfsAnswer(answer))
+                {
+                    let answer = DfsAnswer {
+                        id,
+                        answer: None,
+                        refusal: Some(too_long()),
+                    };
                     self.say(conn, Some(slot), Message::DfsAnswer(answer));
                 }
             }
@@ -107,8 +113,9 @@ impl Controller {
             Ask::Stat { .. } | Ask::List { .. } | Ask::Usage { .. } | Ask::Lookup { .. }
         );
         let answer = self.look_or_change(now, asker, ask);
-        // What a look has shown must not be taken back by a crash, nor what a refusal says of a path. A disk that is full may stay so
-        // for long, and takes no changes meanwhile: looking is what is left.
+        // What a look has shown must not be taken back by a crash, nor what a refusal says of a path. A
+        // disk that is full may stay so for long, and takes no changes meanwhile: looking is what is
+        // left.
         let index = self.log.appended();
         let shows = match &answer {
             Some(Err(refusal)) => tells_of_files(refusal),
@@ -531,7 +538,7 @@ impl Controller {
     }
 }
 
-/// Whether a refusal tells what there is, or is not, by the records up to now.
+/// Whether a refusal rests on the records up to now, some of which may not be on disk yet.
 const fn tells_of_files(refusal: &Refusal) -> bool {
     matches!(
         refusal,

@@ -1,7 +1,7 @@
 //! Answers that fit into a message.
 //!
-//! A page is cut where the next item would make it too long, and the rest is asked for again. A
-//! message that does not fit is not sent at all, and whoever waits for it would wait in vain.
+//! A page is cut where the next item would make it too long, and the rest is asked for again. What
+//! cannot be cut and does not fit is not sent, and a refusal in its place.
 
 use minicbor::Encode;
 use minicbor::encode::Write;
@@ -12,12 +12,9 @@ use crate::dfs::ask::WrittenChunk;
 /// What a message has beside the items of a page, or the chunks of a commit: paths, names, ids.
 const BESIDE: usize = 16 * 1024;
 
-/// What is around an answer: who says it, and to which question.
-const ENVELOPE: usize = 1024;
-
 impl Controller {
     /// Bytes that the items of a page may take.
-    fn page_bytes_max(&self) -> usize {
+    pub(super) fn page_bytes_max(&self) -> usize {
         self.limits.frame_body_max.saturating_sub(BESIDE)
     }
 
@@ -46,11 +43,6 @@ impl Controller {
         self.limits
             .file_chunks_max
             .min(self.page_bytes_max() / each)
-    }
-
-    /// Whether an answer fits into a message.
-    pub(super) fn fits<T: Encode<()>>(&self, answer: &T) -> bool {
-        encoded_len(answer) <= self.limits.frame_body_max.saturating_sub(ENVELOPE)
     }
 }
 
