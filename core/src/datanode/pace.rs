@@ -44,8 +44,8 @@ struct UnderWay {
 
 impl Pace {
     /// What a slow volume is told with.
-    pub(super) const REASON: &str = "its disk took more than 200 ms for most of what was written within \
-         a minute: new chunks go to others as far as they can; look at the disk, and at what else uses it";
+    pub(super) const REASON: &str = "its disk takes more than 200 ms beside the writing itself, again and \
+         again: new chunks go to others as far as they can; look at the disk, and at what else uses it";
 
     /// A batch that makes so many bytes durable is handed to the disk.
     pub(super) fn begin(&mut self, ticket: DiskTicket, bytes: u64) {

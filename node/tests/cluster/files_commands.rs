@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::files::of_two_replicas;
-use crate::rig::{Cluster, Tree, content, terminate};
+use crate::rig::{Cluster, Tree, content, interrupt, terminate};
 
 const FILES: usize = 300;
 
@@ -97,28 +97,32 @@ async fn hundreds_of_files_go_there_and_back_and_the_lists_tell_the_truth() {
 
 #[tokio::test]
 async fn a_put_that_is_interrupted_leaves_nothing() {
-    let cluster = of_two_replicas().await;
-    let mut command = cluster.place.command();
-    let mut putting = command
-        .args(["dfs", "put", "-", "dfs://half"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = putting.stdin.take().unwrap();
+    let mut cluster = of_two_replicas().await;
     let bytes = content(1, 70 * 1024 * 1024);
-    // More than a chunk has gone when this is through.
-    stdin.write_all(&bytes).await.unwrap();
-    cluster.until_chunks(2).await;
-    // Not SIGINT: whoever runs the tests in the background may have it ignored, and a program
-    // keeps what it inherits.
-    terminate(putting.id().unwrap());
-    let ended = putting.wait().await.unwrap();
-    // As a shell wants it of a program that is told to stop.
-    assert_eq!(ended.signal(), Some(15), "{ended}");
-    drop(stdin);
-    let gone = cluster.vaquita("dfs stat dfs://half").await.failed(1);
-    assert!(gone.contains("there is nothing at dfs://half"), "{gone}");
-    cluster.until_chunks(0).await;
+    for (signal, number) in [(interrupt as fn(u32), 2), (terminate, 15)] {
+        // Whoever runs the tests in the background may have SIGINT ignored, and a program keeps what it
+        // inherits.
+        cluster.place.launcher = ["env", "--default-signal=INT"].map(Into::into).to_vec();
+        let mut command = cluster.place.command();
+        cluster.place.launcher.clear();
+        let mut putting = command
+            .args(["dfs", "put", "-", "dfs://half"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = putting.stdin.take().unwrap();
+        // More than a chunk has gone when this is through.
+        stdin.write_all(&bytes).await.unwrap();
+        cluster.until_chunks(2).await;
+        signal(putting.id().unwrap());
+        let ended = putting.wait().await.unwrap();
+        // As a shell wants it of a program that is interrupted, or told to stop.
+        assert_eq!(ended.signal(), Some(number), "{ended}");
+        drop(stdin);
+        let gone = cluster.vaquita("dfs stat dfs://half").await.failed(1);
+        assert!(gone.contains("there is nothing at dfs://half"), "{gone}");
+        cluster.until_chunks(0).await;
+    }
 }
 
 #[tokio::test]

@@ -302,9 +302,9 @@ async fn a_data_node_that_stands_still_holds_up_neither_reads_nor_writes() {
     assert!(on_second.count() >= 5, "it has no part in this");
     let pid = cluster.row("P2-NODE1").await.pid.unwrap();
     freeze(pid, true);
-    // How soon is a matter of simulated time, in which
-    // `volumes::a_slow_disk_holds_up_nobody_else` measures it; here the machine may be as slow as it likes, and
-    // whoever waits for the node that stands still waits for ever.
+    // How soon is a matter of simulated time: `a_peer_that_stands_still_and_a_slow_reader_hold_up_nobody_else`
+    // of turmoil_files.rs bounds it for the same drivers. Here the machine may be as slow as it likes, and
+    // nobody is held up until the node goes on.
     for (number, (path, bytes)) in wanted.iter().enumerate() {
         let (_, site) = DATA_NODES[[0, 2, 3][number % 3]];
         let got = cluster.get_file(site, path).await.with(200);

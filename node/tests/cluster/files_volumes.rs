@@ -320,9 +320,8 @@ async fn a_full_volume_takes_nothing_more_and_loses_nothing() {
     let probe = cluster.vaquita("--version").await;
     if probe.status != 0 {
         let reason = probe.err.trim();
-        skip(&format!(
-            "this machine lets a test have no disk of its own: {reason}"
-        ));
+        let why = format!("this machine lets a test have no disk of its own: {reason}");
+        skip("mounts", &why);
         return;
     }
     cluster.start_agent("P1");

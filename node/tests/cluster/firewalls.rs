@@ -12,9 +12,8 @@ pub(crate) async fn joined() -> Option<(TwoNetworks, Cluster)> {
     let networks = match TwoNetworks::join(&[1, 3, 5, 9]).await {
         Ok(networks) => networks,
         Err(reason) => {
-            skip(&format!(
-                "this machine lets a test have no networks of its own: {reason}"
-            ));
+            let why = format!("this machine lets a test have no networks of its own: {reason}");
+            skip("networks", &why);
             return None;
         }
     };

@@ -123,13 +123,13 @@ impl Api {
             if !more {
                 return Ok(all);
             }
-            let before = match next {
-                Some(next) => std::mem::replace(&mut after, format!("&after={}", segment(&next))),
-                None => after.clone(),
+            let Some(next) = next.map(|next| format!("&after={}", segment(&next))) else {
+                return Err(self.nonsense("a page that does not say how far it goes"));
             };
-            if before == after {
+            if next == after {
                 return Err(self.nonsense("a page that goes no further, and more to come"));
             }
+            after = next;
         }
     }
 }

@@ -56,11 +56,16 @@ fn suspect() -> TransferRequest {
 #[tokio::test(start_paused = true)]
 async fn members_of_every_role_are_served() {
     let env = MemoryEnv::new();
-    let _node = Node::start(&env, 1).await;
+    let mut node = Node::start(&env, 1).await;
+    super::transfers::store(&node, &[&node], 1, &bytes(10), 10).await;
+    let extent = node.extent(version(1));
+    node.disk.rot(&extent.file, extent.offset as usize);
     for role in [Role::Controller, Role::Agent, Role::DataNode] {
         let mut link = member(&env, 1, role).await;
         ask(&mut link, suspect()).await;
         assert_eq!(answer(&mut link).await, Some(TransferReply::Noted));
+        node.asked(|ask| matches!(ask, StoreAsk::Damaged { .. }))
+            .await;
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use vaquita_core::dfs::digest::BLOCK;
 use vaquita_core::dfs::digest::Summary;
@@ -323,6 +325,8 @@ async fn a_read_does_not_wait_for_writes() {
     let token = token(2, MIB);
     let mut storing = one.data.store(&token, &peers, None).await.unwrap();
     storing.write(bytes(10)).await.unwrap();
+    // The clock stands still until the write holds its connection.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let fetching = one.data.fetch(&two.peer, wanted(1, &content), 0, u64::MAX);
     assert!(all(fetching.await.unwrap()).await.unwrap() == content);
     assert_eq!(storing.finish().await.lost, []);
@@ -344,5 +348,5 @@ async fn the_queue_of_a_replica_that_takes_nothing_is_short() {
         taken += 1;
     }
     let most = node.data.limits().window_bytes / 4096;
-    assert!(taken <= most + 1, "{taken} pieces");
+    assert!((most - 1..=most + 1).contains(&taken), "{taken} pieces");
 }

@@ -1,11 +1,11 @@
 //! A local file that is being filled and has not got its name yet.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use vaquita_core::dfs::digest::Digest;
 
@@ -34,14 +34,10 @@ impl Part {
         let path = part_of(to, digest);
         let cannot = |error: io::Error| unwritable(&path, &error);
         let file = loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
-                .open(&path)
-                .map_err(cannot)?;
+            // A link that somebody has put there is not followed.
+            let how = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(&path, how, Mode::from_raw_mode(0o666));
+            let file: File = opened.map_err(|error| cannot(error.into()))?.into();
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
