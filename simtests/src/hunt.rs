@@ -1,5 +1,7 @@
 //! Hunting bugs that were planted.
 
+use vaquita_core::planted::Planted;
+
 use crate::run::{Scenario, run_one};
 use crate::trace::TraceMode;
 use crate::world::Failure;
@@ -11,6 +13,8 @@ pub struct Found {
     pub seed: u64,
     /// By this.
     pub failure: Failure,
+    /// What another seed before it has failed of, if one has.
+    pub otherwise: Option<(u64, Failure)>,
 }
 
 /// Looks for a planted bug under the first `within` seeds.
@@ -42,7 +46,11 @@ pub fn hunt<S: Scenario>(
             continue;
         }
         return match run_one(clean, seed, TraceMode::Fingerprint).failure {
-            None => Ok(Found { seed, failure }),
+            None => Ok(Found {
+                seed,
+                failure,
+                otherwise,
+            }),
             Some(same) => Err(format!(
                 "{name} under seed {seed} fails without the bug too: {same}"
             )),
@@ -55,4 +63,17 @@ pub fn hunt<S: Scenario>(
              {failure}"
         ),
     })
+}
+
+/// A hunt plants the one bug that it is called by.
+///
+/// # Panics
+/// If not.
+pub fn assert_plants(bug: &str, plant: fn(&mut Planted)) {
+    let mut planted = Planted::default();
+    plant(&mut planted);
+    let planted = format!("{planted:?}");
+    assert_eq!(planted.matches(": true").count(), 1, "{planted}");
+    let named = planted.contains(&format!(" {bug}: true"));
+    assert!(named, "{bug}: {planted}");
 }

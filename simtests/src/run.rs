@@ -197,6 +197,23 @@ pub struct Summary {
     pub marks: BTreeMap<&'static str, u64>,
 }
 
+impl Summary {
+    /// How often something was counted in all runs.
+    #[must_use]
+    pub fn count(&self, mark: &str) -> u64 {
+        self.marks.get(mark).copied().unwrap_or(0)
+    }
+
+    /// Tells whoever runs the tests how much was simulated, and what was seen.
+    pub fn say(&self) {
+        let seconds = self.simulated.as_secs();
+        say(&format!("{} runs, {seconds} simulated s", self.runs));
+        for (mark, count) in &self.marks {
+            say(&format!("{count:>8}  {mark}"));
+        }
+    }
+}
+
 /// How many lines of the trace follow the report of a failure.
 const LINES: usize = 200;
 

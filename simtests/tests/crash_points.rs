@@ -28,7 +28,7 @@ fn world(seed: u64, tear: Tear, bug: Option<Bug>) -> (World<ToyFactory>, NodeIx)
 
 /// Ten names, with some time between them.
 fn workload(world: &mut World<ToyFactory>) -> Result<(), Failure> {
-    for _ in 0..10 {
+    for _ in 0..16 {
         world.disturb(&"ask l1 add".parse().expect("a step"));
         world.run_for(Duration::from_millis(5))?;
     }
@@ -59,7 +59,7 @@ fn traps(seed: u64) -> impl Iterator<Item = AtOp> {
     let (mut world, node) = world(seed, Tear::Subset, None);
     workload(&mut world).expect("nothing goes wrong where nothing is disturbed");
     let ops = world.disk(node).ops_done();
-    assert!(ops > 15, "{ops} operations are too few to be worth it");
+    assert!(ops > 20, "{ops} operations are too few to be worth it");
     (0..ops).flat_map(|op| {
         [(false, false), (false, true), (true, false), (true, true)].map(|(after, power)| AtOp {
             op,

@@ -159,9 +159,8 @@ impl Scenario for Files {
     }
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
-        let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
-        cluster.settings.trace = trace;
-        cluster.build(seed)
+        let cluster = Cluster::of(4).with_tiny_limits().with_files();
+        cluster.traced(trace).build(seed)
     }
 
     fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {

@@ -24,7 +24,15 @@ const fn scenario(bug: Option<Bug>) -> Everything {
 )]
 fn found_by(bug: Bug, seeds: u64, words: &str) {
     match hunt(&scenario(Some(bug)), &scenario(None), words, seeds) {
-        Ok(Found { seed, failure }) => eprintln!("{bug:?} found by seed {seed}: {failure}"),
+        Ok(Found {
+            seed,
+            failure,
+            otherwise,
+        }) => {
+            // The toys fail of nothing else: each has one mistake, and one checker that sees it.
+            assert_eq!(otherwise, None, "{bug:?}");
+            eprintln!("{bug:?} found by seed {seed}: {failure}");
+        }
         Err(what) => panic!("{bug:?}: {what}"),
     }
 }

@@ -219,6 +219,18 @@ impl Plan {
         }
     }
 
+    /// The same steps, all of them so much later.
+    #[must_use]
+    pub fn later(&self, by: Duration) -> Self {
+        let later = self.steps.iter().map(|timed| Timed {
+            at: timed.at.after(by),
+            step: timed.step.clone(),
+        });
+        Self {
+            steps: later.collect(),
+        }
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn with(mut self, at: SimTime, step: Step) -> Self {

@@ -26,6 +26,7 @@ pub use machine::Vaquita;
 use crate::checker::{Bounds, LogsKeepPromises};
 use crate::plan::Shape;
 use crate::time::SimTime;
+use crate::trace::TraceMode;
 use crate::world::{Failure, NodeIx, NodeSpec, Settings, World};
 
 /// A World of real machines.
@@ -199,6 +200,13 @@ impl Cluster {
     /// Every agent's alias.
     pub fn agent_names(&self) -> impl Iterator<Item = String> {
         (1..=self.hosts).map(Self::agent_name)
+    }
+
+    /// The same, with a trace of this kind.
+    #[must_use]
+    pub const fn traced(mut self, trace: TraceMode) -> Self {
+        self.settings.trace = trace;
+        self
     }
 
     /// The World, with everything that must always hold being checked; nothing runs yet.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cluster, VaquitaFactory, VaquitaWorld, all_settled, bring_online};
-use crate::plan::{Plan, Swarm, Timed};
+use crate::plan::Swarm;
 use crate::run::Scenario;
 use crate::time::SimTime;
 use crate::trace::TraceMode;
@@ -37,25 +37,19 @@ impl Scenario for SwarmOfFaults {
     }
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
-        let mut cluster = if seed.is_multiple_of(2) {
+        let cluster = if seed.is_multiple_of(2) {
             Cluster::of(3).with_tiny_limits()
         } else {
             Cluster::of(4)
         };
-        cluster.settings.trace = trace;
-        cluster.build(seed)
+        cluster.traced(trace).build(seed)
     }
 
     fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
         bring_online(world)?;
         let shape = world.factory().cluster.shape(SPAN);
-        let plan: Plan = Swarm::of(&world.streams()).plan(&shape);
-        let begun = world.now().since(SimTime::ZERO);
-        let steps = plan.steps().iter().map(|timed| Timed {
-            at: timed.at.after(begun),
-            step: timed.step.clone(),
-        });
-        let plan = Plan::new(steps.collect());
+        let plan = Swarm::of(&world.streams()).plan(&shape);
+        let plan = plan.later(world.now().since(SimTime::ZERO));
         let until = world.now().after(SPAN);
         world.run_plan(&plan, until, PATIENCE, all_settled)
     }

@@ -138,7 +138,7 @@ fn a_controller_that_ends_before_the_commit() {
             wait_until(world, "all online", all_online)
         },
     );
-    let between = summary.marks.get(KILLED_BETWEEN).copied().unwrap_or(0);
+    let between = summary.count(KILLED_BETWEEN);
     let what = format!("{between} of {} writes were cut in two", 4 * summary.runs);
     assert!(summary.runs < 10 || between > summary.runs, "{what}");
 }

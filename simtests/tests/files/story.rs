@@ -21,6 +21,8 @@ pub(crate) struct Story {
     pub(crate) name: &'static str,
     pub(crate) cluster: fn(u64) -> Cluster,
     pub(crate) drive: Drive,
+    /// Whether the cluster comes to rest afterwards.
+    pub(crate) rests: bool,
 }
 
 impl Scenario for Story {
@@ -35,9 +37,7 @@ impl Scenario for Story {
     }
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
-        let mut cluster = (self.cluster)(seed);
-        cluster.settings.trace = trace;
-        cluster.build(seed)
+        (self.cluster)(seed).traced(trace).build(seed)
     }
 
     fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
@@ -45,7 +45,9 @@ impl Scenario for Story {
         let mut clients = Clients::new(world);
         clients.have(world, mkdir("/d"))?;
         (self.drive)(world, &mut clients)?;
-        bring_to_rest(world, &mut clients)?;
+        if self.rests {
+            bring_to_rest(world, &mut clients)?;
+        }
         world.finish()
     }
 }
@@ -60,6 +62,7 @@ pub(crate) fn run(
         name,
         cluster,
         drive,
+        rests: true,
     };
     check(&story, seeds)
 }
@@ -201,8 +204,9 @@ impl Work {
 /// In all runs together some file was written, and some was read.
 pub(crate) fn assert_served(summary: &Summary) {
     for mark in [WRITTEN, READ] {
-        let count = summary.marks.get(mark).copied().unwrap_or(0);
-        assert!(count > 0, "{mark}: no client was served in any run");
+        // In a single run, such as one that is repeated, nobody need have been.
+        let served = summary.runs < 4 || summary.count(mark) > 0;
+        assert!(served, "{mark}: no client was served in any run");
     }
 }
 
@@ -276,33 +280,6 @@ pub(crate) fn chunks_on_disks(world: &VaquitaWorld) -> usize {
         _ => None,
     });
     entries.sum()
-}
-
-/// A story after which the cluster is not at rest.
-pub(crate) struct Unrested(pub(crate) Story);
-
-impl Scenario for Unrested {
-    type Factory = VaquitaFactory;
-
-    fn name(&self) -> &'static str {
-        self.0.name
-    }
-
-    fn target(&self) -> &'static str {
-        self.0.target()
-    }
-
-    fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
-        self.0.build(seed, trace)
-    }
-
-    fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
-        bring_online(world)?;
-        let mut clients = Clients::new(world);
-        clients.have(world, mkdir("/d"))?;
-        (self.0.drive)(world, &mut clients)?;
-        world.finish()
-    }
 }
 
 /// Reads a file at this entry, and says how long it took in the World.

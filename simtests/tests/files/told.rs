@@ -9,9 +9,7 @@ use simtests::vaquita::{MASTER, VaquitaWorld, all_online, wait_until};
 use simtests::world::Failure;
 use vaquita_core::dfs::ask::{Answer, Ask, Outcome};
 
-use crate::story::{
-    Story, Unrested, chunks_on_disks, expect, get, named, put, run, seconds, small,
-};
+use crate::story::{Story, chunks_on_disks, expect, get, named, put, run, seconds, small};
 
 /// Two clients replace one file, both of what they have read: one of them is refused.
 #[test]
@@ -96,8 +94,9 @@ fn a_controller_from_an_old_copy_deletes_nothing() {
                 "nobody says that the controller is an old copy",
             )
         },
+        rests: false,
     };
-    check(&Unrested(story), 6);
+    check(&story, 6);
 }
 
 /// Ruling 2: who asks what became of a write is told that it was not carried out only when it never

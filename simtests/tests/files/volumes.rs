@@ -80,6 +80,7 @@ fn a_volume_that_fails_is_read_around() {
                 _ => DiskStep::Slow(100),
             };
             let slow = matches!(what, DiskStep::Slow(_));
+            let told = world.mark("volume.state");
             let disk = "P2-NODE1/1".to_owned();
             world.disturb(&Step::Disk { node: disk, what });
             let mut slowest = Duration::ZERO;
@@ -95,7 +96,7 @@ fn a_volume_that_fails_is_read_around() {
             // A node says that a volume has failed; that one is slow shows in the time alone.
             let struck = match slow {
                 true => slowest > 4 * before,
-                false => world.mark("volume.state") > 0,
+                false => world.mark("volume.state") > told,
             };
             let what =
                 format!("nothing came of the fault; writes took {before:?}, then {slowest:?}");
@@ -288,6 +289,7 @@ fn a_slow_disk_holds_up_nobody_else() {
                 1 => Some(DiskStep::Hang),
                 _ => None,
             };
+            let has_a_bad_disk = what.is_some();
             let (node, disk) = ("P3-NODE1".to_owned(), "P3-NODE1/0".to_owned());
             world.disturb(&match what {
                 Some(what) => Step::Disk { node: disk, what },
@@ -316,6 +318,15 @@ fn a_slow_disk_holds_up_nobody_else() {
             let struck = took > Duration::from_millis(300);
             let soon = took < seconds(15) && slowest < seconds(1);
             expect(world, struck && soon, &what)?;
+            if has_a_bad_disk {
+                // The node with the bad disk is an entry like the others, if a slow one.
+                let third = named(world, "P3-NODE1");
+                let ticket = clients.begin(world, Some(third), put("/d/third", 88, 9_000));
+                let done = clients.wait(world, ticket)?;
+                let what = format!("through the node with the bad disk: {done:?}");
+                expect(world, matches!(done, Done::Written(_)), &what)?;
+                reads_at(world, clients, third, "/d/third", 88)?;
+            }
             world.disturb(&Step::HealAll);
             wait_until(world, "all online", all_online)
         },
@@ -323,7 +334,7 @@ fn a_slow_disk_holds_up_nobody_else() {
 }
 
 /// A disk that answers, and takes long for it, is called slow after a minute or two. When it is fast
-/// again, or nothing was asked of it for a minute, it is as good as the others.
+/// again it is as good as the others.
 #[test]
 fn a_disk_that_takes_long_is_called_slow_until_it_is_fast() {
     run(
@@ -361,7 +372,7 @@ fn a_disk_that_takes_long_is_called_slow_until_it_is_fast() {
             let once = world.mark("volume.slow") == 1 && world.mark("volume.well") == 0;
             expect(world, once, "a slow disk is called slow and fast in turns")?;
             world.disturb(&Step::HealAll);
-            clients.run_for(world, seconds(130))?;
+            write_for(world, clients, 130)?;
             let good = state(world) == Some(VolumeState::Good);
             expect(
                 world,

@@ -17,8 +17,8 @@ use vaquita_core::state::ClusterState;
 
 use crate::story::{self, Story, epochs, expect, pids, ready, run, seconds};
 
-/// A cluster whose controller sets no space aside: that file is never synced, and these stories tell
-/// what is durable from what is not by whether anything is left to sync.
+/// A cluster whose controller sets no space aside: that file is never synced, and most of these stories
+/// tell what is durable from what is not by whether anything is left to sync.
 fn small(seed: u64) -> Cluster {
     without_reserve(story::small(seed))
 }

@@ -140,7 +140,7 @@ fn a_torn_end_of_the_log_loses_nothing_promised() {
                 },
             },
         );
-        let torn = summary.marks.get("metalog.torn").copied().unwrap_or(0);
+        let torn = summary.count("metalog.torn");
         eprintln!("{name}: {torn} torn ends in {} runs", summary.runs);
         assert!(summary.runs < 40 || torn > 0, "{name}: nothing was torn");
     }
@@ -315,7 +315,7 @@ fn a_full_disk_stops_orders_and_nothing_else() {
         },
     );
     for mark in ["metalog.full", "metalog.checkpoint_failed"] {
-        let told = summary.marks.get(mark).copied().unwrap_or(0);
+        let told = summary.count(mark);
         eprintln!("{told:>8}  {mark}");
         assert!(summary.runs < 30 || told > 0, "{mark} was never told");
     }

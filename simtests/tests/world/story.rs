@@ -32,9 +32,7 @@ impl Scenario for Story {
     }
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
-        let mut cluster = (self.cluster)(seed);
-        cluster.settings.trace = trace;
-        let mut world = cluster.build(seed);
+        let mut world = (self.cluster)(seed).traced(trace).build(seed);
         (self.prepare)(&mut world);
         world
     }

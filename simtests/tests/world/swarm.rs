@@ -52,14 +52,7 @@ fn a_swarm_of_faults() {
         target: "world",
     };
     let summary = check(&story, 60);
-    eprintln!(
-        "{} runs, {} simulated s",
-        summary.runs,
-        summary.simulated.as_secs()
-    );
-    for (mark, count) in &summary.marks {
-        eprintln!("{count:>8}  {mark}");
-    }
+    summary.say();
 }
 
 /// 44: every limit at its minimum: a segment and a checkpoint for each record, one record a sync,

@@ -154,8 +154,8 @@ fn space_of(volumes: &[VolumeFacts], rules: &VolumeRules) -> Space {
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct StockView {
-    /// Whether the node's report under its present registration was applied.
-    pub known: bool,
+    /// Reports under the node's present registration that were applied.
+    pub reports: u64,
     /// Sum of the fingerprints of what it has.
     pub sum: u64,
     /// Chunks that the log says it has, and that it does not have.
@@ -175,7 +175,7 @@ impl Controller {
     pub fn stock_of(&self, alias: &Alias) -> Option<StockView> {
         let stock = self.files.stocks.get(self.members.slot(alias)?)?;
         Some(StockView {
-            known: stock.is_known(),
+            reports: stock.reports,
             sum: stock.sum,
             missing: stock.missing.iter().copied().collect(),
             corrupt: stock.corrupt.iter().copied().collect(),

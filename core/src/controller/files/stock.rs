@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 /// What one node has.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Stock {
-    /// Whether its report under its present registration was applied.
-    known: bool,
+    /// Reports under its present registration that were applied.
+    pub(super) reports: u64,
     coming: Option<ComingReport>,
     /// The newest change that was applied.
     pub(super) applied: u64,
@@ -73,7 +73,7 @@ pub(super) struct Findings {
 impl Stock {
     /// Whether its report under its present registration was applied.
     pub(super) const fn is_known(&self) -> bool {
-        self.known
+        self.reports > 0
     }
 
     /// Whether every disk that it reads from is slow.
@@ -146,7 +146,7 @@ impl Stock {
         entries.dedup_by_key(|entry| entry.version);
         let before = core::mem::take(&mut self.extras);
         *self = Self {
-            known: true,
+            reports: self.reports + 1,
             applied: as_of,
             sum: entries
                 .iter()
@@ -230,7 +230,7 @@ impl Stock {
     /// Nobody has a use for a content of which the log said that the node has it.
     pub(super) fn given_up(&mut self, version: ChunkVersion) {
         let missing = self.missing.remove(&version.chunk);
-        if self.known && !missing && !self.corrupt.contains(&version) {
+        if self.is_known() && !missing && !self.corrupt.contains(&version) {
             let (entry, released) = (None, None);
             self.extras.insert(version, Extra { entry, released });
         }

@@ -14,4 +14,4 @@ mod settled;
 pub use clients::{Clients, Done, Order, Ticket};
 pub use content::content;
 pub use history::{Act, Expected, History, Seen};
-pub use settled::{bring_to_rest, unrest};
+pub use settled::{READ_BACK_REQUIRED, bring_to_rest, unrest};

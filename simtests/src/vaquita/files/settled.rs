@@ -57,7 +57,7 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
         let Some(stock) = machine.stock_of(alias) else {
             return Some(format!("the controller knows nothing of what {alias} has"));
         };
-        if !stock.known {
+        if stock.reports == 0 {
             return Some(format!("{alias} has not reported"));
         }
         if stock.sum != sum {
@@ -109,6 +109,10 @@ fn had_a_bad_disk(world: &VaquitaWorld, node: NodeIx) -> bool {
 /// Files that are read back at most when a run ends.
 const READ_BACK: usize = 200;
 
+/// Files that had to be readable when a run ended. One that is never counted says that every file was
+/// excused.
+pub const READ_BACK_REQUIRED: &str = "files.read_back_required";
+
 /// Every file that the controller knows of reads as what was written, unless every replica of one of
 /// its chunks was on bad disks.
 ///
@@ -119,6 +123,7 @@ fn read_back(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Fail
     let every = files.len().div_ceil(READ_BACK).max(1);
     for (path, excused) in files.into_iter().step_by(every) {
         let read = clients.have(world, Order::Get { path: path.clone() })?;
+        world.count(READ_BACK_REQUIRED, u64::from(!excused));
         if !matches!(read, Done::Read(_)) && !excused {
             let what = format!("{path} is in the namespace and cannot be read: {read:?}");
             world.fail(None, what);
