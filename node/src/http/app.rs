@@ -20,6 +20,7 @@ use super::hosts::AllowedHosts;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
 use super::problem::Problem;
+use super::recent::Recent;
 
 /// What the configuration says about the HTTP interface.
 #[derive(Clone, Debug)]
@@ -48,6 +49,7 @@ pub(super) struct App<F> {
     /// One permit for each request that is worked on or waits.
     admission: Semaphore,
     pub(super) exchanged: Exchanged,
+    pub(super) recent: Recent,
     workers: Semaphore,
     names: std::sync::Mutex<SecretPrng>,
     readiness: Mutex<Option<(Instant, bool)>>,
@@ -97,6 +99,7 @@ impl<F: Front> App<F> {
             workers: Semaphore::new(workers),
             names: std::sync::Mutex::new(SecretPrng::new(settings.seed.clone())),
             exchanged: Exchanged::default(),
+            recent: Recent::default(),
             readiness: Mutex::new(None),
             front,
             settings,

@@ -100,8 +100,7 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     let signed_in = if route.is_some_and(|route| route.is_file()) {
         identify_by_any(app, head, permission).await?
     } else {
-        let caller = bearer(app, head)?;
-        identify(app, head, permission, caller).await?
+        identify_by_token(app, head, permission).await?
     };
     if changes_something(&head.method) && !hosts::is_of_this_origin(&head.headers) {
         return Err(Problem::new(
@@ -171,8 +170,19 @@ fn peer(head: &Parts) -> Result<SocketAddr, Problem> {
     }
 }
 
-fn bearer<F: Front>(app: &App<F>, head: &Parts) -> Result<Caller, Problem> {
-    Ok(app.caller(peer(head)?, &head.headers))
+/// As [`identify`], with the token that the request brings.
+async fn identify_by_token<F: Front>(
+    app: &App<F>,
+    head: &mut Parts,
+    permission: Permission,
+) -> Result<Option<SignedIn>, Problem> {
+    let caller = app.caller(peer(head)?, &head.headers);
+    if let Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) = permission
+        && app.recent.has(&caller, right)
+    {
+        return Ok(Some(SignedIn { caller, user: None }));
+    }
+    identify(app, head, permission, caller).await
 }
 
 /// As [`identify`], and takes a name and a password too.
@@ -182,8 +192,7 @@ async fn identify_by_any<F: Front>(
     permission: Permission,
 ) -> Result<Option<SignedIn>, Problem> {
     let Some(credentials) = Credentials::of(&head.headers) else {
-        let caller = bearer(app, head)?;
-        return identify(app, head, permission, caller).await;
+        return identify_by_token(app, head, permission).await;
     };
     let peer = peer(head)?;
     let exchanged = &app.exchanged;
@@ -217,7 +226,10 @@ async fn identify<F: Front>(
         // The one question about users that a data node answers too.
         let verb = Verb::Dfs(Ask::Authorize { right });
         return match app.ask(caller.clone(), verb).await? {
-            admin::Response::Dfs(Answer::Done) => Ok(Some(SignedIn { caller, user: None })),
+            admin::Response::Dfs(Answer::Done) => {
+                app.recent.add(&caller, right);
+                Ok(Some(SignedIn { caller, user: None }))
+            }
             other => Err(unexpected(&other)),
         };
     }

@@ -32,6 +32,7 @@ mod openapi;
 mod operation;
 mod problem;
 mod query;
+mod recent;
 mod routes;
 mod stream;
 #[cfg(test)]

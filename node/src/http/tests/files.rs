@@ -751,6 +751,40 @@ async fn a_password_with_a_request_is_exchanged_once_for_a_token() {
     }
 }
 
+/// How often the front was asked whether its caller may do something to files.
+fn authorizations(front: &FakeFront) -> usize {
+    let asked = front.asked.lock().unwrap();
+    let about_rights =
+        |request: &&Request| matches!(request.verb, Verb::Dfs(Ask::Authorize { .. }));
+    asked.iter().filter(about_rights).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_let_through_a_moment_ago_is_not_asked_about_again() {
+    let front = FakeFront::default();
+    let server = FakeFiles::new().server(&front);
+    let get = async |token: &'static str| {
+        let sent = request("GET", "/dfs/data/a.csv").token(token);
+        sent.to(&server).await.status
+    };
+    for _ in 0..3 {
+        assert_eq!(get(FILES).await, 200);
+    }
+    assert_eq!(authorizations(&front), 1);
+    // That somebody may read does not say that he may write, nor that others may read.
+    let put = request("PUT", "/dfs/data/b").token(FILES).raw("b");
+    assert_eq!(put.to(&server).await.status, 201);
+    assert_eq!(authorizations(&front), 2);
+    for _ in 0..2 {
+        assert_eq!(get(PLAIN).await, 403);
+        assert_eq!(get("made-up").await, 401);
+    }
+    assert_eq!(authorizations(&front), 6, "a refusal is not remembered");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(get(FILES).await, 200);
+    assert_eq!(authorizations(&front), 7);
+}
+
 #[tokio::test]
 async fn a_password_with_a_request_is_for_files_alone_and_never_crosses_the_network() {
     let front = ByPassword::default();
