@@ -370,7 +370,7 @@ pub(super) async fn ask<E: Env>(
 ) -> Result<(Leased<E::Stream>, TransferReply), TransferFault> {
     let body = request.encode();
     let patience = data.shared.limits.answer_timeout;
-    let mut leased = open(data, peer, Purpose::Read, &body).await?;
+    let mut leased = open(data, peer, Purpose::Read, &body, None).await?;
     let mut answer = leased.link.frame(patience).await;
     let ended = matches!(answer, Err(LinkFault::Ended | LinkFault::Broken(_)));
     if ended && leased.used_before {

@@ -1,6 +1,6 @@
 //! One data connection: a session whose frames stand between runs of raw bytes.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,6 +13,9 @@ use super::limits::DataLimits;
 
 /// Bytes read at once where nothing says how many come.
 const READ: usize = 64 * 1024;
+/// Bytes that wait at most to be sent together with what follows: a system call, and waking up the
+/// other side, cost more than copying them.
+pub(crate) const TOGETHER: usize = 16 * 1024;
 
 /// Why a connection is over.
 #[derive(Debug, Error)]
@@ -49,6 +52,8 @@ pub(crate) struct Inbound<S> {
 /// The sending direction.
 pub(crate) struct Outbound<S> {
     writer: WriteHalf<S>,
+    /// What waits to be sent together with what follows.
+    waiting: Vec<u8>,
     limits: DataLimits,
     /// Longest time without progress.
     idle: Duration,
@@ -67,6 +72,7 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
             },
             outbound: Outbound {
                 writer,
+                waiting: Vec::new(),
                 limits: limits.clone(),
                 idle,
             },
@@ -113,12 +119,17 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
 
     /// Sends a frame.
     pub(crate) async fn send(&mut self, kind: u16, body: &[u8]) -> Result<(), LinkFault> {
+        self.put(kind, body).await?;
+        self.outbound.flush().await
+    }
+
+    /// Sends a frame, at the latest with the next flush.
+    pub(crate) async fn put(&mut self, kind: u16, body: &[u8]) -> Result<(), LinkFault> {
         let bytes = self
             .session
             .try_seal(kind, body)
             .map_err(|too_long| LinkFault::Protocol(too_long.to_string()))?;
-        self.outbound.write(&bytes).await?;
-        self.outbound.flush().await
+        self.outbound.write(&bytes).await
     }
 
     /// The next frame, if it comes within `patience`.
@@ -243,22 +254,40 @@ impl<S: AsyncRead> Inbound<S> {
 }
 
 impl<S: AsyncWrite> Outbound<S> {
+    /// Sends bytes, at the latest with the next flush.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
+        if self.waiting.len() + bytes.len() <= TOGETHER {
+            self.waiting.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.write_out(bytes).await
+    }
+
+    /// Writes what waits and `bytes` behind it.
+    async fn write_out(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
         let patience = self.idle;
-        let mut rest = bytes;
-        while !rest.is_empty() {
+        let (mut waiting, mut rest) = (self.waiting.as_slice(), bytes);
+        while !(waiting.is_empty() && rest.is_empty()) {
+            let both = [IoSlice::new(waiting), IoSlice::new(rest)];
             // Each write has the time-out to itself: what counts is that the peer makes progress.
-            match timeout(patience, self.writer.write(rest)).await {
+            match timeout(patience, self.writer.write_vectored(&both)).await {
                 Ok(Ok(0)) => return Err(LinkFault::Ended),
-                Ok(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Ok(Ok(written)) => {
+                    let of_waiting = written.min(waiting.len());
+                    waiting = waiting.get(of_waiting..).unwrap_or_default();
+                    rest = rest.get(written - of_waiting..).unwrap_or_default();
+                }
                 Ok(Err(error)) => return Err(LinkFault::Broken(error)),
                 Err(_) => return Err(LinkFault::Slow(patience)),
             }
         }
+        self.waiting.clear();
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), LinkFault> {
+    /// Sends what waits.
+    pub(crate) async fn flush(&mut self) -> Result<(), LinkFault> {
+        self.write_out(&[]).await?;
         let patience = self.idle;
         match timeout(patience, self.writer.flush()).await {
             Ok(Ok(())) => Ok(()),
@@ -273,17 +302,129 @@ impl<S: AsyncWrite> Outbound<S> {
         self.flush().await
     }
 
-    /// Sends a piece of raw bytes, or with none the end of them.
+    /// Sends a piece of raw bytes, or with none the end of them, at the latest with the next flush.
     pub(crate) async fn piece(&mut self, piece: &[u8]) -> Result<(), LinkFault> {
         let len = u32::try_from(piece.len()).map_err(|_| {
             LinkFault::Protocol(format!("a piece of {} bytes is too long", piece.len()))
         })?;
         self.write(&len.to_be_bytes()).await?;
-        self.raw(piece).await
+        self.write(piece).await
     }
 
     /// Ends the sending direction.
     pub(crate) async fn shutdown(&mut self) {
         let _ = timeout(self.limits.linger, self.writer.shutdown()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+    use vaquita_core::ids::{Alias, Incarnation, Role};
+    use vaquita_core::wire::keys::Keyring;
+
+    use super::*;
+
+    /// Keeps what is written, as it is written.
+    #[derive(Default)]
+    struct Record {
+        writes: Vec<Vec<u8>>,
+        /// Bytes that it takes at a time.
+        most: usize,
+    }
+
+    impl AsyncRead for Record {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Record {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all = parts.iter().flat_map(|part| part.iter().copied());
+            let taken: Vec<u8> = all.take(self.most).collect();
+            let len = taken.len();
+            self.writes.push(taken);
+            Poll::Ready(Ok(len))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What goes out for two small pieces, a large one and the end, with a flush behind the first two.
+    async fn written(most: usize, large: &[u8]) -> Vec<Vec<u8>> {
+        let record = Record {
+            most,
+            ..Record::default()
+        };
+        let limits = DataLimits::default();
+        let mut link = Link::new(record, session(), &limits, limits.progress_timeout);
+        let out = &mut link.outbound;
+        out.piece(b"one").await.unwrap();
+        out.piece(b"two").await.unwrap();
+        out.flush().await.unwrap();
+        out.piece(large).await.unwrap();
+        out.piece(&[]).await.unwrap();
+        out.flush().await.unwrap();
+        link.inbound.reader.unsplit(link.outbound.writer).writes
+    }
+
+    fn session() -> Session {
+        let me = Introduction {
+            role: Role::DataNode,
+            cluster: None,
+            alias: Alias::new("P1-NODE1").unwrap(),
+            incarnation: Incarnation::new([1; 16]),
+            build: String::new(),
+        };
+        Session::dial(&Keyring::new(None), me, [0; 32])
+    }
+
+    #[tokio::test]
+    async fn what_is_small_is_sent_together() {
+        let large = vec![7; TOGETHER];
+        let writes = written(usize::MAX, &large).await;
+        let begin = b"\0\0\0\x03one\0\0\0\x03two".to_vec();
+        let len = u32::try_from(large.len()).unwrap().to_be_bytes();
+        let middle = [&len[..], &large].concat();
+        assert_eq!(writes, [begin, middle, vec![0; 4]]);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_takes_little_gets_all_in_order() {
+        let large: Vec<u8> = (0..3 * TOGETHER).map(|at| at.to_le_bytes()[0]).collect();
+        let whole = written(usize::MAX, &large).await.concat();
+        for most in [1, 3, 5, 1000, TOGETHER] {
+            assert_eq!(written(most, &large).await.concat(), whole, "{most}");
+        }
     }
 }

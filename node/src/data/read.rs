@@ -31,6 +31,8 @@ pub(crate) struct Reading<E: Env> {
     end: u64,
     /// Checksums of the blocks from the first on.
     crcs: Vec<u32>,
+    /// Bytes that came with the checksums: the first piece, not verified yet.
+    came_along: Option<Bytes>,
     _share: Share,
 }
 
@@ -81,16 +83,14 @@ impl<E: Env> Reading<E> {
             next: begin,
             end,
             crcs: Vec::new(),
+            came_along: None,
             _share: share,
         };
-        reading.crcs = match reading.read_crcs(blocks).await {
-            Ok(crcs) => crcs,
-            Err(unfit) => {
-                reading.moved_or(unfit).await?;
-                let again = reading.read_crcs(blocks).await;
-                again.map_err(|unfit| reading.give_up(&unfit))?
-            }
-        };
+        if let Err(unfit) = reading.begin_reading(blocks).await {
+            reading.moved_or(unfit).await?;
+            let again = reading.begin_reading(blocks).await;
+            again.map_err(|unfit| reading.give_up(&unfit))?;
+        }
         Ok(reading)
     }
 
@@ -119,9 +119,14 @@ impl<E: Env> Reading<E> {
         &self.crcs
     }
 
+    /// Whether a piece is still to come.
+    pub(crate) const fn has_more(&self) -> bool {
+        self.next < self.end
+    }
+
     /// The next piece, whole blocks that fit their checksums; `None` behind the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        if self.next >= self.end {
+        if !self.has_more() {
             return Ok(None);
         }
         let bytes = match self.read_piece().await {
@@ -136,12 +141,46 @@ impl<E: Env> Reading<E> {
         Ok(Some(bytes))
     }
 
-    async fn read_piece(&self) -> Result<Bytes, Unfit> {
+    /// Bytes of a piece at most.
+    fn longest(&self) -> u64 {
         let piece_max = self.data.shared.limits.piece_max.max(BLOCK);
-        let longest = (piece_max - piece_max % BLOCK) as u64;
-        let len = (self.end - self.next).min(longest);
-        let at = self.extent.offset.checked_add(self.next);
-        let bytes = self.read(at, len).await?;
+        (piece_max - piece_max % BLOCK) as u64
+    }
+
+    /// Reads the checksums, and the bytes with them where one reading gets both: going to the disk's
+    /// threads and back costs more than a small chunk itself.
+    async fn begin_reading(&mut self, blocks: u64) -> Result<(), Unfit> {
+        let Extent {
+            crcs_at,
+            offset,
+            len,
+            ..
+        } = self.extent;
+        let table = len.div_ceil(BLOCK_LEN) * 4;
+        let adjoining = crcs_at.checked_add(table) == Some(offset);
+        if !adjoining || self.begin > 0 || self.end > self.longest() {
+            self.crcs = self.read_crcs(blocks).await?;
+            return Ok(());
+        }
+        let mut bytes = self.read(Some(crcs_at), table + self.end).await?;
+        let behind = usize::try_from(table).unwrap_or(usize::MAX);
+        let table = bytes.split_to(behind.min(bytes.len()));
+        self.crcs = decode_crcs(&table);
+        self.crcs
+            .truncate(usize::try_from(blocks).unwrap_or(usize::MAX));
+        self.came_along = Some(bytes);
+        Ok(())
+    }
+
+    async fn read_piece(&mut self) -> Result<Bytes, Unfit> {
+        let bytes = match self.came_along.take() {
+            Some(bytes) => bytes,
+            None => {
+                let len = (self.end - self.next).min(self.longest());
+                self.read(self.extent.offset.checked_add(self.next), len)
+                    .await?
+            }
+        };
         let first = usize::try_from((self.next - self.begin) / BLOCK_LEN).unwrap_or(usize::MAX);
         let wrong = crcs_differ(&bytes, self.crcs.get(first..).unwrap_or_default());
         match wrong {
@@ -158,11 +197,7 @@ impl<E: Env> Reading<E> {
         let first = self.begin / BLOCK_LEN * 4;
         let at = self.extent.crcs_at.checked_add(first);
         let bytes = self.read(at, blocks * 4).await?;
-        let crcs = bytes.chunks_exact(4).map(|crc| match *crc {
-            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
-            _ => 0,
-        });
-        Ok(crcs.collect())
+        Ok(decode_crcs(&bytes))
     }
 
     async fn read(&self, at: Option<u64>, len: u64) -> Result<Bytes, Unfit> {
@@ -236,6 +271,11 @@ async fn find<E: Env>(
         StoreAnswer::Found { volume, extent } => Ok((volume, extent)),
         other => Err(odd(&other)),
     }
+}
+
+fn decode_crcs(bytes: &[u8]) -> Vec<u32> {
+    let (crcs, _) = bytes.as_chunks();
+    crcs.iter().map(|&crc| u32::from_le_bytes(crc)).collect()
 }
 
 /// The first block of `bytes` that does not fit its checksum, if there is one.

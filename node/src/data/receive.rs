@@ -159,8 +159,8 @@ async fn alone<E: Env, P: Pieces>(
     pieces: &mut P,
 ) -> Result<(Holder, Summary), NotTaken<P::Fault>> {
     let piece_max = data.shared.limits.piece_max;
-    // What is gathered, and a piece that is read meanwhile.
-    let _share = data.shared.serving.take(2 * piece_max).await?;
+    // What is being written, what is gathered meanwhile, and a piece of that which is just coming.
+    let _share = data.shared.serving.take(3 * piece_max).await?;
     let admitted = admit(data, token, bounds.len).await?;
     let Form::Alone { file } = &admitted.form else {
         return Err(NotTaken::Refused(Refusal::Unavailable {
@@ -169,29 +169,61 @@ async fn alone<E: Env, P: Pieces>(
                 .to_owned(),
         }));
     };
-    let mut summing = Summing::default();
+    let mut gathering = Gathering {
+        pieces,
+        bounds,
+        gathered: first,
+        ended: false,
+        summing: Summing::default(),
+    };
     let mut at = ALONE_HEADER;
-    let mut gathered = first;
-    loop {
-        let piece = pieces.next().await.map_err(NotTaken::Source)?;
-        let ended = piece.is_none();
-        if let Some(piece) = piece {
-            let so_far = summing.len() + (gathered.len() + piece.len()) as u64;
-            bounds.check(so_far)?;
-            gathered.extend_from_slice(&piece);
-        }
-        while gathered.len() >= piece_max || (ended && !gathered.is_empty()) {
-            let bytes = gathered.split_to(gathered.len().min(piece_max)).freeze();
-            summing.update(&bytes);
-            at = append(data, admitted.volume, file, at, bytes).await?;
-        }
-        if ended {
-            break;
-        }
+    let mut next = gathering.next(piece_max).await?;
+    while let Some(bytes) = next {
+        // The disk writes while the next bytes come and have their checksums made.
+        let writing = async {
+            let end = append(data, admitted.volume, file, at, bytes).await;
+            end.map_err(NotTaken::Refused)
+        };
+        (at, next) = tokio::try_join!(writing, gathering.next(piece_max))?;
     }
+    let summing = gathering.summing;
     bounds.check_end(summing.len())?;
-    let summary = summing.finish();
-    prepare(data, admitted, summary).await
+    prepare(data, admitted, summing.finish()).await
+}
+
+/// The bytes of a chunk, put together to what is written at once.
+struct Gathering<'a, P> {
+    pieces: &'a mut P,
+    bounds: &'a Bounds,
+    gathered: BytesMut,
+    ended: bool,
+    /// Of all bytes that were given away.
+    summing: Summing,
+}
+
+impl<P: Pieces> Gathering<'_, P> {
+    /// The next `len` bytes, fewer at the end; `None` behind the last.
+    async fn next(&mut self, len: usize) -> Result<Option<Bytes>, NotTaken<P::Fault>> {
+        while !self.ended && self.gathered.len() < len {
+            match self.pieces.next().await.map_err(NotTaken::Source)? {
+                Some(piece) => {
+                    let new = (self.gathered.len() + piece.len()) as u64;
+                    self.bounds.check(self.summing.len() + new)?;
+                    self.gathered.extend_from_slice(&piece);
+                }
+                None => self.ended = true,
+            }
+        }
+        if self.gathered.is_empty() {
+            return Ok(None);
+        }
+        let bytes = self
+            .gathered
+            .split_to(self.gathered.len().min(len))
+            .freeze();
+        self.summing.update(&bytes);
+        Ok(Some(bytes))
+    }
 }
 
 /// Writes to the file of an admitted chunk; returns where the next bytes go.

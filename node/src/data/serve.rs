@@ -139,16 +139,20 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
             Ok(begun) => begun,
             Err(refusal) => return self.refuse(refusal).await,
         };
-        self.reply(&TransferReply::Sending {
+        let sending = TransferReply::Sending {
             chunk_len: reading.chunk_len(),
             digest: reading.digest(),
             offset: reading.begin(),
             len: reading.len(),
             blocks: reading.crcs().to_vec(),
-        })
-        .await?;
+        };
+        self.link.put(KIND_REPLY, &sending.encode()).await?;
         while let Some(bytes) = piece {
             self.link.outbound.piece(&bytes).await?;
+            if reading.has_more() {
+                // The next takes a while.
+                self.link.outbound.flush().await?;
+            }
             piece = match reading.next().await {
                 Ok(piece) => piece,
                 Err(refusal) => {
@@ -157,6 +161,7 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
                 }
             };
         }
+        self.link.outbound.flush().await?;
         Ok(())
     }
 

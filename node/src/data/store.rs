@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -15,7 +16,7 @@ use vaquita_core::dfs::transfer::{KIND_REPLY, KIND_REQUEST, TransferReply, Trans
 use super::budget::Share;
 use super::fault::TransferFault;
 use super::limits::DataLimits;
-use super::link::{LinkFault, Outbound};
+use super::link::{Link, LinkFault, Outbound, TOGETHER};
 use super::pool::{Leased, Purpose, lease};
 use super::receive::{NotTaken, Pieces, receive};
 use super::{Data, Peer};
@@ -341,37 +342,22 @@ async fn there<E: Env>(
     mut pieces: Queue,
 ) -> Result<Prepared, TransferFault> {
     let request = TransferRequest::Store { token, len }.encode();
-    let mut leased = open(data, peer, Purpose::Write, &request).await?;
-    let answer = {
-        let link = &mut leased.link;
-        let reading = link.inbound.frame(&mut link.session);
-        let mut reading = std::pin::pin!(reading);
-        // A refusal may come before all bytes were sent, and nobody reads them any more then.
-        let early = tokio::select! {
-            biased;
-            answer = &mut reading => Some(answer),
-            sent = send(&mut link.outbound, &mut pieces) => match sent {
-                Ok(()) => None,
-                Err(Unsent::Source(fault)) => return Err(fault),
-                Err(Unsent::Link(fault)) => {
-                    // The refusal may be on its way still.
-                    let linger = data.shared.limits.linger;
-                    match timeout(linger, &mut reading).await {
-                        Ok(answer @ Ok(_)) => Some(answer),
-                        Ok(Err(_)) | Err(_) => return Err(told(peer, fault)),
-                    }
-                }
-            },
-        };
-        match early {
-            Some(answer) => answer.map(|answer| (answer, false)),
-            None => {
-                let patience = data.shared.limits.prepare_timeout;
-                match timeout(patience, reading).await {
-                    Ok(answer) => answer.map(|answer| (answer, true)),
-                    Err(_) => Err(LinkFault::Slow(patience)),
-                }
-            }
+    let mut leased;
+    let small = len.and_then(|len| usize::try_from(len).ok());
+    let answer = match small.filter(|&len| len <= TOGETHER / 2) {
+        Some(len) => {
+            let all = gather(&mut pieces, len).await?;
+            leased = open(data, peer, Purpose::Write, &request, Some(&all)).await?;
+            let patience = data.shared.limits.prepare_timeout;
+            leased
+                .link
+                .frame(patience)
+                .await
+                .map(|answer| (answer, true))
+        }
+        None => {
+            leased = open(data, peer, Purpose::Write, &request, None).await?;
+            stream(data, peer, &mut leased.link, &mut pieces).await?
         }
     };
     let ((kind, body), in_step) = answer.map_err(|fault| told(peer, fault))?;
@@ -402,25 +388,86 @@ async fn there<E: Env>(
     }
 }
 
-/// A connection on which a request was sent. One that was kept may have been ended meanwhile; then
-/// nothing has been done by it, and a fresh one is tried.
+/// A frame, and whether it came behind all that was sent.
+type Heard = Result<((u16, Vec<u8>), bool), LinkFault>;
+
+/// Sends pieces as they come, and hears what the other side has to say.
+async fn stream<E: Env>(
+    data: &Data<E>,
+    peer: &Peer,
+    link: &mut Link<E::Stream>,
+    pieces: &mut Queue,
+) -> Result<Heard, TransferFault> {
+    let limits = &data.shared.limits;
+    let reading = link.inbound.frame(&mut link.session);
+    let mut reading = std::pin::pin!(reading);
+    // A refusal may come before all bytes were sent, and nobody reads them any more then.
+    let sent = tokio::select! {
+        biased;
+        answer = &mut reading => return Ok(answer.map(|answer| (answer, false))),
+        sent = send(&mut link.outbound, pieces) => sent,
+    };
+    match sent {
+        Ok(()) => {
+            let patience = limits.prepare_timeout;
+            let answer = timeout(patience, reading).await;
+            let answer = answer.unwrap_or(Err(LinkFault::Slow(patience)));
+            Ok(answer.map(|answer| (answer, true)))
+        }
+        Err(Unsent::Source(fault)) => Err(fault),
+        // The refusal may be on its way still.
+        Err(Unsent::Link(fault)) => match timeout(limits.linger, reading).await {
+            Ok(Ok(answer)) => Ok(Ok((answer, false))),
+            Ok(Err(_)) | Err(_) => Err(told(peer, fault)),
+        },
+    }
+}
+
+/// A connection on which a request was sent, with all that belongs to it if there is `content`. One
+/// that was kept may have been ended meanwhile; then nothing has been done by it, and a fresh one is
+/// tried.
 pub(super) async fn open<E: Env>(
     data: &Data<E>,
     peer: &Peer,
     purpose: Purpose,
     request: &[u8],
+    content: Option<&[u8]>,
 ) -> Result<Leased<E::Stream>, TransferFault> {
     let mut leased = lease(data, peer, purpose, false).await?;
-    match leased.link.send(KIND_REQUEST, request).await {
+    match ask_on(&mut leased.link, request, content).await {
         Ok(()) => Ok(leased),
         Err(_) if leased.used_before => {
             drop(leased);
             let mut leased = lease(data, peer, purpose, true).await?;
-            let sent = leased.link.send(KIND_REQUEST, request).await;
+            let sent = ask_on(&mut leased.link, request, content).await;
             sent.map_err(|fault| told(peer, fault)).map(|()| leased)
         }
         Err(fault) => Err(told(peer, fault)),
     }
+}
+
+async fn ask_on<S: AsyncRead + AsyncWrite>(
+    link: &mut Link<S>,
+    request: &[u8],
+    content: Option<&[u8]>,
+) -> Result<(), LinkFault> {
+    link.put(KIND_REQUEST, request).await?;
+    if let Some(content) = content {
+        if !content.is_empty() {
+            link.outbound.piece(content).await?;
+        }
+        link.outbound.piece(&[]).await?;
+    }
+    link.outbound.flush().await
+}
+
+/// Waits for all of a chunk that is announced to have `len` bytes.
+async fn gather(pieces: &mut Queue, len: usize) -> Result<Vec<u8>, TransferFault> {
+    let mut all = Vec::with_capacity(len);
+    while let Some(piece) = pieces.next().await? {
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
 }
 
 /// Why the pieces were not all sent.
@@ -435,8 +482,10 @@ async fn send<S: tokio::io::AsyncWrite>(
 ) -> Result<(), Unsent> {
     while let Some(piece) = pieces.next().await.map_err(Unsent::Source)? {
         outbound.piece(&piece).await.map_err(Unsent::Link)?;
+        outbound.flush().await.map_err(Unsent::Link)?;
     }
-    outbound.piece(&[]).await.map_err(Unsent::Link)
+    outbound.piece(&[]).await.map_err(Unsent::Link)?;
+    outbound.flush().await.map_err(Unsent::Link)
 }
 
 /// What a fault of a connection is to whoever wanted something of the peer.

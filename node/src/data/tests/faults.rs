@@ -92,6 +92,7 @@ async fn send(link: &mut Link<DuplexStream>, content: &[u8], pieces: &[&[u8]]) {
     .await;
     for piece in pieces {
         link.outbound.piece(piece).await.unwrap();
+        link.outbound.flush().await.unwrap();
     }
 }
 
@@ -275,6 +276,7 @@ async fn another_content_with_checksums_that_fit_it_is_not_taken_for_the_chunk()
         )
         .await;
         link.outbound.piece(&other).await.unwrap();
+        link.outbound.flush().await.unwrap();
     };
     let (fetching, ()) = tokio::join!(fetching, lying);
     assert!(all(fetching.unwrap()).await.unwrap_err().is_mismatch());

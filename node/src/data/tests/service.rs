@@ -128,6 +128,7 @@ async fn a_piece_that_is_too_long_ends_the_connection_and_cancels_the_write() {
     ask(&mut link, TransferRequest::Store { token, len }).await;
     let piece = bytes(MIB);
     link.outbound.piece(&piece).await.unwrap();
+    link.outbound.flush().await.unwrap();
     let header = u32::try_from(MIB + 1).unwrap().to_be_bytes();
     link.outbound.raw(&header).await.unwrap();
     node.asked(|ask| matches!(ask, StoreAsk::Cancel { .. }))
@@ -144,6 +145,7 @@ async fn a_sender_that_stalls_is_cut_and_its_write_cancelled() {
     let len = Some(8 * MIB as u64);
     ask(&mut link, TransferRequest::Store { token, len }).await;
     link.outbound.piece(&bytes(MIB)).await.unwrap();
+    link.outbound.flush().await.unwrap();
     let begun = Instant::now();
     node.asked(|ask| matches!(ask, StoreAsk::Cancel { .. }))
         .await;
@@ -159,6 +161,7 @@ async fn a_sender_that_leaves_has_its_write_cancelled_at_once() {
     let len = Some(8 * MIB as u64);
     ask(&mut link, TransferRequest::Store { token, len }).await;
     link.outbound.piece(&bytes(MIB)).await.unwrap();
+    link.outbound.flush().await.unwrap();
     let begun = Instant::now();
     drop(link);
     node.asked(|ask| matches!(ask, StoreAsk::Cancel { .. }))
