@@ -73,7 +73,7 @@ use turns::{Source, Turns};
 use volumes::Volumes;
 
 /// What is told about each event beside the log; counts them, usually.
-pub type EventObserver = Box<dyn Fn(&Event) + Send>;
+pub type EventObserver = Box<dyn Fn(&Event) + Send + Sync>;
 
 /// What a driver needs beside the machine.
 pub struct Wiring<E: Env, H> {

@@ -12,6 +12,7 @@ mod signals;
 mod sockets;
 mod stdio;
 pub(crate) mod threads;
+mod udp;
 mod work;
 
 #[cfg(test)]
@@ -38,8 +39,9 @@ pub use disk::{OsDisk, Sealed};
 pub use own::{cores, host_id, memory_bytes};
 pub use processes::OsProcesses;
 pub use signals::watch_signals;
-pub use sockets::{OsListener, OsUdp};
+pub use sockets::OsListener;
 pub use stdio::{stdin_lines, stdout_printer};
+pub use udp::OsUdp;
 
 use crate::env::{Effort, Env, HostFolders, OpenDiskError};
 use io_pool::IoPool;

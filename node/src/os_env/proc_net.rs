@@ -1,7 +1,6 @@
 //! Who has a port: `/proc/net` for the sockets, `/proc/*/fd` for their owners.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::proc::{describe, pids};
@@ -16,8 +15,6 @@ pub(super) struct Row {
     pub(super) listening: bool,
     pub(super) user: u32,
     pub(super) inode: u64,
-    /// Datagrams dropped for want of room, in the tables of UDP.
-    pub(super) drops: u64,
 }
 
 /// Parses a table; lines that are not understood are left out.
@@ -28,8 +25,8 @@ pub(super) fn parse_table(table: &str) -> impl Iterator<Item = Row> + '_ {
 /// A row reads, counted from 0:
 ///
 /// ```text
-/// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ref pointer drops
-///  0       1            2       3   4      5       6      7     8      9    10    11     12
+/// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+///  0       1            2       3   4      5       6      7     8      9
 /// ```
 fn parse_row(line: &str) -> Option<Row> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -38,10 +35,6 @@ fn parse_row(line: &str) -> Option<Row> {
         listening: *fields.get(3)? == LISTENING,
         user: fields.get(7)?.parse().ok()?,
         inode: fields.get(9)?.parse().ok()?,
-        drops: fields
-            .get(12)
-            .and_then(|drops| drops.parse().ok())
-            .unwrap_or(0),
     })
 }
 
@@ -66,44 +59,6 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// How many datagrams were dropped on the UDP socket with this inode.
-///
-/// Asked every second: the kernel goes through all its sockets for each piece that is read, so the
-/// pieces are as large as it gives them and the reading ends at the socket.
-pub(super) fn udp_drops(inode: u64) -> Option<u64> {
-    ["/proc/net/udp", "/proc/net/udp6"]
-        .into_iter()
-        .find_map(|path| find_row(File::open(path).ok()?, |row| row.inode == inode))
-        .map(|row| row.drops)
-}
-
-/// Bytes of a table that the kernel gives at once: a page.
-const PIECE: usize = 4096;
-
-/// The first such row of a table, which is read no further than that.
-pub(super) fn find_row(mut table: impl Read, wanted: impl Fn(&Row) -> bool) -> Option<Row> {
-    let mut piece = [0; PIECE];
-    let mut text = Vec::new();
-    loop {
-        let read = table.read(&mut piece).ok()?;
-        text.extend_from_slice(piece.get(..read)?);
-        let whole = match read {
-            0 => text.len(),
-            _ => text
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |at| at + 1),
-        };
-        let lines = String::from_utf8_lossy(text.get(..whole)?);
-        // The heading is no row either.
-        let found = lines.lines().filter_map(parse_row).find(|row| wanted(row));
-        if found.is_some() || read == 0 {
-            return found;
-        }
-        text.drain(..whole);
-    }
 }
 
 /// Which process keeps others from binding `wanted`, in words, as far as it can be told.

@@ -2,19 +2,18 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tracing::debug;
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::CloseReason;
 
-use super::proc_net::udp_drops;
+use super::udp::OsUdp;
 use crate::driver::close_reason;
-use crate::env::{Listener, Udp};
+use crate::env::Listener;
 
 /// Room for datagrams that arrive while the loop is busy: about 3,000 heartbeats.
 const UDP_RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -108,10 +107,6 @@ pub(super) fn listen(at: SocketAddr) -> io::Result<OsListener> {
     TcpListener::from_std(socket.into()).map(OsListener)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where sockets are made"
-)]
 pub(super) fn bind_udp(at: SocketAddr) -> io::Result<OsUdp> {
     let socket = bound(at, Type::DGRAM, Protocol::UDP)?;
     socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER)?;
@@ -123,9 +118,7 @@ pub(super) fn bind_udp(at: SocketAddr) -> io::Result<OsUdp> {
              {UDP_RECEIVE_BUFFER}; sysctl net.core.rmem_max sets the limit"
         );
     }
-    let inode = rustix::fs::fstat(socket.as_fd())?.st_ino;
-    let socket = UdpSocket::from_std(socket.into())?;
-    Ok(OsUdp { socket, inode })
+    OsUdp::new(socket.into())
 }
 
 /// Connects to the first address of a host that accepts.
@@ -189,30 +182,5 @@ impl Listener for OsListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
-    }
-}
-
-/// A UDP socket of the operating system.
-#[derive(Debug)]
-pub struct OsUdp {
-    socket: UdpSocket,
-    inode: u64,
-}
-
-impl Udp for OsUdp {
-    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.socket.recv_from(buffer).await
-    }
-
-    fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-        // Not by tokio's own `try_send_to`: that one refuses until the reactor has once reported the
-        // socket writable, which would lose the first heartbeats of a process.
-        SockRef::from(&self.socket)
-            .send_to(bytes, &to.into())
-            .map(drop)
-    }
-
-    fn dropped(&self) -> u64 {
-        udp_drops(self.inode).unwrap_or(0)
     }
 }

@@ -4,11 +4,14 @@ mod bootstrap;
 mod roles;
 mod settings;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::registry::Registry;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinError;
 use tracing::{error, info, warn};
 use vaquita_config::{Mode, Resolved};
 use vaquita_core::agent::AgentConfig;
@@ -30,7 +33,7 @@ use crate::env::{Env as _, HostFolders};
 use crate::files::Coordinator;
 use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
 use crate::logging::{self, LogSettings, Target};
-use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, watch_signals};
+use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, threads, watch_signals};
 use crate::secret_file::{self, SecretFileError};
 
 /// Runs a server process until it ends; returns its exit status.
@@ -41,15 +44,12 @@ pub fn serve(plan: ServerPlan, terminal: &mut Terminal) -> Result<u8, Failure> {
     let unavailable = |message: String| Failure::new(Status::Unavailable, message);
     let log =
         logging::install(&log_settings(&plan)).map_err(|error| unavailable(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads(&plan.settings))
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name_fn(thread_names(worker_threads(&plan.settings)))
-        .enable_all()
-        .build()
+    let workers = worker_threads(&plan.settings);
+    let runtime = runtime(workers)
         .map_err(|error| unavailable(format!("cannot start the worker threads: {error}")))?;
     let mode = plan.mode;
-    let reason = runtime.block_on(run(plan));
+    let reason = on_a_worker(workers, &runtime, run(plan))
+        .map_err(|error| unavailable(format!("cannot start the worker thread: {error}")))?;
     if reason.code == ExitCode::Success {
         info!("MainServer shutdown");
     } else {
@@ -67,13 +67,58 @@ fn worker_threads(settings: &Resolved) -> usize {
     settings::count(settings, "workerNum").unwrap_or(1)
 }
 
+/// What tasks run on. One worker needs no means by which workers hand tasks to each other, which cost
+/// a system call or two each time that one wakes up.
+fn runtime(workers: usize) -> io::Result<Runtime> {
+    let mut builder = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(workers)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name_fn(thread_names(if workers == 1 { 0 } else { workers }))
+        .enable_all()
+        .build()
+}
+
+/// Runs the process itself on a worker, like everything else: on a thread of its own the machine would
+/// cost each question two more wake-ups of a thread. Nothing on a worker takes longer than the
+/// checksums of a piece.
+fn on_a_worker(
+    workers: usize,
+    runtime: &Runtime,
+    process: impl Future<Output = ExitReason> + Send + 'static,
+) -> io::Result<ExitReason> {
+    let process = runtime.spawn(process);
+    let outcome = match workers {
+        1 => std::thread::scope(|scope| {
+            let worker = threads::scoped(scope, WORKER, || runtime.block_on(process))?;
+            Ok(worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        }),
+        _ => Ok(runtime.block_on(process)),
+    };
+    outcome.map(|outcome| outcome.unwrap_or_else(ended_by_a_bug))
+}
+
+fn ended_by_a_bug(failure: JoinError) -> ExitReason {
+    let message = format!("ended by a bug in this program: {failure}");
+    let code = ExitCode::Bug;
+    ExitReason { code, message }
+}
+
+/// Name of the workers for the kernel.
+const WORKER: &str = "vaquita-worker";
+
 /// Names for the threads of the runtime, which starts its workers first.
 fn thread_names(workers: usize) -> impl Fn() -> String {
     let started = AtomicUsize::new(0);
     move || {
         let nth = started.fetch_add(1, Ordering::Relaxed);
         let name = if nth < workers {
-            "vaquita-worker"
+            WORKER
         } else {
             "vaquita-block"
         };

@@ -43,7 +43,12 @@ pub(super) fn write(
         0o640,
         &cluster_nodes(layout),
     )?;
-    create(&layout.directory.join("cluster.cfg"), 0o640, CLUSTER_CFG)?;
+    let workers = workers(layout);
+    create(
+        &layout.directory.join("cluster.cfg"),
+        0o640,
+        &cluster_cfg(workers),
+    )?;
     let secret_path = layout.directory.join(secret::NAME);
     secret_file::generate(&secret_path).map_err(secret::failed)?;
     let secret_text = fs::read_to_string(&secret_path)
@@ -72,7 +77,7 @@ pub(super) fn write(
     // The last one, and there as a whole or not at all: a directory with a controller.cfg is
     // complete.
     let making = layout.directory.join(LAST_IN_THE_MAKING);
-    create(&making, 0o640, &controller_cfg(layout))?;
+    create(&making, 0o640, &controller_cfg(layout, workers))?;
     let last = layout.directory.join("controller.cfg");
     fs::rename(&making, &last)
         .and_then(|()| File::open(&layout.directory)?.sync_all())
@@ -104,12 +109,20 @@ pub(super) fn read_password(layout: &Layout) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-fn controller_cfg(layout: &Layout) -> String {
+/// Threads that each process gets to work with. All of them share one machine: with as many each as
+/// the machine has processors, they would mostly take turns.
+fn workers(layout: &Layout) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / (1 + layout.data_nodes.len())).max(1)
+}
+
+fn controller_cfg(layout: &Layout, workers: usize) -> String {
     format!(
         "# The controller of a cluster on one machine, written by `vaquita local`.\n\
          # `vaquita explain --key NAME` tells about each key; changes count from the next start on.\n\
          localSite={}\n\
          dfsReplicationFactor=2\n\
+         workerNum={workers}\n\
          webWorkerNum=4\n",
         layout.controller
     )
@@ -128,11 +141,15 @@ fn cluster_nodes(layout: &Layout) -> String {
     text
 }
 
-const CLUSTER_CFG: &str = "\
-# The settings of all data nodes, written by `vaquita local`.
-# A line for one node is written `P1-NODE1.workerNum=2`, for several `P1-%.workerNum=2`.
-maxMemSize=1
-";
+fn cluster_cfg(workers: usize) -> String {
+    format!(
+        "# The settings of all data nodes, written by `vaquita local`.\n\
+         # A line for one node is written `P1-NODE1.workerNum=2`, for several `P1-%.workerNum=2`.\n\
+         # All processes share this machine; a node with one of its own needs no `workerNum`.\n\
+         maxMemSize=1\n\
+         workerNum={workers}\n"
+    )
+}
 
 fn agent_cfg(layout: &Layout, host: &Host) -> String {
     let label = host
@@ -145,6 +162,7 @@ fn agent_cfg(layout: &Layout, host: &Host) -> String {
          # this were a machine of its own.\n\
          localSite={}\n\
          controllerSite={}\n\
+         workerNum=1\n\
          hostLabel={label}\n",
         host.agent, layout.controller
     )

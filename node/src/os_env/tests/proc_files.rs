@@ -1,5 +1,5 @@
 use crate::os_env::proc::{boot_id, describe, executable, parse_stat, stat};
-use crate::os_env::proc_net::{find_row, parse_table};
+use crate::os_env::proc_net::parse_table;
 
 #[test]
 fn a_process_may_be_called_anything() {
@@ -60,54 +60,4 @@ fn socket_tables_are_read_as_the_kernel_writes_them() {
     let rows: Vec<_> = parse_table(udp6).collect();
     assert_eq!(rows[0].local, "[::1]:8961".parse().unwrap());
     assert!(!rows[0].listening);
-    assert_eq!(rows[0].drops, 17);
-}
-
-/// A table that comes in pieces, as that of the kernel does.
-struct InPieces<'a> {
-    rest: &'a [u8],
-    piece: usize,
-    reads: usize,
-}
-
-impl std::io::Read for InPieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let len = self.piece.min(self.rest.len()).min(buffer.len());
-        let (piece, rest) = self.rest.split_at(len);
-        buffer[..len].copy_from_slice(piece);
-        self.rest = rest;
-        self.reads += 1;
-        Ok(len)
-    }
-}
-
-#[test]
-fn a_row_is_found_wherever_the_pieces_of_a_table_are_cut_and_nothing_is_read_behind_it() {
-    let mut table = "  sl  local_address rem_address   st tx_queue ... drops\n".to_owned();
-    for inode in 1..=50 {
-        table.push_str(&format!(
-            "{inode:>5}: 0100007F:2301 00000000:0000 07 00000000:00000000 00:00000000 00000000     0 \
-             0 {inode} 2 0000000000000000 {}\n",
-            inode * 3
-        ));
-    }
-    for piece in [1, 7, 100, 128, 4096, 100_000] {
-        let mut reader = InPieces {
-            rest: table.as_bytes(),
-            piece,
-            reads: 0,
-        };
-        let row = find_row(&mut reader, |row| row.inode == 20).unwrap();
-        assert_eq!(row.drops, 60, "pieces of {piece}");
-        let whole = table.len().div_ceil(piece.min(4096));
-        assert!(reader.reads <= whole / 2 + 1, "{} of {whole}", reader.reads);
-        let mut reader = InPieces {
-            rest: table.trim_end().as_bytes(),
-            piece,
-            reads: 0,
-        };
-        assert_eq!(find_row(&mut reader, |row| row.inode == 51), None);
-        reader.rest = table.trim_end().as_bytes();
-        assert!(find_row(&mut reader, |row| row.inode == 50).is_some());
-    }
 }
