@@ -62,18 +62,18 @@ fn write_all(log: &mut MetaLog, ticket: &mut DiskTicket, mut files: Option<&mut 
 }
 
 /// Records appended between two batches, as when that many clients wait for each sync.
-const TOGETHER: u64 = 64;
+const RECORDS_TOGETHER: u64 = 64;
 
 fn append(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("append_and_encode_64_records");
-    group.throughput(Throughput::Elements(TOGETHER));
+    group.throughput(Throughput::Elements(RECORDS_TOGETHER));
     for len in [64, 256, 1024] {
         let payload = vec![7; len];
         let mut log = new_log();
         let mut ticket = DiskTicket(0);
         group.bench_function(BenchmarkId::from_parameter(len), |bencher| {
             bencher.iter(|| {
-                for _ in 0..TOGETHER {
+                for _ in 0..RECORDS_TOGETHER {
                     log.append(ControllerEpoch(1), 9, &payload);
                 }
                 write_all(&mut log, &mut ticket, None);
@@ -90,7 +90,7 @@ fn written(records: u64, len: usize) -> Files {
     let mut ticket = DiskTicket(0);
     let payload = vec![7; len];
     while log.appended() < LogIndex(records) {
-        for _ in 0..TOGETHER {
+        for _ in 0..RECORDS_TOGETHER {
             log.append(ControllerEpoch(1), 9, &payload);
         }
         write_all(&mut log, &mut ticket, Some(&mut files));

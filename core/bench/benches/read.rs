@@ -5,7 +5,9 @@
 //! turns in the same run.
 //!
 //! The machine behind the data plane knows one chunk. Everything else is the product's, as it runs in a
-//! data node, with the sockets and files of this machine.
+//! data node, with the sockets and files of this machine. Only the threads are laid out otherwise: both
+//! nodes share a runtime of two workers, which run their machines too, while in a process of the product
+//! the machine has a thread of its own.
 //!
 //! `cargo bench -p vaquita-bench --features criterion --bench read`
 #![expect(clippy::print_stdout, reason = "a comparison is printed")]

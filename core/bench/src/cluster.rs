@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::cpu;
 use crate::http::Client;
+use crate::servers::Servers;
 use crate::stop::Stop;
 
 /// How long a cluster may take to be green, to take its first file, and to end.
@@ -31,23 +31,6 @@ pub struct Plan {
     pub hosts: u8,
     /// Lines that are added to `controller.cfg`, such as `dataSync=0`.
     pub lines: Vec<String>,
-}
-
-/// The program beside this one, as `cargo build --release` leaves it.
-///
-/// # Errors
-/// If there is none; the error says how to make one.
-pub fn program() -> Result<PathBuf, String> {
-    let own = std::env::current_exe()
-        .map_err(|error| format!("the path of this program is not known: {error}"))?;
-    let beside = own.with_file_name("vaquita");
-    if beside.is_file() {
-        return Ok(beside);
-    }
-    Err(format!(
-        "there is no {}: build it with `cargo build --release`, or name another with --vaquita",
-        beside.display()
-    ))
 }
 
 /// Where a cluster is and how to talk to it.
@@ -122,9 +105,9 @@ impl Access {
     /// Makes a directory of the file system.
     ///
     /// # Errors
-    /// If it is not made.
+    /// If it is not made, or is there already.
     pub fn make_directory(&self, path: &str, stop: &Stop) -> Result<(), String> {
-        let order = json!({ "path": format!("/{path}"), "parents": true });
+        let order = json!({ "path": format!("/{path}"), "parents": false });
         self.controller(stop)?
             .post("/api/v1/dfs/mkdir", &order)
             .map(drop)
@@ -143,14 +126,13 @@ impl Access {
             .map_err(|failure| format!("dfs://{path} cannot be removed: {failure}"))
     }
 
-    /// Makes a directory and waits until each data node takes a file into it: volumes are known to
-    /// the controller a little later than their nodes.
+    /// Waits until each data node takes a file into a directory: volumes are known to the controller a
+    /// little later than their nodes.
     ///
     /// # Errors
     /// If it does not come to that.
     pub fn until_files_are_taken(&self, directory: &str, stop: &Stop) -> Result<(), String> {
         let begun = Instant::now();
-        self.make_directory(directory, stop)?;
         for server in self.data_nodes(stop)? {
             let mut client = Client::new(&server, Some(&self.token), stop)?;
             while let Err(failure) = client.put(&format!("{directory}/probe"), b"probe") {
@@ -172,6 +154,8 @@ pub struct Cluster {
     /// What it said about its start, such as `all green after 218 ms: …`.
     pub green: String,
     directory: PathBuf,
+    servers: Servers,
+    /// The `vaquita local` that was started last, until all that it left is ended too.
     process: Option<Child>,
 }
 
@@ -182,6 +166,9 @@ impl Cluster {
     /// If it does not become green; the error has its last words.
     pub fn start(plan: &Plan, stop: &Stop) -> Result<Self, String> {
         let directory = plan.directory.join("cluster");
+        fs::create_dir_all(&plan.directory)
+            .map_err(|error| format!("{}: {error}", plan.directory.display()))?;
+        let servers = Servers::of(&plan.directory)?;
         let mut cluster = Self {
             access: Access {
                 server: String::new(),
@@ -189,6 +176,7 @@ impl Cluster {
             },
             green: String::new(),
             directory,
+            servers,
             process: None,
         };
         cluster.run(plan, stop)?;
@@ -248,7 +236,6 @@ impl Cluster {
                 None => None,
             };
             if let Some(status) = ended {
-                self.process = None;
                 return Err(format!("vaquita local ended ({status}): {said}"));
             }
             if begun.elapsed() > PATIENCE {
@@ -288,56 +275,49 @@ impl Cluster {
 
     /// Its server processes: controller, agents and data nodes.
     #[must_use]
-    pub fn servers(&self) -> Vec<u32> {
-        cpu::servers_of(&self.directory)
-    }
-
-    /// Where its files are.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    pub const fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// Ends all of it in order, and by force what does not end.
     ///
     /// # Errors
-    /// If something had to be killed.
+    /// If it had ended by itself, or something had to be killed.
     pub fn stop(&mut self) -> Result<(), String> {
-        let Some(mut child) = self.process.take() else {
+        let Some(child) = self.process.take() else {
             return Ok(());
         };
-        let failed = |error: std::io::Error| format!("the cluster cannot be ended: {error}");
-        // It was not waited for yet, so that its id is its own still.
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM).map_err(|errno| failed(errno.into()))?;
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if child.try_wait().map_err(failed)?.is_some() {
-                return self.kill_the_rest();
-            }
-            thread::sleep(PERIOD);
-        }
-        child.kill().and_then(|()| child.wait()).map_err(failed)?;
-        self.kill_the_rest()
-    }
-
-    /// Kills the servers that are left.
-    fn kill_the_rest(&self) -> Result<(), String> {
-        let left = self.servers();
-        for pid in &left {
-            if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
-                // It may be gone meanwhile.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-        if left.is_empty() {
+        let ended = end(child);
+        // Whatever became of the one that started them.
+        let killed = self.servers.kill(PATIENCE)?;
+        ended?;
+        if killed.is_empty() {
             Ok(())
         } else {
-            Err(format!("did not end and were killed: pid {left:?}"))
+            Err(format!("did not end and were killed: pid {killed:?}"))
         }
     }
+}
+
+/// Ends `vaquita local`.
+fn end(mut child: Child) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("the cluster cannot be ended: {error}");
+    if let Some(status) = child.try_wait().map_err(failed)? {
+        return Err(format!("vaquita local has ended by itself ({status})"));
+    }
+    // It was not waited for yet, so that its id is its own still.
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        kill_process(pid, Signal::TERM).map_err(|errno| failed(errno.into()))?;
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if child.try_wait().map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        thread::sleep(PERIOD);
+    }
+    child.kill().and_then(|()| child.wait()).map_err(failed)?;
+    Err("vaquita local did not end and was killed".to_owned())
 }
 
 impl Drop for Cluster {

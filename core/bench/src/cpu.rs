@@ -1,7 +1,6 @@
 //! What processes have used: processor time and memory, as Linux tells it.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 /// How long a tick is in `/proc`, whatever the kernel's own are.
@@ -14,7 +13,8 @@ pub fn own() -> Duration {
 }
 
 /// Processor time of processes so far, user and system, all their threads together, those that have
-/// ended too. Processes that are gone count as nothing. Exact to a tick of 10 ms for each.
+/// ended too. Processes that are gone count as nothing. What lies between two looks is exact to two
+/// ticks of 10 ms for each process: one of its user time, one of its system time.
 #[must_use]
 pub fn of(pids: &[u32]) -> Duration {
     pids.iter().filter_map(|&pid| of_one(pid)).sum()
@@ -37,7 +37,7 @@ pub struct Memory {
     pub resident_kib: u64,
     /// Of these, the ones that belong to no file: what the process has put there itself.
     pub anonymous_kib: u64,
-    /// The same, each page divided by the number of processes that have it.
+    /// All that are in memory, each page divided by the number of processes that have it.
     pub proportional_kib: u64,
     /// The most that was ever resident.
     pub peak_kib: u64,
@@ -57,24 +57,6 @@ pub fn memory(pid: u32) -> Memory {
         proportional_kib: field("smaps_rollup", "Pss:").unwrap_or_default(),
         peak_kib: field("status", "VmHWM:").unwrap_or_default(),
     }
-}
-
-/// The server processes that name `directory`, or a path in it, on their command lines.
-#[must_use]
-pub fn servers_of(directory: &Path) -> Vec<u32> {
-    let Some(directory) = directory.to_str() else {
-        return Vec::new();
-    };
-    let below = format!("{directory}/");
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        let mut words = line.split('\0');
-        words.any(|word| word == "-mode") && words.any(|word| word.starts_with(&below))
-    })
-    .collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub enum Failure {
     Broken(String),
     /// The bytes are not those that were written.
     WrongBytes,
+    /// A file outside of the cluster could not be written or read.
+    Disk(String),
 }
 
 impl fmt::Display for Failure {
@@ -36,6 +38,7 @@ impl fmt::Display for Failure {
             Self::Refused(status, kind) => write!(f, "{status} {kind}"),
             Self::Broken(why) => write!(f, "connection: {why}"),
             Self::WrongBytes => f.write_str("wrong bytes"),
+            Self::Disk(why) => write!(f, "disk: {why}"),
         }
     }
 }
@@ -95,6 +98,14 @@ impl Client {
         })
     }
 
+    /// Asks whether the server is there, and is connected from then on.
+    ///
+    /// # Errors
+    /// If it does not say so.
+    pub fn greet(&mut self) -> Result<(), Failure> {
+        self.ask("GET", "/healthz", None, &Body::Kept).map(drop)
+    }
+
     /// Writes the file at a path of the file system, without the slash in front.
     ///
     /// # Errors
@@ -143,32 +154,19 @@ impl Client {
         body: Option<&[u8]>,
         wanted: &Body<'_>,
     ) -> Result<Vec<u8>, Failure> {
-        let answered = self.try_ask(method, target, body, wanted);
-        if matches!(answered, Err(Failure::Broken(_) | Failure::WrongBytes)) {
+        let sent = self
+            .connect()
+            .and_then(|()| self.send(method, target, body));
+        // A server that refuses answers before it has read everything, and may read no more.
+        let answered = self.answer(wanted);
+        let is_lost = matches!(answered, Err(Failure::Broken(_) | Failure::WrongBytes));
+        if sent.is_err() || is_lost {
             // Where the next answer begins is not known any more.
             self.connection = None;
         }
-        answered
-    }
-
-    fn try_ask(
-        &mut self,
-        method: &str,
-        target: &str,
-        body: Option<&[u8]>,
-        wanted: &Body<'_>,
-    ) -> Result<Vec<u8>, Failure> {
-        self.connect()?;
-        let sent = self.send(method, target, body);
-        // A server that refuses answers before it has read everything, and may read no more.
-        let answer = self.answer(wanted);
-        match (sent, answer) {
+        match (sent, answered) {
             (Err(error), Err(Failure::Broken(_))) => Err(error.into()),
-            (Err(_), answer) => {
-                self.connection = None;
-                answer
-            }
-            (Ok(()), answer) => answer,
+            (_, answered) => answered,
         }
     }
 
@@ -379,6 +377,16 @@ mod tests {
         assert_eq!(client.get("b", b"world"), Ok(()));
         let refused = Failure::Refused(503, "busy".to_owned());
         assert_eq!(client.get("c", b"world"), Err(refused));
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_a_broken_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let mut client = Client::new(&server, None, &Stop::default()).unwrap();
+        let refused = Failure::Broken(io::ErrorKind::ConnectionRefused.to_string());
+        assert_eq!(client.get("a", b"hello"), Err(refused));
     }
 
     #[test]

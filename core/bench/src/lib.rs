@@ -13,9 +13,11 @@
 //! a machine that does something else as well is no reason to fail.
 
 pub mod cluster;
+pub mod command;
 pub mod content;
 pub mod cpu;
 pub mod http;
 pub mod ratio;
 pub mod rig;
+pub mod servers;
 pub mod stop;

@@ -266,6 +266,10 @@ impl<D: Disk> Rig<D> {
     /// Tells the controller something, and keeps what it wants of the disk for later.
     pub fn tell(&mut self, input: Input) {
         self.controller.handle(self.now, input);
+        self.take_effects();
+    }
+
+    fn take_effects(&mut self) {
         while let Some(effect) = self.controller.poll_effect() {
             match effect {
                 Effect::Disk(batch) => self.batches.push_back(batch),
@@ -284,32 +288,19 @@ impl<D: Disk> Rig<D> {
         }
     }
 
-    /// Lets the disk do all that is asked of it, and what follows from that. Returns how many batches
-    /// it was.
-    pub fn settle(&mut self) -> usize {
-        let mut count = 0;
+    /// Lets the disk do all that is asked of it, and what follows from that.
+    pub fn settle(&mut self) {
         // What the machine wanted when it was made, too.
-        self.tell_nothing();
+        self.take_effects();
         loop {
             if let Some(batch) = self.batches.pop_front() {
-                count += 1;
                 let ticket = batch.ticket;
                 let result = self.disk.apply(batch);
                 self.tell(Input::DiskDone { ticket, result });
             } else if let Some(done) = self.jobs.pop_front() {
                 self.tell(done);
             } else {
-                return count;
-            }
-        }
-    }
-
-    fn tell_nothing(&mut self) {
-        while let Some(effect) = self.controller.poll_effect() {
-            match effect {
-                Effect::Disk(batch) => self.batches.push_back(batch),
-                Effect::Send { conn, bytes } => self.sent.push((conn, bytes)),
-                other => drop(other),
+                return;
             }
         }
     }
@@ -463,7 +454,7 @@ pub struct OpenPut {
 }
 
 /// Files in one directory.
-const TOGETHER: u64 = 1000;
+const FILES_PER_DIRECTORY: u64 = 1000;
 
 impl Puts {
     /// Clients of these nodes.
@@ -489,7 +480,7 @@ impl Puts {
 
     /// Makes the directories that the next `count` files go into.
     pub fn make_directories<D: Disk>(&mut self, rig: &mut Rig<D>, count: u64) {
-        while self.directories * TOGETHER < self.next + count {
+        while self.directories * FILES_PER_DIRECTORY < self.next + count {
             let order = Ask::MakeDir {
                 op: op(u64::MAX - self.directories),
                 path: path(&format!("/d{}", self.directories)),
@@ -629,7 +620,7 @@ fn path(text: &str) -> DfsPath {
 fn path_of(number: u64) -> DfsPath {
     path(&format!(
         "/d{}/part-{:016x}",
-        number / TOGETHER,
+        number / FILES_PER_DIRECTORY,
         scatter(number)
     ))
 }

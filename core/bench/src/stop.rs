@@ -83,9 +83,9 @@ impl Stop {
 
     /// Sleeps, but not beyond the wish to end.
     pub fn sleep(&self, time: Duration) {
-        let until = Instant::now() + time;
+        let begun = Instant::now();
         while !self.is_wanted() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return;
             }

@@ -5,24 +5,22 @@
 //! cargo run --release -p vaquita-bench --bin faults
 //! ```
 //!
-//! Times are those that a client sees that looks every other millisecond.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a measurement prints"
-)]
+//! The start is what `vaquita local` says of itself: from its first process on until all are online. All
+//! other times are those that a client sees that looks every other millisecond.
+#![expect(clippy::print_stdout, reason = "a measurement prints")]
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rustix::process::{Pid, Signal, kill_process};
-use vaquita_bench::cluster::{self, Cluster, Member, Plan};
+use rustix::process::Signal;
+use vaquita_bench::cluster::{Cluster, Member, Plan};
+use vaquita_bench::command::{self, Place};
 use vaquita_bench::content::Content;
 use vaquita_bench::cpu;
 use vaquita_bench::http::Client;
+use vaquita_bench::servers::Server;
 use vaquita_bench::stop::Stop;
 
 /// Measure the start of a cluster, its idling, and what its clients see of a data node that dies
@@ -32,14 +30,10 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of idling
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 120)]
     idle: u64,
-    /// Where the cluster goes, and is removed again [default: the directory for temporary files]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The program [default: the one beside this one]
-    #[arg(long, value_name = "FILE")]
-    vaquita: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Time between two looks.
@@ -54,25 +48,12 @@ const DIRECTORY: &str = "faults";
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match Stop::by_signals().and_then(|stop| measure(&options, &stop)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(|stop| measure(&options, stop))
 }
 
 fn measure(options: &Options, stop: &Stop) -> Result<(), String> {
-    let vaquita = match &options.vaquita {
-        Some(path) => path.clone(),
-        None => cluster::program()?,
-    };
-    let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let room = tempfile::Builder::new()
-        .prefix("vaquita-faults-")
-        .tempdir_in(&base)
-        .map_err(|error| format!("{}: {error}", base.display()))?;
+    let vaquita = options.place.program()?;
+    let room = options.place.room("vaquita-faults-")?;
     let plan = |number: usize| Plan {
         vaquita: vaquita.clone(),
         directory: room.path().join(number.to_string()),
@@ -86,8 +67,14 @@ fn measure(options: &Options, stop: &Stop) -> Result<(), String> {
     }
     let mut cluster = Cluster::start(&plan(0), stop)?;
     println!("start: {}", cluster.green);
-    let mut look = Look::new(&cluster, stop)?;
-    look.idle(Duration::from_secs(options.idle));
+    let looked = look(&cluster, options, stop);
+    let stopped = cluster.stop();
+    looked.and(stopped)
+}
+
+fn look(cluster: &Cluster, options: &Options, stop: &Stop) -> Result<(), String> {
+    let mut look = Look::new(cluster, stop)?;
+    look.idle(Duration::from_secs(options.idle))?;
     look.write()?;
     for round in 0..options.rounds {
         look.kill(round)?;
@@ -95,7 +82,7 @@ fn measure(options: &Options, stop: &Stop) -> Result<(), String> {
     for round in 0..options.rounds {
         look.freeze(round)?;
     }
-    cluster.stop()
+    Ok(())
 }
 
 /// Who looks at a cluster.
@@ -117,14 +104,19 @@ impl<'a> Look<'a> {
     }
 
     /// What it takes to do nothing.
-    fn idle(&self, time: Duration) {
+    fn idle(&self, time: Duration) -> Result<(), String> {
         // What the start has left to do.
         self.stop.sleep(Duration::from_secs(3));
-        let servers = self.cluster.servers();
-        let before = cpu::of(&servers);
+        let pids = self.cluster.servers().pids()?;
+        let (before, begun) = (cpu::of(&pids), Instant::now());
         self.stop.sleep(time);
-        let used = cpu::of(&servers).saturating_sub(before);
-        let memory = servers.iter().map(|&pid| cpu::memory(pid));
+        let (after, elapsed) = (cpu::of(&pids), begun.elapsed());
+        if self.stop.is_wanted() {
+            return Err("stopped".to_owned());
+        }
+        self.cluster.servers().are_still(&pids)?;
+        let used = after.saturating_sub(before);
+        let memory = pids.iter().map(|&pid| cpu::memory(pid));
         let (resident, proportional) = memory.fold((0, 0), |(resident, proportional), it| {
             (
                 resident + it.resident_kib,
@@ -134,11 +126,12 @@ impl<'a> Look<'a> {
         println!(
             "idle: {} processes, {:.2} % of a core; {:.1} MiB resident, {:.1} MiB with shared pages \
              counted once",
-            servers.len(),
-            used.as_secs_f64() / time.as_secs_f64() * 100.0,
+            pids.len(),
+            used.as_secs_f64() / elapsed.as_secs_f64() * 100.0,
             resident as f64 / 1024.0,
             proportional as f64 / 1024.0,
         );
+        Ok(())
     }
 
     fn client(&self, server: &str) -> Result<Client, String> {
@@ -148,6 +141,7 @@ impl<'a> Look<'a> {
     /// Files for the reads.
     fn write(&self) -> Result<(), String> {
         let access = &self.cluster.access;
+        access.make_directory(DIRECTORY, self.stop)?;
         access.until_files_are_taken(DIRECTORY, self.stop)?;
         let nodes = access.data_nodes(self.stop)?;
         for file in 0..FILES {
@@ -186,6 +180,15 @@ impl<'a> Look<'a> {
         Err(format!("{alias} is not {what}"))
     }
 
+    /// The process of a node: what the controller says, if it is one of this cluster's servers.
+    fn server(&self, node: &Member) -> Result<Server, String> {
+        let pid = node
+            .pid
+            .ok_or_else(|| format!("{} has no process", node.alias))?;
+        let server = self.cluster.servers().open(pid)?;
+        server.ok_or_else(|| format!("pid {pid} of {} is none of this cluster", node.alias))
+    }
+
     /// One node to do harm to, and another one.
     fn pair(&mut self, round: usize) -> Result<(Member, Member), String> {
         let nodes = self.data_nodes()?;
@@ -195,12 +198,14 @@ impl<'a> Look<'a> {
             .ok_or_else(|| "there are no data nodes".to_owned())
     }
 
-    /// SIGKILL: until it is reported, until it is online again, until it serves files again.
+    /// SIGKILL: until it is reported, until it is online again, until a file was read through it. Nothing
+    /// is read before it is online.
     fn kill(&mut self, round: usize) -> Result<(), String> {
         let (node, _) = self.pair(round)?;
         let old = node.pid;
+        let server = self.server(&node)?;
         let began = Instant::now();
-        signal(&node, Signal::KILL)?;
+        server.signal(Signal::KILL)?;
         let down = self.until(&node.alias, "down", |it| {
             it.state != "online" || it.pid != old
         })?;
@@ -220,8 +225,8 @@ impl<'a> Look<'a> {
         }
         let ms = |at: Instant| at.duration_since(began).as_secs_f64() * 1e3;
         println!(
-            "kill -9 of {}: reported after {:.0} ms, online again after {:.0} ms, serves files again \
-             after {:.0} ms ({failed} reads failed before)",
+            "kill -9 of {}: reported after {:.0} ms, online again after {:.0} ms, a file read through \
+             it after {:.0} ms ({failed} reads failed since it is online)",
             node.alias,
             ms(down),
             ms(up),
@@ -234,7 +239,7 @@ impl<'a> Look<'a> {
     fn freeze(&mut self, round: usize) -> Result<(), String> {
         let (node, entry) = self.pair(round)?;
         let mut client = self.client(&entry.server)?;
-        let frozen = Frozen::begin(&node)?;
+        let frozen = Frozen::begin(self.server(&node)?)?;
         let began = Instant::now();
         let (mut slowest, mut reads, mut failed) = (Duration::ZERO, 0_u64, 0_u64);
         let (mut suspect, mut offline) = (None, None);
@@ -275,27 +280,19 @@ impl<'a> Look<'a> {
     }
 }
 
-fn signal(node: &Member, signal: Signal) -> Result<(), String> {
-    let pid = node.pid.and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| format!("{} has no process", node.alias))?;
-    kill_process(pid, signal).map_err(|errno| format!("{}: {errno}", node.alias))
-}
-
 /// A process that stands still while this lives.
-struct Frozen<'a>(&'a Member);
+struct Frozen(Server);
 
-impl<'a> Frozen<'a> {
-    fn begin(node: &'a Member) -> Result<Self, String> {
-        signal(node, Signal::STOP)?;
-        Ok(Self(node))
+impl Frozen {
+    fn begin(server: Server) -> Result<Self, String> {
+        server.signal(Signal::STOP)?;
+        Ok(Self(server))
     }
 }
 
-impl Drop for Frozen<'_> {
+impl Drop for Frozen {
     fn drop(&mut self) {
         // One that is gone needs nothing.
-        let _ = signal(self.0, Signal::CONT);
+        let _ = self.0.signal(Signal::CONT);
     }
 }

@@ -8,11 +8,7 @@
 //! The home is written by the controller's own machine, with log and checkpoints as they come about in
 //! operation, and in a directory on a real disk. Then the real process is started on it, again and
 //! again, beside one with a single file. No data node runs: what they report is not part of it.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a measurement prints"
-)]
+#![expect(clippy::print_stdout, reason = "a measurement prints")]
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -22,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rustix::process::{Pid, Signal, kill_process};
-use vaquita_bench::cluster;
+use vaquita_bench::command::{self, Place};
 use vaquita_bench::cpu::{self, Memory};
-use vaquita_bench::http::Client;
+use vaquita_bench::http::{Client, Failure};
 use vaquita_bench::rig::{Directory, Puts, Rig, TOKEN, alias};
 use vaquita_bench::stop::Stop;
 use vaquita_core::wire::keys::Keyring;
@@ -38,42 +34,25 @@ struct Options {
     /// How often it is started
     #[arg(long, default_value_t = 3)]
     restarts: usize,
-    /// Where its home goes, and is removed again [default: the directory for temporary files]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The program [default: the one beside this one]
-    #[arg(long, value_name = "FILE")]
-    vaquita: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Data nodes that have the replicas.
 const NODES: u16 = 4;
 /// Puts that are committed together.
-const TOGETHER: u64 = 256;
+const PUTS_TOGETHER: u64 = 256;
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match Stop::by_signals().and_then(|stop| measure(&options, &stop)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(|stop| measure(&options, stop))
 }
 
 fn measure(options: &Options, stop: &Stop) -> Result<(), String> {
-    let program = match &options.vaquita {
-        Some(path) => path.clone(),
-        None => cluster::program()?,
-    };
-    let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let room = tempfile::Builder::new()
-        .prefix("vaquita-million-")
-        .tempdir_in(&base)
-        .map_err(|error| format!("{}: {error}", base.display()))?;
+    let program = options.place.program()?;
+    let room = options.place.room("vaquita-million-")?;
     let number = std::process::id();
     let subnet = format!("127.{}.{}", 64 + number / 250 % 32, 1 + number % 250);
     let mut with_one = Memory::default();
@@ -175,7 +154,7 @@ impl Home {
             if stop.is_wanted() {
                 return Err("stopped".to_owned());
             }
-            let count = TOGETHER.min(files - puts.begun());
+            let count = PUTS_TOGETHER.min(files - puts.begun());
             puts.make_directories(&mut rig, count);
             let mut begun = Vec::new();
             for (number, frame) in puts.allocations(count) {
@@ -229,7 +208,11 @@ impl Home {
         let mut running = Running(Some(child));
         // `/readyz` may answer what was true a quarter of a second ago.
         let mut client = Client::new(&self.server(), Some(TOKEN), stop)?;
-        while client.json("/api/v1/dfs/stat?path=/d0").is_err() {
+        while let Err(failure) = client.json("/api/v1/dfs/stat?path=/d0") {
+            // It does not listen yet, or says that it does not serve yet.
+            if !matches!(failure, Failure::Broken(_) | Failure::Refused(503, _)) {
+                return Err(format!("the controller does not know /d0: {failure}"));
+            }
             if stop.is_wanted() || began.elapsed() > PATIENCE || running.has_ended() {
                 let said = fs::read_to_string(self.file("controller.out")).unwrap_or_default();
                 let log = fs::read_to_string(self.file("controller.log")).unwrap_or_default();

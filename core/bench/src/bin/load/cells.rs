@@ -1,13 +1,14 @@
 //! One measurement: so many clients, one kind of operation, for a while.
 
 use std::collections::BTreeMap;
-use std::sync::Barrier;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use vaquita_bench::content::{Content, scatter};
 use vaquita_bench::cpu;
 use vaquita_bench::http::{Client, Failure};
+use vaquita_bench::servers::Servers;
 use vaquita_bench::stop::Stop;
 
 use crate::plain::Copies;
@@ -108,12 +109,14 @@ const AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 impl Cell<'_> {
     /// Measures. Returns the files that were written, too; `files` are those to read.
+    ///
+    /// It begins when each client is connected, and is an error where one is not.
     pub(super) fn run(
         &self,
         kind: Kind,
         place: &Place<'_>,
         files: &[u64],
-        servers: Option<&[u32]>,
+        servers: Option<&Servers>,
     ) -> Result<(Measured, Vec<u64>), String> {
         let hands: Result<Vec<Hands<'_>>, String> = (0..self.clients)
             .map(|number| Hands::new(place, number, self.stop))
@@ -121,36 +124,76 @@ impl Cell<'_> {
         let hands = hands?;
         // What the disk still has to do is nobody's fault here.
         rustix::fs::sync();
-        let all_ready = Barrier::new(self.clients + 1);
-        let (seen, began, cpu_before) = thread::scope(|scope| {
-            let threads: Vec<_> = hands
+        let pids = servers.map(Servers::pids).transpose()?;
+        let used = || (cpu::own(), pids.as_deref().map(cpu::of));
+        let (seen, began, before) = thread::scope(|scope| {
+            let (ready, all_ready) = mpsc::channel();
+            let mut threads = Vec::new();
+            // Each client waits for its sign; it goes without work where the other end is gone.
+            let mut signs = Vec::new();
+            let mut begun = Ok(());
+            for (number, mut hands) in hands.into_iter().enumerate() {
+                let ready = ready.clone();
+                let (sign, go) = mpsc::channel::<()>();
+                let client = move || {
+                    let greeted = hands.greet();
+                    let is_there = greeted.is_ok();
+                    // It is received below, whatever it is.
+                    let _ = ready.send(greeted.map_err(|failure| format!("a client: {failure}")));
+                    // Nobody waits for one that ended before this, when all others are ready.
+                    drop(ready);
+                    match go.recv() {
+                        Ok(()) if is_there => self.work(kind, number, hands, files),
+                        _ => Seen::default(),
+                    }
+                };
+                match thread::Builder::new().spawn_scoped(scope, client) {
+                    Ok(thread) => threads.push(thread),
+                    Err(error) => {
+                        begun = Err(format!("no thread for client {number}: {error}"));
+                        break;
+                    }
+                }
+                signs.push(sign);
+            }
+            drop(ready);
+            for _ in &signs {
+                let said = all_ready.recv();
+                begun = begun.and(said.unwrap_or_else(|_| Err("a client has ended".to_owned())));
+            }
+            let before = used();
+            let began = Instant::now();
+            if begun.is_ok() {
+                for sign in &signs {
+                    // One that is gone is noticed below.
+                    let _ = sign.send(());
+                }
+            }
+            drop(signs);
+            // All are waited for, whatever has become of some.
+            let seen: Vec<Result<Seen, String>> = threads
                 .into_iter()
-                .enumerate()
-                .map(|(number, hands)| {
-                    let ready = &all_ready;
-                    scope.spawn(move || {
-                        ready.wait();
-                        self.work(kind, number, hands, files)
-                    })
+                .map(|thread| {
+                    thread
+                        .join()
+                        .map_err(|_| "a client has panicked".to_owned())
                 })
                 .collect();
-            let cpu_before = (cpu::own(), servers.map(cpu::of));
-            let began = Instant::now();
-            all_ready.wait();
-            let seen: Vec<Seen> = threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_default())
-                .collect();
-            (seen, began, cpu_before)
+            let seen: Result<Vec<Seen>, String> = seen.into_iter().collect();
+            (begun.and(seen), began, before)
         });
         if self.stop.is_wanted() {
             return Err("stopped".to_owned());
         }
+        let (seen, after) = (seen?, used());
+        if let Some((servers, pids)) = servers.zip(pids.as_deref()) {
+            servers.are_still(pids)?;
+        }
         let mut measured = Measured {
-            client_cpu: cpu::own().saturating_sub(cpu_before.0),
-            server_cpu: servers
-                .map(cpu::of)
-                .zip(cpu_before.1)
+            client_cpu: after.0.saturating_sub(before.0),
+            server_cpu: after
+                .1
+                .zip(before.1)
                 .map(|(after, before)| after.saturating_sub(before)),
             ..Measured::default()
         };
@@ -172,9 +215,9 @@ impl Cell<'_> {
     /// What one client does: at least one operation.
     fn work(&self, kind: Kind, number: usize, mut hands: Hands<'_>, files: &[u64]) -> Seen {
         let mut seen = Seen::default();
-        let until = Instant::now() + self.time;
+        let begun = Instant::now();
         let mut turn = 0_u64;
-        while !self.stop.is_wanted() && (turn == 0 || Instant::now() < until) {
+        while !self.stop.is_wanted() && (turn == 0 || begun.elapsed() < self.time) {
             let own = (number as u64) << 40 | turn;
             let file = match kind {
                 Kind::Put => own,
@@ -237,6 +280,14 @@ impl<'a> Hands<'a> {
         }
     }
 
+    /// Makes ready, so that it is no part of the first operation.
+    fn greet(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Cluster { client, .. } => client.greet(),
+            Self::Plain { .. } => Ok(()),
+        }
+    }
+
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Cluster { client, directory } => {
@@ -263,6 +314,61 @@ impl<'a> Hands<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Measures puts of plain files by so many clients.
+    fn run(clients: usize, place: &Place<'_>) -> Result<(Measured, Vec<u64>), String> {
+        let (content, stop) = (Content::new(16), Stop::default());
+        let cell = Cell {
+            size: 16,
+            clients,
+            time: Duration::ZERO,
+            content: &content,
+            stop: &stop,
+        };
+        cell.run(Kind::Put, place, &[], None)
+    }
+
+    #[test]
+    fn each_client_does_at_least_one_operation() {
+        let room = tempfile::tempdir().unwrap();
+        let copies = Copies::make(room.path(), 2).unwrap();
+        let (measured, files) = run(3, &Place::Plain(&copies)).unwrap();
+        assert_eq!((measured.done(), measured.failed(), files.len()), (3, 0, 3));
+    }
+
+    #[test]
+    fn a_client_that_is_not_connected_is_an_error_and_no_end_without_a_beginning() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nodes = [listener.local_addr().unwrap().to_string()];
+        drop(listener);
+        let place = Place::Cluster {
+            nodes: &nodes,
+            token: "",
+            directory: "none",
+        };
+        assert!(
+            run(3, &place)
+                .unwrap_err()
+                .starts_with("a client: connection")
+        );
+    }
+
+    #[test]
+    fn a_client_that_panics_is_an_error() {
+        let room = tempfile::tempdir().unwrap();
+        let copies = Copies::make(room.path(), 1).unwrap();
+        let (content, stop) = (Content::new(1), Stop::default());
+        let cell = Cell {
+            // More than there is content for.
+            size: 2,
+            clients: 2,
+            time: Duration::ZERO,
+            content: &content,
+            stop: &stop,
+        };
+        let run = cell.run(Kind::Put, &Place::Plain(&copies), &[], None);
+        assert_eq!(run.unwrap_err(), "a client has panicked");
+    }
 
     #[test]
     fn quantiles_are_latencies_that_were_seen() {

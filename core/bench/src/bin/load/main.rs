@@ -13,11 +13,7 @@
 //! threads, as many copies of each as the cluster keeps replicas, each synced and then its directory.
 //! Each size and each `dataSync` has a fresh cluster, and what the machine still has to write is
 //! written before each measurement.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a measurement prints"
-)]
+#![expect(clippy::print_stdout, reason = "a measurement prints")]
 
 mod cells;
 mod plain;
@@ -29,9 +25,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use tempfile::TempDir;
-use vaquita_bench::cluster::{self, Access, Cluster, Plan};
+use vaquita_bench::cluster::{Access, Cluster, Plan};
+use vaquita_bench::command;
 use vaquita_bench::content::Content;
-use vaquita_bench::cpu;
+use vaquita_bench::servers::Servers;
 use vaquita_bench::stop::Stop;
 
 use cells::{Cell, Kind, Measured, Place};
@@ -50,21 +47,16 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,0", value_parser = clap::value_parser!(u8).range(0..=1))]
     data_sync: Vec<u8>,
     /// Seconds for which operations are begun, a measurement
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
+    #[arg(long, value_parser = seconds, default_value = "5")]
+    seconds: Duration,
     /// Hosts of the cluster
     #[arg(long, default_value_t = 4)]
     hosts: u8,
     /// Replicas of each chunk, and copies of each plain file
     #[arg(long, default_value_t = 2)]
     replicas: usize,
-    /// Where clusters and plain files go, and are removed again [default: the directory for temporary
-    /// files]
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The program [default: the one beside this one]
-    #[arg(long, value_name = "FILE")]
-    vaquita: Option<PathBuf>,
+    #[command(flatten)]
+    place: command::Place,
     /// Use the cluster of this controller, which runs already
     #[arg(long, value_name = "HOST:PORT", requires = "token")]
     server: Option<String>,
@@ -99,19 +91,15 @@ fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "that is too much".to_owned())
 }
 
+/// Reads seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "that is no number".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
-    let run = Stop::by_signals().and_then(|stop| {
-        let run = Run::new(&options, &stop)?;
-        run.all()
-    });
-    match run {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    command::main(|stop| Run::new(&options, stop)?.all())
 }
 
 /// A run of all measurements.
@@ -126,24 +114,12 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, stop: &'a Stop) -> Result<Self, String> {
-        let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let room = tempfile::Builder::new()
-            .prefix("vaquita-load-")
-            .tempdir_in(&base)
-            .map_err(|error| format!("{}: {error}", base.display()))?;
-        if is_in_memory(room.path()) {
-            eprintln!(
-                "warning: {} is kept in memory, where a sync costs nothing; name a directory on a \
-                 disk with --dir",
-                base.display()
-            );
-        }
         let longest = options.sizes.iter().copied().max().unwrap_or_default();
         Ok(Self {
             options,
             stop,
             content: Content::new(longest),
-            room,
+            room: options.place.room("vaquita-load-")?,
             report: Report::new(options.json, !options.no_plain),
         })
     }
@@ -156,8 +132,9 @@ impl<'a> Run<'a> {
                 token: token.clone(),
             };
             let directory = self.options.processes_of.as_deref();
+            let servers = directory.map(Servers::of).transpose()?;
             for &size in &self.options.sizes {
-                self.cells_of(&access, &|| directory.map(cpu::servers_of), size, None)?;
+                self.cells_of(&access, servers.as_ref(), size, None)?;
             }
             return Ok(());
         }
@@ -170,14 +147,10 @@ impl<'a> Run<'a> {
     }
 
     fn with_own_cluster(&self, size: usize, data_sync: u8) -> Result<(), String> {
-        let vaquita = match &self.options.vaquita {
-            Some(path) => path.clone(),
-            None => cluster::program()?,
-        };
         // A fresh one: what was removed before would still take room, and time to compact.
         let directory = self.room.path().join(format!("{size}-{data_sync}"));
         let plan = Plan {
-            vaquita,
+            vaquita: self.options.place.program()?,
             directory: directory.clone(),
             hosts: self.options.hosts,
             lines: vec![
@@ -187,24 +160,26 @@ impl<'a> Run<'a> {
         };
         let mut cluster = Cluster::start(&plan, self.stop)?;
         let access = cluster.access.clone();
-        let servers = || Some(cluster.servers());
-        let measured = self.cells_of(&access, &servers, size, Some(data_sync));
-        cluster.stop()?;
-        measured?;
-        remove(&directory)
+        let measured = self.cells_of(&access, Some(cluster.servers()), size, Some(data_sync));
+        let stopped = cluster.stop();
+        measured.and(stopped).and_then(|()| remove(&directory))
     }
 
     /// All measurements of files of one size.
     fn cells_of(
         &self,
         access: &Access,
-        servers: &dyn Fn() -> Option<Vec<u32>>,
+        servers: Option<&Servers>,
         size: usize,
         data_sync: Option<u8>,
     ) -> Result<(), String> {
-        let directory = format!("vaquita-load-{}", std::process::id());
-        access.until_files_are_taken(&directory, self.stop)?;
-        let measured = self.rows_of(access, servers, size, data_sync, &directory);
+        // As little known to anybody else as the name of the directory for temporary files.
+        let name = self.room.path().file_name().unwrap_or_default();
+        let directory = name.to_string_lossy().into_owned();
+        access.make_directory(&directory, self.stop)?;
+        let measured = access
+            .until_files_are_taken(&directory, self.stop)
+            .and_then(|()| self.rows_of(access, servers, size, data_sync, &directory));
         let removed = match self.stop.is_wanted() {
             // Its connections are broken off at once, and this has to be.
             true => access.remove(&directory, &Stop::default()),
@@ -216,7 +191,7 @@ impl<'a> Run<'a> {
     fn rows_of(
         &self,
         access: &Access,
-        servers: &dyn Fn() -> Option<Vec<u32>>,
+        servers: Option<&Servers>,
         size: usize,
         data_sync: Option<u8>,
         directory: &str,
@@ -226,7 +201,7 @@ impl<'a> Run<'a> {
             let cell = Cell {
                 size,
                 clients,
-                time: Duration::from_secs_f64(self.options.seconds),
+                time: self.options.seconds,
                 content: &self.content,
                 stop: self.stop,
             };
@@ -237,50 +212,51 @@ impl<'a> Run<'a> {
                 token: &access.token,
                 directory: &below,
             };
-            let processes = servers();
-            let (put, got) = both(&cell, &dfs, processes.as_deref())?;
-            let plain = if self.options.no_plain {
-                None
-            } else {
-                let directory = self.room.path().join("plain");
-                let copies = plain::Copies::make(&directory, self.options.replicas)?;
-                let both = both(&cell, &Place::Plain(&copies), None)?;
-                remove(&directory)?;
-                Some(both)
+            let below = self.room.path().join("plain");
+            let copies = match self.options.no_plain {
+                true => None,
+                false => Some(plain::Copies::make(&below, self.options.replicas)?),
             };
-            let (plain_put, plain_get) = plain.unzip();
-            self.report
-                .row(&cell, data_sync, Kind::Put, &put, plain_put.as_ref());
-            self.report
-                .row(&cell, data_sync, Kind::Get, &got, plain_get.as_ref());
+            let plain = copies.as_ref().map(Place::Plain);
+            let (mut written, mut plain_written) = (Vec::new(), Vec::new());
+            for kind in [Kind::Put, Kind::Get] {
+                // The plain files directly behind it: the machine may be another one a little later.
+                let cluster = measure(&cell, kind, &dfs, &mut written, servers)?;
+                let plain = plain
+                    .as_ref()
+                    .map(|plain| measure(&cell, kind, plain, &mut plain_written, None))
+                    .transpose()?;
+                self.report
+                    .row(&cell, data_sync, kind, &cluster, plain.as_ref());
+            }
+            if copies.is_some() {
+                remove(&below)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Puts, and then gets of what they have written.
-fn both(
+/// Measures puts, which tell what they have written, or gets of what was written.
+fn measure(
     cell: &Cell<'_>,
+    kind: Kind,
     place: &Place<'_>,
-    servers: Option<&[u32]>,
-) -> Result<(Measured, Measured), String> {
-    let (put, files) = cell.run(Kind::Put, place, &[], servers)?;
+    files: &mut Vec<u64>,
+    servers: Option<&Servers>,
+) -> Result<Measured, String> {
+    let (measured, done) = cell.run(kind, place, files, servers)?;
+    if kind == Kind::Put {
+        *files = done;
+    }
     if files.is_empty() {
-        let why = put.errors.keys().next().cloned().unwrap_or_default();
+        let why = measured.errors.keys().next().cloned().unwrap_or_default();
         return Err(format!("no file could be written: {why}"));
     }
-    let (got, _) = cell.run(Kind::Get, place, &files, servers)?;
-    Ok((put, got))
+    Ok(measured)
 }
 
 fn remove(directory: &Path) -> Result<(), String> {
     std::fs::remove_dir_all(directory)
         .map_err(|error| format!("{} cannot be removed: {error}", directory.display()))
-}
-
-/// Whether a directory's file system lives in memory.
-fn is_in_memory(directory: &Path) -> bool {
-    const TMPFS: i64 = 0x0102_1994;
-    const RAMFS: i64 = 0x8584_58f6;
-    rustix::fs::statfs(directory).is_ok_and(|it| matches!(it.f_type, TMPFS | RAMFS))
 }

@@ -31,6 +31,10 @@ impl Copies {
 
     /// Writes all copies of a file, one behind the other, each durable with its name.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(name, bytes).map_err(failed)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         for (path, directory) in &self.directories {
             let mut file = File::create(path.join(name))?;
             file.write_all(bytes)?;
@@ -50,10 +54,10 @@ impl Copies {
     ) -> Result<(), Failure> {
         piece.resize(PIECE.min(expected.len()).max(1), 0);
         let (path, _) = &self.directories[which % self.directories.len()];
-        let mut file = File::open(path.join(name))?;
+        let mut file = File::open(path.join(name)).map_err(failed)?;
         let mut at = 0;
         loop {
-            let read = file.read(piece)?;
+            let read = file.read(piece).map_err(failed)?;
             if read == 0 {
                 break;
             }
@@ -67,4 +71,8 @@ impl Copies {
             false => Err(Failure::WrongBytes),
         }
     }
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::Disk(error.kind().to_string())
 }
