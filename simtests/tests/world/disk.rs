@@ -68,6 +68,8 @@ fn a_failed_sync_ends_the_controller_and_loses_nothing() {
             prepare: ready,
             drive: |world| {
                 bring_online(world)?;
+                // The setup code is written soon after the start, and is no part of the log.
+                world.run_for(seconds(2))?;
                 let master = world.node(MASTER).expect("it runs");
                 let starts = world.starts(master);
                 world.disk_mut(master).fail_next_sync = true;
