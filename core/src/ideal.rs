@@ -566,7 +566,8 @@ impl Ideal {
             Effect::StoreReply { .. }
             | Effect::OpenVolume { .. }
             | Effect::Volume { .. }
-            | Effect::DropStage { .. } => {}
+            | Effect::DropStage { .. }
+            | Effect::Copy(_) => {}
             Effect::Exit(reason) => {
                 let exit = ProcessExit::Code(i32::from(reason.code.number()));
                 self.exits.push((at, reason));

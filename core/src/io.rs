@@ -6,10 +6,12 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::admin::{Reply, Request};
-use crate::dfs::ids::{StageId, VolumeSlot};
+use crate::dfs::ask::Holder;
+use crate::dfs::ids::{CopyId, StageId, VolumeSlot};
 use crate::disk::{DiskBatch, DiskFault};
 use crate::event::Event;
 use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
+use crate::message::CopyReplica;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
 use crate::store::{Fill, Opened, StoreAsk, StoreReply, VolumeTrouble};
@@ -138,6 +140,13 @@ pub enum Input {
         /// Bytes free for this user.
         free: u64,
     },
+    /// An [`Effect::Copy`] came to an end.
+    CopyEnded {
+        /// The copy.
+        copy: CopyId,
+        /// Where the chunk is, durable; or why it is not here, in words.
+        result: Result<Holder, String>,
+    },
     /// The operator, or the operating system, wants the process to end.
     Terminate,
 }
@@ -248,6 +257,9 @@ pub enum Effect {
         /// The stage.
         stage: StageId,
     },
+    /// Fetch a chunk from one of the nodes that have it, verify it against its digest, and keep it as
+    /// if it were written here. Answered by [`Input::CopyEnded`].
+    Copy(CopyReplica),
     /// Tell the operator.
     Notify(Event),
     /// End the process.

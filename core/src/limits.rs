@@ -105,6 +105,10 @@ pub struct Limits {
     /// Chunks that are looked at for one page of a list: a cluster in which all is well must not be
     /// searched to its end at one go, while everybody waits.
     pub dfs_chunks_looked_at: usize,
+    /// Chunks that are looked at in one go when all of them are surveyed for what they lack.
+    pub survey_chunks: usize,
+    /// Copies that one node may be the source of, and the target of, at a time.
+    pub copies_per_node: usize,
     /// Silence of a replica after which a reader asks another one beside it; doubles up to
     /// [`Limits::dfs_hedge_max`] while nothing comes.
     pub dfs_hedge_min: Duration,
@@ -212,6 +216,8 @@ impl Default for Limits {
             dfs_write_timeout: Duration::from_secs(600),
             dfs_writes_max: 10_000,
             dfs_chunks_looked_at: 10_000,
+            survey_chunks: 8192,
+            copies_per_node: 4,
             dfs_hedge_min: Duration::from_millis(50),
             dfs_hedge_max: Duration::from_millis(800),
             dfs_read_patience: Duration::from_secs(5),

@@ -8,9 +8,10 @@
 use minicbor::{Decode, Encode};
 
 use crate::admin::{LogPiece, LogRange, Refusal};
-use crate::dfs::ask::{Answer, Ask, VolumeState};
+use crate::dfs::ask::{Answer, Ask, Holder, ReplicaPlace, VolumeState};
 use crate::dfs::digest::Digest;
-use crate::dfs::ids::{ChunkVersion, VolumeId, VolumeSlot};
+use crate::dfs::ids::{ChunkVersion, CopyId, VolumeId, VolumeSlot};
+use crate::dfs::token::WriteToken;
 use crate::ids::{
     Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
     NodeEpoch, NodeId, RequestId, Role, Site,
@@ -138,6 +139,8 @@ messages! {
     0x0044 Release /** The controller has no use for these contents any more. */;
     0x0045 WantReport /** The controller wants a full report. */;
     0x0046 VolumesNow /** How a node's volumes are. */;
+    0x0047 CopyReplica /** The controller wants a node to fetch a chunk from another one. */;
+    0x0048 CopyEnded /** The node has it, or has not. */;
 }
 
 /// A node's request to be let in. Answered by [`Registered`], [`RegistrationRefused`] or
@@ -492,6 +495,16 @@ pub enum ReplicaChange {
     Corrupt(#[n(0)] ReplicaEntry),
 }
 
+impl ReplicaChange {
+    /// What it is about.
+    #[must_use]
+    pub const fn entry(&self) -> &ReplicaEntry {
+        match self {
+            Self::Added(entry) | Self::Removed(entry) | Self::Corrupt(entry) => entry,
+        }
+    }
+}
+
 /// The controller has applied a node's changes up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct NewsApplied {
@@ -511,6 +524,41 @@ pub struct Release {
     /// The contents.
     #[n(1)]
     pub versions: Vec<ChunkVersion>,
+}
+
+/// The controller wants a node to fetch a chunk from another one and to keep it. Answered by
+/// [`CopyEnded`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CopyReplica {
+    /// Under which the answer is expected.
+    #[n(0)]
+    pub copy: CopyId,
+    /// The controller's word that the bytes may be kept, as for a write.
+    #[n(1)]
+    pub token: WriteToken,
+    /// How many bytes the chunk has.
+    #[n(2)]
+    pub len: u64,
+    /// Their digest: what does not fit it is not kept.
+    #[n(3)]
+    pub digest: Digest,
+    /// Who has it, in the order in which they are to be asked.
+    #[n(4)]
+    pub sources: Vec<ReplicaPlace>,
+}
+
+/// What became of a [`CopyReplica`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CopyEnded {
+    /// The copy.
+    #[n(0)]
+    pub copy: CopyId,
+    /// Where it is, durable; `None` if it is not.
+    #[n(1)]
+    pub holder: Option<Holder>,
+    /// Why it is not, in words; empty if it is.
+    #[n(2)]
+    pub reason: String,
 }
 
 /// The controller wants to know all that a node has.

@@ -155,6 +155,7 @@ impl Base {
             | Input::VolumeOpened { .. }
             | Input::VolumeDone { .. }
             | Input::VolumeSpace { .. }
+            | Input::CopyEnded { .. }
             | Input::Terminate => {
                 return Some(input);
             }

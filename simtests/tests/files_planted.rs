@@ -420,7 +420,7 @@ const HUNTS: &[Hunt] = &[
         bug: "store_reuse_torn",
         plant: |bugs| bugs.store_reuse_torn = true,
         drive: hosts_lose_power,
-        shows: "only in its machine: [c",
+        shows: "only on its disks: [c",
         without: &[],
         within: 40,
     },
@@ -479,7 +479,7 @@ const HUNTS: &[Hunt] = &[
         drive: a_good_day_on_slow_disks,
         shows: "was acknowledged, and a loss of power now would leave",
         without: &[],
-        within: 4,
+        within: 100,
     },
     Hunt {
         bug: "share_hosts",

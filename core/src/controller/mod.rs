@@ -454,7 +454,8 @@ impl Machine for Controller {
             Input::Store { .. }
             | Input::VolumeOpened { .. }
             | Input::VolumeDone { .. }
-            | Input::VolumeSpace { .. } => {}
+            | Input::VolumeSpace { .. }
+            | Input::CopyEnded { .. } => {}
         }
         while let Some(event) = self.access.poll_event() {
             self.out.notify(event);

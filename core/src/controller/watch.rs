@@ -51,6 +51,7 @@ impl Controller {
         self.note_mass_event(now);
         self.refresh_places(now);
         self.sweep_files(now);
+        self.tend_chunks(now);
         self.probe_absent_agents(now);
         self.restart_after_interval(now);
         self.give_up_log_reads(now);
@@ -120,6 +121,7 @@ impl Controller {
             self.links.close(conn, &mut self.out);
         }
         self.files.forget(slot);
+        self.forget_copies_of(now, slot);
         let half_life = self.limits.flap_half_life;
         let member = &mut self.members.all[slot];
         member.presence = Presence::Away;

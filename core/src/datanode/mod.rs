@@ -12,12 +12,16 @@ mod relay;
 mod shelves;
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
+use crate::dfs::ask::Holder;
+use crate::dfs::ids::CopyId;
 use crate::dfs::token::{TokenKey, WriteToken};
 use crate::event::Event;
 use crate::ids::{ConnId, Endpoint, NodeEpoch, RequestId, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
-use crate::message::{Attach, Message, Pong, Release, ReplicaEntry, Report, VolumesNow};
+use crate::message::{
+    Attach, CopyEnded, CopyReplica, Message, Pong, Release, ReplicaEntry, Report, VolumesNow,
+};
 use crate::node_machine::{self, Base, Files, Other};
 use crate::planted::Planted;
 use crate::prng::{SecretPrng, Seed};
@@ -207,6 +211,7 @@ impl DataNode {
             Message::DfsAnswer(answer) => self.relay.answered(answer, &mut self.base.out),
             Message::NewsApplied(applied) => self.news.applied(applied.upto),
             Message::Release(release) => self.release(now, &release),
+            Message::CopyReplica(order) => self.copy(order),
             Message::WantReport(want) => {
                 let text = format!("the controller wants a full report: {}", want.reason);
                 self.base.out.notify(Event::info("report.wanted", text));
@@ -341,6 +346,27 @@ impl DataNode {
         }
         let (shelves, mut around) = self.shelves();
         shelves.drain_at(now, &mut around);
+    }
+
+    /// The controller wants a chunk to be kept here, too.
+    fn copy(&mut self, order: CopyReplica) {
+        match self.check_token(&order.token) {
+            Ok(()) => self.base.out.push(Effect::Copy(order)),
+            Err(refusal) => self.copy_ended(order.copy, Err(refusal.to_string())),
+        }
+    }
+
+    /// A copy is here, or is not. If the controller cannot be told, it finds out by the next report.
+    fn copy_ended(&mut self, copy: CopyId, result: Result<Holder, String>) {
+        let (holder, reason) = match result {
+            Ok(holder) => (Some(holder), String::new()),
+            Err(reason) => (None, reason),
+        };
+        self.say(Message::CopyEnded(CopyEnded {
+            copy,
+            holder,
+            reason,
+        }));
     }
 
     fn reply_store(&mut self, id: RequestId, reply: StoreReply) {
@@ -586,6 +612,7 @@ impl Machine for DataNode {
                 self.shelves
                     .memory_saved(ticket, &result, &mut self.base.out);
             }
+            Some(Input::CopyEnded { copy, result }) => self.copy_ended(copy, result),
             Some(Input::Terminate) => self.terminate(now),
             Some(_) | None => {}
         }

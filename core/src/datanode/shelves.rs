@@ -21,7 +21,7 @@ use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::Prng;
 use crate::store::label::{self, Claim, Verdict};
-use crate::store::volume::{Admission, Content, Putting, StoreEvent, Volume, VolumeRules};
+use crate::store::volume::{Admission, Before, Content, Putting, StoreEvent, Volume, VolumeRules};
 use crate::store::{Label, Opened, StoreAnswer, StoreReply, VolumeTrouble};
 use crate::time::Timestamp;
 
@@ -436,14 +436,20 @@ impl Shelves {
                 free: shelf.free.saturating_sub(shelf.volume.promised()),
             })
             .collect();
-        let draws = &mut self.draws;
-        let chosen =
-            placement::choose_volume(&choices, len, &self.config.choice, &mut || draws.next_u64());
-        let slot = match chosen {
-            Ok(slot) => slot,
-            Err(none) => {
-                let reason = none.to_string();
-                return Some(Err(Refusal::Unavailable { reason }));
+        let slot = match self.damaged_at(token.version) {
+            // It takes the place of the damaged one.
+            Some(slot) => slot,
+            None => {
+                let draws = &mut self.draws;
+                let choice = &self.config.choice;
+                let mut draw = || draws.next_u64();
+                match placement::choose_volume(&choices, len, choice, &mut draw) {
+                    Ok(slot) => slot,
+                    Err(none) => {
+                        let reason = none.to_string();
+                        return Some(Err(Refusal::Unavailable { reason }));
+                    }
+                }
             }
         };
         self.last_stage += 1;
@@ -492,8 +498,9 @@ impl Shelves {
         };
         coming.waiting = Some(id);
         let (slot, version) = (coming.slot, coming.version);
+        let replaces = self.damaged_at(version) == Some(slot);
         let put = match self.volume(slot) {
-            Some(volume) => volume.put(stage, summary),
+            Some(volume) => volume.put(stage, summary, replaces),
             None => Err(Refusal::Unavailable {
                 reason: "the volume is not in use any more".to_owned(),
             }),
@@ -554,17 +561,31 @@ impl Shelves {
                 reason: format!("chunk {version} was found damaged here"),
             });
         }
-        self.open()
-            .find_map(|(slot, volume)| {
+        let found = |counts: bool| {
+            self.open().find_map(|(slot, volume)| {
                 let extent = volume.find(version)?;
-                Some(StoreAnswer::Found {
+                let fits = volume.content(version).is_some() == counts;
+                fits.then_some(StoreAnswer::Found {
                     volume: slot,
                     extent,
                 })
             })
+        };
+        // What was released from one volume may have come to another since.
+        found(true)
+            .or_else(|| found(false))
             .ok_or_else(|| Refusal::NotFound {
                 what: format!("chunk {version} is not here"),
             })
+    }
+
+    /// The volume that has a content in damaged form.
+    fn damaged_at(&self, version: ChunkVersion) -> Option<VolumeSlot> {
+        let damaged = self.corrupt.contains(&version);
+        damaged
+            .then(|| self.content(version))
+            .flatten()
+            .map(|(slot, _)| slot)
     }
 
     /// A content was read, and found damaged.
@@ -872,15 +893,38 @@ impl Shelves {
                     });
                 }
             }
-            StoreEvent::Durable { stage, version } => {
-                if let Some((at, content)) = self.content(version) {
-                    self.corrupt.remove(&version);
-                    self.count_bytes(at, content.len, u64::wrapping_add);
-                    let change = ReplicaChange::Added(entry(at, &content));
-                    around.news.add(now, change, around.limits);
+            StoreEvent::Durable {
+                stage,
+                version,
+                before,
+                counts,
+            } => {
+                if let Some((at, content)) = self.content(version).filter(|_| counts) {
+                    // Whether it is counted here, and whether the controller knows of it.
+                    let (counted, known) = match before {
+                        Before::Nothing => (false, false),
+                        Before::Same => (true, true),
+                        Before::Leaving => match self.leaving.remove(&version) {
+                            // A report that was made meanwhile does not have it.
+                            Some(leaving) => (true, leaving.told),
+                            None => (false, false),
+                        },
+                    };
+                    if !counted {
+                        self.count_bytes(at, content.len, u64::wrapping_add);
+                    }
+                    if self.corrupt.remove(&version) || !known {
+                        let change = ReplicaChange::Added(entry(at, &content));
+                        around.news.add(now, change, around.limits);
+                    }
                 }
-                let holder = self.holder(slot);
-                self.answer(stage, Ok(StoreAnswer::Prepared(holder)), around.out);
+                let reply = match counts {
+                    true => Ok(StoreAnswer::Prepared(self.holder(slot))),
+                    false => Err(Refusal::Stale {
+                        reason: format!("chunk {version} was released while it was written"),
+                    }),
+                };
+                self.answer(stage, reply, around.out);
             }
             StoreEvent::Failed { stage, refusal } => {
                 self.answer(stage, Err(refusal), around.out);

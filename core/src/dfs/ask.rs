@@ -207,6 +207,16 @@ pub enum Ask {
         #[n(0)]
         right: Right,
     },
+    /// What chunks lack, and what is being done about it. Answered by [`Answer::Repairs`].
+    #[n(17)]
+    Repairs,
+    /// Have repair wait, or go on. Answered by [`Answer::Repairs`]. Forgotten when the controller ends.
+    #[n(18)]
+    SuspendRepair {
+        /// Whether it is to wait.
+        #[n(0)]
+        suspend: bool,
+    },
 }
 
 impl Ask {
@@ -230,7 +240,9 @@ impl Ask {
             | Self::Chunks { .. }
             | Self::Chunk { .. }
             | Self::Volumes
-            | Self::Authorize { .. } => None,
+            | Self::Authorize { .. }
+            | Self::Repairs
+            | Self::SuspendRepair { .. } => None,
         }
     }
 
@@ -244,7 +256,8 @@ impl Ask {
             | Self::Lookup { .. }
             | Self::Chunks { .. }
             | Self::Chunk { .. }
-            | Self::Volumes => Right::DfsRead,
+            | Self::Volumes
+            | Self::Repairs => Right::DfsRead,
             Self::MakeDir { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
@@ -255,6 +268,7 @@ impl Ask {
             | Self::Abort { .. }
             | Self::Outcome { .. } => Right::DfsWrite,
             Self::Authorize { right } => *right,
+            Self::SuspendRepair { .. } => Right::Admin,
         }
     }
 }
@@ -377,6 +391,9 @@ pub enum Answer {
     /// Rows of volumes.
     #[n(10)]
     Volumes(#[n(0)] Vec<VolumeRow>),
+    /// How repair is.
+    #[n(11)]
+    Repairs(#[n(0)] RepairStatus),
 }
 
 /// What is at a path.
@@ -615,6 +632,115 @@ pub struct ChunkPage {
     /// The last chunk that was looked at, whether or not it has a row.
     #[n(2)]
     pub upto: Option<ChunkId>,
+}
+
+/// What chunks lack, and what is being done about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct RepairStatus {
+    /// Why nothing is begun at present; empty while it goes on.
+    #[n(0)]
+    pub holds: Vec<String>,
+    /// Whether all chunks are just being looked through: there may be more than is counted here.
+    #[n(1)]
+    pub surveying: bool,
+    /// Chunks of which one good replica is left.
+    #[n(2)]
+    pub last_copy: u64,
+    /// Chunks that have fewer replicas than they should, and more than one.
+    #[n(3)]
+    pub degraded: u64,
+    /// Chunks whose replicas share a host although they need not.
+    #[n(4)]
+    pub misplaced: u64,
+    /// Chunks that have a replica too many, or a place in the log where there is none.
+    #[n(5)]
+    pub surplus: u64,
+    /// Bytes of the chunks that are to be copied.
+    #[n(6)]
+    pub bytes_left: u64,
+    /// Copies under way, the oldest first; so many at the most as fit an answer.
+    #[n(7)]
+    pub copies: Vec<CopyRow>,
+    /// Chunks for which nothing could be done so far, with the reasons; so many at the most as fit an
+    /// answer.
+    #[n(8)]
+    pub stuck: Vec<StuckRow>,
+    /// Copies that were made since the controller started.
+    #[n(9)]
+    pub copied: u64,
+    /// Their bytes.
+    #[n(10)]
+    pub copied_bytes: u64,
+    /// Copies that failed.
+    #[n(11)]
+    pub failed: u64,
+    /// Replicas that were there already and count again.
+    #[n(12)]
+    pub adopted: u64,
+    /// Replicas that were given up as too many.
+    #[n(13)]
+    pub given_up: u64,
+    /// Milliseconds until all is copied, at the pace of the last while; `None` if that is not known.
+    #[n(14)]
+    pub left_ms: Option<u64>,
+    /// Nodes that are away and waited for, with chunks that have fewer live replicas meanwhile.
+    #[n(15)]
+    pub awaited: Vec<AwaitedRow>,
+}
+
+/// A node that is away and waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct AwaitedRow {
+    /// The node.
+    #[n(0)]
+    pub node: Alias,
+    /// How many chunks it has by the log.
+    #[n(1)]
+    pub chunks: u64,
+    /// For how long it is still waited for, in milliseconds; `None` if for ever, or for as long as
+    /// many are away.
+    #[n(2)]
+    pub left_ms: Option<u64>,
+}
+
+/// A copy under way.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct CopyRow {
+    /// The chunk.
+    #[n(0)]
+    pub chunk: ChunkId,
+    /// The file it belongs to.
+    #[n(1)]
+    pub path: DfsPath,
+    /// How many bytes.
+    #[n(2)]
+    pub len: u64,
+    /// From where.
+    #[n(3)]
+    pub from: Alias,
+    /// To where.
+    #[n(4)]
+    pub to: Alias,
+    /// For how long, in milliseconds.
+    #[n(5)]
+    pub since_ms: u64,
+    /// Why.
+    #[n(6)]
+    pub reason: String,
+}
+
+/// A chunk for which nothing could be done so far.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct StuckRow {
+    /// The chunk.
+    #[n(0)]
+    pub chunk: ChunkId,
+    /// For how long it has been wanted, in milliseconds.
+    #[n(1)]
+    pub since_ms: u64,
+    /// Why not, and what helps.
+    #[n(2)]
+    pub reason: String,
 }
 
 /// A chunk, as lists show it.

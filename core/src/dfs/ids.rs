@@ -245,6 +245,28 @@ impl OpId {
     }
 }
 
+impl OpId {
+    /// The name of a copy that a controller has made: it is no client's operation, and as little to be
+    /// mixed up with another.
+    #[must_use]
+    pub fn of_copy(epoch: ControllerEpoch, copy: CopyId) -> Self {
+        let name = [&b"copy"[..], &epoch.0.to_be_bytes(), &copy.0.to_be_bytes()];
+        let Digest(name) = Digest::of(&name.concat());
+        Self(name)
+    }
+}
+
+/// A copy of a chunk that a controller wants made. Counts from 1 in each controller epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct CopyId(pub u64);
+
+impl fmt::Display for CopyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 random_name! {
     /// A volume, as its label knows it: drawn when the label is written, never changed.
     VolumeId

@@ -237,7 +237,7 @@ fn put(
     if admitted == Admission::WhenMade {
         run(volume, files, stages);
     }
-    let _ = volume.put(stage, &Summary::of(bytes));
+    let _ = volume.put(stage, &Summary::of(bytes), false);
 }
 
 /// Carries out all that the volume wants done.

@@ -13,6 +13,7 @@ use super::commands::login::LogIn;
 use super::commands::logout::LogOut;
 use super::commands::meta::Meta;
 use super::commands::node::Node;
+use super::commands::repair::Repair;
 use super::commands::secret::MakeSecret;
 use super::commands::status::ShowStatus;
 use super::commands::user::User;
@@ -61,6 +62,7 @@ pub(super) enum Command {
     Dfs(Dfs),
     Chunk(Chunk),
     Volume(Volume),
+    Repair(Repair),
     Status(ShowStatus),
     User(User),
     Secret(MakeSecret),

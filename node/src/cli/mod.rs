@@ -114,6 +114,7 @@ fn command(words: &[String], terminal: &mut Terminal) -> Outcome {
         Command::Dfs(it) => it.run(terminal),
         Command::Chunk(it) => it.run(terminal),
         Command::Volume(it) => it.run(terminal),
+        Command::Repair(it) => it.run(terminal),
         Command::Status(it) => it.run(terminal),
         Command::User(it) => it.run(terminal),
         Command::Secret(it) => it.run(terminal),

@@ -22,6 +22,7 @@
 
 mod asks;
 mod budget;
+mod copy;
 mod fault;
 mod fetch;
 mod limits;

@@ -171,7 +171,8 @@ impl<E: Env> Volumes<E> {
         self.shared.slots.get(usize::from(slot.0))
     }
 
-    async fn tell(&self, input: Input) {
+    /// Tells the machine something.
+    pub(crate) async fn tell(&self, input: Input) {
         // Nobody listens once the process is ending.
         let _ = self.shared.events.send(input).await;
     }

@@ -94,6 +94,10 @@ impl<E: Env> Hands<E> {
                 volumes.drop_stage(stage);
                 None
             }),
+            Effect::Copy(order) => self.about_volumes(|volumes| {
+                volumes.copy(order);
+                None
+            }),
             Effect::Exit(reason) => return Some(reason),
         }
         None

@@ -155,9 +155,7 @@ where
     if let Some(processes) = processes {
         helpers.spawn(processes.run(order_receiver, process_sender));
     }
-    let volumes = data
-        .as_ref()
-        .map(|end| Volumes::new(end.data.volume_hands()));
+    let volumes = data.as_ref().map(|end| Volumes::new(end.data.clone()));
     let data_service = data.as_ref().map(|end| end.data.clone());
     let (mut store_questions, mut volume_events) = match data {
         Some(end) => (Some(end.questions), Some(end.events)),

@@ -7,22 +7,25 @@ use vaquita_core::dfs::ids::{StageId, VolumeSlot};
 use vaquita_core::disk::DiskBatch;
 use vaquita_core::ids::RequestId;
 use vaquita_core::io::Input;
+use vaquita_core::message::CopyReplica;
 use vaquita_core::store::{Fill, StoreAnswer, StoreAsk, StoreReply};
 
-use crate::data::{StoreQuestion, VolumeHands};
+use crate::data::{Data, StoreQuestion, VolumeHands};
 use crate::env::Env;
 
 /// Carries out what the machine wants of its volumes, and brings it the data plane's questions.
 pub(super) struct Volumes<E: Env> {
     hands: VolumeHands<E>,
+    data: Data<E>,
     asked: BTreeMap<RequestId, oneshot::Sender<StoreReply>>,
     next: u64,
 }
 
 impl<E: Env> Volumes<E> {
-    pub(super) const fn new(hands: VolumeHands<E>) -> Self {
+    pub(super) fn new(data: Data<E>) -> Self {
         Self {
-            hands,
+            hands: data.volume_hands(),
+            data,
             asked: BTreeMap::new(),
             next: 1,
         }
@@ -59,6 +62,11 @@ impl<E: Env> Volumes<E> {
         fills: Vec<(usize, Fill)>,
     ) -> Option<Input> {
         self.hands.submit(slot, batch, fills)
+    }
+
+    /// Begins to fetch a chunk from another node.
+    pub(super) fn copy(&self, order: CopyReplica) {
+        self.data.copy(order);
     }
 
     /// Forgets the bytes of a stage.

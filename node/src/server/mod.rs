@@ -310,7 +310,7 @@ fn node_lines(plan: &ServerPlan, label: Option<&str>) -> String {
 }
 
 /// Settings that the log tells at each start, where a file or the command line gives them.
-const GREETED: [&str; 13] = [
+const GREETED: [&str; 14] = [
     "workerNum",
     "localExecutors",
     "webWorkerNum",
@@ -322,6 +322,7 @@ const GREETED: [&str; 13] = [
     "dfsReplicaReliabilityLevel",
     "dfsMinWriteReplicas",
     "dfsRecoveryWaitTime",
+    "dfsRecoveryConcurrency",
     "volumes",
     "dataSync",
 ];

@@ -155,6 +155,7 @@ fn files_config(settings: &Resolved) -> Result<FilesConfig, ExitReason> {
         factor,
         min_write,
         level,
+        recovery_concurrency: count(settings, "dfsRecoveryConcurrency").unwrap_or(8),
     })
 }
 

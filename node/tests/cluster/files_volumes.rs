@@ -226,8 +226,10 @@ fn flip(cluster: &Cluster, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_is_noticed_and_the_other_replica_read() {
+async fn a_flipped_bit_is_noticed_the_other_replica_read_and_this_one_made_anew() {
     let cluster = of_two(|_| ()).await;
+    // So that there is time to look at it.
+    cluster.vaquita("repair suspend").await.ok();
     // One in a segment with others, and one in a file of its own.
     for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
         let bytes = content(len as u64, len);
@@ -251,11 +253,38 @@ async fn a_flipped_bit_is_noticed_and_the_other_replica_read() {
     let table = cluster.vaquita("chunk list --unwell").await.ok();
     assert!(table.contains("P1-NODE1"), "{table}");
     assert!(table.contains("dfs://small"), "{table}");
+    let said = cluster.vaquita("repair status").await.ok();
+    assert!(
+        said.contains("2 chunks: with one good replica left"),
+        "{said}"
+    );
+    assert!(
+        said.contains("nothing is begun at present: an operator has suspended it"),
+        "{said}"
+    );
+    cluster.vaquita("repair resume").await.ok();
+    until_well(&cluster).await;
+    // There is no other node: it was made anew in its place.
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
+        let got = cluster.get_file(FIRST, path).await.with(200);
+        assert_same(&got.body, &content(len as u64, len), path);
+    }
+}
+
+async fn until_well(cluster: &Cluster) {
+    cluster
+        .until("every chunk is well", async || {
+            let rows = cluster.json("chunk list --unwell").await;
+            rows.is_empty().then_some(())
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn a_segment_that_is_cut_short_costs_what_was_in_it_and_no_more() {
     let cluster = of_two(|_| ()).await;
+    cluster.vaquita("repair suspend").await.ok();
     let contents: Vec<Vec<u8>> = (0..20).map(|seed| content(seed, 50 * KIB)).collect();
     for (number, bytes) in contents.iter().enumerate() {
         cluster

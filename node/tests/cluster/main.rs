@@ -23,6 +23,7 @@ mod firewalls;
 mod homes;
 mod keys;
 mod local;
+mod repair;
 mod seed;
 mod setup_code;
 mod sites;

@@ -136,7 +136,7 @@ impl Factory for VaquitaFactory {
                 site: site(0, CONTROLLER_PORT, MASTER),
                 members: self.members(),
                 heartbeat_timeout: TIMEOUT,
-                recovery_wait: Some(std::time::Duration::from_secs(300)),
+                recovery_wait: self.cluster.recovery_wait,
                 lan_cluster: *lan_cluster,
                 restart: *restart,
                 restart_stopped: false,

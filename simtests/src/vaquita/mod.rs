@@ -59,6 +59,8 @@ pub struct Cluster {
     pub choice: VolumeRules,
     /// Data nodes of single hosts where they differ from `nodes_per_host`, from the first host on.
     pub uneven: Vec<u32>,
+    /// `dfsRecoveryWaitTime`: how long a node may be away before its replicas are made anew.
+    pub recovery_wait: Option<Duration>,
     /// The World's own settings.
     pub settings: Settings,
 }
@@ -90,6 +92,7 @@ impl Default for Cluster {
             data_sync: true,
             choice: VolumeRules::default(),
             uneven: Vec::new(),
+            recovery_wait: Some(Duration::from_secs(300)),
             settings: Settings::default(),
         }
     }
@@ -144,6 +147,7 @@ impl Cluster {
             factor: 3,
             min_write: 2,
             level: ReliabilityLevel::default(),
+            recovery_concurrency: 4,
         };
         let limits = &mut self.limits;
         limits.chunk_bytes = 8 * 1024;

@@ -17,6 +17,7 @@ use vaquita_core::ids::{Endpoint, RequestId};
 use vaquita_core::io::Input;
 use vaquita_core::store::{ALONE_HEADER, Extent, Form, StoreAnswer, StoreAsk, StoreReply};
 
+use super::copies::Copying;
 use super::event::Event;
 use super::faults::AtOp;
 use super::{Factory, HostIx, NodeIx, StepKind, World};
@@ -167,7 +168,9 @@ pub(super) struct DataPlane {
     next: u64,
     /// What machines were asked, and for which transfer; `None` for what nobody waits for.
     asks: BTreeMap<(NodeIx, RequestId), Option<TransferId>>,
-    told: Vec<(TransferId, Carried)>,
+    pub(super) told: Vec<(TransferId, Carried)>,
+    /// Copies between nodes, by the transfer that each is at.
+    pub(super) copies: BTreeMap<TransferId, Copying>,
 }
 
 /// Silence after which an asker gives up.
@@ -359,6 +362,7 @@ impl<F: Factory> World<F> {
         if last {
             self.asker_gone(id);
         }
+        self.look_at_copies();
     }
 
     fn look_at_the_clock(&mut self, id: TransferId) {
@@ -421,7 +425,14 @@ impl<F: Factory> World<F> {
             self.send_part(id, Part::Reset, 0);
             return;
         };
-        let corruption = self.net.weather.corruption;
+        let Some(carriage) = self.data.carriages.get(&id) else {
+            return;
+        };
+        let corruption = match carriage.from.0 == at.0 {
+            // What a process keeps of its own accord crosses no network.
+            true => Rate::NEVER,
+            false => self.net.weather.corruption,
+        };
         let Some(carriage) = self.data.carriages.get_mut(&id) else {
             return;
         };

@@ -27,6 +27,7 @@ impl<F: Factory> World<F> {
                 self.submit_to_volume(node, slot, batch, fills);
             }
             Effect::DropStage { stage } => self.drop_stage(node, stage),
+            Effect::Copy(order) => self.begin_copy(node, order),
             Effect::Exit(reason) => {
                 if let Some(process) = self.nodes[node.index()].process.as_mut() {
                     process.exit = Some(reason);

@@ -18,6 +18,7 @@
 //! and of what is decided ([`Streams`]), so that a run is a function of seed, plan and settings.
 
 mod connections;
+mod copies;
 mod data;
 mod datagrams;
 mod disks;

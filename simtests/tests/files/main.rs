@@ -5,6 +5,7 @@ mod crashes;
 mod everyday;
 mod many;
 mod placement;
+mod repair;
 mod story;
 mod told;
 mod volumes;

@@ -136,16 +136,16 @@ fn rotten_bytes_are_never_read() {
             // The rotten replicas were met, and the controller is told of them.
             let met = world.mark("volume.damaged_chunk") > 0;
             expect(world, met, "nobody has met a rotten byte")?;
-            clients.run_for(world, seconds(1))?;
-            let node = named(world, "P2-NODE1");
-            let alias = world.alias(node).clone();
-            let known = controller(world).and_then(|(_, machine)| machine.stock_of(&alias));
-            let told = known.is_some_and(|stock| !stock.corrupt.is_empty());
+            clients.run_for(world, seconds(5))?;
+            let told = world.mark("files.damaged") > 0;
             expect(
                 world,
                 told,
-                "the controller knows nothing of what is damaged",
+                "the controller was not told of what is damaged",
             )?;
+            let mended = world.mark("repair.copied") > 0;
+            expect(world, mended, "no damaged replica was made anew")?;
+            let node = named(world, "P2-NODE1");
             world.kill(node);
             clients.run_for(world, seconds(10))?;
             wait_until(world, "all online", all_online)?;
@@ -191,7 +191,9 @@ fn a_wiped_volume_is_missed_and_not_used() {
             }
             let alias = world.alias(node).clone();
             let known = controller(world).and_then(|(_, machine)| machine.stock_of(&alias));
-            let missing = known.is_some_and(|stock| !stock.missing.is_empty());
+            // It is made anew as soon as it is missed.
+            let missing = known.is_some_and(|stock| !stock.missing.is_empty())
+                || world.mark("repair.copied") > 0;
             expect(world, missing, "nobody misses what was on the disk")
         },
     );

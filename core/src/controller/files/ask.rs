@@ -9,7 +9,7 @@ use crate::dfs::ask::{
     Usage,
 };
 use crate::dfs::ids::{ChunkVersion, FileVersion, OpId};
-use crate::dfs::namespace::{ChunkView, DfsRecord};
+use crate::dfs::namespace::{ChunkView, DfsRecord, Released};
 use crate::dfs::path::DfsPath;
 use crate::ids::{LogIndex, NodeId};
 use crate::membership::{Health, Slot};
@@ -176,6 +176,11 @@ impl Controller {
             }
             Ask::Chunk { chunk } => Some(self.chunk_row(chunk).map(Answer::Chunks)),
             Ask::Volumes => Some(Ok(Answer::Volumes(self.volume_rows()))),
+            Ask::Repairs => Some(Ok(Answer::Repairs(self.repair_status(now)))),
+            Ask::SuspendRepair { suspend } => {
+                self.suspend_repair(now, suspend);
+                Some(Ok(Answer::Repairs(self.repair_status(now))))
+            }
             Ask::Authorize { .. } => Some(Ok(Answer::Done)),
             change => {
                 if let Err(refusal) = self.may_change_files() {
@@ -187,7 +192,7 @@ impl Controller {
     }
 
     /// Whether anything about files may be changed at present.
-    fn may_change_files(&self) -> Result<(), Refusal> {
+    pub(super) fn may_change_files(&self) -> Result<(), Refusal> {
         let reason = if self.files.rolled_back {
             "a data node has seen more of this cluster's history than the controller knows: its home \
              was restored from an old copy, or its disk lost records. Nothing is written until that \
@@ -335,8 +340,22 @@ impl Controller {
 
     /// Appends and applies a record. What it gives up is told to the nodes once it is synced.
     pub(super) fn append_files(&mut self, now: Timestamp, record: &DfsRecord) -> LogIndex {
+        self.append_releasing(now, record, Released::new())
+    }
+
+    /// As [`Controller::append_files`], for a record after which nodes need not keep `more`, beside
+    /// what follows from the record itself.
+    pub(super) fn append_releasing(
+        &mut self,
+        now: Timestamp,
+        record: &DfsRecord,
+        more: Released,
+    ) -> LogIndex {
         let index = self.append(&Record::Dfs(record.clone()));
-        let released = core::mem::take(&mut self.released);
+        let mut released = core::mem::take(&mut self.released);
+        for (node, versions) in more {
+            released.entry(node).or_default().extend(versions);
+        }
         if released.is_empty() {
             return index;
         }

@@ -8,6 +8,7 @@
 mod ask;
 mod fit;
 mod release;
+mod repair;
 mod rows;
 mod stock;
 mod stocktaking;
@@ -32,6 +33,7 @@ use crate::wire::keys::Keyring;
 
 use super::Controller;
 use super::members::Presence;
+use repair::Repairs;
 pub(super) use stock::Stock;
 
 /// What a controller is told about the file system when it is started.
@@ -43,6 +45,8 @@ pub struct FilesConfig {
     pub min_write: usize,
     /// `dfsReplicaReliabilityLevel`: whether replicas may share a host.
     pub level: ReliabilityLevel,
+    /// `dfsRecoveryConcurrency`: copies under way at a time, when replicas are made anew.
+    pub recovery_concurrency: usize,
 }
 
 impl Default for FilesConfig {
@@ -51,6 +55,7 @@ impl Default for FilesConfig {
             factor: 2,
             min_write: 2,
             level: ReliabilityLevel::default(),
+            recovery_concurrency: 8,
         }
     }
 }
@@ -87,6 +92,7 @@ pub(super) struct Files {
     pub(super) rolled_back: bool,
     /// Contents that a record gives up which is not synced yet: a crash would bring them back.
     giving_up: BTreeSet<ChunkVersion>,
+    repairs: Repairs,
 }
 
 impl Files {
@@ -101,6 +107,7 @@ impl Files {
         let mut stocks = Vec::new();
         stocks.resize_with(members, Stock::default);
         Self {
+            repairs: Repairs::new(config.recovery_concurrency, now),
             config,
             key: TokenKey::new(keyring),
             writes: Writes::new(epoch),
@@ -128,11 +135,12 @@ impl Files {
 
     /// Sums that must stay bounded.
     pub(super) fn load(&self) -> usize {
-        self.writes.len()
+        self.writes.len() + self.repairs.load()
     }
 
     pub(super) fn check_invariants(&self) {
         self.writes.check_invariants();
+        self.repairs.check_invariants();
     }
 }
 
@@ -182,6 +190,13 @@ impl Controller {
             extras: stock.extras.keys().copied().collect(),
             volumes: stock.volumes.clone(),
         })
+    }
+
+    /// What chunks lack, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn repairs(&self, now: Timestamp) -> crate::dfs::ask::RepairStatus {
+        self.repair_status(now)
     }
 
     /// Writes that are open, for the checkers of the simulators.
@@ -245,6 +260,8 @@ impl Controller {
         let files = &mut self.files;
         let host = files.candidates.host(&host);
         let space = space_of(&files.stocks[slot].volumes, &files.volume_rules);
+        let before = files.candidates.get(slot).map(|it| it.fitness);
+        files.repairs.note_fitness(before, fitness);
         files.candidates.set(
             slot,
             Candidate {

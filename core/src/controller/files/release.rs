@@ -118,6 +118,7 @@ impl Controller {
         }
         let data_nodes: Vec<Slot> = self.members.data_nodes().collect();
         for slot in data_nodes {
+            self.adopt_extras(now, slot);
             let useless: Vec<ChunkVersion> = self.files.stocks[slot]
                 .extras
                 .iter()
@@ -136,12 +137,29 @@ impl Controller {
         }
     }
 
+    /// Has good replicas count of which the log does not know, where there are too few.
+    fn adopt_extras(&mut self, now: Timestamp, slot: Slot) {
+        let extras = &self.files.stocks[slot].extras;
+        let known: Vec<ChunkVersion> = extras
+            .iter()
+            .filter(|(version, extra)| {
+                extra.released.is_none() && self.names().chunk_version(**version).is_some()
+            })
+            .map(|(version, _)| *version)
+            .take(VERSIONS_MAX)
+            .collect();
+        for version in known {
+            self.adopt(now, slot, version);
+        }
+    }
+
     /// Whether a content that the log does not place at a node can be of no use to anybody.
     fn is_useless(&self, now: Timestamp, slot: Slot, version: ChunkVersion, extra: &Extra) -> bool {
         if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
             return false;
         }
-        if self.files.giving_up.contains(&version) {
+        if self.files.giving_up.contains(&version) || self.files.repairs.is_fetching(slot, version)
+        {
             return false;
         }
         if let Some(chunk) = self.names().chunk_version(version) {
@@ -153,7 +171,8 @@ impl Controller {
             let differs = extra
                 .entry
                 .is_some_and(|entry| (entry.len, entry.digest) != (chunk.len(), chunk.digest()));
-            let all_good = self.good_replicas(&chunk) as usize >= chunk.holder_count();
+            let enough = chunk.holder_count().max(self.files.config.factor);
+            let all_good = self.good_replicas(&chunk) as usize >= enough;
             return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();

@@ -38,6 +38,7 @@ impl Controller {
         for entry in findings.into_iter().flat_map(|found| found.divergent) {
             self.note_divergent(slot, &entry);
         }
+        self.files.repairs.survey();
         if self.planted.miss_nothing {
             self.files.stocks[slot].missing.clear();
         }
@@ -78,6 +79,7 @@ impl Controller {
         }
         let mut divergent = Vec::new();
         let mut damaged = 0_usize;
+        let mut touched = Vec::new();
         for (number, change) in (news.first..=u64::MAX).zip(&news.changes) {
             let names = &self.state.namespace;
             let stock = &mut self.files.stocks[slot];
@@ -85,6 +87,7 @@ impl Controller {
                 continue;
             }
             stock.applied = number;
+            touched.push(change.entry().version.chunk);
             match change {
                 ReplicaChange::Added(entry) => {
                     if stock.added(*entry, node, names) {
@@ -111,6 +114,9 @@ impl Controller {
                 self.members.all[slot].member.site.alias
             );
             self.out.notify(Event::warning("files.damaged", text));
+        }
+        for chunk in touched {
+            self.look_at_chunk(now, chunk);
         }
         self.note_later_epochs(slot);
         let upto = self.files.stocks[slot].applied;

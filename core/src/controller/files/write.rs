@@ -284,6 +284,11 @@ impl Controller {
         }
         // Places that were given and not used are told below that they have nothing to keep.
         self.close_committed(now, commit);
+        if degraded > 0 {
+            for chunk in &commit.chunks {
+                self.look_at_chunk(now, chunk.version.chunk);
+            }
+        }
         let inode = plan.existing.map_or(InodeId::made_at(index), |(id, _)| id);
         let entry = committed_entry(commit, inode, index);
         Ok((

@@ -114,6 +114,9 @@ impl Controller {
             Message::VolumesNow(volumes) if role == Role::DataNode => {
                 self.volumes_now(now, slot, volumes);
             }
+            Message::CopyEnded(ended) if role == Role::DataNode => {
+                self.copy_ended(now, slot, &ended);
+            }
             other => {
                 let text = format!(
                     "ignored {} from {}: a {role} may not send it",
@@ -164,6 +167,7 @@ impl Controller {
         member.why_away.clear();
         member.well_since = now;
         if member.member.role == Role::DataNode {
+            self.forget_copies_of(now, slot);
             self.refresh_place(now, slot);
         }
     }

@@ -211,6 +211,12 @@ impl Candidates {
 }
 
 impl Candidate {
+    /// Whether it takes a replica of `size` bytes.
+    #[must_use]
+    pub const fn takes(&self, size: u64) -> bool {
+        !matches!(self.fitness, Fitness::Unfit(_)) && self.space.room >= size
+    }
+
     /// The free share of its space after a write of `size` bytes, as a fraction: free bytes, and
     /// bytes in all.
     pub(super) const fn free_after(&self, size: u64) -> (u64, u64) {

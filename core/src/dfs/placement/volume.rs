@@ -245,6 +245,14 @@ impl Space {
         sum
     }
 
+    /// How full it is, in basis points.
+    #[must_use]
+    pub fn used_bp(&self) -> u64 {
+        let used = u128::from(self.capacity.saturating_sub(self.free)) * u128::from(WHOLE_BP);
+        let used = used.checked_div(u128::from(self.capacity));
+        used.map_or(WHOLE_BP, |used| u64::try_from(used).unwrap_or(WHOLE_BP))
+    }
+
     /// Whether chunks should come here only if there is nothing else.
     #[must_use]
     pub const fn is_above_high_water(&self) -> bool {

@@ -176,7 +176,7 @@ impl Rig {
         let bytes = self.stages[&stage].clone();
         let summary = Summary::of(&bytes);
         let fate = self.fates.entry(version).or_default();
-        let putting = self.volume.put(stage, &summary);
+        let putting = self.volume.put(stage, &summary, false);
         match putting {
             Ok(Putting::Already) => assert!(fate.durable, "it was told before"),
             Ok(Putting::UnderWay) => {

@@ -45,11 +45,11 @@ fn the_same_content_again_is_a_success_and_another_one_a_conflict() {
     rig.run();
     assert_eq!(
         rig.volume
-            .put(again, &Summary::of(&Rig::bytes_for(version, 100))),
+            .put(again, &Summary::of(&Rig::bytes_for(version, 100)), false),
         Ok(Putting::Already)
     );
     let other = rig.admit(version, 100).unwrap();
-    let refusal = rig.volume.put(other, &Summary::of(b"other"));
+    let refusal = rig.volume.put(other, &Summary::of(b"other"), false);
     assert!(
         matches!(refusal, Err(Refusal::Conflict { .. })),
         "{refusal:?}"
@@ -62,7 +62,7 @@ fn two_contents_on_their_way_are_a_conflict_too() {
     let mut rig = Rig::tiny();
     let version = rig.put(100);
     let other = rig.admit(version, 100).unwrap();
-    let refusal = rig.volume.put(other, &Summary::of(b"other"));
+    let refusal = rig.volume.put(other, &Summary::of(b"other"), false);
     assert!(
         matches!(refusal, Err(Refusal::Conflict { .. })),
         "{refusal:?}"

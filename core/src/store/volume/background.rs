@@ -181,9 +181,10 @@ impl Volume {
             (Work::Finishing(finished), Ok(())) => {
                 for finished in finished {
                     self.wrote(alone_size(finished.entry.len));
-                    let before = self.book.trash_of(finished.version);
+                    let released = self.book.trash_of(finished.version);
+                    let before = self.book.before(finished.version);
                     self.book.supersede(finished.version, finished.entry);
-                    self.durable(finished.stage, before, now);
+                    self.durable(finished.stage, before, released, now);
                 }
                 self.purge_due(now);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Content;
+use super::{Before, Content};
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{ChunkVersion, OpId};
 use crate::store::format::record::{HEADER_LEN, Record, RecordKind, record_size};
@@ -162,6 +162,15 @@ impl Book {
         );
     }
 
+    /// What there is of a content that is about to become durable.
+    pub(super) fn before(&self, version: ChunkVersion) -> Before {
+        match self.entries.get(&version).map(|entry| entry.trash) {
+            Some(None) => Before::Same,
+            Some(Some(trash)) if !trash.durable => Before::Leaving,
+            Some(Some(_)) | None => Before::Nothing,
+        }
+    }
+
     /// The release of a content, if it was released.
     pub(super) fn trash_of(&self, version: ChunkVersion) -> Option<Trash> {
         self.entries.get(&version)?.trash
@@ -181,7 +190,11 @@ impl Book {
     }
 
     /// Makes `new` the entry, unless a later one is there.
-    pub(super) fn supersede(&mut self, version: ChunkVersion, new: Entry) {
+    ///
+    /// A release is of what was written before it, whichever of two writes reaches the disk last.
+    pub(super) fn supersede(&mut self, version: ChunkVersion, mut new: Entry) {
+        let trash = self.trash_of(version);
+        new.trash = trash.filter(|trash| trash.serial > new.serial);
         let dead = match self.entries.get(&version) {
             Some(present) if present.serial >= new.serial => (new.place, new.len),
             _ => {

@@ -5,7 +5,7 @@
 //! techniques for main memory database systems", SIGMOD 1984).
 
 use super::book::{Entry, Trash};
-use super::{Form, Phase, Promise, Sealing, Step, StoreEvent, Volume};
+use super::{Before, Form, Phase, Promise, Sealing, Step, StoreEvent, Volume};
 use crate::dfs::ids::{ChunkVersion, StageId};
 use crate::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, Lane};
 use crate::ids::DiskTicket;
@@ -422,9 +422,10 @@ impl Volume {
         for (offset, record, stage) in &writing.records {
             match stage {
                 Some(stage) => {
-                    let before = self.book.trash_of(record.version);
+                    let released = self.book.trash_of(record.version);
+                    let before = self.book.before(record.version);
                     self.book.add_chunk(segment, *offset, record);
-                    self.durable(*stage, before, now);
+                    self.durable(*stage, before, released, now);
                 }
                 None => {
                     self.book.add_other(segment, *offset, record);
@@ -435,24 +436,38 @@ impl Volume {
         self.purge_due(now);
     }
 
-    /// A chunk is on the disk, and in the book. `before` is the release of the content that was there
+    /// A chunk is on the disk, and in the book. `released` is the release of the content that was there
     /// before it, if there was a released one.
-    pub(super) fn durable(&mut self, stage: StageId, before: Option<Trash>, now: Timestamp) {
+    pub(super) fn durable(
+        &mut self,
+        stage: StageId,
+        before: Before,
+        released: Option<Trash>,
+        now: Timestamp,
+    ) {
         let Some(promise) = self.promises.remove(&stage) else {
             return;
         };
         let version = promise.version;
         self.lost.remove(&version);
         let of_now = self.book.trash_of(version);
-        if let Some(before) = before
-            && of_now.is_none_or(|trash| trash.until != before.until)
+        if let Some(released) = released
+            && of_now.is_none_or(|trash| trash.until != released.until)
         {
-            self.trashed.remove(&(before.until, version));
+            self.trashed.remove(&(released.until, version));
         }
-        self.events
-            .push_back(StoreEvent::Durable { stage, version });
-        if promise.released && of_now.is_none() {
-            self.release(version, now);
+        // Unless a later write of the same content counts already.
+        let holds = self.book.entries.get(&version).map(|entry| entry.serial);
+        let released = (promise.released).filter(|serial| holds.is_some_and(|it| it < *serial));
+        let leaves = released.filter(|_| of_now.is_none());
+        self.events.push_back(StoreEvent::Durable {
+            stage,
+            version,
+            before,
+            counts: leaves.is_none() && of_now.is_none(),
+        });
+        if let Some(serial) = leaves {
+            self.release(version, serial, now);
         }
     }
 

@@ -86,6 +86,10 @@ pub enum StoreEvent {
         stage: StageId,
         /// The content.
         version: ChunkVersion,
+        /// What there was of it before.
+        before: Before,
+        /// Whether it counts. It does not if it was released while it came.
+        counts: bool,
     },
     /// A chunk will not be on the disk. Its stage is to be dropped.
     Failed {
@@ -122,6 +126,17 @@ pub enum Admission {
     Now(Form),
     /// Its bytes may come after [`StoreEvent::Made`].
     WhenMade,
+}
+
+/// What a volume had of a content that becomes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing, or what was released for good.
+    Nothing,
+    /// The same content, which counts: two writes of it were under way.
+    Same,
+    /// The same content, whose release was not durable yet. It will not be: the content is back.
+    Leaving,
 }
 
 /// What becomes of a chunk that has come.
@@ -252,8 +267,8 @@ struct Promise {
     len: u64,
     form: Form,
     step: Step,
-    /// Whether the chunk was released while it came.
-    released: bool,
+    /// Serial of the release, if the chunk was released while it came.
+    released: Option<u64>,
 }
 
 /// How far it has come.
@@ -402,7 +417,7 @@ impl Volume {
             len,
             form: form.clone(),
             step: if packed { Step::Coming } else { Step::Making },
-            released: false,
+            released: None,
         };
         self.promises.insert(stage, promise);
         if packed {
@@ -436,12 +451,18 @@ impl Volume {
         Ok(())
     }
 
-    /// All bytes of a chunk have come.
+    /// All bytes of a chunk have come. One that is here already is kept as it is, unless the new bytes
+    /// are to take its place because it is damaged.
     ///
     /// # Errors
     /// If they are not those that were admitted, another content with the name of this version is
     /// there, or the volume takes no chunks any more. The stage is to be dropped.
-    pub fn put(&mut self, stage: StageId, summary: &Summary) -> Result<Putting, Refusal> {
+    pub fn put(
+        &mut self,
+        stage: StageId,
+        summary: &Summary,
+        replaces: bool,
+    ) -> Result<Putting, Refusal> {
         let Some(promise) = self.promises.get(&stage) else {
             return Err(Refusal::Stale {
                 reason: format!(
@@ -450,7 +471,7 @@ impl Volume {
                 ),
             });
         };
-        let checked = self.may_put(stage, promise, summary);
+        let checked = self.may_put(stage, promise, summary, replaces);
         if !matches!(checked, Ok(Putting::UnderWay)) {
             self.withdraw(stage);
             return checked;
@@ -475,11 +496,17 @@ impl Volume {
         stage: StageId,
         promise: &Promise,
         summary: &Summary,
+        replaces: bool,
     ) -> Result<Putting, Refusal> {
         let version = promise.version;
         if !matches!(promise.step, Step::Coming) {
             return Err(Refusal::Invalid {
                 reason: format!("stage {stage} of chunk {version} cannot be put at present"),
+            });
+        }
+        if promise.released.is_some() {
+            return Err(Refusal::Stale {
+                reason: format!("chunk {version} was released while its bytes came"),
             });
         }
         if let Phase::Failed(reason) = &self.phase {
@@ -502,6 +529,8 @@ impl Volume {
             _ => None,
         });
         let present = self.book.entries.get(&version);
+        // What was released is nobody's any more.
+        let present = present.filter(|entry| entry.counts());
         let present = present.map(|entry| (entry.len, entry.digest));
         if let Some((len, digest)) = others.chain(present).find(|other| *other != same) {
             return Err(Refusal::Conflict {
@@ -513,7 +542,7 @@ impl Volume {
             });
         }
         let held = self.book.entries.get(&version);
-        if held.is_some_and(|entry| entry.trash.is_none()) {
+        if held.is_some_and(|entry| entry.trash.is_none()) && !replaces {
             return Ok(Putting::Already);
         }
         if self.space.is_exhausted() {
@@ -554,9 +583,11 @@ impl Volume {
     /// Returns whether it is here or on its way.
     pub fn trash(&mut self, version: ChunkVersion, now: Timestamp) -> bool {
         let mut here = false;
+        // Of now: what is sent for a new write after this is not meant.
+        let serial = self.take_serial();
         for promise in self.promises.values_mut() {
             if promise.version == version {
-                promise.released = true;
+                promise.released.get_or_insert(serial);
                 here = true;
             }
         }
@@ -569,13 +600,12 @@ impl Volume {
             return here || lost;
         };
         if entry.trash.is_none() {
-            self.release(version, now);
+            self.release(version, serial, now);
         }
         true
     }
 
-    fn release(&mut self, version: ChunkVersion, now: Timestamp) {
-        let serial = self.take_serial();
+    fn release(&mut self, version: ChunkVersion, serial: u64, now: Timestamp) {
         let until = now.after(self.bounds.trash_hold);
         let Some(entry) = self.book.entries.get_mut(&version) else {
             return;

@@ -16,13 +16,14 @@ use minicbor::{Decode, Encode};
 use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
 use crate::admin::{LogPiece, LogRange, Refusal, Right};
 use crate::dfs::ask::{
-    Allocation, Answer, Ask, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState, Commit,
-    Committed, Entry, EntryKind, Expect, FileLayout, Holder, Listing, Outcome, ReplicaPlace,
-    ReplicaRow, ReplicaState, Usage, VolumeRow, VolumeState, WrittenChunk,
+    Allocation, Answer, Ask, AwaitedRow, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState,
+    Commit, Committed, CopyRow, Entry, EntryKind, Expect, FileLayout, Holder, Listing, Outcome,
+    RepairStatus, ReplicaPlace, ReplicaRow, ReplicaState, StuckRow, Usage, VolumeRow, VolumeState,
+    WrittenChunk,
 };
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{
-    ChunkId, ChunkVersion, FileVersion, Generation, InodeId, OpId, VolumeId, VolumeSlot,
+    ChunkId, ChunkVersion, CopyId, FileVersion, Generation, InodeId, OpId, VolumeId, VolumeSlot,
 };
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::dfs::path::DfsPath;
@@ -36,11 +37,11 @@ use crate::later_version;
 use crate::membership::{NodeRegistered, NodeReplaced};
 use crate::message::{
     AskChild, Attach, Attached, Beat, BeatAck, ChildAnswered, ChildPhase, ChildStatus, Children,
-    Desired, DesiredNode, DfsAnswer, DfsAsk, Envelope, ExitNotice, Fenced, Fork, Leaving, LogRead,
-    Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register, Registered,
-    RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry, ReplicaNews,
-    Report, ReportApplied, RestartPolicy, RollbackSeen, VolumeFacts, VolumesNow, WantReport,
-    Witness,
+    CopyEnded, CopyReplica, Desired, DesiredNode, DfsAnswer, DfsAsk, Envelope, ExitNotice, Fenced,
+    Fork, Leaving, LogRead, Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register,
+    Registered, RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry,
+    ReplicaNews, Report, ReportApplied, RestartPolicy, RollbackSeen, VolumeFacts, VolumesNow,
+    WantReport, Witness,
 };
 use crate::process::{ProcessExit, ProcessIdentity};
 use crate::state::{ClusterCreated, ControllerStarted, LineageBegun, NodeDesired, Record};
@@ -471,6 +472,22 @@ fn messages() -> Vec<Message> {
         Message::VolumesNow(VolumesNow {
             volumes: vec![volume_facts()],
         }),
+        Message::CopyReplica(CopyReplica {
+            copy: CopyId(5),
+            token: token(),
+            len: 300,
+            digest: DIGEST,
+            sources: vec![replica_place()],
+        }),
+        Message::CopyEnded(CopyEnded {
+            copy: CopyId(5),
+            holder: Some(Holder {
+                node: node(),
+                epoch: NodeEpoch(9),
+                volume: VolumeSlot(1),
+            }),
+            reason: "none".to_owned(),
+        }),
     ]
 }
 
@@ -520,6 +537,8 @@ const fn ask_name(ask: &Ask) -> &'static str {
         Ask::Chunk { .. } => "Chunk",
         Ask::Volumes => "Volumes",
         Ask::Authorize { .. } => "Authorize",
+        Ask::Repairs => "Repairs",
+        Ask::SuspendRepair { .. } => "SuspendRepair",
     }
 }
 
@@ -591,6 +610,8 @@ fn asks() -> Vec<Ask> {
         Ask::Authorize {
             right: Right::DfsWrite,
         },
+        Ask::Repairs,
+        Ask::SuspendRepair { suspend: true },
     ]
 }
 
@@ -614,6 +635,7 @@ const fn answer_name(answer: &Answer) -> &'static str {
         Answer::Outcome(_) => "Outcome",
         Answer::Chunks(_) => "Chunks",
         Answer::Volumes(_) => "Volumes",
+        Answer::Repairs(_) => "Repairs",
     }
 }
 
@@ -688,6 +710,40 @@ fn answers() -> Vec<Answer> {
             chunk_bytes: 345_678,
             reason: "96 % full".to_owned(),
         }]),
+        Answer::Repairs(RepairStatus {
+            holds: vec!["suspended".to_owned()],
+            surveying: true,
+            last_copy: 1,
+            degraded: 2,
+            misplaced: 3,
+            surplus: 4,
+            bytes_left: 5,
+            copies: vec![CopyRow {
+                chunk: VERSION.chunk,
+                path: path("/data/a.csv"),
+                len: 300,
+                from: alias("P1-NODE1"),
+                to: alias("P2-NODE1"),
+                since_ms: 20,
+                reason: "1 of 2 replicas are there".to_owned(),
+            }],
+            stuck: vec![StuckRow {
+                chunk: VERSION.chunk,
+                since_ms: 30_000,
+                reason: "no node has room".to_owned(),
+            }],
+            copied: 6,
+            copied_bytes: 7,
+            failed: 8,
+            adopted: 9,
+            given_up: 10,
+            left_ms: Some(11),
+            awaited: vec![AwaitedRow {
+                node: alias("P3-NODE1"),
+                chunks: 12,
+                left_ms: Some(13),
+            }],
+        }),
     ]
 }
 

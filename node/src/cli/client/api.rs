@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::address::{Server, ServerOption};
 use super::logins::{Login, Logins};
 use super::transport::{Answer, Call, TransportError, exchange};
-use super::views::{LogView, NodeView, OrderView, StatusView, TokenView, UserView};
+use super::views::{LogView, NodeView, OrderView, RepairView, StatusView, TokenView, UserView};
 use crate::cli::exit::{Failure, Status};
 use crate::percent::segment;
 
@@ -364,6 +364,20 @@ impl Api {
         };
         let path = format!("/api/v1/nodes/{verb}");
         self.json(Method::POST, &path, Some(body)).await
+    }
+
+    /// How repair is; or has it `suspend`, or `resume`, first.
+    pub(in crate::cli) async fn repair(
+        &mut self,
+        order: Option<&str>,
+    ) -> Result<RepairView, ApiError> {
+        match order {
+            Some(order) => {
+                let path = format!("/api/v1/repair/{order}");
+                self.json(Method::POST, &path, None).await
+            }
+            None => self.json(Method::GET, "/api/v1/repair", None).await,
+        }
     }
 
     /// Gives a node's alias to whoever registers under it next.

@@ -171,3 +171,53 @@ pub(in crate::cli) struct VolumeView {
     #[serde(default)]
     pub(in crate::cli) reason: String,
 }
+
+/// What chunks lack, and what is being done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct RepairView {
+    pub(in crate::cli) holds: Vec<String>,
+    pub(in crate::cli) surveying: bool,
+    pub(in crate::cli) last_copy: u64,
+    pub(in crate::cli) degraded: u64,
+    pub(in crate::cli) misplaced: u64,
+    pub(in crate::cli) surplus: u64,
+    pub(in crate::cli) bytes_left: u64,
+    pub(in crate::cli) copies: Vec<CopyView>,
+    pub(in crate::cli) stuck: Vec<StuckView>,
+    pub(in crate::cli) copied: u64,
+    pub(in crate::cli) copied_bytes: u64,
+    pub(in crate::cli) failed: u64,
+    pub(in crate::cli) adopted: u64,
+    pub(in crate::cli) given_up: u64,
+    pub(in crate::cli) left_ms: Option<u64>,
+    #[serde(default)]
+    pub(in crate::cli) awaited: Vec<AwaitedView>,
+}
+
+/// A node that is away and waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct AwaitedView {
+    pub(in crate::cli) node: String,
+    pub(in crate::cli) chunks: u64,
+    pub(in crate::cli) left_ms: Option<u64>,
+}
+
+/// A copy under way.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct CopyView {
+    pub(in crate::cli) chunk: String,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) len: u64,
+    pub(in crate::cli) from: String,
+    pub(in crate::cli) to: String,
+    pub(in crate::cli) since_ms: u64,
+    pub(in crate::cli) reason: String,
+}
+
+/// A chunk for which nothing could be done so far.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct StuckView {
+    pub(in crate::cli) chunk: String,
+    pub(in crate::cli) since_ms: u64,
+    pub(in crate::cli) reason: String,
+}

@@ -9,6 +9,7 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod meta;
 pub(super) mod node;
+pub(super) mod repair;
 pub(super) mod secret;
 pub(super) mod status;
 pub(super) mod user;

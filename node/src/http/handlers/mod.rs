@@ -6,6 +6,7 @@ mod files;
 mod log;
 mod nodes;
 mod pages;
+mod repair;
 mod session;
 mod users;
 
@@ -72,6 +73,9 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::ListChunks => on(filter, chunks::list::<F>),
         Endpoint::ShowChunk => on(filter, chunks::show::<F>),
         Endpoint::ListVolumes => on(filter, chunks::volumes::<F>),
+        Endpoint::ShowRepair => on(filter, repair::show::<F>),
+        Endpoint::SuspendRepair => on(filter, repair::suspend::<F>),
+        Endpoint::ResumeRepair => on(filter, repair::resume::<F>),
         Endpoint::ReadRoot | Endpoint::ReadFile => on(filter, files::read::<F, D>),
         Endpoint::WriteFile => on(filter, files::write::<F, D>),
         Endpoint::RemoveFile => on(filter, files::remove::<F, D>),

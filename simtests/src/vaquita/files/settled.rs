@@ -9,6 +9,7 @@ use vaquita_core::dfs::ids::{ChunkId, ChunkVersion};
 use vaquita_core::dfs::path::DfsPath;
 use vaquita_core::ids::NodeId;
 use vaquita_core::store::scan::scan;
+use vaquita_core::time::Timestamp;
 
 use super::checkers::contents;
 use super::clients::{Clients, Done, Order};
@@ -31,6 +32,17 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
     }
     if world.transfers() > 0 {
         return Some(format!("{} transfers are under way", world.transfers()));
+    }
+    let repairs = machine.repairs(Timestamp::ZERO);
+    if let Some(copy) = repairs.copies.first() {
+        return Some(format!("chunk {} is being copied", copy.chunk));
+    }
+    let wanted = repairs.last_copy + repairs.degraded + repairs.misplaced + repairs.surplus;
+    if repairs.surveying || wanted > repairs.stuck.len() as u64 {
+        return Some(format!(
+            "{wanted} chunks are to be tended: {:?}",
+            repairs.stuck
+        ));
     }
     let names = &machine.state().namespace;
     for node in world.nodes() {

@@ -166,7 +166,7 @@ proptest! {
             .filter(|v| v.free - v.free.min(rules.reserve(v.capacity)) >= size.max(1))
             .map(|v| {
                 let high = v.state == VolumeState::High
-                    || u128::from(v.free) * 100 < u128::from(v.capacity) * 15;
+                    || u128::from(v.free) < u128::from(v.capacity) * 15 / 100;
                 (v.slot, high)
             })
             .collect();

@@ -1,0 +1,150 @@
+//! What is wrong with a chunk, by what is known of its replicas.
+
+use super::Urgency;
+use crate::controller::Controller;
+use crate::controller::members::Presence;
+use crate::dfs::ask::ReplicaState;
+use crate::dfs::namespace::ChunkView;
+use crate::dfs::placement::ReliabilityLevel;
+use crate::ids::{HostId, NodeId};
+use crate::membership::{Health, Slot};
+use crate::time::Timestamp;
+
+/// What is known of the replicas that the log says a chunk has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// They can be read.
+    pub(super) good: Vec<(NodeId, Slot)>,
+    /// Their nodes are away, or have not reported, and are waited for.
+    pub(super) awaited: Vec<NodeId>,
+    /// There is nothing to wait for: the node is lost, or says that it does not have it, or only in
+    /// damaged form. With the member that the node is, if it is one.
+    pub(super) gone: Vec<(NodeId, Option<Slot>)>,
+}
+
+impl Standing {
+    /// Replicas that are there, or will be.
+    pub(super) fn expected(&self) -> usize {
+        self.good.len() + self.awaited.len()
+    }
+}
+
+impl Controller {
+    pub(super) fn standing(&self, now: Timestamp, view: &ChunkView<'_>) -> Standing {
+        let mut standing = Standing::default();
+        for node in view.holders() {
+            let slot = self.slot_of(node);
+            match self.replica_state(node, view.version()) {
+                ReplicaState::Good => standing.good.extend(slot.map(|slot| (node, slot))),
+                ReplicaState::Suspect | ReplicaState::Unconfirmed => standing.awaited.push(node),
+                ReplicaState::Away if self.is_awaited(now, node, slot) => {
+                    standing.awaited.push(node)
+                }
+                ReplicaState::Away | ReplicaState::Missing | ReplicaState::Corrupt => {
+                    standing.gone.push((node, slot));
+                }
+            }
+        }
+        standing
+    }
+
+    /// Whether a node that is away is still waited for: for `dfsRecoveryWaitTime`, and longer while so
+    /// many are away that the cause is likely not theirs. One whose name was given to another is not.
+    pub(super) fn is_awaited(&self, now: Timestamp, node: NodeId, slot: Option<Slot>) -> bool {
+        if slot.is_none() && !self.state.registry.iter().any(|(_, it)| it.node == node) {
+            return false;
+        }
+        let Some(wait) = self.detector.thresholds().lost else {
+            return true;
+        };
+        let since = match slot {
+            // It is in no file any more: it was away from the start.
+            None => self.files.started,
+            Some(slot) => match self.detector.health(slot) {
+                Health::Lost { .. } => return false,
+                Health::Offline { .. } => return true,
+                Health::Unwatched | Health::Alive | Health::Suspect => {
+                    let member = &self.members.all[slot];
+                    if member.presence != Presence::Away {
+                        return true;
+                    }
+                    // One that left in good order, or was not seen yet, is lost as well in time.
+                    self.away_since(slot)
+                }
+            },
+        };
+        now.since(since) < wait || self.mass_event
+    }
+
+    /// Since when a node is away, as far as this controller knows.
+    pub(super) fn away_since(&self, slot: Slot) -> Timestamp {
+        match self.detector.health(slot) {
+            Health::Lost { since } | Health::Offline { since } => since,
+            Health::Unwatched | Health::Alive | Health::Suspect => {
+                self.members.all[slot].well_since.max(self.files.started)
+            }
+        }
+    }
+
+    /// What is to be done about a chunk, if anything.
+    pub(super) fn urgency(&self, now: Timestamp, view: &ChunkView<'_>) -> Option<Urgency> {
+        let standing = self.standing(now, view);
+        let factor = self.files.config.factor;
+        if standing.expected() < factor {
+            // With no replica left to copy from there is nothing to do but to wait.
+            return match standing.good.len() {
+                0 => None,
+                1 if standing.awaited.is_empty() => Some(Urgency::LastCopy),
+                _ => Some(Urgency::Degraded),
+            };
+        }
+        if standing.good.len() >= factor && !standing.gone.is_empty() {
+            return Some(Urgency::Surplus);
+        }
+        if !standing.awaited.is_empty() {
+            return None;
+        }
+        if self.shares_a_host(&standing.good) && self.could_be_apart(&standing.good, view.len()) {
+            return Some(Urgency::Misplaced);
+        }
+        (standing.good.len() > factor).then_some(Urgency::Surplus)
+    }
+
+    /// Whether two of these nodes are on one host.
+    pub(super) fn shares_a_host(&self, nodes: &[(NodeId, Slot)]) -> bool {
+        let mut hosts: Vec<Option<HostId>> = nodes.iter().map(|it| self.host_of(it.0)).collect();
+        hosts.sort_unstable();
+        hosts.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// Whether the configuration wants replicas apart, and there is a host for one of these to move to.
+    fn could_be_apart(&self, nodes: &[(NodeId, Slot)], len: u64) -> bool {
+        if self.files.config.level == ReliabilityLevel::MayShare {
+            return false;
+        }
+        let used: Vec<Option<HostId>> = nodes.iter().map(|it| self.host_of(it.0)).collect();
+        self.members.data_nodes().any(|slot| {
+            let fit = (self.files.candidates.get(slot)).is_some_and(|it| it.takes(len));
+            let host = self.node_of(slot).map(|node| self.host_of(node));
+            fit && host.is_some_and(|host| !used.contains(&host))
+        })
+    }
+
+    /// Which of these replicas one would give up, of a chunk that has one too many.
+    ///
+    /// The one that shares its host with another, else the one on the fullest node.
+    pub(super) fn dispensable(&self, nodes: &[(NodeId, Slot)]) -> Option<(NodeId, Slot)> {
+        let shares = |node: NodeId| {
+            let host = self.host_of(node);
+            nodes.iter().filter(|it| self.host_of(it.0) == host).count() > 1
+        };
+        let used_bp = |slot: Slot| {
+            let candidate = self.files.candidates.get(slot);
+            candidate.map_or(u64::MAX, |it| it.space.used_bp())
+        };
+        let keys = nodes
+            .iter()
+            .map(|&(node, slot)| (shares(node), used_bp(slot), node, slot));
+        keys.max().map(|(.., node, slot)| (node, slot))
+    }
+}

@@ -1,0 +1,181 @@
+//! `vaquita repair`: what chunks lack, and what is being done about it.
+
+use clap::{Args, Subcommand};
+
+use crate::cli::client::{Api, RepairView, ServerOption, block_on};
+use crate::cli::exit::Outcome;
+use crate::cli::json;
+use crate::cli::size;
+use crate::cli::table::{Cell, Table};
+use crate::cli::terminal::Terminal;
+
+/// Show how replicas are made anew, and have that wait or go on
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = "\
+A chunk that has fewer replicas than dfsReplicationFactor gets others by itself, the ones that are
+nearest to being lost first: at once where a replica is damaged or missing, and dfsRecoveryWaitTime
+after its node has gone. `vaquita chunk list --unwell` names the chunks.
+
+Examples:
+  vaquita repair status
+  vaquita repair suspend              before work on the network or on many hosts
+  vaquita repair resume")]
+pub(in crate::cli) struct Repair {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Action {
+    /// Show what chunks lack, what is being copied, and what stands against it
+    Status {
+        #[command(flatten)]
+        server: ServerOption,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have it wait: nothing is copied, and nothing given up, until it is resumed or the controller is
+    /// started anew
+    Suspend {
+        #[command(flatten)]
+        server: ServerOption,
+    },
+    /// Have it go on
+    Resume {
+        #[command(flatten)]
+        server: ServerOption,
+    },
+}
+
+impl Repair {
+    pub(in crate::cli) fn run(self, terminal: &mut Terminal) -> Outcome {
+        let (server, order, as_json) = match self.action {
+            Action::Status { server, json } => (server, None, json),
+            Action::Suspend { server } => (server, Some("suspend"), false),
+            Action::Resume { server } => (server, Some("resume"), false),
+        };
+        let mut api = Api::choose(&server)?;
+        block_on(async {
+            if as_json {
+                let status = api.raw("/api/v1/repair").await?;
+                return json::object(terminal, &status);
+            }
+            let status = api.repair(order).await?;
+            Ok(terminal.say(text(&status, terminal).trim_end())?)
+        })
+    }
+}
+
+fn text(status: &RepairView, terminal: &Terminal) -> String {
+    let mut text = String::new();
+    let wanted = status.last_copy + status.degraded + status.misplaced + status.surplus;
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    match (wanted, status.surveying) {
+        (0, true) => line("all chunks are just being looked through".to_owned()),
+        (0, false) if !status.awaited.is_empty() => {}
+        (0, false) => line("every chunk has the replicas that it should have".to_owned()),
+        _ => {
+            for (count, what) in [
+                (status.last_copy, "with one good replica left"),
+                (status.degraded, "with fewer replicas than they should have"),
+                (
+                    status.misplaced,
+                    "with replicas on one host that need not be",
+                ),
+                (status.surplus, "with more than they need"),
+            ] {
+                if count > 0 {
+                    line(format!("{}: {what}", chunks(count)));
+                }
+            }
+            let left = match status.left_ms {
+                Some(ms) => format!(", about {} at the pace of the last moments", span(ms)),
+                None => String::new(),
+            };
+            if status.bytes_left > 0 {
+                line(format!("{} to copy{left}", size::human(status.bytes_left)));
+            }
+            if status.surveying {
+                line("there may be more: all chunks are just being looked through".to_owned());
+            }
+        }
+    }
+    for it in &status.awaited {
+        let long = match it.left_ms {
+            Some(ms) => format!("in {}", span(ms)),
+            None => "only if it is replaced (`vaquita node replace`)".to_owned(),
+        };
+        let (node, has) = (&it.node, chunks(it.chunks));
+        line(format!(
+            "{node}, which has {has}, is away; its replicas are made anew elsewhere {long}"
+        ));
+    }
+    for hold in &status.holds {
+        line(format!("nothing is begun at present: {hold}"));
+    }
+    line(format!(
+        "since the controller started: {} copied ({}), {} failed, {} found again, {} given up",
+        status.copied,
+        size::human(status.copied_bytes),
+        status.failed,
+        status.adopted,
+        status.given_up
+    ));
+    if !status.copies.is_empty() {
+        text.push('\n');
+        text.push_str(&copies(status).render(terminal));
+    }
+    if !status.stuck.is_empty() {
+        text.push('\n');
+        text.push_str(&stuck(status).render(terminal));
+    }
+    text
+}
+
+fn chunks(count: u64) -> String {
+    match count {
+        1 => "1 chunk".to_owned(),
+        _ => format!("{count} chunks"),
+    }
+}
+
+/// A time for people.
+fn span(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+fn copies(status: &RepairView) -> Table {
+    let mut table = Table::new(&["COPYING", "SIZE", "FROM", "TO", "FOR", "PATH", "WHY"]).right(1);
+    for copy in &status.copies {
+        table.row([
+            Cell::new(&copy.chunk),
+            Cell::new(size::human(copy.len)),
+            Cell::new(&copy.from),
+            Cell::new(&copy.to),
+            Cell::new(span(copy.since_ms)),
+            Cell::new(&copy.path),
+            Cell::new(&copy.reason),
+        ]);
+    }
+    table
+}
+
+fn stuck(status: &RepairView) -> Table {
+    let mut table = Table::new(&["STUCK", "FOR", "WHY"]);
+    for row in &status.stuck {
+        table.row([
+            Cell::new(&row.chunk),
+            Cell::new(span(row.since_ms)),
+            Cell::new(&row.reason),
+        ]);
+    }
+    table
+}

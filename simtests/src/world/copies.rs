@@ -1,0 +1,140 @@
+//! Copies of chunks between nodes: what the driver of the node does that is to have one.
+//!
+//! The bytes are fetched from one source after the other, verified as a whole, and then kept by the
+//! way of a write, from the node to itself.
+
+use vaquita_core::dfs::ask::Holder;
+use vaquita_core::dfs::digest::Digest;
+use vaquita_core::ids::Endpoint;
+use vaquita_core::io::Input;
+use vaquita_core::message::CopyReplica;
+
+use super::data::{Carried, Transfer, TransferId};
+use super::{Factory, NodeIx, World};
+
+/// A copy under way.
+#[derive(Debug)]
+pub(super) struct Copying {
+    node: NodeIx,
+    start: u32,
+    order: CopyReplica,
+    /// The source after the present one.
+    next: usize,
+    reasons: Vec<String>,
+    /// What has come; `None` once it is being kept.
+    came: Option<Vec<u8>>,
+}
+
+impl<F: Factory> World<F> {
+    pub(super) fn begin_copy(&mut self, node: NodeIx, order: CopyReplica) {
+        let Some(start) = self.running_start(node) else {
+            return;
+        };
+        let copying = Copying {
+            node,
+            start,
+            order,
+            next: 0,
+            reasons: Vec::new(),
+            came: None,
+        };
+        self.fetch_next(copying);
+    }
+
+    /// Asks the next source, or gives up.
+    fn fetch_next(&mut self, mut copying: Copying) {
+        let order = &copying.order;
+        let Some(source) = order.sources.get(copying.next) else {
+            let reason = format!("no source delivers: {}", copying.reasons.join("; "));
+            self.copy_ends(&copying, Err(reason));
+            return;
+        };
+        let transfer = Transfer::Fetch {
+            version: order.token.version,
+            offset: 0,
+            len: order.len,
+        };
+        let endpoint = source.endpoint.clone();
+        copying.next += 1;
+        copying.came = Some(Vec::new());
+        let id = self.carry(copying.node, &endpoint, transfer);
+        self.data.copies.insert(id, copying);
+        // It may have been told at once that there is no such host.
+        self.look_at_copies();
+    }
+
+    /// Takes what has been told to copies.
+    pub(super) fn look_at_copies(&mut self) {
+        let copies = &self.data.copies;
+        let at = (self.data.told.iter()).position(|(id, _)| copies.contains_key(id));
+        if let Some(at) = at {
+            let (id, what) = self.data.told.remove(at);
+            self.copy_carried(id, what);
+        }
+    }
+
+    fn copy_carried(&mut self, id: TransferId, what: Carried) {
+        let Some(mut copying) = self.data.copies.remove(&id) else {
+            return;
+        };
+        if self.running_start(copying.node) != Some(copying.start) {
+            return;
+        }
+        match (what, copying.came.as_mut()) {
+            (Carried::Bytes { bytes, last, .. }, Some(came)) => {
+                came.extend_from_slice(&bytes);
+                if !last {
+                    self.data.copies.insert(id, copying);
+                    return;
+                }
+                if Digest::of(came) == copying.order.digest {
+                    self.keep(copying);
+                } else {
+                    copying.reasons.push("the digest differs".to_owned());
+                    self.fetch_next(copying);
+                }
+            }
+            (other, Some(_)) => {
+                copying.reasons.push(format!("{other:?}"));
+                self.fetch_next(copying);
+            }
+            (Carried::Prepared { holder, digest, .. }, None) => {
+                let kept = digest == copying.order.digest;
+                let result = if kept {
+                    Ok(holder)
+                } else {
+                    Err("the digest differs".to_owned())
+                };
+                self.copy_ends(&copying, result);
+            }
+            (other, None) => self.copy_ends(&copying, Err(format!("{other:?}"))),
+        }
+    }
+
+    /// All bytes have come: the node keeps them.
+    fn keep(&mut self, mut copying: Copying) {
+        let bytes = copying.came.take().unwrap_or_default();
+        let transfer = Transfer::Store {
+            token: copying.order.token.clone(),
+            bytes,
+            announced: true,
+        };
+        let address = self.address(copying.node);
+        let own = Endpoint {
+            host: address.ip().to_string(),
+            port: address.port(),
+        };
+        let id = self.carry(copying.node, &own, transfer);
+        self.data.copies.insert(id, copying);
+        self.look_at_copies();
+    }
+
+    fn copy_ends(&mut self, copying: &Copying, result: Result<Holder, String>) {
+        let copy = copying.order.copy;
+        self.tell(
+            copying.node,
+            copying.start,
+            Input::CopyEnded { copy, result },
+        );
+    }
+}
