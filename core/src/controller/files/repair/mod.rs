@@ -20,6 +20,7 @@
 //! Nothing is begun while it is not known what nodes have, while so many are away that the cause is
 //! likely not theirs, or by a controller that is behind what a node has seen.
 
+mod copies;
 mod judge;
 mod status;
 mod wanted;
@@ -29,15 +30,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::controller::Controller;
 use crate::controller::members::Presence;
-use crate::dfs::ask::{Holder, ReplicaPlace, ReplicaState};
-use crate::dfs::ids::{ChunkId, ChunkVersion, CopyId, OpId};
+use crate::dfs::ids::{ChunkId, ChunkVersion, CopyId};
 use crate::dfs::namespace::DfsRecord;
-use crate::dfs::placement::{self, Fitness, ReliabilityLevel, Wish};
-use crate::dfs::token::WriteToken;
+use crate::dfs::placement::{Fitness, ReliabilityLevel};
 use crate::event::Event;
 use crate::ids::NodeId;
 use crate::membership::Slot;
-use crate::message::{CopyEnded, CopyReplica, Message};
 use crate::time::Timestamp;
 
 use judge::Standing;
@@ -82,6 +80,8 @@ pub(super) struct Repairs {
     concurrency: usize,
     wanted: WantedChunks,
     copies: BTreeMap<CopyId, Copy>,
+    /// By what is copied: one copy of a content at a time.
+    copied: BTreeMap<ChunkVersion, CopyId>,
     last_copy: u64,
     survey: Survey,
     /// Data nodes that are given up at present; changes when one is lost, or comes back.
@@ -134,6 +134,13 @@ impl Copy {
     }
 }
 
+/// Copies under way, by the nodes that they come from and go to.
+#[derive(Debug, Default)]
+struct Streams {
+    from: BTreeMap<Slot, usize>,
+    to: BTreeMap<Slot, usize>,
+}
+
 /// A walk over all chunks.
 #[derive(Debug)]
 struct Survey {
@@ -161,6 +168,7 @@ impl Repairs {
             concurrency: concurrency.max(1),
             wanted: WantedChunks::default(),
             copies: BTreeMap::new(),
+            copied: BTreeMap::new(),
             last_copy: 0,
             survey: Survey {
                 at: None,
@@ -176,19 +184,34 @@ impl Repairs {
 
     /// Whether a node is just fetching a content.
     pub(super) fn is_fetching(&self, slot: Slot, version: ChunkVersion) -> bool {
-        (self.copies.values()).any(|copy| copy.target == slot && copy.version == version)
+        let copy = self.copied.get(&version).and_then(|id| self.copies.get(id));
+        copy.is_some_and(|copy| copy.target == slot)
     }
 
     /// Whether a copy of a content is under way anywhere.
     fn is_copied(&self, version: ChunkVersion) -> bool {
-        self.copies.values().any(|copy| copy.version == version)
+        self.copied.contains_key(&version)
     }
 
-    /// Copies from, and to, a node.
-    fn streams(&self, slot: Slot) -> (usize, usize) {
-        let from = self.copies.values().filter(|copy| copy.source == slot);
-        let to = self.copies.values().filter(|copy| copy.target == slot);
-        (from.count(), to.count())
+    fn insert(&mut self, id: CopyId, copy: Copy) {
+        self.copied.insert(copy.version, id);
+        self.copies.insert(id, copy);
+    }
+
+    fn remove(&mut self, id: CopyId) -> Option<Copy> {
+        let copy = self.copies.remove(&id)?;
+        self.copied.remove(&copy.version);
+        Some(copy)
+    }
+
+    /// How many copies each node is the source of, and the target of.
+    fn streams(&self) -> Streams {
+        let mut streams = Streams::default();
+        for copy in self.copies.values() {
+            *streams.from.entry(copy.source).or_default() += 1;
+            *streams.to.entry(copy.target).or_default() += 1;
+        }
+        streams
     }
 
     /// Something about many chunks may have changed.
@@ -216,6 +239,11 @@ impl Repairs {
             "{} copies are under way, and {} may be",
             self.copies.len(),
             self.concurrency
+        );
+        assert_eq!(
+            self.copies.len(),
+            self.copied.len(),
+            "a content is copied twice at a time"
         );
     }
 }
@@ -378,265 +406,13 @@ impl Controller {
         match urgency {
             Urgency::Surplus => self.give_up_surplus(now, version, &standing),
             Urgency::LastCopy | Urgency::Degraded | Urgency::Misplaced => {
-                let full = self.files.repairs.copies.len() >= self.files.repairs.concurrency;
-                if !full {
+                let repairs = &self.files.repairs;
+                let full = repairs.copies.len() >= repairs.concurrency;
+                if !full && !repairs.is_copied(version) {
                     self.begin_copy(now, version, urgency, &standing);
                 }
             }
         }
-    }
-
-    /// Has a node fetch a chunk.
-    fn begin_copy(
-        &mut self,
-        now: Timestamp,
-        version: ChunkVersion,
-        urgency: Urgency,
-        standing: &Standing,
-    ) {
-        let Some(view) = self.names().chunk_version(version) else {
-            return;
-        };
-        let (len, digest) = (view.len(), view.digest());
-        let repairs = &self.files.repairs;
-        let most = self.limits.copies_per_node.max(1);
-        // The source that has the most hands free, whatever the log's order.
-        let free = |slot: Slot| (repairs.streams(slot).0, slot);
-        let mut sources = standing.good.clone();
-        sources.sort_by_key(|(_, slot)| free(*slot));
-        let Some(&(_, source)) = sources.first() else {
-            return;
-        };
-        if free(source).0 >= most {
-            return;
-        }
-        let busy: Vec<Slot> = (self.members.data_nodes())
-            .filter(|&slot| repairs.streams(slot).1 >= most)
-            .collect();
-        let target = match self.target_for(len, urgency, standing, &busy) {
-            Ok(target) => target,
-            Err(_) if !busy.is_empty() => return,
-            Err(reason) => {
-                let chunk = version.chunk;
-                self.files.repairs.wanted.failed(now, chunk, reason);
-                return;
-            }
-        };
-        let (Some(node), Some(cluster)) = (self.node_of(target), self.state.cluster) else {
-            return;
-        };
-        let Some(place) = self.replica_place(node, ReplicaState::Good) else {
-            return;
-        };
-        self.files.repairs.last_copy += 1;
-        let copy = CopyId(self.files.repairs.last_copy);
-        let token = WriteToken {
-            cluster,
-            controller_epoch: self.epoch,
-            op: OpId::of_copy(self.epoch, copy),
-            version,
-            max_len: len,
-            replicas: vec![(node, place.epoch)],
-            mac: [0; 16],
-        };
-        let sources: Vec<ReplicaPlace> = sources
-            .iter()
-            .filter_map(|(node, _)| self.replica_place(*node, ReplicaState::Good))
-            .collect();
-        let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
-        let instead_of = match standing.gone.first() {
-            _ if is_holder => None,
-            Some((gone, _)) => Some(*gone),
-            None => None,
-        };
-        let why = self.why(urgency, standing);
-        let order = CopyReplica {
-            copy,
-            token: self.files.key.sign(token),
-            len,
-            digest,
-            sources,
-        };
-        self.files.candidates.took(target, len);
-        let under_way = Copy {
-            version,
-            len,
-            source,
-            target,
-            instead_of,
-            since: now,
-            why,
-        };
-        self.files.repairs.copies.insert(copy, under_way);
-        self.files.repairs.wanted.begin(version.chunk);
-        self.tell(target, Message::CopyReplica(order));
-    }
-
-    /// Where another replica of a chunk goes.
-    fn target_for(
-        &mut self,
-        len: u64,
-        urgency: Urgency,
-        standing: &Standing,
-        busy: &[Slot],
-    ) -> Result<Slot, String> {
-        let beside: Vec<Slot> = standing.good.iter().map(|(_, slot)| *slot).collect();
-        let mut avoid = busy.to_vec();
-        // Who is waited for has it when it comes back.
-        avoid.extend(
-            standing
-                .awaited
-                .iter()
-                .filter_map(|node| self.slot_of(*node)),
-        );
-        // A node that had it and is well otherwise is as good as any, and the log stays as it is.
-        let prefer = (standing.gone.iter())
-            .filter_map(|(_, slot)| *slot)
-            .find(|slot| !busy.contains(slot));
-        let level = match self.files.config.level {
-            _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
-            // It is moved for the sake of being apart.
-            ReliabilityLevel::PreferApart if urgency == Urgency::Misplaced => {
-                ReliabilityLevel::NeverShare
-            }
-            level => level,
-        };
-        let wish = Wish {
-            factor: 1,
-            min: 1,
-            level,
-            size: len,
-            beside: &beside,
-            avoid: &avoid,
-            prefer,
-        };
-        let files = &mut self.files;
-        let draws = &mut files.draws;
-        let placed = placement::place(&files.candidates, &wish, &mut || draws.next_u64());
-        match placed.as_ref().map(|placed| placed.slots().first()) {
-            Ok(Some(slot)) => Ok(*slot),
-            Ok(None) => Err("no node has room for another replica".to_owned()),
-            Err(none) => Err(none.to_string()),
-        }
-    }
-
-    /// Why a chunk gets another replica, for people.
-    fn why(&self, urgency: Urgency, standing: &Standing) -> String {
-        if urgency == Urgency::Misplaced {
-            return "its replicas share a host".to_owned();
-        }
-        let name = |node: NodeId, slot: Option<Slot>| match slot {
-            Some(slot) => self.members.all[slot].member.site.alias.to_string(),
-            None => format!("node {node}, which is in no file,"),
-        };
-        let gone: Vec<String> = (standing.gone.iter())
-            .map(|&(node, slot)| {
-                let away = slot.is_none_or(|it| self.members.all[it].presence != Presence::Online);
-                let what = if away { "is lost" } else { "has it no more" };
-                format!("{} {what}", name(node, slot))
-            })
-            .collect();
-        let counts = format!(
-            "{} of {} replicas are there",
-            standing.expected(),
-            self.files.config.factor
-        );
-        match gone.is_empty() {
-            true => counts,
-            false => format!("{counts}: {}", gone.join(", ")),
-        }
-    }
-
-    /// A node has fetched a chunk, or has not.
-    pub(in crate::controller) fn copy_ended(
-        &mut self,
-        now: Timestamp,
-        slot: Slot,
-        ended: &CopyEnded,
-    ) {
-        let copy = self.files.repairs.copies.get(&ended.copy);
-        let Some(copy) = copy.filter(|copy| copy.target == slot).cloned() else {
-            // It was given up meanwhile. What has come is found by the sweep.
-            return;
-        };
-        match &ended.holder {
-            Some(holder) => self.copied(now, ended.copy, &copy, holder),
-            None => self.copy_failed(now, ended.copy, ended.reason.clone()),
-        }
-        self.begin_copies(now);
-    }
-
-    fn copied(&mut self, now: Timestamp, id: CopyId, copy: &Copy, holder: &Holder) {
-        self.files.repairs.copies.remove(&id);
-        let Some(node) = self
-            .node_of(copy.target)
-            .filter(|node| *node == holder.node)
-        else {
-            let reason = "the node has another identity now".to_owned();
-            self.files
-                .repairs
-                .wanted
-                .failed(now, copy.version.chunk, reason);
-            return;
-        };
-        self.files.repairs.done.copies += 1;
-        self.files.repairs.done.bytes += copy.len;
-        self.files.repairs.pace.add(now, copy.len);
-        let chunk = copy.version.chunk;
-        self.files.repairs.wanted.again(chunk);
-        let Some(view) = self.names().chunk_version(copy.version) else {
-            // The file is gone; so is this, with the next sweep.
-            self.files.repairs.wanted.forget(chunk);
-            return;
-        };
-        let path = self.names().path(view.file()).unwrap_or_default();
-        let is_holder = view.is_held_by(node);
-        let stock = &mut self.files.stocks[copy.target];
-        stock.missing.remove(&chunk);
-        stock.corrupt.remove(&copy.version);
-        if !is_holder {
-            let gone = copy
-                .instead_of
-                .filter(|gone| self.is_gone(now, copy.version, *gone));
-            self.change_replicas(now, copy.version, &[node], gone.as_slice());
-        }
-        let name = |slot: Slot| &self.members.all[slot].member.site.alias;
-        let text = format!(
-            "chunk {chunk} of {path} ({} bytes) was copied from {} to {}: {}",
-            copy.len,
-            name(copy.source),
-            name(copy.target),
-            copy.why
-        );
-        self.out.notify(Event::info("repair.copied", text));
-        self.look_at_chunk(now, chunk);
-    }
-
-    /// Whether the log still places a replica at a node that has none.
-    fn is_gone(&self, now: Timestamp, version: ChunkVersion, node: NodeId) -> bool {
-        self.names().chunk_version(version).is_some_and(|view| {
-            let standing = self.standing(now, &view);
-            standing.gone.iter().any(|(gone, _)| *gone == node)
-        })
-    }
-
-    fn copy_failed(&mut self, now: Timestamp, id: CopyId, reason: String) {
-        let Some(copy) = self.files.repairs.copies.remove(&id) else {
-            return;
-        };
-        self.files.repairs.done.failed += 1;
-        self.files.candidates.gave_back(copy.target, copy.len);
-        let name = |slot: Slot| &self.members.all[slot].member.site.alias;
-        let text = format!(
-            "chunk {} was not copied from {} to {}: {reason}",
-            copy.version,
-            name(copy.source),
-            name(copy.target)
-        );
-        self.out
-            .notify(Event::warning("repair.failed", text.clone()));
-        let chunk = copy.version.chunk;
-        self.files.repairs.wanted.failed(now, chunk, reason);
     }
 
     /// Gives up places where there is nothing, or a replica too many.

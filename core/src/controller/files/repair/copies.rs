@@ -1,0 +1,269 @@
+//! Copies: which node fetches a chunk from which, and what comes of it.
+
+use super::judge::Standing;
+use super::{Copy, Urgency};
+use crate::controller::Controller;
+use crate::controller::members::Presence;
+use crate::dfs::ask::{Holder, ReplicaPlace, ReplicaState};
+use crate::dfs::ids::{ChunkVersion, CopyId, OpId};
+use crate::dfs::placement::{self, ReliabilityLevel, Wish};
+use crate::dfs::token::WriteToken;
+use crate::event::Event;
+use crate::ids::NodeId;
+use crate::membership::Slot;
+use crate::message::{CopyEnded, CopyReplica, Message};
+use crate::time::Timestamp;
+
+impl Controller {
+    /// Has a node fetch a chunk.
+    pub(super) fn begin_copy(
+        &mut self,
+        now: Timestamp,
+        version: ChunkVersion,
+        urgency: Urgency,
+        standing: &Standing,
+    ) {
+        let Some(view) = self.names().chunk_version(version) else {
+            return;
+        };
+        let (len, digest) = (view.len(), view.digest());
+        let streams = self.files.repairs.streams();
+        let most = self.limits.copies_per_node.max(1);
+        // The source that has the most hands free, whatever the log's order.
+        let from = |slot: Slot| streams.from.get(&slot).copied().unwrap_or_default();
+        let mut sources = standing.good.clone();
+        sources.sort_by_key(|(_, slot)| (from(*slot), *slot));
+        let Some(&(_, source)) = sources.first() else {
+            return;
+        };
+        if from(source) >= most {
+            return;
+        }
+        let busy = streams.to.iter().filter(|(_, count)| **count >= most);
+        let busy: Vec<Slot> = busy.map(|(slot, _)| *slot).collect();
+        let target = match self.target_for(len, urgency, standing, &busy) {
+            Ok(target) => target,
+            Err(_) if !busy.is_empty() => return,
+            Err(reason) => {
+                let chunk = version.chunk;
+                self.files.repairs.wanted.failed(now, chunk, reason);
+                return;
+            }
+        };
+        let (Some(node), Some(cluster)) = (self.node_of(target), self.state.cluster) else {
+            return;
+        };
+        let Some(place) = self.replica_place(node, ReplicaState::Good) else {
+            return;
+        };
+        self.files.repairs.last_copy += 1;
+        let copy = CopyId(self.files.repairs.last_copy);
+        let token = WriteToken {
+            cluster,
+            controller_epoch: self.epoch,
+            op: OpId::of_copy(self.epoch, copy),
+            version,
+            max_len: len,
+            replicas: vec![(node, place.epoch)],
+            mac: [0; 16],
+        };
+        let sources: Vec<ReplicaPlace> = sources
+            .iter()
+            .filter_map(|(node, _)| self.replica_place(*node, ReplicaState::Good))
+            .collect();
+        let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
+        let instead_of = match standing.gone.first() {
+            _ if is_holder => None,
+            Some((gone, _)) => Some(*gone),
+            None => None,
+        };
+        let why = self.why(urgency, standing);
+        let order = CopyReplica {
+            copy,
+            token: self.files.key.sign(token),
+            len,
+            digest,
+            sources,
+        };
+        self.files.candidates.took(target, len);
+        let under_way = Copy {
+            version,
+            len,
+            source,
+            target,
+            instead_of,
+            since: now,
+            why,
+        };
+        self.files.repairs.insert(copy, under_way);
+        self.files.repairs.wanted.begin(version.chunk);
+        self.tell(target, Message::CopyReplica(order));
+    }
+
+    /// Where another replica of a chunk goes.
+    fn target_for(
+        &mut self,
+        len: u64,
+        urgency: Urgency,
+        standing: &Standing,
+        busy: &[Slot],
+    ) -> Result<Slot, String> {
+        let beside: Vec<Slot> = standing.good.iter().map(|(_, slot)| *slot).collect();
+        let mut avoid = busy.to_vec();
+        // Who is waited for has it when it comes back.
+        avoid.extend(
+            standing
+                .awaited
+                .iter()
+                .filter_map(|node| self.slot_of(*node)),
+        );
+        // A node that had it and is well otherwise is as good as any, and the log stays as it is.
+        let prefer = (standing.gone.iter())
+            .filter_map(|(_, slot)| *slot)
+            .find(|slot| !busy.contains(slot));
+        let level = match self.files.config.level {
+            _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
+            // It is moved for the sake of being apart.
+            ReliabilityLevel::PreferApart if urgency == Urgency::Misplaced => {
+                ReliabilityLevel::NeverShare
+            }
+            level => level,
+        };
+        let wish = Wish {
+            factor: 1,
+            min: 1,
+            level,
+            size: len,
+            beside: &beside,
+            avoid: &avoid,
+            prefer,
+        };
+        let files = &mut self.files;
+        let draws = &mut files.draws;
+        let placed = placement::place(&files.candidates, &wish, &mut || draws.next_u64());
+        match placed.as_ref().map(|placed| placed.slots().first()) {
+            Ok(Some(slot)) => Ok(*slot),
+            Ok(None) => Err("no node has room for another replica".to_owned()),
+            Err(none) => Err(none.to_string()),
+        }
+    }
+
+    /// Why a chunk gets another replica, for people.
+    fn why(&self, urgency: Urgency, standing: &Standing) -> String {
+        if urgency == Urgency::Misplaced {
+            return "its replicas share a host".to_owned();
+        }
+        let name = |node: NodeId, slot: Option<Slot>| match slot {
+            Some(slot) => self.members.all[slot].member.site.alias.to_string(),
+            None => format!("node {node}, which is in no file,"),
+        };
+        let gone: Vec<String> = (standing.gone.iter())
+            .map(|&(node, slot)| {
+                let away = slot.is_none_or(|it| self.members.all[it].presence != Presence::Online);
+                let what = if away { "is lost" } else { "has it no more" };
+                format!("{} {what}", name(node, slot))
+            })
+            .collect();
+        let counts = format!(
+            "{} of {} replicas are there",
+            standing.expected(),
+            self.files.config.factor
+        );
+        match gone.is_empty() {
+            true => counts,
+            false => format!("{counts}: {}", gone.join(", ")),
+        }
+    }
+
+    /// A node has fetched a chunk, or has not.
+    pub(in crate::controller) fn copy_ended(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        ended: &CopyEnded,
+    ) {
+        let copy = self.files.repairs.copies.get(&ended.copy);
+        let Some(copy) = copy.filter(|copy| copy.target == slot).cloned() else {
+            // It was given up meanwhile. What has come is found by the sweep.
+            return;
+        };
+        match &ended.holder {
+            Some(holder) => self.copied(now, ended.copy, &copy, holder),
+            None => self.copy_failed(now, ended.copy, ended.reason.clone()),
+        }
+        self.begin_copies(now);
+    }
+
+    fn copied(&mut self, now: Timestamp, id: CopyId, copy: &Copy, holder: &Holder) {
+        self.files.repairs.remove(id);
+        let Some(node) = self
+            .node_of(copy.target)
+            .filter(|node| *node == holder.node)
+        else {
+            let reason = "the node has another identity now".to_owned();
+            self.files
+                .repairs
+                .wanted
+                .failed(now, copy.version.chunk, reason);
+            return;
+        };
+        self.files.repairs.done.copies += 1;
+        self.files.repairs.done.bytes += copy.len;
+        self.files.repairs.pace.add(now, copy.len);
+        let chunk = copy.version.chunk;
+        self.files.repairs.wanted.again(chunk);
+        let Some(view) = self.names().chunk_version(copy.version) else {
+            // The file is gone; so is this, with the next sweep.
+            self.files.repairs.wanted.forget(chunk);
+            return;
+        };
+        let path = self.names().path(view.file()).unwrap_or_default();
+        let is_holder = view.is_held_by(node);
+        let stock = &mut self.files.stocks[copy.target];
+        stock.missing.remove(&chunk);
+        stock.corrupt.remove(&copy.version);
+        if !is_holder {
+            let gone = copy
+                .instead_of
+                .filter(|gone| self.is_gone(now, copy.version, *gone));
+            self.change_replicas(now, copy.version, &[node], gone.as_slice());
+        }
+        let name = |slot: Slot| &self.members.all[slot].member.site.alias;
+        let text = format!(
+            "chunk {chunk} of {path} ({} bytes) was copied from {} to {}: {}",
+            copy.len,
+            name(copy.source),
+            name(copy.target),
+            copy.why
+        );
+        self.out.notify(Event::info("repair.copied", text));
+        self.look_at_chunk(now, chunk);
+    }
+
+    /// Whether the log still places a replica at a node that has none.
+    fn is_gone(&self, now: Timestamp, version: ChunkVersion, node: NodeId) -> bool {
+        self.names().chunk_version(version).is_some_and(|view| {
+            let standing = self.standing(now, &view);
+            standing.gone.iter().any(|(gone, _)| *gone == node)
+        })
+    }
+
+    pub(super) fn copy_failed(&mut self, now: Timestamp, id: CopyId, reason: String) {
+        let Some(copy) = self.files.repairs.remove(id) else {
+            return;
+        };
+        self.files.repairs.done.failed += 1;
+        self.files.candidates.gave_back(copy.target, copy.len);
+        let name = |slot: Slot| &self.members.all[slot].member.site.alias;
+        let text = format!(
+            "chunk {} was not copied from {} to {}: {reason}",
+            copy.version,
+            name(copy.source),
+            name(copy.target)
+        );
+        self.out
+            .notify(Event::warning("repair.failed", text.clone()));
+        let chunk = copy.version.chunk;
+        self.files.repairs.wanted.failed(now, chunk, reason);
+    }
+}
