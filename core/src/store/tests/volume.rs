@@ -9,7 +9,7 @@ use crate::disk::DiskOp;
 use crate::limits::Limits;
 use crate::planted::Planted;
 use crate::store::fuzz::tiny_limits;
-use crate::store::volume::{Putting, StoreEvent};
+use crate::store::volume::{Before, Putting, StoreEvent};
 
 fn syncs(rig: &Rig, from: usize) -> usize {
     let is_sync = |op: &&DiskOp| matches!(op, DiskOp::Sync { .. });
@@ -236,4 +236,71 @@ fn segments_of_an_earlier_process_are_sealed_and_not_written_to() {
     let segments = found(&rig).segments;
     assert_eq!(segments.len(), 2);
     assert!(segments[0].sealed && !segments[1].sealed);
+}
+
+/// What was told of the contents that became durable, and whether they count.
+fn told(rig: &Rig) -> Vec<(Before, bool)> {
+    let durable = rig.events.iter().filter_map(|event| match event {
+        StoreEvent::Durable { before, counts, .. } => Some((*before, *counts)),
+        _ => None,
+    });
+    durable.collect()
+}
+
+#[test]
+fn a_content_that_comes_twice_at_once_is_new_once() {
+    let mut rig = Rig::tiny();
+    let version = rig.put(100);
+    rig.put_version(version, 100);
+    rig.run();
+    assert_eq!(told(&rig), [(Before::Nothing, true), (Before::Same, true)]);
+    assert_eq!(rig.volume.len(), 1);
+}
+
+/// A release is of what was on its way when it came, and not of what is sent anew afterwards,
+/// whichever is durable first, and whoever reads the disk later.
+#[test]
+fn a_content_that_is_sent_anew_after_its_release_stays() {
+    let mut rig = Rig::tiny();
+    let version = rig.put(100);
+    assert!(rig.volume.trash(version, rig.now));
+    rig.put_version(version, 100);
+    rig.run();
+    assert_eq!(
+        told(&rig),
+        [(Before::Nothing, false), (Before::Leaving, true)]
+    );
+    assert!(rig.volume.content(version).is_some());
+    let next = rig.check(&rig.disk.contents());
+    assert!(next.content(version).is_some(), "the next process lost it");
+}
+
+#[test]
+fn what_is_released_while_its_bytes_come_is_refused() {
+    let mut rig = Rig::tiny();
+    let version = rig.new_version();
+    let stage = rig.admit(version, 100).unwrap();
+    assert!(rig.volume.trash(version, rig.now));
+    let refusal = rig
+        .volume
+        .put(stage, &Summary::of(&Rig::bytes_for(version, 100)), false);
+    assert!(matches!(refusal, Err(Refusal::Stale { .. })), "{refusal:?}");
+    assert_eq!(rig.volume.promised(), 0);
+}
+
+#[test]
+fn what_is_damaged_is_written_anew_in_its_place() {
+    let mut rig = Rig::tiny();
+    let version = rig.put(100);
+    rig.run();
+    let before = rig.volume.find(version).unwrap();
+    let stage = rig.admit(version, 100).unwrap();
+    let summary = Summary::of(&Rig::bytes_for(version, 100));
+    let put = rig.volume.put(stage, &summary, true);
+    assert_eq!(put, Ok(Putting::UnderWay));
+    rig.run();
+    let after = rig.volume.find(version).unwrap();
+    assert_ne!((before.file, before.offset), (after.file, after.offset));
+    assert_eq!(rig.volume.len(), 1);
+    assert_eq!(told(&rig), [(Before::Nothing, true), (Before::Same, true)]);
 }
