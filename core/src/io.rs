@@ -7,10 +7,10 @@ use core::net::SocketAddr;
 
 use crate::admin::{Reply, Request};
 use crate::dfs::ask::Holder;
-use crate::dfs::ids::{CopyId, StageId, VolumeSlot};
+use crate::dfs::ids::{ChunkVersion, CopyId, StageId, VolumeSlot};
 use crate::disk::{DiskBatch, DiskFault};
 use crate::event::Event;
-use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
+use crate::ids::{ConnId, ControllerEpoch, DiskTicket, Endpoint, JobId, RequestId};
 use crate::message::CopyReplica;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
@@ -144,6 +144,10 @@ pub enum Input {
     CopyEnded {
         /// The copy.
         copy: CopyId,
+        /// Which controller wanted it.
+        epoch: ControllerEpoch,
+        /// What was to be copied.
+        version: ChunkVersion,
         /// Where the chunk is, durable; or why it is not here, in words.
         result: Result<Holder, String>,
     },

@@ -553,11 +553,17 @@ pub struct CopyEnded {
     /// The copy.
     #[n(0)]
     pub copy: CopyId,
-    /// Where it is, durable; `None` if it is not.
+    /// Which controller wanted it: a later one counts its copies anew.
     #[n(1)]
+    pub epoch: ControllerEpoch,
+    /// What was to be copied.
+    #[n(2)]
+    pub version: ChunkVersion,
+    /// Where it is, durable; `None` if it is not.
+    #[n(3)]
     pub holder: Option<Holder>,
     /// Why it is not, in words; empty if it is.
-    #[n(2)]
+    #[n(4)]
     pub reason: String,
 }
 

@@ -13,10 +13,10 @@ mod shelves;
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
 use crate::dfs::ask::Holder;
-use crate::dfs::ids::CopyId;
+use crate::dfs::ids::{ChunkVersion, CopyId};
 use crate::dfs::token::{TokenKey, WriteToken};
 use crate::event::Event;
-use crate::ids::{ConnId, Endpoint, NodeEpoch, RequestId, Role};
+use crate::ids::{ConnId, ControllerEpoch, Endpoint, NodeEpoch, RequestId, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::message::{
@@ -352,18 +352,30 @@ impl DataNode {
     fn copy(&mut self, order: CopyReplica) {
         match self.check_token(&order.token) {
             Ok(()) => self.base.out.push(Effect::Copy(order)),
-            Err(refusal) => self.copy_ended(order.copy, Err(refusal.to_string())),
+            Err(refusal) => {
+                let token = &order.token;
+                let (epoch, version) = (token.controller_epoch, token.version);
+                self.copy_ended(order.copy, epoch, version, Err(refusal.to_string()));
+            }
         }
     }
 
     /// A copy is here, or is not. If the controller cannot be told, it finds out by the next report.
-    fn copy_ended(&mut self, copy: CopyId, result: Result<Holder, String>) {
+    fn copy_ended(
+        &mut self,
+        copy: CopyId,
+        epoch: ControllerEpoch,
+        version: ChunkVersion,
+        result: Result<Holder, String>,
+    ) {
         let (holder, reason) = match result {
             Ok(holder) => (Some(holder), String::new()),
             Err(reason) => (None, reason),
         };
         self.say(Message::CopyEnded(CopyEnded {
             copy,
+            epoch,
+            version,
             holder,
             reason,
         }));
@@ -612,7 +624,12 @@ impl Machine for DataNode {
                 self.shelves
                     .memory_saved(ticket, &result, &mut self.base.out);
             }
-            Some(Input::CopyEnded { copy, result }) => self.copy_ended(copy, result),
+            Some(Input::CopyEnded {
+                copy,
+                epoch,
+                version,
+                result,
+            }) => self.copy_ended(copy, epoch, version, result),
             Some(Input::Terminate) => self.terminate(now),
             Some(_) | None => {}
         }

@@ -436,8 +436,15 @@ impl Shelves {
                 free: shelf.free.saturating_sub(shelf.volume.promised()),
             })
             .collect();
-        let slot = match self.damaged_at(token.version) {
-            // It takes the place of the damaged one.
+        let here = self.damaged_at(token.version).or_else(|| {
+            let mut open = self.open();
+            let has = |it: &(VolumeSlot, &Volume)| {
+                it.1.find(token.version).is_some() && it.1.state().is_writable()
+            };
+            open.find(has).map(|(slot, _)| slot)
+        });
+        let slot = match here {
+            // It takes the place of a damaged one; and a node has a content once.
             Some(slot) => slot,
             None => {
                 let draws = &mut self.draws;

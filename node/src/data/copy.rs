@@ -15,12 +15,14 @@ impl<E: Env> Data<E> {
     pub(crate) fn copy(&self, order: CopyReplica) {
         let data = self.clone();
         tokio::spawn(async move {
-            let copy = order.copy;
             let result = fetch_and_keep(&data, &order).await;
-            data.shared
-                .volumes
-                .tell(Input::CopyEnded { copy, result })
-                .await;
+            let ended = Input::CopyEnded {
+                copy: order.copy,
+                epoch: order.token.controller_epoch,
+                version: order.token.version,
+                result,
+            };
+            data.shared.volumes.tell(ended).await;
         });
     }
 }

@@ -130,11 +130,12 @@ impl<F: Factory> World<F> {
     }
 
     fn copy_ends(&mut self, copying: &Copying, result: Result<Holder, String>) {
-        let copy = copying.order.copy;
-        self.tell(
-            copying.node,
-            copying.start,
-            Input::CopyEnded { copy, result },
-        );
+        let ended = Input::CopyEnded {
+            copy: copying.order.copy,
+            epoch: copying.order.token.controller_epoch,
+            version: copying.order.token.version,
+            result,
+        };
+        self.tell(copying.node, copying.start, ended);
     }
 }

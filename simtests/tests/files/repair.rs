@@ -201,6 +201,11 @@ fn whoever_dies_amid_a_repair_it_ends() {
         },
     );
     assert_served(&summary);
+    let adopted = summary.runs < 4 || summary.count("repair.adopted") > 0;
+    assert!(
+        adopted,
+        "no copy of which the controller did not hear was found in any run"
+    );
 }
 
 /// 25: more replicas are wanted than there are nodes. When nodes come, the rest is made, not more than
@@ -330,6 +335,42 @@ fn replicas_that_must_not_share_a_host_wait_for_one() {
             let what = format!("it is not whole: {:?}", repairs(world));
             let whole = all_whole(world);
             expect(world, whole, &what)
+        },
+    );
+}
+
+/// 26: at level 2 replicas that had to share a host are moved apart once there is another, each chunk
+/// once, and nothing is left over.
+#[test]
+fn replicas_that_had_to_share_a_host_are_moved_apart_once() {
+    run(
+        6,
+        "repair::replicas_that_had_to_share_a_host_are_moved_apart_once",
+        |_| {
+            let mut cluster = Cluster::of(4).with_files();
+            cluster.uneven = vec![2, 1, 1, 1];
+            cluster.files.factor = 2;
+            cluster.files.level = ReliabilityLevel::PreferApart;
+            cluster
+        },
+        |world, clients| {
+            let others = ["P2-NODE1", "P3-NODE1", "P4-NODE1"];
+            stop(world, &others)?;
+            for number in 0..10 {
+                let done = clients.have(world, put(&format!("/d/f{number}"), number, 2_000))?;
+                let written = matches!(done, Done::Written(_));
+                expect(world, written, "two nodes of one host take no write")?;
+            }
+            order(world, Verb::StartNodes(nodes(&others)));
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(30))?;
+            let status = repairs(world).unwrap_or_default();
+            let what = format!("not each chunk was moved once: {status:?}");
+            let once = status.copied == 10 && status.given_up == 10;
+            expect(world, once, &what)?;
+            let whole = all_whole(world);
+            expect(world, whole, "not all is whole")?;
+            read_all(world, clients, 10)
         },
     );
 }

@@ -370,8 +370,9 @@ impl Controller {
             self.release(now, &released);
             return index;
         }
-        let versions = released.values().flatten().copied();
-        self.files.giving_up.extend(versions);
+        let versions = released.values().flatten();
+        let given_up = versions.map(|version| (*version, index));
+        self.files.giving_up.extend(given_up);
         self.when_synced(now, index, Continuation::Release(released));
         index
     }

@@ -16,7 +16,7 @@ mod stocktaking;
 mod tests;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
@@ -24,7 +24,7 @@ use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Sp
 use crate::dfs::placement::{VolumeChoice, VolumeRules};
 use crate::dfs::token::TokenKey;
 use crate::dfs::writes::Writes;
-use crate::ids::{Alias, ConnId, ControllerEpoch, NodeId, RequestId, Role};
+use crate::ids::{Alias, ConnId, ControllerEpoch, LogIndex, NodeId, RequestId, Role};
 use crate::membership::{Health, Slot};
 use crate::message::VolumeFacts;
 use crate::prng::Prng;
@@ -90,8 +90,9 @@ pub(super) struct Files {
     settled: bool,
     /// A node has seen more of the history than this controller knows.
     pub(super) rolled_back: bool,
-    /// Contents that a record gives up which is not synced yet: a crash would bring them back.
-    giving_up: BTreeSet<ChunkVersion>,
+    /// Contents that a record gives up which is not synced yet, with the last such record: a crash would
+    /// bring them back.
+    giving_up: BTreeMap<ChunkVersion, LogIndex>,
     repairs: Repairs,
 }
 
@@ -119,7 +120,7 @@ impl Files {
             next_sweep: now,
             settled: false,
             rolled_back: false,
-            giving_up: BTreeSet::new(),
+            giving_up: BTreeMap::new(),
         }
     }
 

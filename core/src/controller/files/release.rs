@@ -43,10 +43,24 @@ impl Controller {
         now: Timestamp,
         released: &BTreeMap<NodeId, Vec<ChunkVersion>>,
     ) {
+        let synced = self.log.synced();
+        let giving_up = &mut self.files.giving_up;
         for version in released.values().flatten() {
-            self.files.giving_up.remove(version);
+            if giving_up.get(version).is_some_and(|index| *index <= synced) {
+                giving_up.remove(version);
+            }
         }
-        self.release(now, released);
+        // What a node has by the log again, or still, is not given up.
+        let names = self.names();
+        let mut released = released.clone();
+        for (node, versions) in &mut released {
+            versions.retain(|version| {
+                let view = names.chunk_version(*version);
+                view.is_none_or(|view| !view.is_held_by(*node))
+            });
+        }
+        released.retain(|_, versions| !versions.is_empty());
+        self.release(now, &released);
     }
 
     fn release_at(&mut self, now: Timestamp, slot: Slot, versions: &[ChunkVersion]) {
@@ -158,7 +172,8 @@ impl Controller {
         if self.files.writes.is_open(version.chunk) && !self.planted.release_open_writes {
             return false;
         }
-        if self.files.giving_up.contains(&version) || self.files.repairs.is_fetching(slot, version)
+        if self.files.giving_up.contains_key(&version)
+            || self.files.repairs.is_fetching(slot, version)
         {
             return false;
         }

@@ -161,7 +161,7 @@ impl Controller {
     fn note_divergent(&mut self, slot: Slot, entry: &ReplicaEntry) {
         let text = format!(
             "{} has {} bytes with the digest {} as chunk {}, and others were committed: that replica \
-             does not count and is kept for inspection",
+             does not count, and goes to the trash once the chunk has enough good ones",
             self.members.all[slot].member.site.alias, entry.len, entry.digest, entry.version
         );
         self.out

@@ -481,6 +481,8 @@ fn messages() -> Vec<Message> {
         }),
         Message::CopyEnded(CopyEnded {
             copy: CopyId(5),
+            epoch: ControllerEpoch(3),
+            version: VERSION,
             holder: Some(Holder {
                 node: node(),
                 epoch: NodeEpoch(9),

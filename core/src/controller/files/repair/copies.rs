@@ -41,12 +41,21 @@ impl Controller {
         }
         let busy = streams.to.iter().filter(|(_, count)| **count >= most);
         let busy: Vec<Slot> = busy.map(|(slot, _)| *slot).collect();
-        let target = match self.target_for(len, urgency, standing, &busy) {
+        // One that could not take it the last time is tried again only if there is no other.
+        let want = self.files.repairs.wanted.get(version.chunk);
+        let failed_at = want.and_then(|want| want.failed_at);
+        let mut avoid = busy.clone();
+        avoid.extend(failed_at);
+        let target = match self.target_for(len, urgency, standing, &avoid) {
+            Err(_) if failed_at.is_some() => self.target_for(len, urgency, standing, &busy),
+            target => target,
+        };
+        let target = match target {
             Ok(target) => target,
             Err(_) if !busy.is_empty() => return,
             Err(reason) => {
                 let chunk = version.chunk;
-                self.files.repairs.wanted.failed(now, chunk, reason);
+                self.files.repairs.wanted.failed(now, chunk, reason, None);
                 return;
             }
         };
@@ -120,7 +129,7 @@ impl Controller {
         // A node that had it and is well otherwise is as good as any, and the log stays as it is.
         let prefer = (standing.gone.iter())
             .filter_map(|(_, slot)| *slot)
-            .find(|slot| !busy.contains(slot));
+            .find(|slot| !avoid.contains(slot));
         let level = match self.files.config.level {
             _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
             // It is moved for the sake of being apart.
@@ -183,7 +192,10 @@ impl Controller {
         ended: &CopyEnded,
     ) {
         let copy = self.files.repairs.copies.get(&ended.copy);
-        let Some(copy) = copy.filter(|copy| copy.target == slot).cloned() else {
+        let ours = |copy: &&Copy| {
+            (copy.target, copy.version) == (slot, ended.version) && ended.epoch == self.epoch
+        };
+        let Some(copy) = copy.filter(ours).cloned() else {
             // It was given up meanwhile. What has come is found by the sweep.
             return;
         };
@@ -201,12 +213,17 @@ impl Controller {
             .filter(|node| *node == holder.node)
         else {
             let reason = "the node has another identity now".to_owned();
-            self.files
-                .repairs
-                .wanted
-                .failed(now, copy.version.chunk, reason);
+            let chunk = copy.version.chunk;
+            self.files.repairs.wanted.failed(now, chunk, reason, None);
             return;
         };
+        if self.files.rolled_back || self.may_change_files().is_err() {
+            // It is there, and counts once the log may say so.
+            let reason = "the log takes no changes at present".to_owned();
+            let chunk = copy.version.chunk;
+            self.files.repairs.wanted.failed(now, chunk, reason, None);
+            return;
+        }
         self.files.repairs.done.copies += 1;
         self.files.repairs.done.bytes += copy.len;
         self.files.repairs.pace.add(now, copy.len);
@@ -219,9 +236,14 @@ impl Controller {
         };
         let path = self.names().path(view.file()).unwrap_or_default();
         let is_holder = view.is_held_by(node);
-        let stock = &mut self.files.stocks[copy.target];
-        stock.missing.remove(&chunk);
-        stock.corrupt.remove(&copy.version);
+        if is_holder
+            || self.files.stocks[copy.target]
+                .corrupt
+                .contains(&copy.version)
+        {
+            // What was missing or damaged there is no more once its news say so, in a moment.
+            self.files.repairs.wanted.wait(now, chunk);
+        }
         if !is_holder {
             let gone = copy
                 .instead_of
@@ -264,6 +286,7 @@ impl Controller {
         self.out
             .notify(Event::warning("repair.failed", text.clone()));
         let chunk = copy.version.chunk;
-        self.files.repairs.wanted.failed(now, chunk, reason);
+        let at = Some(copy.target);
+        self.files.repairs.wanted.failed(now, chunk, reason, at);
     }
 }

@@ -5,7 +5,7 @@ use crate::controller::Controller;
 use crate::controller::members::Presence;
 use crate::dfs::ask::ReplicaState;
 use crate::dfs::namespace::ChunkView;
-use crate::dfs::placement::ReliabilityLevel;
+use crate::dfs::placement::{HostGroup, ReliabilityLevel};
 use crate::ids::{HostId, NodeId};
 use crate::membership::{Health, Slot};
 use crate::time::Timestamp;
@@ -104,10 +104,13 @@ impl Controller {
         if !standing.awaited.is_empty() {
             return None;
         }
-        if self.shares_a_host(&standing.good) && self.could_be_apart(&standing.good, view.len()) {
-            return Some(Urgency::Misplaced);
+        if standing.good.len() > factor {
+            // Also one that was copied to be apart: of those that share a host one is given up now.
+            return Some(Urgency::Surplus);
         }
-        (standing.good.len() > factor).then_some(Urgency::Surplus)
+        let misplaced =
+            self.shares_a_host(&standing.good) && self.could_be_apart(&standing.good, view.len());
+        misplaced.then_some(Urgency::Misplaced)
     }
 
     /// Whether two of these nodes are on one host.
@@ -122,12 +125,11 @@ impl Controller {
         if self.files.config.level == ReliabilityLevel::MayShare {
             return false;
         }
-        let used: Vec<Option<HostId>> = nodes.iter().map(|it| self.host_of(it.0)).collect();
-        self.members.data_nodes().any(|slot| {
-            let fit = (self.files.candidates.get(slot)).is_some_and(|it| it.takes(len));
-            let host = self.node_of(slot).map(|node| self.host_of(node));
-            fit && host.is_some_and(|host| !used.contains(&host))
-        })
+        let candidates = &self.files.candidates;
+        let host = |slot: Slot| candidates.get(slot).map(|it| it.host);
+        let used: Vec<Option<HostGroup>> = nodes.iter().map(|it| host(it.1)).collect();
+        let mut others = candidates.iter();
+        others.any(|(_, it)| it.takes(len) && !used.contains(&Some(it.host)))
     }
 
     /// Which of these replicas one would give up, of a chunk that has one too many.

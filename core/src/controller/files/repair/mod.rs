@@ -32,9 +32,9 @@ use crate::controller::Controller;
 use crate::controller::members::Presence;
 use crate::dfs::ids::{ChunkId, ChunkVersion, CopyId};
 use crate::dfs::namespace::DfsRecord;
-use crate::dfs::placement::{Fitness, ReliabilityLevel};
+use crate::dfs::placement::{Fitness, ReliabilityLevel, Unfit};
 use crate::event::Event;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, Role};
 use crate::membership::Slot;
 use crate::time::Timestamp;
 
@@ -223,6 +223,10 @@ impl Repairs {
     /// A node takes new replicas, or does not. What found no place may find one now.
     pub(super) fn note_fitness(&mut self, before: Option<Fitness>, now: Fitness) {
         let takes = |fitness: Fitness| !matches!(fitness, Fitness::Unfit(_));
+        if before == Some(Fitness::Unfit(Unfit::Suspect)) {
+            // It was there all the time.
+            return;
+        }
         if takes(now) && !before.is_some_and(takes) {
             self.survey();
         }
@@ -270,7 +274,9 @@ impl Controller {
             let reason = "the node that fetched it has gone".to_owned();
             self.copy_failed(now, id, reason);
         }
-        self.files.repairs.survey();
+        if self.members.all[slot].member.role == Role::DataNode {
+            self.files.repairs.survey();
+        }
     }
 
     /// Why nothing is begun at present; empty if nothing stands against it.
@@ -406,9 +412,10 @@ impl Controller {
         match urgency {
             Urgency::Surplus => self.give_up_surplus(now, version, &standing),
             Urgency::LastCopy | Urgency::Degraded | Urgency::Misplaced => {
+                let giving_up = self.files.giving_up.contains_key(&version);
                 let repairs = &self.files.repairs;
                 let full = repairs.copies.len() >= repairs.concurrency;
-                if !full && !repairs.is_copied(version) {
+                if !full && !repairs.is_copied(version) && !giving_up {
                     self.begin_copy(now, version, urgency, &standing);
                 }
             }
@@ -468,7 +475,9 @@ impl Controller {
         let apart =
             self.files.config.level != ReliabilityLevel::NeverShare || !self.shares_a_host(&with);
         let wanted = standing.expected() < self.files.config.factor;
-        if !(same && wanted && apart) || self.files.repairs.is_copied(version) {
+        let busy =
+            self.files.repairs.is_copied(version) || self.files.giving_up.contains_key(&version);
+        if !(same && wanted && apart) || busy {
             return false;
         }
         let gone = standing.gone.first().map(|(gone, _)| *gone);

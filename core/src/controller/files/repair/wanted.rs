@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Urgency;
 use crate::dfs::ids::ChunkId;
+use crate::membership::Slot;
 use crate::time::Timestamp;
 
 /// First pause after a failure; it doubles with each, up to [`PAUSE_MAX`].
@@ -19,6 +20,8 @@ pub(super) struct Want {
     pub(super) since: Timestamp,
     /// Why it is not done yet, in words; empty while nothing was tried.
     pub(super) reason: String,
+    /// The node that could not be given it the last time.
+    pub(super) failed_at: Option<Slot>,
     failures: u32,
     phase: Phase,
 }
@@ -57,9 +60,14 @@ impl WantedChunks {
             Some(want) if want.urgency == urgency => {}
             Some(want) => {
                 let before = (want.urgency, chunk);
+                let worse = urgency < want.urgency;
                 want.urgency = urgency;
                 if self.ready.remove(&before) {
                     self.ready.insert((urgency, chunk));
+                }
+                if worse && let Phase::Paused(_) = want.phase {
+                    want.failures = 0;
+                    self.set(chunk, Phase::Ready);
                 }
             }
             None => {
@@ -67,6 +75,7 @@ impl WantedChunks {
                     urgency,
                     since: now,
                     reason: String::new(),
+                    failed_at: None,
                     failures: 0,
                     phase: Phase::Ready,
                 };
@@ -110,15 +119,27 @@ impl WantedChunks {
     }
 
     /// What was tried has not helped: the chunk is left alone for a while, longer each time.
-    pub(super) fn failed(&mut self, now: Timestamp, chunk: ChunkId, reason: String) {
+    pub(super) fn failed(
+        &mut self,
+        now: Timestamp,
+        chunk: ChunkId,
+        reason: String,
+        at: Option<Slot>,
+    ) {
         let Some(want) = self.all.get_mut(&chunk) else {
             return;
         };
         let factor = 2_u32.saturating_pow(want.failures.min(16));
         want.failures = want.failures.saturating_add(1);
         want.reason = reason;
+        want.failed_at = at;
         let pause = PAUSE_MIN.saturating_mul(factor).min(PAUSE_MAX);
         self.set(chunk, Phase::Paused(now.after(pause)));
+    }
+
+    /// A chunk is left alone for a moment: what was done about it is soon heard.
+    pub(super) fn wait(&mut self, now: Timestamp, chunk: ChunkId) {
+        self.set(chunk, Phase::Paused(now.after(PAUSE_MIN)));
     }
 
     /// A chunk may be taken up again.
@@ -186,14 +207,14 @@ mod tests {
         wanted.want(at(1), ChunkId(3), Urgency::LastCopy);
         assert_eq!(wanted.ready(9), [ChunkId(3), ChunkId(1)]);
         for (begun, pause) in [(10, 5), (20, 10), (40, 20), (100, 40)] {
-            wanted.failed(at(begun), ChunkId(2), "no".to_owned());
+            wanted.failed(at(begun), ChunkId(2), "no".to_owned(), None);
             wanted.tick(at(begun + pause - 1));
             assert_eq!(wanted.ready(1), [ChunkId(3)]);
             wanted.tick(at(begun + pause));
             assert_eq!(wanted.ready(1), [ChunkId(2)]);
             wanted.check_invariants();
         }
-        wanted.failed(at(200), ChunkId(2), "no".to_owned());
+        wanted.failed(at(200), ChunkId(2), "no".to_owned(), None);
         wanted.hurry();
         assert_eq!(wanted.ready(1), [ChunkId(2)]);
         wanted.forget(ChunkId(2));
