@@ -173,9 +173,26 @@ fn a_good_day_on_slow_disks(
     world: &mut VaquitaWorld,
     clients: &mut Clients,
 ) -> Result<(), Failure> {
-    for name in NODES {
+    a_good_day_on_disks(world, clients, &NODES, 200)
+}
+
+/// Of the replicas of each chunk some are ready seconds before the others.
+fn a_good_day_on_unequal_disks(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    a_good_day_on_disks(world, clients, &["P2-NODE1", "P3-NODE1"], 1000)
+}
+
+fn a_good_day_on_disks(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    slow: &[&str],
+    factor: u32,
+) -> Result<(), Failure> {
+    for name in slow {
         let node = format!("{name}/0");
-        let what = DiskStep::Slow(200);
+        let what = DiskStep::Slow(factor);
         world.disturb(&Step::Disk { node, what });
     }
     for number in 1..4 {
@@ -476,10 +493,10 @@ const HUNTS: &[Hunt] = &[
     Hunt {
         bug: "release_open_writes",
         plant: |bugs| bugs.release_open_writes = true,
-        drive: a_good_day_on_slow_disks,
+        drive: a_good_day_on_unequal_disks,
         shows: "was acknowledged, and a loss of power now would leave",
         without: &[],
-        within: 100,
+        within: 4,
     },
     Hunt {
         bug: "share_hosts",

@@ -10,12 +10,12 @@ use simtests::vaquita::{
 };
 use simtests::world::{Failure, HostIx};
 use vaquita_core::admin::Verb;
-use vaquita_core::dfs::ask::{Ask, RepairStatus};
+use vaquita_core::dfs::ask::RepairStatus;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 use vaquita_core::time::Timestamp;
 
 use crate::story::{
-    assert_served, expect, get, named, put, remove, run, seconds, small, stop, work,
+    assert_served, expect, get, named, put, remove, run, seconds, small, stop, suspend_repair, work,
 };
 
 /// Nodes are waited for so long.
@@ -44,6 +44,12 @@ fn all_whole(world: &VaquitaWorld) -> bool {
             && it.last_copy + it.degraded + it.misplaced + it.surplus == 0
     });
     whole && fewest_replicas(world) >= world.factory().cluster.files.factor
+}
+
+fn expect_whole(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    let whole = all_whole(world);
+    let what = format!("not every chunk is whole: {:?}", repairs(world));
+    expect(world, whole, &what)
 }
 
 /// The fewest good replicas that a chunk has, by the machines of the nodes themselves.
@@ -122,16 +128,12 @@ fn a_node_that_is_away_for_long_is_replaced_and_one_that_is_not_is_waited_for() 
             clients.run_for(world, seconds(8) + WAIT + seconds(20))?;
             let copied = world.mark("repair.copied") > 0;
             expect(world, copied, "a node that is lost was not replaced")?;
-            let what = format!("it is not whole after 20 s: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)?;
+            expect_whole(world)?;
             read_all(world, clients, 12)?;
             world.power_on(lost);
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(60))?;
-            let what = format!("it is not whole in the end: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)
+            expect_whole(world)
         },
     );
 }
@@ -158,9 +160,7 @@ fn a_node_that_comes_back_amid_its_repair_leaves_nothing_over() {
             world.power_on(lost);
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(60))?;
-            let what = format!("it is not whole in the end: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)?;
+            expect_whole(world)?;
             read_all(world, clients, 20)
         },
     );
@@ -231,9 +231,7 @@ fn what_was_written_with_few_nodes_is_completed_when_more_come() {
             order(world, Verb::StartNodes(nodes(&["P3-NODE1", "P4-NODE1"])));
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(20))?;
-            let what = format!("it is not whole: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)?;
+            expect_whole(world)?;
             read_all(world, clients, 12)
         },
     );
@@ -268,8 +266,7 @@ fn what_is_damaged_is_made_anew_in_its_place() {
             let made = world.mark("repair.copied");
             let what = format!("{met} replicas were damaged and {made} were made anew");
             expect(world, made >= met, &what)?;
-            let whole = all_whole(world);
-            expect(world, whole, "not all is whole")?;
+            expect_whole(world)?;
             read_all(world, clients, 8)
         },
     );
@@ -298,9 +295,7 @@ fn what_was_on_a_lost_disk_is_made_anew() {
                 wait_until(world, "it is back", all_online)?;
             }
             clients.run_for(world, seconds(40))?;
-            let what = format!("it is not whole: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)?;
+            expect_whole(world)?;
             read_all(world, clients, 12)
         },
     );
@@ -332,9 +327,7 @@ fn replicas_that_must_not_share_a_host_wait_for_one() {
             world.power_on(lost);
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(20))?;
-            let what = format!("it is not whole: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)
+            expect_whole(world)
         },
     );
 }
@@ -368,8 +361,7 @@ fn replicas_that_had_to_share_a_host_are_moved_apart_once() {
             let what = format!("not each chunk was moved once: {status:?}");
             let once = status.copied == 10 && status.given_up == 10;
             expect(world, once, &what)?;
-            let whole = all_whole(world);
-            expect(world, whole, "not all is whole")?;
+            expect_whole(world)?;
             read_all(world, clients, 10)
         },
     );
@@ -384,7 +376,7 @@ fn suspended_repair_waits_until_it_is_resumed() {
         impatient,
         |world, clients| {
             write_some(world, clients, 8)?;
-            suspend(world, true)?;
+            suspend_repair(world, true)?;
             world.power_cut(host(world, "h2"));
             clients.run_for(world, seconds(8) + WAIT + seconds(20))?;
             let status = repairs(world).unwrap_or_default();
@@ -392,11 +384,9 @@ fn suspended_repair_waits_until_it_is_resumed() {
             let waits =
                 world.mark("repair.copied") == 0 && !status.holds.is_empty() && status.degraded > 0;
             expect(world, waits, &what)?;
-            suspend(world, false)?;
+            suspend_repair(world, false)?;
             clients.run_for(world, seconds(20))?;
-            let what = format!("it is not whole: {:?}", repairs(world));
-            let whole = all_whole(world);
-            expect(world, whole, &what)?;
+            expect_whole(world)?;
             world.power_on(host(world, "h2"));
             wait_until(world, "all online", all_online)
         },
@@ -432,9 +422,4 @@ fn a_mass_failure_moves_nothing() {
             Ok(())
         },
     );
-}
-
-fn suspend(world: &mut VaquitaWorld, suspend: bool) -> Result<(), Failure> {
-    order(world, Verb::Dfs(Ask::SuspendRepair { suspend }));
-    world.run_for(seconds(1))
 }

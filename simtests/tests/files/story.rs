@@ -13,6 +13,7 @@ use simtests::vaquita::{
 };
 use simtests::world::{Failure, NodeIx};
 use vaquita_core::admin::{NodeState, Verb};
+use vaquita_core::dfs::ask::Ask;
 
 pub(crate) type Drive = fn(&mut VaquitaWorld, &mut Clients) -> Result<(), Failure>;
 
@@ -138,6 +139,12 @@ pub(crate) fn stop(world: &mut VaquitaWorld, names: &[&str]) -> Result<(), Failu
             |name: &&str| row(world, name).is_some_and(|row| row.state == NodeState::Stopped);
         names.iter().all(stopped)
     })
+}
+
+/// Has repair wait, or go on.
+pub(crate) fn suspend_repair(world: &mut VaquitaWorld, suspend: bool) -> Result<(), Failure> {
+    order(world, Verb::Dfs(Ask::SuspendRepair { suspend }));
+    world.run_for(seconds(1))
 }
 
 pub(crate) fn named(world: &VaquitaWorld, name: &str) -> NodeIx {
