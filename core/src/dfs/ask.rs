@@ -697,8 +697,8 @@ pub struct AwaitedRow {
     /// How many chunks it has by the log.
     #[n(1)]
     pub chunks: u64,
-    /// For how long it is still waited for, in milliseconds; `None` if for ever, or for as long as
-    /// many are away.
+    /// For how long it is still waited for, in milliseconds; longer while many are away, as `holds`
+    /// says then. `None` if until it returns or is replaced.
     #[n(2)]
     pub left_ms: Option<u64>,
 }

@@ -106,6 +106,7 @@ fn text(status: &RepairView, terminal: &Terminal) -> String {
     }
     for it in &status.awaited {
         let long = match it.left_ms {
+            Some(0) => "as soon as nothing stands against it".to_owned(),
             Some(ms) => format!("in {}", span(ms)),
             None => "only if it is replaced (`vaquita node replace`)".to_owned(),
         };

@@ -283,8 +283,7 @@ impl Controller {
             name(copy.source),
             name(copy.target)
         );
-        self.out
-            .notify(Event::warning("repair.failed", text.clone()));
+        self.out.notify(Event::warning("repair.failed", text));
         let chunk = copy.version.chunk;
         let at = Some(copy.target);
         self.files.repairs.wanted.failed(now, chunk, reason, at);

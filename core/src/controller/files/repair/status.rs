@@ -71,7 +71,7 @@ impl Controller {
 
     /// The nodes that are away and waited for, and that chunks miss.
     fn awaited_nodes(&self, now: Timestamp) -> Vec<AwaitedRow> {
-        let wait = self.detector.thresholds().lost.filter(|_| !self.mass_event);
+        let wait = self.detector.thresholds().lost;
         let awaited = self.members.data_nodes().filter_map(|slot| {
             let away = self.members.all[slot].presence == Presence::Away;
             let node = self.node_of(slot)?;
