@@ -1,9 +1,10 @@
 //! The files in `testdata/wire/v1` beside the frames: what messages, questions about files, transfers
-//! and log records look like as the first release writes them. Every later one must read them.
+//! and log records (`golden_records.rs`) look like as the first release writes them. Every later one must
+//! read them.
 //!
 //! A value has to give exactly the bytes of its file, the bytes exactly the value, and bytes with a
 //! field that nobody knows yet the value as well. `VAQUITA_UPDATE_EXPECTED=1 cargo test -p
-//! vaquita-core golden_messages` writes the files anew. Once a release is out that is the wrong thing
+//! vaquita-core golden_` writes the files anew. Once a release is out that is the wrong thing
 //! to do: what a message says more is a new field behind the others, with a default for its absence.
 
 use core::fmt::Debug;
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
 use crate::admin::{LogPiece, LogRange, Refusal, Right};
 use crate::dfs::ask::{
     Allocation, Answer, Ask, AwaitedRow, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState,
@@ -25,7 +25,6 @@ use crate::dfs::digest::Digest;
 use crate::dfs::ids::{
     ChunkId, ChunkVersion, CopyId, FileVersion, Generation, InodeId, OpId, VolumeId, VolumeSlot,
 };
-use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::dfs::path::DfsPath;
 use crate::dfs::token::WriteToken;
 use crate::dfs::transfer::{TransferReply, TransferRequest};
@@ -34,7 +33,6 @@ use crate::ids::{
     NodeEpoch, NodeId, RequestId, Role, Site,
 };
 use crate::later_version;
-use crate::membership::{NodeRegistered, NodeReplaced};
 use crate::message::{
     AskChild, Attach, Attached, Beat, BeatAck, ChildAnswered, ChildPhase, ChildStatus, Children,
     CopyEnded, CopyReplica, Desired, DesiredNode, DfsAnswer, DfsAsk, Envelope, ExitNotice, Fenced,
@@ -44,7 +42,6 @@ use crate::message::{
     WantReport, Witness,
 };
 use crate::process::{ProcessExit, ProcessIdentity};
-use crate::state::{ClusterCreated, ControllerStarted, LineageBegun, NodeDesired, Record};
 use crate::wire::codec;
 
 // ---- the files ----
@@ -57,7 +54,7 @@ fn folder(name: &str) -> PathBuf {
 
 /// The contents of a folder's files, by their names without `.cbor`.
 #[expect(clippy::disallowed_methods, reason = "a test reads its own data")]
-fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     entries
         .map(|entry| {
@@ -83,7 +80,7 @@ fn update_if_asked(name: &str, written: &BTreeMap<String, Vec<u8>>) {
 }
 
 /// Compares what this build writes with the files of a folder: the same names, the same bytes.
-fn assert_written(name: &str, written: impl IntoIterator<Item = (String, Vec<u8>)>) {
+pub(super) fn assert_written(name: &str, written: impl IntoIterator<Item = (String, Vec<u8>)>) {
     let mut all = BTreeMap::new();
     for (stem, bytes) in written {
         assert!(
@@ -118,7 +115,7 @@ where
 }
 
 /// A variant of an enumeration, its number in front of its fields, with a field more.
-fn longer_variant(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn longer_variant(bytes: &[u8]) -> Vec<u8> {
     let mut parts = minicbor::Decoder::new(bytes);
     assert_eq!(parts.array().unwrap(), Some(2));
     parts.skip().unwrap();
@@ -130,15 +127,15 @@ fn longer_variant(bytes: &[u8]) -> Vec<u8> {
 
 // ---- values to fill in ----
 
-fn id(byte: u8) -> [u8; 16] {
+pub(super) fn id(byte: u8) -> [u8; 16] {
     [byte; 16]
 }
 
-fn alias(text: &str) -> Alias {
+pub(super) fn alias(text: &str) -> Alias {
     Alias::new(text).unwrap()
 }
 
-fn site(host: &str, name: &str) -> Site {
+pub(super) fn site(host: &str, name: &str) -> Site {
     Site {
         endpoint: endpoint(host),
         alias: alias(name),
@@ -174,14 +171,14 @@ fn path(text: &str) -> DfsPath {
     DfsPath::parse(text).unwrap()
 }
 
-const OP: OpId = OpId([0x0b; 16]);
-const DIGEST: Digest = Digest([0xab; 16]);
-const VERSION: ChunkVersion = ChunkVersion {
+pub(super) const OP: OpId = OpId([0x0b; 16]);
+pub(super) const DIGEST: Digest = Digest([0xab; 16]);
+pub(super) const VERSION: ChunkVersion = ChunkVersion {
     chunk: ChunkId(0x0200_0000_0007),
     generation: Generation::FIRST,
 };
 
-fn node() -> NodeId {
+pub(super) fn node() -> NodeId {
     NodeId::new(id(0x5a))
 }
 
@@ -820,193 +817,4 @@ fn every_reply_of_a_data_connection_has_a_golden_file_that_is_read_and_written()
     ];
     let named = replies.into_iter().map(|reply| (reply_name(&reply), reply));
     assert_read("transfer-replies", named.collect());
-}
-
-// ---- log records ----
-
-/// See [`ask_name`].
-const fn record_name(record: &Record) -> &'static str {
-    match record {
-        Record::ClusterCreated(_) => "ClusterCreated",
-        Record::ControllerStarted(_) => "ControllerStarted",
-        Record::NodeRegistered(_) => "NodeRegistered",
-        Record::NodeDesired(_) => "NodeDesired",
-        Record::Access(AccessRecord::UserAdded { .. }) => "Access-UserAdded",
-        Record::Access(AccessRecord::UserRemoved { .. }) => "Access-UserRemoved",
-        Record::Access(AccessRecord::PasswordSet { .. }) => "Access-PasswordSet",
-        Record::Access(AccessRecord::Granted { .. }) => "Access-Granted",
-        Record::Access(AccessRecord::Revoked { .. }) => "Access-Revoked",
-        Record::Access(AccessRecord::TokenIssued { .. }) => "Access-TokenIssued",
-        Record::Access(AccessRecord::TokenRevoked { .. }) => "Access-TokenRevoked",
-        Record::LineageBegun(_) => "LineageBegun",
-        Record::NodeReplaced(_) => "NodeReplaced",
-        Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
-        Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
-        Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
-        Record::Dfs(DfsRecord::Renamed { .. }) => "Dfs-Renamed",
-        Record::Dfs(DfsRecord::ReplicasChanged { .. }) => "Dfs-ReplicasChanged",
-        Record::Dfs(DfsRecord::OpGivenUp { .. }) => "Dfs-OpGivenUp",
-    }
-}
-
-/// One record of each kind, with its number in the log.
-fn records() -> Vec<(u16, Record)> {
-    let mut records = vec![
-        (
-            1,
-            Record::ClusterCreated(ClusterCreated {
-                cluster: ClusterId::new(id(1)),
-                lineage: LineageId::new(id(3)),
-            }),
-        ),
-        (
-            2,
-            Record::ControllerStarted(ControllerStarted {
-                epoch: ControllerEpoch(2),
-                instance: Incarnation::new(id(4)),
-            }),
-        ),
-        (
-            3,
-            Record::NodeRegistered(NodeRegistered {
-                role: Role::Agent,
-                node: node(),
-                incarnation: Incarnation::new(id(6)),
-                attempt: 3,
-                host: HostId::new(id(7)),
-                site: site("10.1.1.1", "P1-agent"),
-                pid: 4711,
-            }),
-        ),
-        (
-            4,
-            Record::NodeDesired(NodeDesired {
-                alias: alias("P1-NODE1"),
-                run: true,
-            }),
-        ),
-        (
-            6,
-            Record::LineageBegun(LineageBegun {
-                lineage: LineageId::new(id(8)),
-            }),
-        ),
-        (
-            7,
-            Record::NodeReplaced(NodeReplaced {
-                alias: alias("P1-NODE1"),
-                node: node(),
-            }),
-        ),
-    ];
-    records.extend(access_records().map(|record| (5, Record::Access(record))));
-    records.extend(dfs_records().map(|record| (8, Record::Dfs(record))));
-    records
-}
-
-fn access_records() -> impl Iterator<Item = AccessRecord> {
-    let user = || UserName::new("bob").unwrap();
-    let hash = || PasswordHash::new("$h".to_owned());
-    [
-        AccessRecord::UserAdded {
-            user: user(),
-            hash: hash(),
-            admin: true,
-            rights: BTreeSet::from([Right::DfsRead, Right::LogRead]),
-            must_change: false,
-            well_known: true,
-        },
-        AccessRecord::UserRemoved { user: user() },
-        AccessRecord::PasswordSet {
-            user: user(),
-            hash: hash(),
-            must_change: true,
-        },
-        AccessRecord::Granted {
-            user: user(),
-            right: Right::DfsWrite,
-        },
-        AccessRecord::Revoked {
-            user: user(),
-            right: Right::DfsWrite,
-        },
-        AccessRecord::TokenIssued {
-            token: TokenId::new(5),
-            digest: TokenDigest::new([0xab; 32]),
-            user: user(),
-            issued_unix_ms: 1,
-            expires_unix_ms: 2,
-        },
-        AccessRecord::TokenRevoked {
-            token: TokenId::new(5),
-        },
-    ]
-    .into_iter()
-}
-
-fn dfs_records() -> impl Iterator<Item = DfsRecord> {
-    [
-        DfsRecord::DirMade {
-            op: OP,
-            parent: InodeId::ROOT,
-            name: "data".to_owned(),
-            unix_ms: 1000,
-        },
-        DfsRecord::FilePut {
-            op: OP,
-            parent: InodeId(12),
-            name: "a.csv".to_owned(),
-            chunks: vec![ChunkRecord {
-                version: VERSION,
-                len: 300,
-                digest: DIGEST,
-                holders: vec![node(), NodeId::new(id(0x5b))],
-            }],
-            unix_ms: 2000,
-        },
-        DfsRecord::Removed {
-            op: OP,
-            parent: InodeId(12),
-            name: "a.csv".to_owned(),
-        },
-        DfsRecord::Renamed {
-            op: OP,
-            from_parent: InodeId(12),
-            from_name: "a.csv".to_owned(),
-            to_parent: InodeId::ROOT,
-            to_name: "b.csv".to_owned(),
-        },
-        DfsRecord::ReplicasChanged {
-            chunk: VERSION,
-            added: vec![NodeId::new(id(0x5c))],
-            removed: vec![node()],
-        },
-        DfsRecord::OpGivenUp { op: OP },
-    ]
-    .into_iter()
-}
-
-#[test]
-fn every_kind_of_record_has_a_golden_file_that_is_read_and_written() {
-    let encoded = |(_, record): (u16, Record)| {
-        let (_, bytes) = record.encode();
-        (record_name(&record).to_owned(), bytes)
-    };
-    assert_written("records", records().into_iter().map(encoded));
-    let stored = golden("records");
-    for (kind, record) in records() {
-        let name = record_name(&record);
-        let bytes = &stored[name];
-        assert_eq!(record.encode().0, kind, "{name}");
-        let longer = match record {
-            Record::Access(_) | Record::Dfs(_) => longer_variant(bytes),
-            _ => later_version::longer(bytes).unwrap(),
-        };
-        assert_eq!(Record::decode(kind, bytes).as_ref(), Ok(&record), "{name}");
-        assert_eq!(
-            Record::decode(kind, &longer),
-            Ok(record),
-            "{name} with a field more"
-        );
-    }
 }

@@ -5,6 +5,7 @@ mod datagram;
 mod frame;
 mod golden;
 mod golden_messages;
+mod golden_records;
 mod handshake;
 mod keys;
 mod properties;
