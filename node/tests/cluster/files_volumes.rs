@@ -84,26 +84,37 @@ async fn volumes_are_given_by_node_by_pattern_and_by_alias() {
     ]
     .map(|(node, path)| (node.to_owned(), format!("{there}/{path}")));
     assert_eq!(shown, wanted);
-    for number in 0..16 {
+    // Both volumes of P1-NODE1 are on one file system: the one that was seen emptier, by whatever
+    // little, is drawn three times of four. That the other gets nothing of some 150 chunks is a
+    // matter of one in 10^18.
+    let paths = wanted.map(|(_, path)| PathBuf::from(path));
+    let mut chunks: Vec<PathBuf> = Vec::new();
+    for number in 0..300 {
         let bytes = content(number, 2 * MIB);
         let (_, site) = DATA_NODES[number as usize % 4];
         cluster
             .put(site, &format!("f{number}"), &bytes)
             .await
             .with(201);
+        // A file a chunk, two replicas of each, and all of them where the configuration says.
+        let files = Tree::of(&cluster.path("")).into_files();
+        chunks = files
+            .into_keys()
+            .filter(|path| path.extension().is_some_and(|it| it == "chunk"))
+            .collect();
+        assert_eq!(chunks.len() as u64, 2 * (number + 1), "{chunks:?}");
+        assert!(chunks.iter().all(|path| path.starts_with(&room)));
+        if paths.iter().all(|path| holds_any(path, &chunks)) {
+            break;
+        }
     }
-    // A file a chunk, and all of them where the configuration says.
-    let files = Tree::of(&cluster.path("")).into_files();
-    let chunks: Vec<&PathBuf> = files
-        .keys()
-        .filter(|path| path.extension().is_some_and(|it| it == "chunk"))
-        .collect();
-    assert_eq!(chunks.len(), 32, "{chunks:?}");
-    for (_, path) in &wanted {
-        let here = chunks.iter().filter(|it| it.starts_with(path)).count();
-        assert!(here > 0, "nothing in {path}: {chunks:?}");
+    for path in &paths {
+        assert!(holds_any(path, &chunks), "nothing in {path:?}: {chunks:?}");
     }
-    assert!(chunks.iter().all(|path| path.starts_with(&room)));
+}
+
+fn holds_any(directory: &Path, chunks: &[PathBuf]) -> bool {
+    chunks.iter().any(|chunk| chunk.starts_with(directory))
 }
 
 #[tokio::test]
