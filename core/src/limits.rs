@@ -41,6 +41,9 @@ pub struct Limits {
     pub redial_spread: Duration,
     /// How long a dial or an unanswered request on a session may take.
     pub answer_timeout: Duration,
+    /// How long clients' questions wait at a data node for a controller that it has just lost: more than
+    /// a start of the controller takes.
+    pub reconnect_wait: Duration,
 
     /// A gap between two wake-ups above which the controller doubts itself and not the nodes.
     pub stall_threshold: Duration,
@@ -186,6 +189,7 @@ impl Default for Limits {
             redial_spread_above: 20,
             redial_spread: Duration::from_secs(3),
             answer_timeout: Duration::from_secs(3),
+            reconnect_wait: Duration::from_millis(800),
 
             stall_threshold: Duration::from_secs(1),
             drop_freeze: Duration::from_secs(5),

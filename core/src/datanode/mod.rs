@@ -124,7 +124,7 @@ impl DataNode {
             agent_link,
             shelves,
             news: News::default(),
-            relay: Relay::default(),
+            relay: Relay::new(now),
             tokens,
             report_due: None,
             volumes_told: now,
@@ -145,8 +145,13 @@ impl DataNode {
         }
         let (shelves, mut around) = self.shelves();
         shelves.tick(now, &mut around);
-        let Base { limits, out, .. } = &mut self.base;
-        if self.relay.tick(now, limits, out) {
+        let Base {
+            uplink,
+            limits,
+            out,
+            ..
+        } = &mut self.base;
+        if self.relay.tick(now, uplink, limits, out) {
             let (uplink, mut around) = self.base.uplink();
             uplink.doubt_session(now, &mut around);
         }
@@ -202,6 +207,10 @@ impl DataNode {
                 UplinkEvent::Message(message) => self.controller_says(now, *message),
             }
         }
+        let Base {
+            uplink, links, out, ..
+        } = &mut self.base;
+        self.relay.follow(now, uplink, links, out);
     }
 
     // ---- the controller ----

@@ -2,6 +2,10 @@
 //!
 //! A data node decides nothing about names: it passes the client's question on, with the client's
 //! token, and hands back what the controller says.
+//!
+//! A controller that is started anew is gone for a moment. What is asked in that moment waits for it,
+//! and a question whose answer was lost with the connection is put once more. A change is not: whoever
+//! asked for it is told, and asks for the same operation again.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +19,36 @@ use crate::outbox::Outbox;
 use crate::time::Timestamp;
 use crate::uplink::Uplink;
 
-/// The questions that are with the controller.
-#[derive(Debug, Default)]
+/// The questions that are with the controller, or wait for it.
+#[derive(Debug)]
 pub(super) struct Relay {
     last: u64,
     asked: BTreeMap<RequestId, Waiting>,
+    online: bool,
+    /// Since when there is none, if there is none.
+    lost: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     request: RequestId,
     since: Timestamp,
+    /// What is put once more if the connection is lost; `None` for a change that was sent.
+    unsent: Option<DfsAsk>,
 }
 
 impl Relay {
+    /// Nothing was asked yet, and the controller is on its way: a node that is started anew is as good as
+    /// one that has just lost it.
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self {
+            last: 0,
+            asked: BTreeMap::new(),
+            online: false,
+            lost: Some(now),
+        }
+    }
+
     /// Whether nobody waits.
     pub(super) fn is_idle(&self) -> bool {
         self.asked.is_empty()
@@ -69,21 +89,71 @@ impl Relay {
         };
         self.last += 1;
         let id = RequestId(self.last);
-        let message = Message::DfsAsk(DfsAsk {
+        let message = DfsAsk {
             id,
             token: token.clone(),
             address: address.to_string(),
             unix_ms: *unix_ms,
             ask,
-        });
-        if !uplink.is_online() || !uplink.send(message, links, out) {
-            return Err(Refusal::Unavailable {
-                reason: uplink.describe(),
-            });
-        }
-        let since = now;
-        self.asked.insert(id, Waiting { request, since });
+        };
+        let unsent = if uplink.is_online() {
+            let again = message.ask.is_question().then(|| message.clone());
+            if !uplink.send(Message::DfsAsk(message), links, out) {
+                return Err(away(uplink));
+            }
+            again
+        } else if self.gives_up_at(limits).is_some_and(|until| now < until) {
+            Some(message)
+        } else {
+            return Err(away(uplink));
+        };
+        let waiting = Waiting {
+            request,
+            since: now,
+            unsent,
+        };
+        self.asked.insert(id, waiting);
         Ok(())
+    }
+
+    /// Until when a controller that was lost is waited for.
+    fn gives_up_at(&self, limits: &Limits) -> Option<Timestamp> {
+        Some(self.lost?.after(limits.reconnect_wait))
+    }
+
+    /// Looks whether the controller was lost, or is there again.
+    pub(super) fn follow(
+        &mut self,
+        now: Timestamp,
+        uplink: &Uplink,
+        links: &mut Links,
+        out: &mut Outbox,
+    ) {
+        let before = core::mem::replace(&mut self.online, uplink.is_online());
+        match (before, self.online) {
+            (true, false) => {
+                self.lost = Some(now);
+                let changes = self.asked.extract_if(.., |_, it| it.unsent.is_none());
+                for (_, change) in changes {
+                    let reason = "the controller was lost while it had this: whether it was done is \
+                                  not known. Ask for the same operation again";
+                    let reason = reason.to_owned();
+                    out.reply(change.request, Err(Refusal::Unavailable { reason }));
+                }
+            }
+            (false, true) => {
+                self.lost = None;
+                for waiting in self.asked.values_mut() {
+                    let Some(message) = waiting.unsent.take() else {
+                        continue;
+                    };
+                    waiting.since = now;
+                    waiting.unsent = message.ask.is_question().then(|| message.clone());
+                    uplink.send(Message::DfsAsk(message), links, out);
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// The controller answered. An answer that nobody waits for any more is passed over.
@@ -102,9 +172,23 @@ impl Relay {
         out.reply(waiting.request, reply);
     }
 
-    /// Gives up on what the controller has not answered for too long. Returns whether there was
-    /// anything.
-    pub(super) fn tick(&mut self, now: Timestamp, limits: &Limits, out: &mut Outbox) -> bool {
+    /// Gives up on what the controller has not answered for too long, and on a controller that does not
+    /// come back. Returns whether one that is there has not answered.
+    pub(super) fn tick(
+        &mut self,
+        now: Timestamp,
+        uplink: &Uplink,
+        limits: &Limits,
+        out: &mut Outbox,
+    ) -> bool {
+        if !self.online {
+            if self.gives_up_at(limits).is_none_or(|until| now >= until) {
+                while let Some((_, waiting)) = self.asked.pop_first() {
+                    out.reply(waiting.request, Err(away(uplink)));
+                }
+            }
+            return false;
+        }
         let patience = limits.answer_timeout;
         let mut gave_up = false;
         while let Some(entry) = self.asked.first_entry()
@@ -124,6 +208,15 @@ impl Relay {
     /// When [`Relay::tick`] has something to do: questions are asked in the order of their numbers.
     pub(super) fn next_deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let (_, oldest) = self.asked.first_key_value()?;
-        Some(oldest.since.after(limits.answer_timeout))
+        match self.gives_up_at(limits) {
+            Some(until) => Some(until),
+            None => Some(oldest.since.after(limits.answer_timeout)),
+        }
+    }
+}
+
+fn away(uplink: &Uplink) -> Refusal {
+    Refusal::Unavailable {
+        reason: uplink.describe(),
     }
 }

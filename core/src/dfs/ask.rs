@@ -246,6 +246,32 @@ impl Ask {
         }
     }
 
+    /// Whether it changes nothing, so that it may be asked once more whatever became of it.
+    #[must_use]
+    pub const fn is_question(&self) -> bool {
+        match self {
+            Self::Stat { .. }
+            | Self::List { .. }
+            | Self::Usage { .. }
+            | Self::Lookup { .. }
+            | Self::Outcome { .. }
+            | Self::Chunks { .. }
+            | Self::Chunk { .. }
+            | Self::Volumes
+            | Self::Authorize { .. }
+            | Self::Repairs => true,
+            Self::MakeDir { .. }
+            | Self::Remove { .. }
+            | Self::Rename { .. }
+            | Self::Allocate { .. }
+            | Self::Replace { .. }
+            | Self::Renew { .. }
+            | Self::Abort { .. }
+            | Self::Commit(_)
+            | Self::SuspendRepair { .. } => false,
+        }
+    }
+
     /// The right that it takes. The one table: there is no wildcard.
     #[must_use]
     pub const fn right(&self) -> Right {

@@ -217,3 +217,51 @@ fn nothing_is_read_or_given_up_that_is_not_durable() {
         },
     );
 }
+
+/// A controller that is started anew is gone for a moment: clients that ask just then wait for it, and
+/// none is refused.
+#[test]
+fn questions_wait_for_a_controller_that_starts_anew() {
+    run(
+        12,
+        "crashes::questions_wait_for_a_controller_that_starts_anew",
+        |seed| {
+            let mut cluster = small(seed);
+            // A controller of the World is started anew after a second.
+            cluster.limits.reconnect_wait = seconds(3);
+            cluster
+        },
+        |world, clients| {
+            for number in 0..4 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 4_000))?;
+            }
+            // A client that is refused does not ask again.
+            clients.tries = 1;
+            for round in 0..6_u64 {
+                let mut tickets = Vec::new();
+                for nth in 0..8 {
+                    let order = get(&format!("/d/f{}", nth % 4));
+                    tickets.push((nth % 4, clients.begin(world, None, order)));
+                    if nth == 3 {
+                        world.kill(named(world, MASTER));
+                    }
+                    let mut draw = world
+                        .streams()
+                        .at(Stream::Workload, 0xa117, 8 * round + nth);
+                    clients.run_for(world, Duration::from_micros(draw.below(20_000)))?;
+                }
+                let begun = world.now();
+                for (number, ticket) in tickets {
+                    let read = clients.wait(world, ticket)?;
+                    let what = format!("/d/f{number} reads as {read:?}");
+                    expect(world, read == Done::Read(number), &what)?;
+                }
+                let took = world.now().since(begun);
+                expect(world, took < seconds(2), &format!("reads took {took:?}"))?;
+                wait_until(world, "all online", all_online)?;
+                clients.run_for(world, seconds(3))?;
+            }
+            Ok(())
+        },
+    );
+}
