@@ -2,18 +2,23 @@
 //! number alone.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(10);
+/// How long a server may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server processes that name a path in one directory on their command lines.
 #[derive(Clone, Debug)]
@@ -102,6 +107,46 @@ impl Servers {
         Ok(self.is_one(pid).then_some(Server { pid, handle }))
     }
 
+    /// The id of the one with this mode.
+    ///
+    /// # Errors
+    /// If there is not exactly one.
+    pub fn of_mode(&self, mode: &str) -> Result<u32, String> {
+        let mut found: Vec<u32> = self.running()?;
+        found.retain(|&pid| arguments(pid).iter().any(|word| word == mode));
+        match found.as_slice() {
+            &[pid] => Ok(pid),
+            _ => Err(format!("not one {mode} but pid {found:?}")),
+        }
+    }
+
+    /// Kills one and starts the same program anew with the same arguments, as an operator does.
+    ///
+    /// # Errors
+    /// If it is not one of these, or cannot be killed or started.
+    pub fn kill_and_revive(&self, pid: u32) -> Result<Revived, String> {
+        let failed = |error: std::io::Error| format!("pid {pid} cannot be revived: {error}");
+        let server = self.open(pid)?;
+        let server = server.ok_or_else(|| format!("pid {pid} is none of this cluster"))?;
+        let words = arguments(pid);
+        let program = fs::read_link(format!("/proc/{pid}/exe")).map_err(failed)?;
+        let directory = fs::read_link(format!("/proc/{pid}/cwd")).map_err(failed)?;
+        server.signal(Signal::KILL)?;
+        // Its locks are let go before it has no arguments any more.
+        while self.is_one(pid) {
+            thread::sleep(PERIOD);
+        }
+        let child = Command::new(program)
+            .args(words.iter().skip(1))
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        child.map(Revived).map_err(failed)
+    }
+
     /// Kills all of them, again and again until none is left: an agent starts a node anew. Returns
     /// those that were killed.
     ///
@@ -144,10 +189,52 @@ impl Server {
     }
 }
 
+fn arguments(pid: u32) -> Vec<OsString> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    let words = line.split(|byte| *byte == 0);
+    words.map(|word| OsStr::from_bytes(word).into()).collect()
+}
+
+/// A server that was started anew by this program, and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Revived(Child);
+
+impl Revived {
+    /// Asks it to end, and waits.
+    ///
+    /// # Errors
+    /// If it has ended by itself, or does not end.
+    pub fn end(mut self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("a revived server cannot be ended: {error}");
+        if let Some(status) = self.0.try_wait().map_err(failed)? {
+            return Err(format!("a revived server has ended by itself ({status})"));
+        }
+        // It was not waited for yet, so that its id is its own still.
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, Signal::TERM).map_err(|errno| failed(errno.into()))?;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.0.try_wait().map_err(failed)?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(PERIOD);
+        }
+        Err("a revived server did not end and was killed".to_owned())
+    }
+}
+
+impl Drop for Revived {
+    fn drop(&mut self) {
+        // Nothing to do where it has ended.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-    use std::process::{Child, Command};
+    use std::os::unix::process::ExitStatusExt as _;
 
     use super::*;
 
@@ -156,7 +243,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.arg0("vaquita").args(["-c", "read line", "-mode"]);
         command.arg("datanode").arg("-home").arg(home);
-        command.stdin(std::process::Stdio::piped()).spawn().unwrap()
+        command.stdin(Stdio::piped()).spawn().unwrap()
     }
 
     #[test]
