@@ -15,6 +15,7 @@ use crate::dfs::ask::{Answer, Ask};
 use crate::dfs::placement::NoPlace;
 use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
 use crate::secret::Password;
+use crate::state::Duty;
 
 /// One question or order, with who asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +94,13 @@ pub enum Verb {
     ReplaceNode {
         /// The node, by alias or by `host:port`.
         node: String,
+    },
+    /// Say what data nodes are to be used for.
+    SetDuty {
+        /// Which nodes.
+        nodes: Selection,
+        /// What for.
+        duty: Duty,
     },
     /// A piece of a node's log file, running or not.
     ReadLog {

@@ -69,6 +69,24 @@ pub struct Planted {
     pub abort_by_word: bool,
     /// The controller commits whatever version of the file is there.
     pub ignore_expectations: bool,
+    /// The controller says that a node is drained although writes are under way there.
+    pub drained_early: bool,
+    /// The controller gives new replicas to nodes that are being drained.
+    pub place_on_draining: bool,
+    /// The controller takes a replica from a node that is being drained before another has it.
+    pub drain_without_copies: bool,
+    /// The controller notes a copy in its log when it orders it, and not when it was made.
+    pub count_copies_ordered: bool,
+    /// The controller gives up places of replicas that are away although there are too few others.
+    pub give_up_absent: bool,
+    /// A controller that starts forgets what operators use nodes for.
+    pub forget_duties: bool,
+    /// The controller ends no maintenance.
+    pub endless_maintenance: bool,
+    /// The controller waits for no node that is away.
+    pub await_nobody: bool,
+    /// The controller repairs whatever stands against it.
+    pub repair_regardless: bool,
     /// The controller forgets that its home once had a log.
     pub forget_history: bool,
     /// The controller takes a datagram for a node's whoever sealed it.

@@ -39,6 +39,8 @@ pub enum Record {
     NodeReplaced(NodeReplaced),
     /// Something about names and chunks of the file system.
     Dfs(DfsRecord),
+    /// An operator said what a data node is to be used for.
+    NodeDuty(NodeDuty),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -74,6 +76,37 @@ pub struct NodeDesired {
     pub run: bool,
 }
 
+/// See [`Record::NodeDuty`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeDuty {
+    /// The node.
+    #[n(0)]
+    pub alias: Alias,
+    /// What it is to be used for.
+    #[n(1)]
+    pub duty: Duty,
+}
+
+/// What a data node is to be used for, whether it runs or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Duty {
+    /// It takes replicas and keeps them.
+    #[default]
+    #[n(0)]
+    Serve,
+    /// It takes none, and those that it has are made anew elsewhere.
+    #[n(1)]
+    Drain,
+    /// It takes none, and keeps its own while it is away: nobody takes it for lost.
+    #[n(2)]
+    Maintenance {
+        /// For how long, in milliseconds, from the order on and again from each start of a controller:
+        /// a log has no clock.
+        #[n(0)]
+        for_ms: u64,
+    },
+}
+
 /// See [`Record::LineageBegun`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct LineageBegun {
@@ -90,6 +123,7 @@ const ACCESS: u16 = 5;
 const LINEAGE_BEGUN: u16 = 6;
 const NODE_REPLACED: u16 = 7;
 const DFS: u16 = 8;
+const NODE_DUTY: u16 = 9;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -104,6 +138,7 @@ impl Record {
             Self::LineageBegun(record) => (LINEAGE_BEGUN, codec::encode(record)),
             Self::NodeReplaced(record) => (NODE_REPLACED, codec::encode(record)),
             Self::Dfs(record) => (DFS, codec::encode(record)),
+            Self::NodeDuty(record) => (NODE_DUTY, codec::encode(record)),
         }
     }
 
@@ -124,6 +159,7 @@ impl Record {
             LINEAGE_BEGUN => Self::LineageBegun(codec::decode("LineageBegun", bytes)?),
             NODE_REPLACED => Self::NodeReplaced(codec::decode("NodeReplaced", bytes)?),
             DFS => Self::Dfs(codec::decode("DfsRecord", bytes)?),
+            NODE_DUTY => Self::NodeDuty(codec::decode("NodeDuty", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -167,6 +203,9 @@ pub struct ClusterState {
     /// Names and chunks of the file system.
     #[cbor(n(8), default)]
     pub namespace: Namespace,
+    /// What data nodes are to be used for; those that are not named here serve.
+    #[cbor(n(9), default)]
+    pub duties: BTreeMap<Alias, Duty>,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -180,6 +219,12 @@ impl ClusterState {
         self.epoch_starts
             .last_key_value()
             .map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
+    }
+
+    /// What a data node is to be used for.
+    #[must_use]
+    pub fn duty(&self, alias: &Alias) -> Duty {
+        self.duties.get(alias).copied().unwrap_or_default()
     }
 
     /// Makes the change that the record at `index` stands for, and returns the chunks that no file
@@ -209,7 +254,19 @@ impl ClusterState {
                 let fork = |from| Fork { from, at };
                 self.fork = self.lineage.replace(begun.lineage).map(fork);
             }
-            Record::NodeReplaced(replaced) => self.registry.replace(index, replaced),
+            Record::NodeReplaced(replaced) => {
+                self.registry.replace(index, replaced);
+                // What was to be done with it was meant for the one that is gone.
+                self.duties.remove(&replaced.alias);
+            }
+            Record::NodeDuty(NodeDuty { alias, duty }) => {
+                match duty {
+                    Duty::Serve => drop(self.duties.remove(alias)),
+                    Duty::Drain | Duty::Maintenance { .. } => {
+                        self.duties.insert(alias.clone(), *duty);
+                    }
+                };
+            }
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
         Released::new()

@@ -61,6 +61,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
         | Verb::ReplaceNode { .. }
+        | Verb::SetDuty { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -325,6 +326,7 @@ impl Access {
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
+            | Verb::SetDuty { .. }
             | Verb::ReadLog { .. }
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \

@@ -365,7 +365,11 @@ impl Controller {
     pub fn rows(&self, now: Timestamp) -> Vec<NodeRow> {
         let outlook = self.outlook(now);
         (0..self.members.len())
-            .map(|slot| outlook.row(slot))
+            .map(|slot| {
+                let mut row = outlook.row(slot);
+                self.tell_duty(now, slot, &mut row);
+                row
+            })
             .collect()
     }
 
@@ -479,6 +483,7 @@ impl Machine for Controller {
     fn check_invariants(&self) {
         self.log.check_invariants();
         self.files.check_invariants();
+        self.check_duties();
         assert!(
             self.wrongly_taken == 0,
             "a message under a void epoch, or a beat seen before, changed the state"

@@ -73,6 +73,7 @@ impl Controller {
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
             Verb::ReplaceNode { node } => self.replace_node(now, id, &node),
+            Verb::SetDuty { nodes, duty } => self.set_duty(now, id, &nodes, duty),
             Verb::ReadLog {
                 alias,
                 generation,
@@ -260,7 +261,7 @@ impl Controller {
         here && followed
     }
 
-    fn selected(&self, selection: &Selection) -> Result<Vec<Slot>, Refusal> {
+    pub(super) fn selected(&self, selection: &Selection) -> Result<Vec<Slot>, Refusal> {
         match selection {
             Selection::All => Ok(self.members.data_nodes().collect()),
             Selection::Aliases(names) => {

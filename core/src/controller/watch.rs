@@ -51,6 +51,7 @@ impl Controller {
         self.note_mass_event(now);
         self.refresh_places(now);
         self.sweep_files(now);
+        self.tend_duties(now);
         self.tend_chunks(now);
         self.probe_absent_agents(now);
         self.restart_after_interval(now);
@@ -92,7 +93,11 @@ impl Controller {
                 self.went_offline(now, slot, reason);
             }
             Verdict::Lost => {
-                let text = format!("{alias} is lost: nobody waits for it any more");
+                let text = if self.is_in_maintenance(slot) {
+                    format!("{alias} is away for long; it is in maintenance, and waited for")
+                } else {
+                    format!("{alias} is lost: nobody waits for it any more")
+                };
                 self.out.notify(Event::warning("node.lost", text));
             }
         }

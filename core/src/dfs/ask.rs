@@ -712,6 +712,9 @@ pub struct RepairStatus {
     /// Nodes that are away and waited for, with chunks that have fewer live replicas meanwhile.
     #[n(15)]
     pub awaited: Vec<AwaitedRow>,
+    /// Chunks that have enough replicas, of which some are on nodes that are being drained.
+    #[cbor(n(16), default)]
+    pub leaving: u64,
 }
 
 /// A node that is away and waited for.

@@ -94,6 +94,13 @@ impl Writes {
         self.open.len()
     }
 
+    /// How many open writes may commit something that a node has.
+    pub(crate) fn count_at(&self, node: NodeId) -> usize {
+        let at = |chunk: &OpenChunk| chunk.places.iter().any(|place| place.0 == node);
+        let writes = self.open.values();
+        writes.filter(|write| write.chunks.iter().any(at)).count()
+    }
+
     /// A write of which something is known.
     pub(crate) fn get(&self, op: OpId) -> Option<&OpenWrite> {
         self.open.get(&op)
@@ -280,6 +287,19 @@ mod tests {
         assert!(!writes.is_open(one.chunk));
         assert!(writes.close(op).is_none());
         writes.check_invariants();
+    }
+
+    #[test]
+    fn writes_are_counted_at_each_node_that_has_a_place_in_them() {
+        let mut writes = Writes::new(ControllerEpoch(1));
+        let (one, two) = (OpId([1; 16]), OpId([2; 16]));
+        writes.allocate(at(0), one, 9, vec![place(1), place(2)]);
+        writes.allocate(at(0), one, 9, vec![place(1)]);
+        writes.allocate(at(0), two, 9, vec![place(2)]);
+        let count = |writes: &Writes, n| writes.count_at(place(n).0);
+        assert_eq!([1, 2, 3].map(|n| count(&writes, n)), [1, 2, 0]);
+        writes.close(one);
+        assert_eq!([1, 2].map(|n| count(&writes, n)), [0, 1]);
     }
 
     #[test]

@@ -243,6 +243,39 @@ async fn a_start_is_ordered_and_told_a_line_a_node() {
 }
 
 #[tokio::test]
+async fn nodes_are_drained_left_in_peace_and_used_again() {
+    let cluster = FakeCluster::settled();
+    let place = logged_in(&cluster).await;
+    let out = place.run("node drain P1-NODE1").await.ok();
+    assert_eq!(out, "P1-NODE1: Drain\n");
+    let ran = place.run("node drain P1-NODE1 --wait").await;
+    assert!(ran.err.contains("P1-NODE1 is drained"), "{}", ran.err);
+    ran.ok();
+    let err = place.run("node drain --all").await.failed(1);
+    assert!(err.contains("0 data nodes would be left"), "{err}");
+    let out = place
+        .run("node maintenance P2-NODE1 --for 2h --json")
+        .await
+        .ok();
+    let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+    assert_eq!(rows[0]["note"], "Maintenance { for_ms: 7200000 }");
+    let out = place.run("node list").await.ok();
+    let row = |alias: &str| out.lines().find(|line| line.starts_with(alias));
+    assert!(row("P1-NODE1").unwrap().contains("[drained]"), "{out}");
+    assert!(row("P2-NODE1").unwrap().contains("[maintenance]"), "{out}");
+    let ran = place.run("node serve --all --wait").await;
+    assert!(ran.err.contains("P2-NODE1 is in service"), "{}", ran.err);
+    ran.ok();
+    let err = place
+        .run("node maintenance P2-NODE1 --for 25h")
+        .await
+        .failed(64);
+    assert!(err.contains("1s to 24h"), "{err}");
+    let err = place.run("node drain").await.failed(64);
+    assert!(err.contains("ALIAS"), "{err}");
+}
+
+#[tokio::test]
 async fn an_unknown_node_is_the_clusters_to_refuse() {
     let cluster = FakeCluster::settled();
     let place = logged_in(&cluster).await;

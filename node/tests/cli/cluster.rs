@@ -12,6 +12,7 @@ use vaquita_core::admin::{
 };
 use vaquita_core::ids::{Alias, LogIndex, Role};
 use vaquita_core::secret::Password;
+use vaquita_core::state::Duty;
 use vaquita_node::http::{
     AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
 };
@@ -31,6 +32,8 @@ struct State {
     tokens: BTreeMap<String, String>,
     logins: usize,
     nodes: BTreeMap<String, NodeState>,
+    /// What nodes are used for; each that is drained is empty at once.
+    duties: BTreeMap<String, Duty>,
     /// States that a started node passes, one at each look.
     course: Vec<NodeState>,
     reason: String,
@@ -255,7 +258,11 @@ impl State {
                 NodeState::Failed => self.reason.clone(),
                 _ => String::new(),
             },
-            admin: "none",
+            admin: match self.duties.get(alias) {
+                None | Some(Duty::Serve) => "none",
+                Some(Duty::Drain) => "drained",
+                Some(Duty::Maintenance { .. }) => "maintenance",
+            },
             conditions: Vec::new(),
             pid: None,
             epoch: None,
@@ -310,6 +317,23 @@ impl State {
                     String::new()
                 },
             }
+        });
+        Ok(Response::Ordered(rows.collect()))
+    }
+
+    fn set_duty(&mut self, selection: &Selection, duty: Duty) -> Reply {
+        let aliases: Vec<String> = match selection {
+            Selection::All => self.nodes.keys().cloned().collect(),
+            Selection::Aliases(aliases) => aliases.clone(),
+        };
+        if duty == Duty::Drain && aliases.len() == self.nodes.len() {
+            let reason = "0 data nodes would be left".to_owned();
+            return Err(Refusal::Conflict { reason });
+        }
+        let rows = aliases.into_iter().map(|alias| OrderRow {
+            changed: self.duties.insert(alias.clone(), duty) != Some(duty),
+            alias: Alias::new(&alias).unwrap(),
+            note: format!("{duty:?}"),
         });
         Ok(Response::Ordered(rows.collect()))
     }
@@ -374,6 +398,7 @@ impl State {
                 let nodes = Selection::Aliases(vec![node.clone()]);
                 self.order(&nodes, false)
             }
+            Verb::SetDuty { nodes, duty } => self.set_duty(nodes, *duty),
             Verb::ReadLog { range, .. } => {
                 let LogRange::Tail { len } = *range else {
                     panic!("{range:?}");

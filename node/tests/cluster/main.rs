@@ -13,6 +13,7 @@ mod rig;
 mod canaries;
 mod causes;
 mod crashes;
+mod duties;
 mod exit_statuses;
 mod files;
 mod files_commands;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::rig::{Cluster, DATA_NODES, KIB, MIB, assert_same, content};
 
 /// Four data nodes with two replicas, and so much patience with a node that is away.
-async fn of_four(wait_ms: u32) -> Cluster {
+pub(crate) async fn of_four(wait_ms: u32) -> Cluster {
     let mut cluster = Cluster::of_seed();
     let file = "P4/config/controller.cfg";
     cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
@@ -17,13 +17,13 @@ async fn of_four(wait_ms: u32) -> Cluster {
 }
 
 /// How repair is.
-async fn status(cluster: &Cluster) -> Value {
+pub(crate) async fn status(cluster: &Cluster) -> Value {
     let out = cluster.vaquita("repair status --json").await.ok();
     serde_json::from_str(&out).unwrap()
 }
 
 /// Small files and a large one, through all nodes.
-async fn write(cluster: &Cluster) -> Vec<(String, Vec<u8>)> {
+pub(crate) async fn write(cluster: &Cluster) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for number in 0..24 {
         let len = if number == 5 { 3 * MIB } else { 20 * KIB };
@@ -35,14 +35,14 @@ async fn write(cluster: &Cluster) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-async fn read_all(cluster: &Cluster, site: &str, files: &[(String, Vec<u8>)]) {
+pub(crate) async fn read_all(cluster: &Cluster, site: &str, files: &[(String, Vec<u8>)]) {
     for (path, bytes) in files {
         let got = cluster.get_file(site, path).await.with(200);
         assert_same(&got.body, bytes, path);
     }
 }
 
-async fn chunks_on(cluster: &Cluster, node: &str) -> u64 {
+pub(crate) async fn chunks_on(cluster: &Cluster, node: &str) -> u64 {
     let rows = cluster.json("volume list").await;
     let own = rows.iter().filter(|row| row["node"] == node);
     own.map(|row| row["chunks"].as_u64().unwrap()).sum()

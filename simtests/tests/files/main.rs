@@ -2,6 +2,7 @@
 //! `docs/simulation.md`; rulings are those of the architecture.
 
 mod crashes;
+mod duties;
 mod everyday;
 mod many;
 mod placement;

@@ -19,34 +19,34 @@ use crate::story::{
 };
 
 /// Nodes are waited for so long.
-const WAIT: Duration = Duration::from_secs(20);
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 /// Four hosts, three replicas, and little patience.
-fn impatient(seed: u64) -> Cluster {
+pub(crate) fn impatient(seed: u64) -> Cluster {
     Cluster {
         recovery_wait: Some(WAIT),
         ..small(seed)
     }
 }
 
-fn repairs(world: &VaquitaWorld) -> Option<RepairStatus> {
+pub(crate) fn repairs(world: &VaquitaWorld) -> Option<RepairStatus> {
     let (_, machine) = controller(world)?;
     Some(machine.repairs(Timestamp::ZERO))
 }
 
 /// Whether every chunk has as many good replicas as it should, by what the controller knows.
-fn all_whole(world: &VaquitaWorld) -> bool {
+pub(crate) fn all_whole(world: &VaquitaWorld) -> bool {
     let status = repairs(world);
     let whole = status.is_some_and(|it| {
         it.holds.is_empty()
             && !it.surveying
             && it.copies.is_empty()
-            && it.last_copy + it.degraded + it.misplaced + it.surplus == 0
+            && it.last_copy + it.degraded + it.leaving + it.misplaced + it.surplus == 0
     });
     whole && fewest_replicas(world) >= world.factory().cluster.files.factor
 }
 
-fn expect_whole(world: &mut VaquitaWorld) -> Result<(), Failure> {
+pub(crate) fn expect_whole(world: &mut VaquitaWorld) -> Result<(), Failure> {
     let whole = all_whole(world);
     let what = format!("not every chunk is whole: {:?}", repairs(world));
     expect(world, whole, &what)
@@ -78,7 +78,11 @@ fn fewest_replicas(world: &VaquitaWorld) -> usize {
     counts.min().unwrap_or(usize::MAX)
 }
 
-fn write_some(world: &mut VaquitaWorld, clients: &mut Clients, files: u64) -> Result<(), Failure> {
+pub(crate) fn write_some(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    files: u64,
+) -> Result<(), Failure> {
     for number in 0..files {
         let len = if number % 2 == 0 { 2_000 } else { 9_000 };
         let done = clients.have(world, put(&format!("/d/f{number}"), number, len))?;
@@ -88,7 +92,11 @@ fn write_some(world: &mut VaquitaWorld, clients: &mut Clients, files: u64) -> Re
     Ok(())
 }
 
-fn read_all(world: &mut VaquitaWorld, clients: &mut Clients, files: u64) -> Result<(), Failure> {
+pub(crate) fn read_all(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    files: u64,
+) -> Result<(), Failure> {
     for number in 0..files {
         let read = clients.have(world, get(&format!("/d/f{number}")))?;
         let what = format!("/d/f{number} reads as {read:?}");
@@ -97,7 +105,7 @@ fn read_all(world: &mut VaquitaWorld, clients: &mut Clients, files: u64) -> Resu
     Ok(())
 }
 
-fn host(world: &VaquitaWorld, name: &str) -> HostIx {
+pub(crate) fn host(world: &VaquitaWorld, name: &str) -> HostIx {
     world.host(name).expect("there is such a host")
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::admin::{LogRange, Selection};
 use crate::dfs::ask::Ask;
 use crate::dfs::ids::OpId;
+use crate::state::Duty;
 
 /// One of each request, in the order of the table.
 fn every_verb() -> Vec<Verb> {
@@ -23,6 +24,10 @@ fn every_verb() -> Vec<Verb> {
         Verb::StopNodes(Selection::All),
         Verb::ReplaceNode {
             node: "node1".to_owned(),
+        },
+        Verb::SetDuty {
+            nodes: Selection::All,
+            duty: Duty::Drain,
         },
         Verb::ListUsers,
         add_user("somebody", false),
@@ -46,6 +51,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
+            | Verb::SetDuty { .. }
             | Verb::ReadLog { .. }
             | Verb::ListUsers
             | Verb::AddUser { .. }
@@ -60,7 +66,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 16, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 17, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -130,6 +136,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("start nodes",         "y - - c A A A y"),
         ("stop nodes",          "y - - c A A A y"),
         ("replace a node",      "y - - c A A A y"),
+        ("drain nodes",         "y - - c A A A y"),
         ("list users",          "y - - c A A A y"),
         ("add a user",          "y - - c A A A y"),
         ("remove a user",       "y - - c A A A y"),

@@ -6,6 +6,7 @@
 //! up on the strength of what is merely not known yet.
 
 mod ask;
+mod duty;
 mod fit;
 mod release;
 mod repair;
@@ -16,7 +17,7 @@ mod stocktaking;
 mod tests;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
@@ -28,6 +29,7 @@ use crate::ids::{Alias, ConnId, ControllerEpoch, LogIndex, NodeId, RequestId, Ro
 use crate::membership::{Health, Slot};
 use crate::message::VolumeFacts;
 use crate::prng::Prng;
+use crate::state::Duty;
 use crate::time::Timestamp;
 use crate::wire::keys::Keyring;
 
@@ -88,6 +90,10 @@ pub(super) struct Files {
     next_sweep: Timestamp,
     /// Whether every data node that the log knows has reported, or was waited for long enough.
     settled: bool,
+    /// When the maintenance of a node is over.
+    maintenance_ends: BTreeMap<Slot, Timestamp>,
+    /// Nodes of which it was told that they are drained.
+    drained: BTreeSet<Slot>,
     /// A node has seen more of the history than this controller knows.
     pub(super) rolled_back: bool,
     /// Contents that a record gives up which is not synced yet, with the last such record: a crash would
@@ -119,6 +125,8 @@ impl Files {
             started: now,
             next_sweep: now,
             settled: false,
+            maintenance_ends: BTreeMap::new(),
+            drained: BTreeSet::new(),
             rolled_back: false,
             giving_up: BTreeMap::new(),
         }
@@ -228,6 +236,12 @@ impl Controller {
         if member.flap.is_quarantined(now) {
             return Fitness::Unfit(Unfit::Quarantined);
         }
+        match self.duty(slot) {
+            Duty::Serve => {}
+            Duty::Drain if self.planted.place_on_draining => {}
+            Duty::Drain => return Fitness::Unfit(Unfit::Draining),
+            Duty::Maintenance { .. } => return Fitness::Unfit(Unfit::Maintenance),
+        }
         if self.files.stocks[slot].is_slow() {
             return Fitness::Slow;
         }
@@ -252,12 +266,8 @@ impl Controller {
             return;
         }
         let fitness = self.fitness(now, slot);
-        let member = &self.members.all[slot].member;
-        let alias = member.site.alias.clone();
-        let host = self.state.registry.get(&alias).map_or_else(
-            || member.host.clone(),
-            |registration| registration.host.to_string(),
-        );
+        let alias = self.members.all[slot].member.site.alias.clone();
+        let host = self.host_name(slot);
         let files = &mut self.files;
         let host = files.candidates.host(&host);
         let space = space_of(&files.stocks[slot].volumes, &files.volume_rules);
@@ -272,6 +282,14 @@ impl Controller {
                 space,
             },
         );
+    }
+
+    /// What tells the host of a member from others: its identity, or what the nodes file says while
+    /// that is not known.
+    fn host_name(&self, slot: Slot) -> String {
+        let member = &self.members.all[slot].member;
+        let registration = self.state.registry.get(&member.site.alias);
+        registration.map_or_else(|| member.host.clone(), |it| it.host.to_string())
     }
 
     /// The member that a node of the log is at present.

@@ -715,6 +715,7 @@ fn answers() -> Vec<Answer> {
             last_copy: 1,
             degraded: 2,
             misplaced: 3,
+            leaving: 4,
             surplus: 4,
             bytes_left: 5,
             copies: vec![CopyRow {

@@ -13,7 +13,9 @@ use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, NodeId, Role};
 use crate::later_version;
 use crate::membership::{NodeRegistered, NodeReplaced};
-use crate::state::{ClusterCreated, ControllerStarted, LineageBegun, NodeDesired, Record};
+use crate::state::{
+    ClusterCreated, ControllerStarted, Duty, LineageBegun, NodeDesired, NodeDuty, Record,
+};
 
 /// The name of a record's file. Whoever adds a record is led here by the compiler, and owes an instance
 /// below.
@@ -31,6 +33,11 @@ const fn record_name(record: &Record) -> &'static str {
         Record::Access(AccessRecord::TokenIssued { .. }) => "Access-TokenIssued",
         Record::Access(AccessRecord::TokenRevoked { .. }) => "Access-TokenRevoked",
         Record::LineageBegun(_) => "LineageBegun",
+        Record::NodeDuty(NodeDuty { duty, .. }) => match duty {
+            Duty::Serve => "NodeDuty-Serve",
+            Duty::Drain => "NodeDuty-Drain",
+            Duty::Maintenance { .. } => "NodeDuty-Maintenance",
+        },
         Record::NodeReplaced(_) => "NodeReplaced",
         Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
         Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
@@ -91,6 +98,15 @@ fn records() -> Vec<(u16, Record)> {
             }),
         ),
     ];
+    let duties = [
+        Duty::Serve,
+        Duty::Drain,
+        Duty::Maintenance { for_ms: 900_000 },
+    ];
+    records.extend(duties.map(|duty| {
+        let alias = alias("P1-NODE1");
+        (9, Record::NodeDuty(NodeDuty { alias, duty }))
+    }));
     records.extend(access_records().map(|record| (5, Record::Access(record))));
     records.extend(dfs_records().map(|record| (8, Record::Dfs(record))));
     records

@@ -1,6 +1,7 @@
 //! The API's calls, with the login that they need.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -364,6 +365,22 @@ impl Api {
         };
         let path = format!("/api/v1/nodes/{verb}");
         self.json(Method::POST, &path, Some(body)).await
+    }
+
+    /// Has data nodes left in peace for a while; all if none is named.
+    pub(in crate::cli) async fn maintain(
+        &mut self,
+        aliases: &[String],
+        length: Duration,
+    ) -> Result<Vec<OrderView>, ApiError> {
+        let seconds = length.as_secs();
+        let body = if aliases.is_empty() {
+            json!({ "all": true, "seconds": seconds })
+        } else {
+            json!({ "aliases": aliases, "seconds": seconds })
+        };
+        let path = "/api/v1/nodes/maintenance";
+        self.json(Method::POST, path, Some(body)).await
     }
 
     /// How repair is; or has it `suspend`, or `resume`, first.

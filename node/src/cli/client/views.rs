@@ -179,6 +179,8 @@ pub(in crate::cli) struct RepairView {
     pub(in crate::cli) surveying: bool,
     pub(in crate::cli) last_copy: u64,
     pub(in crate::cli) degraded: u64,
+    #[serde(default)]
+    pub(in crate::cli) leaving: u64,
     pub(in crate::cli) misplaced: u64,
     pub(in crate::cli) surplus: u64,
     pub(in crate::cli) bytes_left: u64,

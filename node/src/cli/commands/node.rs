@@ -1,5 +1,6 @@
 //! `vaquita node`: the members of the cluster, and orders for them.
 
+mod duty;
 mod log;
 mod waiting;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use self::duty::Maintenance;
 use self::log::Log;
 use self::waiting::{Goal, wait_for};
 use crate::cli::client::{Api, NodeView, OrderView, ServerOption, block_on};
@@ -16,13 +18,16 @@ use crate::cli::json;
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Terminal, harmless};
 
-/// List, start, stop and replace data nodes, and read their logs
+/// List, start, stop, drain and replace data nodes, and read their logs
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
   vaquita node list
   vaquita node start --all --wait
   vaquita node stop P1-NODE1 P2-NODE1
+  vaquita node drain P1-NODE1 --wait  its replicas go elsewhere; then it may be taken away
+  vaquita node maintenance P1-NODE1 --for 30m
+  vaquita node serve P1-NODE1         neither drained nor in maintenance any more
   vaquita node replace P1-NODE1       its disk was lost; a new one takes the name
   vaquita node log P1-NODE1 --lines 100")]
 pub(in crate::cli) struct Node {
@@ -51,6 +56,20 @@ enum Action {
     #[command(override_usage = "vaquita node stop [OPTIONS] <ALIAS>...\n       \
                                 vaquita node stop [OPTIONS] --all")]
     Stop(Order),
+    /// Have data nodes emptied: their replicas are made anew elsewhere
+    ///
+    /// They take no new replicas, and may run or not. Once a node is `drained`, nothing is lost with
+    /// it: stop it, and take its line out of cluster.nodes. Refused where fewer nodes, or hosts, would
+    /// be left than each chunk has replicas.
+    #[command(override_usage = "vaquita node drain [OPTIONS] <ALIAS>...\n       \
+                                vaquita node drain [OPTIONS] --all")]
+    Drain(Order),
+    /// Have data nodes left in peace for a while: nothing of theirs is made anew elsewhere
+    Maintenance(Maintenance),
+    /// Have data nodes take new replicas again: end their draining, or their maintenance
+    #[command(override_usage = "vaquita node serve [OPTIONS] <ALIAS>...\n       \
+                                vaquita node serve [OPTIONS] --all")]
+    Serve(Order),
     /// Give the alias of a data node whose disk was lost to the node that registers next
     ///
     /// The identity that had the alias so far is refused from then on, with all that it holds. The
@@ -104,6 +123,9 @@ impl Node {
             } => list(&server, json, &aliases, terminal),
             Action::Start(order) => order.run(Goal::Online, terminal),
             Action::Stop(order) => order.run(Goal::Stopped, terminal),
+            Action::Drain(order) => order.run(Goal::Drained, terminal),
+            Action::Maintenance(maintenance) => maintenance.run(terminal),
+            Action::Serve(order) => order.run(Goal::Serving, terminal),
             Action::Replace {
                 server,
                 alias,

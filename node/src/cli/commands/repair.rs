@@ -69,7 +69,14 @@ impl Repair {
 
 fn text(status: &RepairView, terminal: &Terminal) -> String {
     let mut text = String::new();
-    let wanted = status.last_copy + status.degraded + status.misplaced + status.surplus;
+    let wanted = [
+        status.last_copy,
+        status.degraded,
+        status.leaving,
+        status.misplaced,
+        status.surplus,
+    ];
+    let wanted: u64 = wanted.iter().sum();
     let mut line = |words: String| {
         text.push_str(&words);
         text.push('\n');
@@ -82,6 +89,10 @@ fn text(status: &RepairView, terminal: &Terminal) -> String {
             for (count, what) in [
                 (status.last_copy, "with one good replica left"),
                 (status.degraded, "with fewer replicas than they should have"),
+                (
+                    status.leaving,
+                    "with replicas on nodes that are being drained",
+                ),
                 (
                     status.misplaced,
                     "with replicas on one host that need not be",

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::Request;
 use serde::Deserialize;
 use vaquita_core::admin::{Response as Told, Selection, Verb};
+use vaquita_core::state::Duty;
 
 use super::{Answer, Shared, json};
 use crate::http::app::SignedIn;
@@ -93,6 +94,52 @@ pub(super) async fn replace<F: Front>(
     let Replaced { alias } = read_json(request, &app.settings.limits).await?;
     let verb = Verb::ReplaceNode { node: alias };
     ordered(app.work(caller, verb).await?)
+}
+
+pub(super) async fn drain<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let chosen: Chosen = read_json(request, &app.settings.limits).await?;
+    let (nodes, duty) = (chosen.selection()?, Duty::Drain);
+    ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
+}
+
+pub(super) async fn serve<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let chosen: Chosen = read_json(request, &app.settings.limits).await?;
+    let (nodes, duty) = (chosen.selection()?, Duty::Serve);
+    ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
+}
+
+/// Which nodes are left in peace and for how long: `{"aliases": ["P1-NODE1"], "seconds": 900}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Maintained {
+    aliases: Option<Vec<String>>,
+    all: Option<bool>,
+    seconds: u64,
+}
+
+pub(super) async fn maintain<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let maintained: Maintained = read_json(request, &app.settings.limits).await?;
+    let Maintained {
+        aliases,
+        all,
+        seconds,
+    } = maintained;
+    let nodes = Chosen { aliases, all }.selection()?;
+    let for_ms = seconds.saturating_mul(1000);
+    let duty = Duty::Maintenance { for_ms };
+    ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
 }
 
 fn ordered(told: Told) -> Answer {

@@ -8,6 +8,7 @@ use vaquita_core::admin::{
 };
 use vaquita_core::ids::{Alias, Role};
 use vaquita_core::secret::Password;
+use vaquita_core::state::Duty;
 
 use super::harness::{ADMIN, FRESH, FakeFront, PLAIN, READER, node, request, user};
 
@@ -230,6 +231,57 @@ async fn nodes_are_started_by_alias_and_stopped_all_at_once() {
             Verb::StopNodes(Selection::All),
         ]
     );
+}
+
+#[tokio::test]
+async fn nodes_are_given_duties() {
+    let nodes = || Selection::Aliases(vec!["P1-NODE1".to_owned()]);
+    let drain = Verb::SetDuty {
+        nodes: nodes(),
+        duty: Duty::Drain,
+    };
+    let serve = Verb::SetDuty {
+        nodes: Selection::All,
+        duty: Duty::Serve,
+    };
+    let maintain = Verb::SetDuty {
+        nodes: nodes(),
+        duty: Duty::Maintenance { for_ms: 900_000 },
+    };
+    for (path, body, verb) in [
+        ("drain", r#"{"aliases":["P1-NODE1"]}"#, drain),
+        ("serve", r#"{"all":true}"#, serve),
+        (
+            "maintenance",
+            r#"{"aliases":["P1-NODE1"],"seconds":900}"#,
+            maintain,
+        ),
+    ] {
+        let front = FakeFront::telling([Ok(Response::Ordered(Vec::new()))]);
+        let answer = request("POST", format!("/api/v1/nodes/{path}"))
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.json(), json!([]), "{path}");
+        assert_eq!(front.verbs(), [verb]);
+    }
+    for (path, body) in [
+        ("drain", "{}"),
+        ("drain", r#"{"aliases":["A"],"seconds":1}"#),
+        ("maintenance", r#"{"aliases":["A"]}"#),
+        ("maintenance", r#"{"seconds":900}"#),
+        ("maintenance", r#"{"all":true,"seconds":-1}"#),
+        ("serve", r#"{"aliases":[]}"#),
+    ] {
+        let front = FakeFront::default();
+        let answer = request("POST", format!("/api/v1/nodes/{path}"))
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.status, 422, "{path} {body}");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ pub(crate) struct Row {
     pub(crate) mode: String,
     pub(crate) state: String,
     pub(crate) reason: String,
+    pub(crate) admin: String,
     pub(crate) conditions: Vec<String>,
     pub(crate) pid: Option<u32>,
     pub(crate) epoch: Option<u64>,

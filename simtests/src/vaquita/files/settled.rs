@@ -37,7 +37,14 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
     if let Some(copy) = repairs.copies.first() {
         return Some(format!("chunk {} is being copied", copy.chunk));
     }
-    let wanted = repairs.last_copy + repairs.degraded + repairs.misplaced + repairs.surplus;
+    let wanted = [
+        repairs.last_copy,
+        repairs.degraded,
+        repairs.leaving,
+        repairs.misplaced,
+        repairs.surplus,
+    ];
+    let wanted: u64 = wanted.iter().sum();
     if repairs.surveying || wanted > repairs.stuck.len() as u64 {
         return Some(format!(
             "{wanted} chunks are to be tended: {:?}",

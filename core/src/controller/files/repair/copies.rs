@@ -31,7 +31,7 @@ impl Controller {
         let most = self.limits.copies_per_node.max(1);
         // The source that has the most hands free, whatever the log's order.
         let from = |slot: Slot| streams.from.get(&slot).copied().unwrap_or_default();
-        let mut sources = standing.good.clone();
+        let mut sources: Vec<(NodeId, Slot)> = standing.readable().collect();
         sources.sort_by_key(|(_, slot)| (from(*slot), *slot));
         let Some(&(_, source)) = sources.first() else {
             return;
@@ -84,7 +84,7 @@ impl Controller {
         let instead_of = match standing.gone.first() {
             _ if is_holder => None,
             Some((gone, _)) => Some(*gone),
-            None => None,
+            None => Self::makes_room(urgency, standing),
         };
         let why = self.why(urgency, standing);
         let order = CopyReplica {
@@ -104,6 +104,9 @@ impl Controller {
             since: now,
             why,
         };
+        if self.planted.count_copies_ordered && !is_holder {
+            self.change_replicas(now, version, &[node], instead_of.as_slice());
+        }
         self.files.repairs.insert(copy, under_way);
         self.files.repairs.wanted.begin(version.chunk);
         self.tell(target, Message::CopyReplica(order));
@@ -117,7 +120,10 @@ impl Controller {
         standing: &Standing,
         busy: &[Slot],
     ) -> Result<Slot, String> {
-        let beside: Vec<Slot> = standing.good.iter().map(|(_, slot)| *slot).collect();
+        // Where it takes the place of one that leaves, it may be on that one's host.
+        let makes_room = Self::makes_room(urgency, standing);
+        let stay = standing.readable().filter(|it| Some(it.0) != makes_room);
+        let beside: Vec<Slot> = stay.map(|(_, slot)| slot).collect();
         let mut avoid = busy.to_vec();
         // Who is waited for has it when it comes back.
         avoid.extend(
@@ -157,6 +163,13 @@ impl Controller {
         }
     }
 
+    /// The replica whose place a copy takes because its node is being drained: not while there are too
+    /// few as it is.
+    fn makes_room(urgency: Urgency, standing: &Standing) -> Option<NodeId> {
+        let leaving = standing.leaving.first().map(|(node, _)| *node);
+        leaving.filter(|_| urgency == Urgency::Leaving && standing.gone.is_empty())
+    }
+
     /// Why a chunk gets another replica, for people.
     fn why(&self, urgency: Urgency, standing: &Standing) -> String {
         if urgency == Urgency::Misplaced {
@@ -169,9 +182,21 @@ impl Controller {
         let gone: Vec<String> = (standing.gone.iter())
             .map(|&(node, slot)| {
                 let away = slot.is_none_or(|it| self.members.all[it].presence != Presence::Online);
-                let what = if away { "is lost" } else { "has it no more" };
+                let what = match away {
+                    true if slot.is_some_and(|it| self.is_draining(it)) => {
+                        "is away and was draining"
+                    }
+                    true => "is lost",
+                    false => "has it no more",
+                };
                 format!("{} {what}", name(node, slot))
             })
+            .chain(
+                standing
+                    .leaving
+                    .iter()
+                    .map(|&(node, slot)| format!("{} is being drained", name(node, Some(slot)))),
+            )
             .collect();
         let counts = format!(
             "{} of {} replicas are there",
@@ -236,6 +261,12 @@ impl Controller {
         };
         let path = self.names().path(view.file()).unwrap_or_default();
         let is_holder = view.is_held_by(node);
+        if self.is_draining(copy.target) && !is_holder {
+            // It was ordered before the drain, and is thrown away with the next sweep.
+            let reason = "the node is being drained meanwhile".to_owned();
+            self.files.repairs.wanted.failed(now, chunk, reason, None);
+            return;
+        }
         if is_holder
             || self.files.stocks[copy.target]
                 .corrupt
@@ -247,7 +278,7 @@ impl Controller {
         if !is_holder {
             let gone = copy
                 .instead_of
-                .filter(|gone| self.is_gone(now, copy.version, *gone));
+                .filter(|gone| self.is_dispensed(now, copy.version, *gone));
             self.change_replicas(now, copy.version, &[node], gone.as_slice());
         }
         let name = |slot: Slot| &self.members.all[slot].member.site.alias;
@@ -262,12 +293,11 @@ impl Controller {
         self.look_at_chunk(now, chunk);
     }
 
-    /// Whether the log still places a replica at a node that has none.
-    fn is_gone(&self, now: Timestamp, version: ChunkVersion, node: NodeId) -> bool {
-        self.names().chunk_version(version).is_some_and(|view| {
-            let standing = self.standing(now, &view);
-            standing.gone.iter().any(|(gone, _)| *gone == node)
-        })
+    /// Whether the log still places a replica at a node that has none, or is being drained.
+    fn is_dispensed(&self, now: Timestamp, version: ChunkVersion, node: NodeId) -> bool {
+        self.names()
+            .chunk_version(version)
+            .is_some_and(|view| self.standing(now, &view).is_dispensed(node))
     }
 
     pub(super) fn copy_failed(&mut self, now: Timestamp, id: CopyId, reason: String) {

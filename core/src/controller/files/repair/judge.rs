@@ -13,19 +13,32 @@ use crate::time::Timestamp;
 /// What is known of the replicas that the log says a chunk has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// They can be read.
+    /// They can be read, and their nodes are to keep them.
     pub(super) good: Vec<(NodeId, Slot)>,
+    /// They can be read, and their nodes are being drained.
+    pub(super) leaving: Vec<(NodeId, Slot)>,
     /// Their nodes are away, or have not reported, and are waited for.
     pub(super) awaited: Vec<NodeId>,
     /// There is nothing to wait for: the node is lost, or says that it does not have it, or only in
-    /// damaged form. With the member that the node is, if it is one.
+    /// damaged form, or it is away and was to be drained. With the member that the node is, if it is
+    /// one.
     pub(super) gone: Vec<(NodeId, Option<Slot>)>,
 }
 
 impl Standing {
-    /// Replicas that are there, or will be.
+    /// Replicas that are there, or will be, and stay.
     pub(super) fn expected(&self) -> usize {
         self.good.len() + self.awaited.len()
+    }
+
+    /// Replicas that can be read, those that stay before those that leave.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (NodeId, Slot)> + '_ {
+        self.good.iter().chain(&self.leaving).copied()
+    }
+
+    /// Whether a node need not keep its replica once there are enough others.
+    pub(super) fn is_dispensed(&self, node: NodeId) -> bool {
+        self.gone.iter().any(|it| it.0 == node) || self.leaving.iter().any(|it| it.0 == node)
     }
 }
 
@@ -34,11 +47,15 @@ impl Controller {
         let mut standing = Standing::default();
         for node in view.holders() {
             let slot = self.slot_of(node);
+            let leaves = slot.is_some_and(|slot| self.is_draining(slot));
             match self.replica_state(node, view.version()) {
+                ReplicaState::Good if leaves => {
+                    standing.leaving.extend(slot.map(|slot| (node, slot)));
+                }
                 ReplicaState::Good => standing.good.extend(slot.map(|slot| (node, slot))),
                 ReplicaState::Suspect | ReplicaState::Unconfirmed => standing.awaited.push(node),
-                ReplicaState::Away if self.is_awaited(now, node, slot) => {
-                    standing.awaited.push(node)
+                ReplicaState::Away if !leaves && self.is_awaited(now, node, slot) => {
+                    standing.awaited.push(node);
                 }
                 ReplicaState::Away | ReplicaState::Missing | ReplicaState::Corrupt => {
                     standing.gone.push((node, slot));
@@ -49,10 +66,17 @@ impl Controller {
     }
 
     /// Whether a node that is away is still waited for: for `dfsRecoveryWaitTime`, and longer while so
-    /// many are away that the cause is likely not theirs. One whose name was given to another is not.
+    /// many are away that the cause is likely not theirs, or while it is in maintenance. One whose name
+    /// was given to another is not.
     pub(super) fn is_awaited(&self, now: Timestamp, node: NodeId, slot: Option<Slot>) -> bool {
         if slot.is_none() && !self.state.registry.iter().any(|(_, it)| it.node == node) {
             return false;
+        }
+        if self.planted.await_nobody {
+            return false;
+        }
+        if slot.is_some_and(|slot| self.is_in_maintenance(slot)) {
+            return true;
         }
         let Some(wait) = self.detector.thresholds().lost else {
             return true;
@@ -91,14 +115,22 @@ impl Controller {
         let standing = self.standing(now, view);
         let factor = self.files.config.factor;
         if standing.expected() < factor {
-            // With no replica left to copy from there is nothing to do but to wait.
-            return match standing.good.len() {
+            let leaving = standing.leaving.len();
+            let hasty = self.planted.drain_without_copies && leaving > 0
+                || self.planted.give_up_absent && !standing.gone.is_empty();
+            if hasty && !standing.good.is_empty() {
+                return Some(Urgency::Surplus);
+            }
+            return match standing.good.len() + leaving {
+                // With no replica left to copy from there is nothing to do but to wait.
                 0 => None,
+                _ if standing.expected() + leaving >= factor => Some(Urgency::Leaving),
                 1 if standing.awaited.is_empty() => Some(Urgency::LastCopy),
                 _ => Some(Urgency::Degraded),
             };
         }
-        if standing.good.len() >= factor && !standing.gone.is_empty() {
+        let dispensed = standing.gone.len() + standing.leaving.len();
+        if standing.good.len() >= factor && dispensed > 0 {
             return Some(Urgency::Surplus);
         }
         if !standing.awaited.is_empty() {

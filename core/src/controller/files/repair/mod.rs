@@ -8,7 +8,8 @@
 //! ```text
 //!  news, commits ──▶ look at one chunk ┐              ┌─▶ copy: a node fetches it from another
 //!                                      ├─▶ wanted ──▶ ├─▶ adopt: a node has it already
-//!  lost, back ─────▶ survey of all ────┘  (by urgency)└─▶ give up a replica too many
+//!  lost, back, ────▶ survey of all ────┘  (by urgency)└─▶ give up a replica too many
+//!  drained
 //! ```
 //!
 //! A copy is asked of the node that is to have it, which fetches the bytes from a good replica,
@@ -48,6 +49,8 @@ pub(super) enum Urgency {
     LastCopy,
     /// It has fewer replicas than it should.
     Degraded,
+    /// It has enough replicas, and some are on nodes that are being drained.
+    Leaving,
     /// Its replicas share a host although they need not.
     Misplaced,
     /// It has more than it needs.
@@ -55,9 +58,10 @@ pub(super) enum Urgency {
 }
 
 impl Urgency {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::LastCopy,
         Self::Degraded,
+        Self::Leaving,
         Self::Misplaced,
         Self::Surplus,
     ];
@@ -188,6 +192,11 @@ impl Repairs {
         copy.is_some_and(|copy| copy.target == slot)
     }
 
+    /// Whether a node is waited for no longer.
+    pub(super) fn is_given_up(&self, slot: Slot) -> bool {
+        self.given_up.contains(&slot)
+    }
+
     /// Whether a copy of a content is under way anywhere.
     fn is_copied(&self, version: ChunkVersion) -> bool {
         self.copied.contains_key(&version)
@@ -281,6 +290,9 @@ impl Controller {
 
     /// Why nothing is begun at present; empty if nothing stands against it.
     fn holds(&self) -> Vec<&'static str> {
+        if self.planted.repair_regardless {
+            return Vec::new();
+        }
         let holds = [
             (
                 self.files.repairs.suspended,
@@ -411,7 +423,7 @@ impl Controller {
         self.files.repairs.wanted.want(now, chunk, urgency);
         match urgency {
             Urgency::Surplus => self.give_up_surplus(now, version, &standing),
-            Urgency::LastCopy | Urgency::Degraded | Urgency::Misplaced => {
+            Urgency::LastCopy | Urgency::Degraded | Urgency::Leaving | Urgency::Misplaced => {
                 let giving_up = self.files.giving_up.contains_key(&version);
                 let repairs = &self.files.repairs;
                 let full = repairs.copies.len() >= repairs.concurrency;
@@ -427,11 +439,17 @@ impl Controller {
         let factor = self.files.config.factor;
         // A good replica is given up only when all others are known to be good.
         let surplus = standing.good.len() > factor && standing.awaited.is_empty();
-        let removed: Vec<NodeId> = if standing.gone.is_empty() {
+        let dispensed: Vec<NodeId> = (standing.gone.iter().map(|it| it.0))
+            .chain(standing.leaving.iter().map(|it| it.0))
+            .collect();
+        let removed: Vec<NodeId> = if dispensed.is_empty() {
             let dispensable = self.dispensable(&standing.good).filter(|_| surplus);
             dispensable.map(|(node, _)| node).into_iter().collect()
-        } else if standing.good.len() >= factor {
-            standing.gone.iter().map(|(node, _)| *node).collect()
+        } else if standing.good.len() >= factor
+            || self.planted.drain_without_copies
+            || self.planted.give_up_absent
+        {
+            dispensed
         } else {
             Vec::new()
         };
@@ -477,7 +495,7 @@ impl Controller {
         let wanted = standing.expected() < self.files.config.factor;
         let busy =
             self.files.repairs.is_copied(version) || self.files.giving_up.contains_key(&version);
-        if !(same && wanted && apart) || busy {
+        if !(same && wanted && apart) || busy || self.is_draining(slot) {
             return false;
         }
         let gone = standing.gone.first().map(|(gone, _)| *gone);

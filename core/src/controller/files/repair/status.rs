@@ -33,7 +33,7 @@ impl Controller {
                 });
             }
         }
-        let [last_copy, degraded, misplaced, surplus] = counts;
+        let [last_copy, degraded, leaving, misplaced, surplus] = counts;
         let alias = |slot: Slot| self.members.all[slot].member.site.alias.clone();
         let copies = repairs.copies.values().take(ROWS_MAX).map(|copy| CopyRow {
             chunk: copy.version.chunk,
@@ -51,6 +51,7 @@ impl Controller {
             surveying: repairs.survey.at.is_some(),
             last_copy,
             degraded,
+            leaving,
             misplaced,
             surplus,
             bytes_left,
@@ -80,8 +81,10 @@ impl Controller {
             counts.then(|| AwaitedRow {
                 node: self.members.all[slot].member.site.alias.clone(),
                 chunks,
-                left_ms: wait
-                    .map(|wait| millis(wait.saturating_sub(now.since(self.away_since(slot))))),
+                left_ms: wait.map(|wait| {
+                    let left = wait.saturating_sub(now.since(self.away_since(slot)));
+                    millis(left.max(self.maintenance_left(now, slot)))
+                }),
             })
         });
         awaited.take(ROWS_MAX).collect()

@@ -20,6 +20,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 pub(super) enum Goal {
     Online,
     Stopped,
+    Drained,
+    Serving,
 }
 
 impl Goal {
@@ -28,6 +30,8 @@ impl Goal {
         match self {
             Self::Online => "start",
             Self::Stopped => "stop",
+            Self::Drained => "drain",
+            Self::Serving => "serve",
         }
     }
 
@@ -35,6 +39,26 @@ impl Goal {
         match self {
             Self::Online => "online",
             Self::Stopped => "stopped",
+            Self::Drained => "drained",
+            Self::Serving => "in service",
+        }
+    }
+
+    /// Where a node is on its way there, and why.
+    fn stage(self, node: &NodeView) -> (String, String) {
+        match self {
+            Self::Online | Self::Stopped => (node.state.clone(), node.reason.clone()),
+            Self::Drained => (node.admin.clone(), node.conditions.join("; ")),
+            Self::Serving if node.admin == "none" => (self.state().to_owned(), String::new()),
+            Self::Serving => (node.admin.clone(), String::new()),
+        }
+    }
+
+    /// How often a node whose reason alone changes is told of: one is drained chunk by chunk.
+    const fn pause(self) -> Duration {
+        match self {
+            Self::Online | Self::Stopped | Self::Serving => Duration::ZERO,
+            Self::Drained => Duration::from_secs(2),
         }
     }
 }
@@ -55,7 +79,8 @@ pub(super) struct Look {
 pub(super) struct Progress {
     goal: Goal,
     aliases: Vec<String>,
-    seen: BTreeMap<String, (String, String)>,
+    /// What was seen of each node, and when it was told of last.
+    seen: BTreeMap<String, (String, String, Duration)>,
 }
 
 impl Progress {
@@ -80,16 +105,26 @@ impl Progress {
                     .push(format!("{alias} is no longer a member of the cluster"));
                 continue;
             };
-            let state = (node.state.clone(), node.reason.clone());
-            if self.seen.get(alias) != Some(&state) {
-                look.lines.push(line(node, elapsed));
-                self.seen.insert(alias.clone(), state);
+            let (stage, reason) = self.goal.stage(node);
+            let seen = self.seen.get(alias);
+            let is_news = seen.is_none_or(|(before, why, told)| {
+                let due = elapsed >= *told + self.goal.pause();
+                *before != stage || (*why != reason && due)
+            });
+            let told = match seen {
+                Some((_, _, told)) if !is_news => *told,
+                _ => elapsed,
+            };
+            if is_news {
+                look.lines.push(line(alias, &stage, &reason, elapsed));
             }
-            if node.state != self.goal.state() {
+            if stage != self.goal.state() {
                 look.reached = false;
             }
+            self.seen.insert(alias.clone(), (stage, reason, told));
             if node.state == "failed" && self.goal == Goal::Online {
-                look.failed.push(with_reason(node));
+                look.failed
+                    .push(described(&node.alias, &node.state, &node.reason));
             }
         }
         look
@@ -101,7 +136,7 @@ impl Progress {
             .aliases
             .iter()
             .filter_map(|alias| {
-                let (state, reason) = self.seen.get(alias)?;
+                let (state, reason, _) = self.seen.get(alias)?;
                 (state != self.goal.state()).then(|| described(alias, state, reason))
             })
             .collect();
@@ -109,13 +144,9 @@ impl Progress {
     }
 }
 
-fn line(node: &NodeView, elapsed: Duration) -> String {
+fn line(alias: &str, stage: &str, reason: &str, elapsed: Duration) -> String {
     let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    format!("{}  ({})", with_reason(node), duration(ms))
-}
-
-fn with_reason(node: &NodeView) -> String {
-    described(&node.alias, &node.state, &node.reason)
+    format!("{}  ({})", described(alias, stage, reason), duration(ms))
 }
 
 fn described(alias: &str, state: &str, reason: &str) -> String {

@@ -70,3 +70,40 @@ fn what_is_missing_is_told_with_its_reason() {
     );
     assert_eq!(progress.missing(), "A is starting: waiting for its agent");
 }
+
+fn leaving(admin: &str, left: &str) -> [NodeView; 2] {
+    let row = |alias: &str, admin: &str, left: &str| NodeView {
+        admin: admin.to_owned(),
+        conditions: vec![left.to_owned()],
+        ..node(alias, "online", "")
+    };
+    [row("A", admin, left), row("B", "drained", "")]
+}
+
+#[test]
+fn a_node_that_is_drained_is_told_of_now_and_then_and_at_once_when_it_is_empty() {
+    let mut progress = progress(Goal::Drained);
+    let at = Duration::from_millis;
+    let look = progress.look(&leaving("draining", "9 chunks are left"), at(100));
+    let first = "A is draining: 9 chunks are left  (100 ms)";
+    assert_eq!(look.lines, [first, "B is drained  (100 ms)"]);
+    assert!(!look.reached);
+    let look = progress.look(&leaving("draining", "8 chunks are left"), at(200));
+    assert!(look.lines.is_empty(), "{look:?}");
+    let look = progress.look(&leaving("draining", "5 chunks are left"), at(2200));
+    assert_eq!(look.lines, ["A is draining: 5 chunks are left  (2.2 s)"]);
+    assert!(progress.missing().contains("5 chunks"));
+    let look = progress.look(&leaving("drained", ""), at(2300));
+    assert_eq!(look.lines, ["A is drained  (2.3 s)"]);
+    assert!(look.reached);
+}
+
+#[test]
+fn a_node_serves_when_it_is_neither_drained_nor_in_maintenance() {
+    let mut progress = progress(Goal::Serving);
+    let mut rows = leaving("maintenance", "");
+    assert!(!progress.look(&rows, SOON).reached);
+    rows[0].admin = "none".to_owned();
+    rows[1].admin = "none".to_owned();
+    assert!(progress.look(&rows, SOON).reached);
+}

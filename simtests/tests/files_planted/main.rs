@@ -1,6 +1,8 @@
 //! Bugs planted on purpose in what the file system rests on, each of which the World has to find
 //! within a stated number of seeds, and a story that ends well without it.
 
+mod repair;
+
 use std::time::Duration;
 
 use simtests::hunt::{Found, assert_plants, hunt};
@@ -38,6 +40,8 @@ struct Hunt {
 struct Hunted<'a> {
     hunt: &'a Hunt,
     planted: bool,
+    /// `dfsRecoveryWaitTime`, where the story is about repair.
+    recovery_wait: Option<Duration>,
 }
 
 impl Scenario for Hunted<'_> {
@@ -55,6 +59,9 @@ impl Scenario for Hunted<'_> {
         let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
         cluster.uneven = vec![2];
         cluster.files.level = ReliabilityLevel::NeverShare;
+        if self.recovery_wait.is_some() {
+            cluster.recovery_wait = self.recovery_wait;
+        }
         if self.planted {
             (self.hunt.plant)(&mut cluster.planted);
         }
@@ -544,13 +551,31 @@ const HUNTS: &[Hunt] = &[
 /// none that comes without it.
 #[test]
 fn planted_bugs_of_the_file_system_are_found() {
+    find(HUNTS, None);
+}
+
+/// The same for what repairs it, and empties nodes.
+#[test]
+fn planted_bugs_of_repair_are_found() {
+    find(repair::HUNTS, Some(repair::WAIT));
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "which seed found what is worth knowing"
+)]
+fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
     let only = std::env::var("VAQUITA_HUNT").ok();
     let mut missed = Vec::new();
-    for it in HUNTS {
+    for it in hunts {
         if only.as_deref().is_some_and(|only| only != it.bug) {
             continue;
         }
-        let hunted = |planted| Hunted { hunt: it, planted };
+        let hunted = |planted| Hunted {
+            hunt: it,
+            planted,
+            recovery_wait,
+        };
         for seed in 0..2 {
             let outcome = run_one(&hunted(false), seed, TraceMode::Fingerprint);
             if let Some(failure) = outcome.failure {
@@ -571,7 +596,7 @@ fn planted_bugs_of_the_file_system_are_found() {
 /// Each hunt plants the one bug that it is called by.
 #[test]
 fn hunts_plant_what_they_are_called_by() {
-    for it in HUNTS {
+    for it in HUNTS.iter().chain(repair::HUNTS) {
         assert_plants(it.bug, it.plant);
     }
 }
