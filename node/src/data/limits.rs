@@ -41,6 +41,10 @@ pub struct DataLimits {
     pub answer_timeout: Duration,
     /// How long a replica may take to make bytes durable once all of them are there.
     pub prepare_timeout: Duration,
+    /// How often who makes bytes durable says that it is at it.
+    pub working_period: Duration,
+    /// How long a replica that has all bytes may say nothing: a few [`DataLimits::working_period`]s.
+    pub silence_timeout: Duration,
     /// How long a connection is read on after a refusal, so that the network does not take the
     /// refusal back.
     pub linger: Duration,
@@ -86,10 +90,12 @@ impl Default for DataLimits {
             progress_timeout: Duration::from_secs(5),
             asker_timeout: Duration::from_secs(30),
             piece_timeout: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(10),
             prepare_timeout: Duration::from_secs(20),
+            working_period: Duration::from_secs(1),
+            silence_timeout: Duration::from_secs(3),
             linger: Duration::from_secs(1),
 
             peer_connections_max: 16,

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
+use vaquita_core::dfs::transfer::KIND_WORKING;
 use vaquita_core::wire::session::{Introduction, Session, SessionEvent, SessionFault};
 
 use super::limits::DataLimits;
@@ -125,11 +126,7 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
 
     /// Sends a frame, at the latest with the next flush.
     pub(crate) async fn put(&mut self, kind: u16, body: &[u8]) -> Result<(), LinkFault> {
-        let bytes = self
-            .session
-            .try_seal(kind, body)
-            .map_err(|too_long| LinkFault::Protocol(too_long.to_string()))?;
-        self.outbound.write(&bytes).await
+        self.outbound.put(&mut self.session, kind, body).await
     }
 
     /// The next frame, if it comes within `patience`.
@@ -178,6 +175,27 @@ impl<S: AsyncRead> Inbound<S> {
                 Err(Step::Fault(fault)) => return Err(fault),
             }
         }
+    }
+
+    /// The answer to a write of which all bytes were sent: the other side says now and then that it is
+    /// at work on them.
+    pub(crate) async fn outcome(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<(u16, Vec<u8>), LinkFault> {
+        let (silence, patience) = (self.limits.silence_timeout, self.limits.prepare_timeout);
+        let outcome = async {
+            loop {
+                let frame = timeout(silence, self.frame(session)).await;
+                let frame = frame.unwrap_or(Err(LinkFault::Slow(silence)))?;
+                if frame.0 != KIND_WORKING {
+                    return Ok(frame);
+                }
+            }
+        };
+        timeout(patience, outcome)
+            .await
+            .unwrap_or(Err(LinkFault::Slow(patience)))
     }
 
     /// The session's next event, or that it has taken a step.
@@ -254,6 +272,19 @@ impl<S: AsyncRead> Inbound<S> {
 }
 
 impl<S: AsyncWrite> Outbound<S> {
+    /// Sends a frame, at the latest with the next flush.
+    pub(crate) async fn put(
+        &mut self,
+        session: &mut Session,
+        kind: u16,
+        body: &[u8],
+    ) -> Result<(), LinkFault> {
+        let bytes = session
+            .try_seal(kind, body)
+            .map_err(|too_long| LinkFault::Protocol(too_long.to_string()))?;
+        self.write(&bytes).await
+    }
+
     /// Sends bytes, at the latest with the next flush.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
         if self.waiting.len() + bytes.len() <= TOGETHER {

@@ -1,15 +1,22 @@
 //! The answering side of a data connection.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
 use tracing::debug;
 use vaquita_core::admin::Refusal;
+use vaquita_core::dfs::ask::Holder;
+use vaquita_core::dfs::digest::Summary;
 use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::dfs::token::WriteToken;
-use vaquita_core::dfs::transfer::{KIND_REPLY, KIND_REQUEST, TransferReply, TransferRequest};
+use vaquita_core::dfs::transfer::{
+    KIND_REPLY, KIND_REQUEST, KIND_WORKING, TransferReply, TransferRequest,
+};
 use vaquita_core::wire::session::Session;
 
 use super::Data;
@@ -111,12 +118,9 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
     }
 
     async fn store(&mut self, token: WriteToken, len: Option<u64>) -> Result<(), End> {
-        let mut pieces = Incoming {
-            inbound: &mut self.link.inbound,
-            ended: false,
-        };
-        let taken = receive(self.data, token, len, &mut pieces).await;
-        let ended = pieces.ended;
+        let ended = AtomicBool::new(false);
+        let taken = self.receive(token, len, &ended).await?;
+        let ended = ended.into_inner();
         match taken {
             Ok((holder, summary)) => self.reply(&TransferReply::prepared(holder, &summary)).await,
             Err(NotTaken::Source(fault)) => Err(fault.into()),
@@ -124,6 +128,34 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
                 self.refuse(refusal).await?;
                 // The bytes that are still to come are nobody's.
                 if ended { Ok(()) } else { Err(End::OutOfStep) }
+            }
+        }
+    }
+
+    /// Takes a chunk, and tells the sender now and then that it is being worked on once all has come.
+    async fn receive(
+        &mut self,
+        token: WriteToken,
+        len: Option<u64>,
+        ended: &AtomicBool,
+    ) -> Result<Result<(Holder, Summary), NotTaken<LinkFault>>, End> {
+        let Link {
+            inbound,
+            outbound,
+            session,
+        } = &mut self.link;
+        let mut pieces = Incoming { inbound, ended };
+        let mut receiving = pin!(receive(self.data, token, len, &mut pieces));
+        let period = self.data.shared.limits.working_period;
+        loop {
+            tokio::select! {
+                biased;
+                taken = &mut receiving => return Ok(taken),
+                () = sleep(period) => {}
+            }
+            if ended.load(Ordering::Relaxed) {
+                outbound.put(session, KIND_WORKING, &[]).await?;
+                outbound.flush().await?;
             }
         }
     }
@@ -174,7 +206,8 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
 /// The raw bytes behind a request.
 struct Incoming<'a, S> {
     inbound: &'a mut Inbound<S>,
-    ended: bool,
+    /// Whether all have come.
+    ended: &'a AtomicBool,
 }
 
 impl<S: AsyncRead + Send> Pieces for Incoming<'_, S> {
@@ -182,7 +215,7 @@ impl<S: AsyncRead + Send> Pieces for Incoming<'_, S> {
 
     async fn next(&mut self) -> Result<Option<Bytes>, LinkFault> {
         let piece = self.inbound.piece().await?;
-        self.ended = piece.is_none();
+        self.ended.store(piece.is_none(), Ordering::Relaxed);
         Ok(piece)
     }
 }

@@ -11,7 +11,9 @@ use tokio::time::timeout;
 use vaquita_core::dfs::ask::Holder;
 use vaquita_core::dfs::digest::{Digest, Summary, Summing};
 use vaquita_core::dfs::token::WriteToken;
-use vaquita_core::dfs::transfer::{KIND_REPLY, KIND_REQUEST, TransferReply, TransferRequest};
+use vaquita_core::dfs::transfer::{
+    KIND_REPLY, KIND_REQUEST, KIND_WORKING, TransferReply, TransferRequest,
+};
 
 use super::budget::Share;
 use super::fault::TransferFault;
@@ -348,12 +350,9 @@ async fn there<E: Env>(
         Some(len) => {
             let all = gather(&mut pieces, len).await?;
             leased = open(data, peer, Purpose::Write, &request, Some(&all)).await?;
-            let patience = data.shared.limits.prepare_timeout;
-            leased
-                .link
-                .frame(patience)
-                .await
-                .map(|answer| (answer, true))
+            let link = &mut leased.link;
+            let answer = link.inbound.outcome(&mut link.session).await;
+            answer.map(|answer| (answer, true))
         }
         None => {
             leased = open(data, peer, Purpose::Write, &request, None).await?;
@@ -399,24 +398,32 @@ async fn stream<E: Env>(
     pieces: &mut Queue,
 ) -> Result<Heard, TransferFault> {
     let limits = &data.shared.limits;
-    let reading = link.inbound.frame(&mut link.session);
-    let mut reading = std::pin::pin!(reading);
+    let Link {
+        inbound,
+        outbound,
+        session,
+    } = link;
+    let mut sending = std::pin::pin!(send(outbound, pieces));
     // A refusal may come before all bytes were sent, and nobody reads them any more then.
-    let sent = tokio::select! {
-        biased;
-        answer = &mut reading => return Ok(answer.map(|answer| (answer, false))),
-        sent = send(&mut link.outbound, pieces) => sent,
+    let sent = loop {
+        tokio::select! {
+            biased;
+            answer = inbound.frame(session) => match answer {
+                // It has all of them, and this side is about to notice that it has sent them.
+                Ok((KIND_WORKING, _)) => {}
+                answer => return Ok(answer.map(|answer| (answer, false))),
+            },
+            sent = &mut sending => break sent,
+        }
     };
     match sent {
         Ok(()) => {
-            let patience = limits.prepare_timeout;
-            let answer = timeout(patience, reading).await;
-            let answer = answer.unwrap_or(Err(LinkFault::Slow(patience)));
+            let answer = inbound.outcome(session).await;
             Ok(answer.map(|answer| (answer, true)))
         }
         Err(Unsent::Source(fault)) => Err(fault),
         // The refusal may be on its way still.
-        Err(Unsent::Link(fault)) => match timeout(limits.linger, reading).await {
+        Err(Unsent::Link(fault)) => match timeout(limits.linger, inbound.frame(session)).await {
             Ok(Ok(answer)) => Ok(Ok((answer, false))),
             Ok(Err(_)) | Err(_) => Err(told(peer, fault)),
         },

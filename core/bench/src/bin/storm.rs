@@ -500,8 +500,8 @@ fn until_well(cluster: &Cluster, stop: &Stop) -> Result<(), String> {
         let unwell = controller
             .json("/api/v1/chunks?unwell=true")
             .map_err(|failure| format!("the controller does not list its chunks: {failure}"))?;
-        let rows = unwell["chunks"].as_array();
-        left = rows.ok_or("the list of chunks has no chunks")?.len();
+        let rows = unwell["rows"].as_array();
+        left = rows.ok_or("the list of chunks has no rows")?.len();
         if left == 0 {
             println!(
                 "afterwards: every chunk is well, {:.1} s later",

@@ -1,18 +1,20 @@
 //! Peers that die, dawdle, lie and garble.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, DuplexStream};
 use vaquita_core::dfs::ask::Holder;
 use vaquita_core::dfs::digest::{BLOCK, Summary};
 use vaquita_core::dfs::ids::VolumeSlot;
-use vaquita_core::dfs::transfer::{KIND_REPLY, TransferReply, TransferRequest};
+use vaquita_core::dfs::transfer::{KIND_REPLY, KIND_WORKING, TransferReply, TransferRequest};
 use vaquita_core::ids::{Incarnation, NodeEpoch, NodeId, Role};
 use vaquita_core::wire::keys::Keyring;
 use vaquita_core::wire::session::{Introduction, Session};
 
 use super::net::{MemoryEnv, MemoryListener, endpoint};
 use super::node::{Node, Setup, peer};
-use super::transfers::{all, wanted};
+use super::transfers::{all, store, wanted};
 use super::{MIB, bytes, secret, token};
 use crate::data::link::Link;
 use crate::data::{DataLimits, Fetching, TransferFault};
@@ -154,27 +156,81 @@ async fn a_replica_that_dies_in_the_middle_is_told_and_the_others_go_on() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_replica_that_never_says_that_it_is_done_is_given_up() {
+/// What becomes of a write to a replica that takes all bytes, says for so many seconds that it is at work
+/// on them, and then nothing more; and how long that took.
+async fn never_done(len: usize, works_for: u64) -> (TransferFault, Duration) {
     let env = MemoryEnv::new();
     let one = Node::start(&env, 1).await;
     let mut played = Played::listen(&env, 3).await;
-    let token = token(1, 100);
-    let mut storing = one.data.store(&token, &[peer(3)], Some(100)).await.unwrap();
-    storing.write(bytes(100)).await.unwrap();
-    let silent = async {
+    let token = token(1, len);
+    let announced = Some(len as u64);
+    let storing = one.data.store(&token, &[peer(3)], announced).await;
+    let mut storing = storing.unwrap();
+    let taking = async {
         let mut link = played.accept(3).await;
         request(&mut link).await;
         while link.inbound.piece().await.unwrap().is_some() {}
+        for _ in 0..works_for {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            link.send(KIND_WORKING, &[]).await.unwrap();
+        }
         link
     };
+    let sending = async {
+        storing.write(bytes(len)).await.unwrap();
+        storing.finish().await
+    };
     let begun = tokio::time::Instant::now();
-    let (stored, _link) = tokio::join!(storing.finish(), silent);
-    assert!(matches!(
-        &stored.lost[..],
-        [(_, TransferFault::Slow { .. })]
-    ));
-    assert_eq!(begun.elapsed(), DataLimits::default().prepare_timeout);
+    let (mut stored, _link) = tokio::join!(sending, taking);
+    assert!(stored.prepared.is_empty());
+    (stored.lost.remove(0).1, begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_stands_still_with_all_bytes_is_given_up_soon() {
+    let limits = DataLimits::default();
+    // Sent in one piece, and in many.
+    for len in [100, 3 * MIB] {
+        let (fault, after) = never_done(len, 0).await;
+        assert!(matches!(fault, TransferFault::Slow { .. }), "{fault}");
+        assert_eq!(after, limits.silence_timeout);
+        let (_, after) = never_done(len, 5).await;
+        assert_eq!(after, Duration::from_secs(5) + limits.silence_timeout);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_is_at_work_for_ever_is_given_up_in_the_end() {
+    let (fault, after) = never_done(100, 19).await;
+    assert!(matches!(fault, TransferFault::Slow { .. }), "{fault}");
+    assert_eq!(after, DataLimits::default().prepare_timeout);
+}
+
+/// The disk of a replica hangs. The replica says that it is at it until it gives its disk up, and then
+/// why: it is not taken for one that stands still.
+#[tokio::test(start_paused = true)]
+async fn a_replica_with_a_slow_disk_is_waited_for_and_says_why_it_refuses() {
+    let env = MemoryEnv::new();
+    let patient = || {
+        let mut setup = Setup::default();
+        setup.limits.data.prepare_timeout = Duration::from_secs(60);
+        setup
+    };
+    let one = Node::with(&env, 1, patient()).await;
+    let two = Node::with(&env, 2, patient()).await;
+    let content = bytes(100);
+    store(&one, &[&two], 1, &content, 100).await;
+    two.disk.begin_to_hang();
+    let begun = tokio::time::Instant::now();
+    let stored = store(&one, &[&two], 2, &content, 100).await;
+    let [(_, TransferFault::Refused { refusal, .. })] = &stored.lost[..] else {
+        panic!("{stored:?}");
+    };
+    assert!(
+        refusal.to_string().contains("has not answered"),
+        "{refusal}"
+    );
+    assert!(begun.elapsed() > DataLimits::default().prepare_timeout);
 }
 
 #[tokio::test(start_paused = true)]
