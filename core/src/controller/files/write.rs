@@ -1,5 +1,6 @@
 //! Writes: where chunks may go, and when they count.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use crate::admin::Refusal;
@@ -22,6 +23,9 @@ use super::ask::stale_write;
 
 /// Chunks that can be allocated with one question.
 const GRANTS_MAX: usize = 64;
+
+/// How long after a start of the controller data nodes are likely to be on their way.
+const RETURN_WAIT: Duration = Duration::from_secs(5);
 
 impl Controller {
     #[expect(clippy::too_many_arguments, reason = "the fields of one question")]
@@ -58,13 +62,15 @@ impl Controller {
         if open.is_none() && self.files.writes.len() >= self.limits.dfs_writes_max {
             return Err(Refusal::Busy {
                 reason: format!("{} writes are open already", self.files.writes.len()),
-                retry_after: core::time::Duration::from_secs(1),
+                retry_after: Duration::from_secs(1),
             });
         }
         let avoid = self.slots_of(avoid);
         let mut grants = Vec::with_capacity(lens.len());
         for &len in lens {
-            let places = self.places_for(len, &[], &avoid, self.files.config.factor)?;
+            let places = self
+                .places_for(len, &[], &avoid, self.files.config.factor)
+                .map_err(|none| self.no_place(now, none))?;
             let epochs = epochs_of(&places);
             let version = self
                 .files
@@ -124,6 +130,21 @@ impl Controller {
         }
         let grant = self.grant(op, chunk, len, places);
         Ok(Answer::Allocated(self.allocation(vec![grant])))
+    }
+
+    /// What a writer is told where there is no place. A controller that has just started knows of none
+    /// before its data nodes are there again: that passes.
+    fn no_place(&self, now: Timestamp, none: NoPlace) -> Refusal {
+        let is_young = now.since(self.files.started) < RETURN_WAIT;
+        if self.files.settled || !is_young {
+            return none.into();
+        }
+        Refusal::Unavailable {
+            reason: format!(
+                "the controller has just started, and not all data nodes are there again; ask again \
+                 in a moment: {none}"
+            ),
+        }
     }
 
     /// Chooses nodes for the replicas of a chunk that is `missing` replicas.
