@@ -567,7 +567,8 @@ impl Ideal {
             | Effect::OpenVolume { .. }
             | Effect::Volume { .. }
             | Effect::DropStage { .. }
-            | Effect::Copy(_) => {}
+            | Effect::Copy(_)
+            | Effect::Scrub { .. } => {}
             Effect::Exit(reason) => {
                 let exit = ProcessExit::Code(i32::from(reason.code.number()));
                 self.exits.push((at, reason));

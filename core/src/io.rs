@@ -151,6 +151,13 @@ pub enum Input {
         /// Where the chunk is, durable; or why it is not here, in words.
         result: Result<Holder, String>,
     },
+    /// An [`Effect::Scrub`] came to an end. What was found damaged was told before.
+    Scrubbed {
+        /// The content.
+        version: ChunkVersion,
+        /// That it is whole; or why that is not known or not so, in words.
+        result: Result<(), String>,
+    },
     /// The operator, or the operating system, wants the process to end.
     Terminate,
 }
@@ -264,6 +271,13 @@ pub enum Effect {
     /// Fetch a chunk from one of the nodes that have it, verify it against its digest, and keep it as
     /// if it were written here. Answered by [`Input::CopyEnded`].
     Copy(CopyReplica),
+    /// Read a content of this node whole, from the disk and not from a cache, and verify it; tell what
+    /// is found damaged as if a reader had met it
+    /// ([`StoreAsk::Damaged`](crate::store::StoreAsk::Damaged)). Answered by [`Input::Scrubbed`].
+    Scrub {
+        /// The content.
+        version: ChunkVersion,
+    },
     /// Tell the operator.
     Notify(Event),
     /// End the process.

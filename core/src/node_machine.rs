@@ -156,6 +156,7 @@ impl Base {
             | Input::VolumeDone { .. }
             | Input::VolumeSpace { .. }
             | Input::CopyEnded { .. }
+            | Input::Scrubbed { .. }
             | Input::Terminate => {
                 return Some(input);
             }

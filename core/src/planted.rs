@@ -69,6 +69,8 @@ pub struct Planted {
     pub abort_by_word: bool,
     /// The controller commits whatever version of the file is there.
     pub ignore_expectations: bool,
+    /// A data node takes chunks for scrubbed that it has not read.
+    pub scrub_nothing: bool,
     /// The controller says that a node is drained although writes are under way there.
     pub drained_early: bool,
     /// The controller gives new replicas to nodes that are being drained.

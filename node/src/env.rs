@@ -189,6 +189,15 @@ pub trait Disk: Clone + Send + Sync + 'static {
         len: usize,
     ) -> impl Future<Output = io::Result<Bytes>> + Send;
 
+    /// Has the next read of these bytes come from the disk, as far as that can be had: what the
+    /// operating system remembers of them says nothing of the disk.
+    fn forget_cached(
+        &self,
+        file: &FileName,
+        offset: u64,
+        len: u64,
+    ) -> impl Future<Output = io::Result<()>> + Send;
+
     /// Writes all of `bytes` at `offset`, which is the file's present length, beside the lanes: for
     /// a long file that one writer fills, and a batch later syncs.
     ///

@@ -459,7 +459,8 @@ impl Machine for Controller {
             | Input::VolumeOpened { .. }
             | Input::VolumeDone { .. }
             | Input::VolumeSpace { .. }
-            | Input::CopyEnded { .. } => {}
+            | Input::CopyEnded { .. }
+            | Input::Scrubbed { .. } => {}
         }
         while let Some(event) = self.access.poll_event() {
             self.out.notify(event);

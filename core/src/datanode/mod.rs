@@ -9,6 +9,7 @@ mod labels;
 mod news;
 mod pace;
 mod relay;
+mod scrub;
 mod shelves;
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
@@ -24,7 +25,7 @@ use crate::message::{
 };
 use crate::node_machine::{self, Base, Files, Other};
 use crate::planted::Planted;
-use crate::prng::{SecretPrng, Seed};
+use crate::prng::{Prng, SecretPrng, Seed};
 use crate::secret::ClusterSecret;
 use crate::store::{StoreAnswer, StoreAsk, StoreReply};
 use crate::time::Timestamp;
@@ -34,6 +35,7 @@ use crate::wire::keys::Keyring;
 use labels::Labels;
 use news::News;
 use relay::Relay;
+use scrub::Scrub;
 use shelves::{Shelves, ShelvesAround};
 
 pub use shelves::VolumesConfig;
@@ -65,6 +67,7 @@ pub struct DataNode {
     shelves: Shelves,
     news: News,
     relay: Relay,
+    scrub: Scrub,
     tokens: TokenKey,
     /// The report that the controller waits for, while the volumes are still being read.
     report_due: Option<u64>,
@@ -125,6 +128,7 @@ impl DataNode {
             shelves,
             news: News::default(),
             relay: Relay::new(now),
+            scrub: Scrub::new(Prng::new(secrets.next_u64())),
             tokens,
             report_due: None,
             volumes_told: now,
@@ -145,6 +149,10 @@ impl DataNode {
         }
         let (shelves, mut around) = self.shelves();
         shelves.tick(now, &mut around);
+        if self.ending.is_none() {
+            let Base { planted, out, .. } = &mut self.base;
+            self.scrub.tick(now, &self.shelves, planted, out);
+        }
         let Base {
             uplink,
             limits,
@@ -633,6 +641,9 @@ impl Machine for DataNode {
                 self.shelves
                     .memory_saved(ticket, &result, &mut self.base.out);
             }
+            Some(Input::Scrubbed { version, result }) => {
+                self.scrub.scrubbed(now, version, &result, &self.shelves);
+            }
             Some(Input::CopyEnded {
                 copy,
                 epoch,
@@ -665,6 +676,7 @@ impl Machine for DataNode {
         let ending = self.ending.map(|since| since.after(limits.drain_timeout));
         let relay = self.relay.next_deadline(limits);
         let shelves = self.shelves.next_deadline();
+        let scrub = self.scrub.next_deadline().filter(|_| self.ending.is_none());
         let parts = [
             self.base.next_deadline(),
             agent,
@@ -673,6 +685,7 @@ impl Machine for DataNode {
             ending,
             relay,
             shelves,
+            scrub,
         ];
         parts.into_iter().flatten().min()
     }

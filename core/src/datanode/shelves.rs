@@ -1,5 +1,6 @@
 //! The volumes of a node: opening them, putting chunks on them, taking chunks off.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::Labels;
@@ -34,6 +35,8 @@ pub struct VolumesConfig {
     pub data_sync: bool,
     /// Which volume takes a chunk.
     pub choice: placement::VolumeRules,
+    /// `scrubPeriod`: how long it takes to read every chunk once; never if zero.
+    pub scrub_period: Duration,
 }
 
 /// What the shelves are lent while they act.
@@ -172,7 +175,7 @@ impl Shelves {
         }
     }
 
-    fn path(&self, slot: VolumeSlot) -> &str {
+    pub(super) fn path(&self, slot: VolumeSlot) -> &str {
         self.config
             .paths
             .get(usize::from(slot.0))
@@ -618,6 +621,23 @@ impl Shelves {
             .notify(Event::error("volume.damaged_chunk", text));
         let change = ReplicaChange::Corrupt(entry(slot, &content));
         around.news.add(now, change, around.limits);
+    }
+
+    /// Volumes that can be read, with the bytes of their chunks.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (VolumeSlot, &Volume, u64)> {
+        let readable = self
+            .in_use()
+            .filter(|(_, it)| it.volume.state().is_readable());
+        readable.map(|(slot, it)| (slot, &it.volume, it.chunk_bytes))
+    }
+
+    /// Whether a content was found damaged.
+    pub(super) fn is_damaged(&self, version: ChunkVersion) -> bool {
+        self.corrupt.contains(&version)
+    }
+
+    pub(super) fn scrub_period(&self) -> Duration {
+        self.config.scrub_period
     }
 
     /// The controller has no use for a content any more.

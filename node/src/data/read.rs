@@ -261,7 +261,7 @@ impl<E: Env> Reading<E> {
     }
 }
 
-async fn find<E: Env>(
+pub(super) async fn find<E: Env>(
     data: &Data<E>,
     version: ChunkVersion,
 ) -> Result<(VolumeSlot, Extent), Refusal> {

@@ -1,4 +1,5 @@
-//! Looking at a chunk of this node's own because somebody says that its bytes do not fit.
+//! Looking at a chunk of this node's own: because somebody says that its bytes do not fit, or because
+//! it is its turn.
 //!
 //! A reader cannot tell a disk that changed bytes from a network, or a memory, that did. So its word
 //! has the whole chunk read here, and what is found counts. Otherwise one reader with a bad memory
@@ -10,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 use vaquita_core::admin::Refusal;
-use vaquita_core::dfs::digest::Summing;
+use vaquita_core::dfs::digest::{BLOCK, Summing};
 use vaquita_core::dfs::ids::ChunkVersion;
+use vaquita_core::io::Input;
 
 use super::Data;
-use super::read::Reading;
+use super::read::{Reading, find};
 use crate::env::Env;
 
 /// Chunks that may wait to be looked at. A suspicion beyond them is dropped: it comes again when the
@@ -93,6 +95,33 @@ impl<E: Env> Data<E> {
                     "chunk {version} was suspected of being damaged, and was not found whole: {refusal}"
                 ),
             }
+        });
+    }
+
+    /// Begins to read a chunk of this node from the disk and to verify it; the machine is told of the end.
+    pub(crate) fn scrub(&self, version: ChunkVersion) {
+        let data = self.clone();
+        tokio::spawn(async move {
+            let turn = Arc::clone(&data.shared.suspects.turn);
+            // Nobody closes the semaphore.
+            let _turn = turn.acquire_owned().await;
+            let result = async {
+                let (volume, extent) = find(&data, version).await?;
+                let volumes = &data.shared.volumes;
+                let table = extent.len.div_ceil(BLOCK as u64) * 4;
+                for (at, len) in [(extent.crcs_at, table), (extent.offset, extent.len)] {
+                    if len > 0 {
+                        volumes.forget_cached(volume, &extent.file, at, len).await;
+                    }
+                }
+                data.verify(version).await
+            };
+            let result = result.await.map_err(|refusal: Refusal| refusal.to_string());
+            if let Err(reason) = &result {
+                warn!("chunk {version} was read through, and not found whole: {reason}");
+            }
+            let scrubbed = Input::Scrubbed { version, result };
+            data.shared.volumes.tell(scrubbed).await;
         });
     }
 

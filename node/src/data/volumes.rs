@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::digest::BLOCK;
 use vaquita_core::dfs::ids::{StageId, VolumeSlot};
@@ -175,6 +175,24 @@ impl<E: Env> Volumes<E> {
     pub(crate) async fn tell(&self, input: Input) {
         // Nobody listens once the process is ending.
         let _ = self.shared.events.send(input).await;
+    }
+
+    /// Has the next read of these bytes come from the disk itself.
+    pub(crate) async fn forget_cached(
+        &self,
+        slot: VolumeSlot,
+        file: &FileName,
+        offset: u64,
+        len: u64,
+    ) {
+        let name = file.clone();
+        let forgetting = self.beside(slot, move |disk| async move {
+            disk.forget_cached(&name, offset, len).await
+        });
+        if let Err(error) = forgetting.await {
+            // What cannot be read is told by whoever reads it.
+            debug!("{file} may be read from a cache: {error:?}");
+        }
     }
 
     /// Bytes of a file, exactly `len` of them.

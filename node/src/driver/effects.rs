@@ -98,6 +98,10 @@ impl<E: Env> Hands<E> {
                 volumes.copy(order);
                 None
             }),
+            Effect::Scrub { version } => self.about_volumes(|volumes| {
+                volumes.scrub(version);
+                None
+            }),
             Effect::Exit(reason) => return Some(reason),
         }
         None

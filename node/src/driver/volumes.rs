@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use vaquita_core::dfs::ids::{StageId, VolumeSlot};
+use vaquita_core::dfs::ids::{ChunkVersion, StageId, VolumeSlot};
 use vaquita_core::disk::DiskBatch;
 use vaquita_core::ids::RequestId;
 use vaquita_core::io::Input;
@@ -67,6 +67,11 @@ impl<E: Env> Volumes<E> {
     /// Begins to fetch a chunk from another node.
     pub(super) fn copy(&self, order: CopyReplica) {
         self.data.copy(order);
+    }
+
+    /// Begins to read a chunk of this node through.
+    pub(super) fn scrub(&self, version: ChunkVersion) {
+        self.data.scrub(version);
     }
 
     /// Forgets the bytes of a stage.

@@ -170,6 +170,7 @@ pub(super) fn volumes(settings: &Resolved) -> VolumesConfig {
         paths: volume_paths(settings),
         data_sync: settings.flag("dataSync").unwrap_or(true),
         choice,
+        scrub_period: settings.duration("scrubPeriod").unwrap_or_default(),
     }
 }
 

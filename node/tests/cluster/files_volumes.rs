@@ -283,6 +283,37 @@ async fn a_flipped_bit_is_noticed_the_other_replica_read_and_this_one_made_anew(
     }
 }
 
+/// A bit is flipped in a replica that nobody reads: the node finds it by itself.
+#[tokio::test]
+async fn a_flipped_bit_that_nobody_reads_is_found_and_made_anew() {
+    let cluster = of_two(|cluster| {
+        cluster.add_line("P4/config/cluster.cfg", "scrubPeriod=2");
+    })
+    .await;
+    for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
+        let bytes = content(len as u64, len);
+        cluster.put(FIRST, path, &bytes).await.with(201);
+        flip(&cluster, &bytes);
+    }
+    cluster
+        .until("both are found and made anew", async || {
+            let out = cluster.vaquita("repair status --json").await.ok();
+            let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+            (status["copied"] == 2).then_some(())
+        })
+        .await;
+    until_well(&cluster).await;
+    cluster
+        .until_log("P1/log/P1-NODE1.log", "was read through in")
+        .await;
+    // What was made anew is what was written.
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
+        let got = cluster.get_file(FIRST, path).await.with(200);
+        assert_same(&got.body, &content(len as u64, len), path);
+    }
+}
+
 async fn until_well(cluster: &Cluster) {
     cluster
         .until("every chunk is well", async || {

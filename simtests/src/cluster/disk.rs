@@ -150,6 +150,11 @@ impl TurmoilDisk {
 }
 
 impl Disk for TurmoilDisk {
+    async fn forget_cached(&self, _: &FileName, _: u64, _: u64) -> io::Result<()> {
+        // Nothing is remembered beside the disk.
+        Ok(())
+    }
+
     type Sealed = Vec<u8>;
 
     async fn apply(&self, batch: DiskBatch) -> Result<(), DiskFault> {

@@ -176,6 +176,7 @@ impl Factory for VaquitaFactory {
             facts,
             agent: Some(agent),
             volumes: VolumesConfig {
+                scrub_period: self.cluster.scrub_period,
                 paths: (0..self.cluster.volumes)
                     .map(|slot| format!("/{}/{slot}", start.alias))
                     .collect(),

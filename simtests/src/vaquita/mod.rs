@@ -61,6 +61,8 @@ pub struct Cluster {
     pub uneven: Vec<u32>,
     /// `dfsRecoveryWaitTime`: how long a node may be away before its replicas are made anew.
     pub recovery_wait: Option<Duration>,
+    /// `scrubPeriod`: how long a volume takes to be read through.
+    pub scrub_period: Duration,
     /// The World's own settings.
     pub settings: Settings,
 }
@@ -93,6 +95,7 @@ impl Default for Cluster {
             choice: VolumeRules::default(),
             uneven: Vec::new(),
             recovery_wait: Some(Duration::from_secs(300)),
+            scrub_period: Duration::from_secs(7 * 24 * 3600),
             settings: Settings::default(),
         }
     }

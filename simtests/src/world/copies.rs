@@ -5,6 +5,7 @@
 
 use vaquita_core::dfs::ask::Holder;
 use vaquita_core::dfs::digest::Digest;
+use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::Input;
 use vaquita_core::message::CopyReplica;
@@ -63,8 +64,43 @@ impl<F: Factory> World<F> {
         self.look_at_copies();
     }
 
-    /// Takes what has been told to copies.
+    /// A node reads one of its chunks through: as somebody's word that it is damaged has it done.
+    pub(super) fn begin_scrub(&mut self, node: NodeIx, version: ChunkVersion) {
+        let Some(start) = self.running_start(node) else {
+            return;
+        };
+        let own = self.own_endpoint(node);
+        let id = self.carry(node, &own, Transfer::Suspect { version });
+        self.data.scrubs.insert(id, (node, start, version));
+        self.look_at_copies();
+    }
+
+    fn own_endpoint(&self, node: NodeIx) -> Endpoint {
+        let address = self.address(node);
+        Endpoint {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+
+    fn look_at_scrubs(&mut self) {
+        let scrubs = &self.data.scrubs;
+        let at = (self.data.told.iter()).position(|(id, _)| scrubs.contains_key(id));
+        let Some(at) = at else { return };
+        let (id, what) = self.data.told.remove(at);
+        let Some((node, start, version)) = self.data.scrubs.remove(&id) else {
+            return;
+        };
+        let result = match what {
+            Carried::Noted => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        self.tell(node, start, Input::Scrubbed { version, result });
+    }
+
+    /// Takes what has been told to copies, and to those who read their chunks through.
     pub(super) fn look_at_copies(&mut self) {
+        self.look_at_scrubs();
         let copies = &self.data.copies;
         let at = (self.data.told.iter()).position(|(id, _)| copies.contains_key(id));
         if let Some(at) = at {
@@ -119,11 +155,7 @@ impl<F: Factory> World<F> {
             bytes,
             announced: true,
         };
-        let address = self.address(copying.node);
-        let own = Endpoint {
-            host: address.ip().to_string(),
-            port: address.port(),
-        };
+        let own = self.own_endpoint(copying.node);
         let id = self.carry(copying.node, &own, transfer);
         self.data.copies.insert(id, copying);
         self.look_at_copies();

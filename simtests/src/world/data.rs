@@ -171,6 +171,8 @@ pub(super) struct DataPlane {
     pub(super) told: Vec<(TransferId, Carried)>,
     /// Copies between nodes, by the transfer that each is at.
     pub(super) copies: BTreeMap<TransferId, Copying>,
+    /// Chunks that nodes read through: who, under which start, and what.
+    pub(super) scrubs: BTreeMap<TransferId, (NodeIx, u32, ChunkVersion)>,
 }
 
 /// Silence after which an asker gives up.

@@ -28,6 +28,7 @@ impl<F: Factory> World<F> {
             }
             Effect::DropStage { stage } => self.drop_stage(node, stage),
             Effect::Copy(order) => self.begin_copy(node, order),
+            Effect::Scrub { version } => self.begin_scrub(node, version),
             Effect::Exit(reason) => {
                 if let Some(process) = self.nodes[node.index()].process.as_mut() {
                     process.exit = Some(reason);

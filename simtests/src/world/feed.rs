@@ -400,7 +400,7 @@ const fn step_kind(input: Option<&Input>) -> StepKind {
         Some(Input::VolumeSpace { .. }) => StepKind::DiskDone(true),
         Some(Input::Process(_)) => StepKind::Process,
         Some(Input::Request { .. } | Input::Store { .. }) => StepKind::Request,
-        Some(Input::CopyEnded { .. }) => StepKind::Transfer,
+        Some(Input::CopyEnded { .. } | Input::Scrubbed { .. }) => StepKind::Transfer,
         Some(Input::JobDone { .. }) => StepKind::Job,
         Some(Input::Terminate) => StepKind::Terminate,
     }

@@ -7,6 +7,7 @@ mod everyday;
 mod many;
 mod placement;
 mod repair;
+mod scrub;
 mod story;
 mod told;
 mod volumes;

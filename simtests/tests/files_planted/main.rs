@@ -61,6 +61,7 @@ impl Scenario for Hunted<'_> {
         cluster.files.level = ReliabilityLevel::NeverShare;
         if self.recovery_wait.is_some() {
             cluster.recovery_wait = self.recovery_wait;
+            cluster.scrub_period = repair::SCRUB;
         }
         if self.planted {
             (self.hunt.plant)(&mut cluster.planted);

@@ -18,6 +18,9 @@ use crate::{Hunt, named, put, seconds};
 /// Nodes are waited for so long.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
+/// All that a node has is read in so long.
+pub(crate) const SCRUB: Duration = Duration::from_secs(100);
+
 /// The node that things are done to: alone on its host, so that another host can stand in.
 const NODE: &str = "P2-NODE1";
 
@@ -181,6 +184,19 @@ fn a_maintenance_is_over(world: &mut VaquitaWorld, clients: &mut Clients) -> Res
     expect(world, over, "a maintenance does not end")
 }
 
+fn bytes_rot_unread(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    write_some(world, clients)?;
+    for _ in 0..20 {
+        let node = format!("{NODE}/0");
+        let what = DiskStep::Rot;
+        world.disturb(&Step::Disk { node, what });
+        clients.run_for(world, Duration::from_millis(1))?;
+    }
+    clients.run_for(world, 2 * SCRUB + seconds(60))?;
+    let found = world.mark("volume.damaged_chunk") > 0;
+    expect(world, found, "nobody has found what is rotten")
+}
+
 fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
     if !so {
         world.fail(None, what.to_owned());
@@ -250,6 +266,14 @@ pub(crate) const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.forget_duties = true,
         drive: the_controller_dies_amid_a_drain,
         shows: "an order was forgotten",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "scrub_nothing",
+        plant: |bugs| bugs.scrub_nothing = true,
+        drive: bytes_rot_unread,
+        shows: "nobody has found what is rotten",
         without: &[],
         within: 2,
     },

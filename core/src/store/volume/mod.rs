@@ -35,6 +35,7 @@ mod compaction;
 mod foreground;
 mod space;
 
+use core::ops::Bound;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -646,6 +647,15 @@ impl Volume {
         let all = self.book.entries.iter();
         all.filter(|(_, entry)| entry.counts())
             .map(|(version, entry)| entry.content(*version))
+    }
+
+    /// The content that counts behind a version; the first if there is no version.
+    #[must_use]
+    pub fn content_after(&self, version: Option<ChunkVersion>) -> Option<Content> {
+        let from = version.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = self.book.entries.range((from, Bound::Unbounded));
+        let counting = behind.find(|(_, entry)| entry.counts());
+        counting.map(|(version, entry)| entry.content(*version))
     }
 
     /// How many contents count.

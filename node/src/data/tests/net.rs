@@ -309,6 +309,10 @@ impl MemoryDisk {
 }
 
 impl Disk for MemoryDisk {
+    async fn forget_cached(&self, _: &FileName, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     type Sealed = Vec<u8>;
 
     async fn apply(&self, batch: DiskBatch) -> Result<(), DiskFault> {

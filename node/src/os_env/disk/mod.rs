@@ -12,6 +12,7 @@ mod pool;
 mod sealed;
 
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -166,6 +167,18 @@ impl Disk for OsDisk {
         let file = file.clone();
         let read = move || ReadFiles::read_at(&*directory, &file, offset, len);
         self.pool.run(read).await?.map(Bytes::from)
+    }
+
+    async fn forget_cached(&self, file: &FileName, offset: u64, len: u64) -> io::Result<()> {
+        let directory = Arc::clone(&self.directory);
+        let file = file.clone();
+        let forget = move || {
+            let file = directory.open(&file)?;
+            let len = NonZeroU64::new(len);
+            rustix::fs::fadvise(&file, offset, len, rustix::fs::Advice::DontNeed)?;
+            Ok(())
+        };
+        self.pool.run(forget).await?
     }
 
     async fn append(&self, file: &FileName, offset: u64, bytes: Bytes) -> Result<(), DiskFault> {

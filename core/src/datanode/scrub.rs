@@ -1,0 +1,236 @@
+//! Reading what nobody reads.
+//!
+//! A disk changes bytes without a word, and a replica that is never read is found damaged when it is
+//! needed. So every chunk of a volume is read and verified once in `scrubPeriod`, one at a time, each
+//! followed by a pause in proportion to its length: a pass takes as long whatever a volume holds, and
+//! costs in proportion to it. What is found damaged goes the way of what a reader finds, and repair
+//! makes it anew.
+//!
+//! Nothing of it is durable. A pass begins at a chunk that is drawn, so that a node that is restarted
+//! every day does not read the same chunks every day.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use super::shelves::Shelves;
+use crate::dfs::ids::{ChunkVersion, VolumeSlot};
+use crate::event::Event;
+use crate::io::Effect;
+use crate::outbox::Outbox;
+use crate::planted::Planted;
+use crate::prng::Prng;
+use crate::store::volume::{Content, Volume};
+use crate::time::Timestamp;
+
+/// The shortest pause between two chunks of a volume: what is short costs a turn of the disk as well.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// How far the volumes of a node are read through.
+#[derive(Debug)]
+pub(super) struct Scrub {
+    passes: BTreeMap<VolumeSlot, Pass>,
+    under_way: Option<UnderWay>,
+    draws: Prng,
+}
+
+/// One reading of all that a volume has.
+#[derive(Debug)]
+struct Pass {
+    /// When the next chunk is due.
+    next: Timestamp,
+    begun: Timestamp,
+    /// The first chunk of it, and the last one that was read; `None` before the first.
+    read: Option<(ChunkVersion, ChunkVersion)>,
+    /// Whether the end of all versions was passed, so that what is left is in front of the first.
+    wrapped: bool,
+    chunks: u64,
+    bytes: u64,
+    /// Chunks that could not be verified: damaged, gone meanwhile, or out of reach.
+    failed: u64,
+}
+
+/// A chunk that is being read.
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    slot: VolumeSlot,
+    version: ChunkVersion,
+    len: u64,
+}
+
+impl Pass {
+    const fn new(now: Timestamp, next: Timestamp) -> Self {
+        Self {
+            next,
+            begun: now,
+            read: None,
+            wrapped: false,
+            chunks: 0,
+            bytes: 0,
+            failed: 0,
+        }
+    }
+
+    /// The chunk to read next; `None` once all were.
+    fn choose(&mut self, volume: &Volume, draws: &mut Prng) -> Option<Content> {
+        let Some((first, last)) = self.read else {
+            let nth = draws.below(volume.len().max(1) as u64);
+            let nth = usize::try_from(nth).unwrap_or_default();
+            return volume.entries().nth(nth);
+        };
+        let mut next = volume.content_after(Some(last));
+        if next.is_none() && !self.wrapped {
+            self.wrapped = true;
+            next = volume.content_after(None);
+        }
+        next.filter(|content| !self.wrapped || content.version < first)
+    }
+}
+
+impl Scrub {
+    pub(super) const fn new(draws: Prng) -> Self {
+        Self {
+            passes: BTreeMap::new(),
+            under_way: None,
+            draws,
+        }
+    }
+
+    /// Begins what is due.
+    pub(super) fn tick(
+        &mut self,
+        now: Timestamp,
+        shelves: &Shelves,
+        planted: &Planted,
+        out: &mut Outbox,
+    ) {
+        let period = shelves.scrub_period();
+        if period.is_zero() {
+            return;
+        }
+        self.passes
+            .retain(|slot, _| shelves.readable().any(|(it, ..)| it == *slot));
+        for (slot, volume, chunk_bytes) in shelves.readable() {
+            if volume.is_empty() {
+                // Another one begins with its first chunk.
+                self.passes.remove(&slot);
+                continue;
+            }
+            if !self.passes.contains_key(&slot) {
+                // Not all nodes of a cluster that is started begin at once.
+                let len = chunk_bytes / volume.len() as u64;
+                let pause = pause(period, len, chunk_bytes);
+                let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+                let first = Duration::from_nanos(self.draws.below(nanos));
+                self.passes.insert(slot, Pass::new(now, now.after(first)));
+            }
+            if self.under_way.is_none() {
+                self.begin(now, slot, volume, shelves, planted, out);
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        volume: &Volume,
+        shelves: &Shelves,
+        planted: &Planted,
+        out: &mut Outbox,
+    ) {
+        let Some(pass) = self.passes.get_mut(&slot).filter(|pass| now >= pass.next) else {
+            return;
+        };
+        let Some(content) = pass.choose(volume, &mut self.draws) else {
+            out.notify(pass_ended(now, shelves.path(slot), pass));
+            // One that was short, since chunks went, does not make the next one sooner.
+            let next = pass.begun.after(shelves.scrub_period()).max(now);
+            *pass = Pass::new(now, next);
+            return;
+        };
+        let (version, len) = (content.version, content.len);
+        let first = pass.read.map_or(version, |(first, _)| first);
+        pass.read = Some((first, version));
+        if planted.scrub_nothing || shelves.is_damaged(version) {
+            // What is known to be damaged is being seen to.
+            pass.next = now.after(PAUSE_MIN);
+            return;
+        }
+        self.under_way = Some(UnderWay { slot, version, len });
+        out.push(Effect::Scrub { version });
+    }
+
+    /// A chunk was read, or could not be.
+    pub(super) fn scrubbed(
+        &mut self,
+        now: Timestamp,
+        version: ChunkVersion,
+        result: &Result<(), String>,
+        shelves: &Shelves,
+    ) {
+        let Some(done) = self.under_way.take_if(|it| it.version == version) else {
+            return;
+        };
+        let Some(pass) = self.passes.get_mut(&done.slot) else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                pass.chunks += 1;
+                pass.bytes = pass.bytes.saturating_add(done.len);
+            }
+            Err(_) => pass.failed += 1,
+        }
+        let mut volumes = shelves.readable();
+        let all = volumes.find(|(slot, ..)| *slot == done.slot);
+        let all = all.map_or(done.len, |(_, _, chunk_bytes)| chunk_bytes);
+        pass.next = now.after(pause(shelves.scrub_period(), done.len, all));
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let next = self.passes.values().map(|pass| pass.next).min();
+        next.filter(|_| self.under_way.is_none())
+    }
+}
+
+/// The pause behind a chunk of so many bytes, so that all of them take `period`.
+fn pause(period: Duration, len: u64, all: u64) -> Duration {
+    // An empty chunk is one as well.
+    let (len, all) = (u128::from(len.max(1)), u128::from(all.max(1)));
+    let nanos = period.as_nanos().saturating_mul(len.min(all)) / all;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).max(PAUSE_MIN)
+}
+
+fn pass_ended(now: Timestamp, path: &str, pass: &Pass) -> Event {
+    let Pass {
+        chunks,
+        bytes,
+        failed,
+        ..
+    } = pass;
+    let took = now.since(pass.begun).as_secs();
+    let text = format!(
+        "all of {path} was read through in {took} s: {chunks} chunks with {bytes} bytes are whole, \
+         {failed} could not be verified"
+    );
+    match failed {
+        0 => Event::info("scrub.pass", text),
+        _ => Event::warning("scrub.pass", text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_chunks_together_take_the_period() {
+        let week = Duration::from_secs(7 * 24 * 3600);
+        assert_eq!(pause(week, 1 << 30, 1 << 30), week);
+        assert_eq!(pause(week, 1 << 20, 1 << 30), week / 1024);
+        // Nothing is read without a pause.
+        assert_eq!(pause(week, 1, u64::MAX), PAUSE_MIN);
+        assert_eq!(pause(week, 0, 0), week);
+        assert_eq!(pause(Duration::from_secs(1), 0, 1 << 40), PAUSE_MIN);
+    }
+}
