@@ -245,14 +245,19 @@ fn prepared_is_lost(
     world.disturb(&cut("h4", "h0"));
     world.disturb(&cut("h0", "h4"));
     clients.run_for(world, Duration::from_millis(5))?;
-    if clients.done(ticket).is_some() {
-        return Ok(());
-    }
     let master = named(world, MASTER);
+    let is_over = clients.done(ticket).is_some();
+    if !is_over {
+        clients.run_for(world, Duration::from_millis(5))?;
+    }
     // A commit that is in the log already is an acknowledgement on its way.
-    clients.run_for(world, Duration::from_millis(5))?;
-    if controller(world).is_some_and(|(_, it)| it.state().namespace.chunks_after(None).count() > 0)
-    {
+    let in_log = |world: &VaquitaWorld| {
+        let names = controller(world).map(|(_, it)| &it.state().namespace);
+        names.is_some_and(|names| names.chunks_after(None).count() > 0)
+    };
+    if is_over || in_log(world) {
+        // It came too late for this.
+        world.disturb(&Step::HealAll);
         return Ok(());
     }
     for name in &NODES[..4] {
