@@ -545,6 +545,10 @@ pub struct CopyReplica {
     /// Who has it, in the order in which they are to be asked.
     #[n(4)]
     pub sources: Vec<ReplicaPlace>,
+    /// Whether all of them have it in damaged form only, so that it is to be put together block by block
+    /// from what each still has.
+    #[cbor(n(5), default)]
+    pub salvage: bool,
 }
 
 /// What became of a [`CopyReplica`].

@@ -178,6 +178,7 @@ impl Rig {
             version: ChunkVersion::first(chunk),
             len: summary.len,
             digest: summary.digest,
+            even_damaged: false,
         };
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)

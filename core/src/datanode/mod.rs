@@ -351,7 +351,10 @@ impl DataNode {
                 shelves.cancel(stage, &mut around);
                 Some(Ok(StoreAnswer::Done))
             }
-            StoreAsk::Find { version } => Some(self.shelves.find(version)),
+            StoreAsk::Find {
+                version,
+                even_damaged,
+            } => Some(self.shelves.find(version, even_damaged)),
             StoreAsk::Damaged { version, reason } => {
                 let (shelves, mut around) = self.shelves();
                 shelves.damaged(now, version, &reason, &mut around);

@@ -565,8 +565,8 @@ impl Shelves {
     // ---- chunks that are here ----
 
     /// Where a content is.
-    pub(super) fn find(&self, version: ChunkVersion) -> StoreReply {
-        if self.corrupt.contains(&version) {
+    pub(super) fn find(&self, version: ChunkVersion, even_damaged: bool) -> StoreReply {
+        if self.corrupt.contains(&version) && !even_damaged {
             return Err(Refusal::Unavailable {
                 reason: format!("chunk {version} was found damaged here"),
             });

@@ -56,6 +56,10 @@ pub enum TransferRequest {
         /// How many bytes at most.
         #[n(2)]
         len: u64,
+        /// Whether blocks are wanted also of a chunk that was found damaged: those that fit their
+        /// checksums.
+        #[cbor(n(3), default)]
+        even_damaged: bool,
     },
     /// A reader found that bytes of this replica do not fit. Answered by [`TransferReply::Noted`]:
     /// the node looks for itself.

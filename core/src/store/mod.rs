@@ -57,6 +57,8 @@ pub enum StoreAsk {
     Find {
         /// The content.
         version: ChunkVersion,
+        /// Whether it is wanted also if it was found damaged: for the blocks of it that are whole.
+        even_damaged: bool,
     },
     /// The driver has read a content here and found it damaged: its bytes do not fit their checksums,
     /// or the disk does not give them back. Answered by [`StoreAnswer::Done`]: it is served no more,

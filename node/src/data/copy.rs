@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use vaquita_core::dfs::ask::Holder;
+use vaquita_core::dfs::digest::{BLOCK, Summing};
 use vaquita_core::io::Input;
 use vaquita_core::message::CopyReplica;
 
@@ -15,7 +16,10 @@ impl<E: Env> Data<E> {
     pub(crate) fn copy(&self, order: CopyReplica) {
         let data = self.clone();
         tokio::spawn(async move {
-            let result = fetch_and_keep(&data, &order).await;
+            let result = match order.salvage {
+                false => fetch_and_keep(&data, &order).await,
+                true => put_together(&data, &order).await,
+            };
             let ended = Input::CopyEnded {
                 copy: order.copy,
                 epoch: order.token.controller_epoch,
@@ -30,11 +34,7 @@ impl<E: Env> Data<E> {
 /// Tries the sources one after the other. What one has sent before it broke off is worth nothing: the
 /// chunk is verified as a whole.
 async fn fetch_and_keep<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<Holder, String> {
-    let wanted = Wanted {
-        version: order.token.version,
-        len: order.len,
-        digest: order.digest,
-    };
+    let wanted = wanted(order);
     let mut reasons = Vec::new();
     for place in &order.sources {
         let source = Peer::from(place);
@@ -67,6 +67,105 @@ async fn fetch_and_keep<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<H
     match reasons.is_empty() {
         true => Err("there is no other node to fetch it from".to_owned()),
         false => Err(reasons.join("; ")),
+    }
+}
+
+const fn wanted(order: &CopyReplica) -> Wanted {
+    Wanted {
+        version: order.token.version,
+        len: order.len,
+        digest: order.digest,
+        even_damaged: order.salvage,
+    }
+}
+
+/// Every replica is damaged: takes each block from one in which it is whole.
+async fn put_together<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<Holder, String> {
+    let mut pieces = Blocks {
+        data,
+        wanted: wanted(order),
+        sources: order.sources.iter().map(Peer::from).collect(),
+        last: 0,
+        at: 0,
+        summing: Summing::default(),
+    };
+    match receive(data, order.token.clone(), Some(order.len), &mut pieces).await {
+        Ok((holder, _)) => Ok(holder),
+        Err(NotTaken::Refused(refusal)) => Err(refusal.to_string()),
+        Err(NotTaken::Source(reason)) => Err(reason),
+    }
+}
+
+/// The blocks of a chunk, one by one from whoever has it.
+struct Blocks<'a, E: Env> {
+    data: &'a Data<E>,
+    wanted: Wanted,
+    sources: Vec<Peer>,
+    /// The source of the last block, which is asked first.
+    last: usize,
+    at: u64,
+    /// Of all blocks so far.
+    summing: Summing,
+}
+
+impl<E: Env> Pieces for Blocks<'_, E> {
+    type Fault = String;
+
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        let Wanted { len, digest, .. } = self.wanted;
+        if self.at == len {
+            return Ok(None);
+        }
+        let block = self.block().await?;
+        self.at += block.len() as u64;
+        self.summing.update(&block);
+        // Before the last one is handed on: what is not the chunk is not to be kept.
+        if self.at == len {
+            let found = std::mem::take(&mut self.summing).finish().digest;
+            if found != digest {
+                return Err(format!(
+                    "its blocks fit their checksums, and have together the digest {found} where it \
+                     should be {digest}"
+                ));
+            }
+        }
+        Ok(Some(block))
+    }
+}
+
+impl<E: Env> Blocks<'_, E> {
+    async fn block(&mut self) -> Result<Bytes, String> {
+        let mut reasons = Vec::new();
+        for nth in 0..self.sources.len() {
+            let from = (self.last + nth) % self.sources.len();
+            match self.block_of(&self.sources[from]).await {
+                Ok(bytes) => {
+                    self.last = from;
+                    return Ok(bytes);
+                }
+                Err(fault) => reasons.push(fault.to_string()),
+            }
+        }
+        Err(format!(
+            "block {} is whole nowhere: {}",
+            self.at / BLOCK as u64,
+            reasons.join("; ")
+        ))
+    }
+
+    async fn block_of(&self, source: &Peer) -> Result<Bytes, TransferFault> {
+        let wanted = (self.wanted.len - self.at).min(BLOCK as u64);
+        let mut fetching = self
+            .data
+            .fetch(source, self.wanted, self.at, wanted)
+            .await?;
+        match fetching.next().await {
+            Some(bytes) => bytes,
+            None => Err(TransferFault::Protocol {
+                peer: source.alias.clone(),
+                reason: "it sends nothing of a block".to_owned(),
+            }),
+        }
     }
 }
 

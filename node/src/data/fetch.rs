@@ -26,6 +26,8 @@ pub struct Wanted {
     pub len: u64,
     /// Digest of the whole chunk.
     pub digest: Digest,
+    /// Whether blocks are wanted also of a replica that is known to be damaged.
+    pub even_damaged: bool,
 }
 
 impl From<&ChunkPlace> for Wanted {
@@ -34,6 +36,7 @@ impl From<&ChunkPlace> for Wanted {
             version: place.version,
             len: place.len,
             digest: place.digest,
+            even_damaged: false,
         }
     }
 }
@@ -98,9 +101,9 @@ impl<E: Env> Fetching<E> {
         share: Share,
     ) -> Result<Self, TransferFault> {
         let begun = if data.is_own(peer) {
-            here(data, peer, wanted.version, offset, len).await?
+            here(data, peer, wanted, offset, len).await?
         } else {
-            there(data, peer, wanted.version, offset, len).await?
+            there(data, peer, wanted, offset, len).await?
         };
         let from = offset;
         let to = offset.saturating_add(len).min(wanted.len);
@@ -304,11 +307,16 @@ fn refused(peer: &Peer, refusal: vaquita_core::admin::Refusal) -> TransferFault 
 async fn here<E: Env>(
     data: &Data<E>,
     peer: &Peer,
-    version: ChunkVersion,
+    wanted: Wanted,
     offset: u64,
     len: u64,
 ) -> Result<Begun<E>, TransferFault> {
-    let reading = Reading::open(data, version, offset, len).await;
+    let Wanted {
+        version,
+        even_damaged,
+        ..
+    } = wanted;
+    let reading = Reading::open(data, version, offset, len, even_damaged).await;
     let reading = reading.map_err(|refusal| refused(peer, refusal))?;
     Ok(Begun {
         chunk_len: reading.chunk_len(),
@@ -323,14 +331,15 @@ async fn here<E: Env>(
 async fn there<E: Env>(
     data: &Data<E>,
     peer: &Peer,
-    version: ChunkVersion,
+    wanted: Wanted,
     offset: u64,
     len: u64,
 ) -> Result<Begun<E>, TransferFault> {
     let request = TransferRequest::Fetch {
-        version,
+        version: wanted.version,
         offset,
         len,
+        even_damaged: wanted.even_damaged,
     };
     let (leased, answer) = ask(data, peer, &request).await?;
     match answer {

@@ -22,6 +22,7 @@ const BLOCK_LEN: u64 = BLOCK as u64;
 pub(crate) struct Reading<E: Env> {
     data: Data<E>,
     version: ChunkVersion,
+    even_damaged: bool,
     volume: VolumeSlot,
     extent: Extent,
     /// Offset in the chunk of the first byte.
@@ -45,14 +46,16 @@ enum Unfit {
 }
 
 impl<E: Env> Reading<E> {
-    /// Finds a chunk and begins to read all blocks that the range touches.
+    /// Finds a chunk and begins to read all blocks that the range touches. One that is known to be
+    /// damaged is found only if its whole blocks are wanted all the same.
     pub(crate) async fn open(
         data: &Data<E>,
         version: ChunkVersion,
         offset: u64,
         len: u64,
+        even_damaged: bool,
     ) -> Result<Self, Refusal> {
-        let (volume, extent) = find(data, version).await?;
+        let (volume, extent) = find(data, version, even_damaged).await?;
         if offset > extent.len {
             return Err(Refusal::Invalid {
                 reason: format!(
@@ -77,6 +80,7 @@ impl<E: Env> Reading<E> {
         let mut reading = Self {
             data: data.clone(),
             version,
+            even_damaged,
             volume,
             extent,
             begin,
@@ -221,7 +225,7 @@ impl<E: Env> Reading<E> {
     /// Bytes that do not fit may be those of another chunk, if this one was moved since it was
     /// found. Looks again, and gives up unless it was.
     async fn moved_or(&mut self, unfit: Unfit) -> Result<(), Refusal> {
-        let (volume, extent) = find(&self.data, self.version).await?;
+        let (volume, extent) = find(&self.data, self.version, self.even_damaged).await?;
         let same_bytes = (extent.len, extent.digest) == (self.extent.len, self.extent.digest);
         let moved = (volume, &extent) != (self.volume, &self.extent);
         if !(moved && same_bytes) {
@@ -264,9 +268,13 @@ impl<E: Env> Reading<E> {
 pub(super) async fn find<E: Env>(
     data: &Data<E>,
     version: ChunkVersion,
+    even_damaged: bool,
 ) -> Result<(VolumeSlot, Extent), Refusal> {
     let patience = data.shared.limits.answer_timeout;
-    let ask = StoreAsk::Find { version };
+    let ask = StoreAsk::Find {
+        version,
+        even_damaged,
+    };
     match data.shared.store.ask(ask, patience).await? {
         StoreAnswer::Found { volume, extent } => Ok((volume, extent)),
         other => Err(odd(&other)),

@@ -103,7 +103,8 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
                     version,
                     offset,
                     len,
-                } => self.fetch(version, offset, len).await?,
+                    even_damaged,
+                } => self.fetch(version, offset, len, even_damaged).await?,
                 TransferRequest::Suspect { version } => self.suspect(version).await?,
             }
         }
@@ -160,9 +161,15 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
         }
     }
 
-    async fn fetch(&mut self, version: ChunkVersion, offset: u64, len: u64) -> Result<(), End> {
+    async fn fetch(
+        &mut self,
+        version: ChunkVersion,
+        offset: u64,
+        len: u64,
+        even_damaged: bool,
+    ) -> Result<(), End> {
         let begun = async {
-            let mut reading = Reading::open(self.data, version, offset, len).await?;
+            let mut reading = Reading::open(self.data, version, offset, len, even_damaged).await?;
             // Nothing is announced before the first piece is known to be right.
             let first = reading.next().await?;
             Ok((reading, first))

@@ -106,7 +106,7 @@ impl<E: Env> Data<E> {
             // Nobody closes the semaphore.
             let _turn = turn.acquire_owned().await;
             let result = async {
-                let (volume, extent) = find(&data, version).await?;
+                let (volume, extent) = find(&data, version, false).await?;
                 let volumes = &data.shared.volumes;
                 let table = extent.len.div_ceil(BLOCK as u64) * 4;
                 for (at, len) in [(extent.crcs_at, table), (extent.offset, extent.len)] {
@@ -135,7 +135,7 @@ impl<E: Env> Data<E> {
         let mut offset = 0;
         let mut summing = Summing::default();
         loop {
-            let mut reading = Reading::open(self, version, offset, u64::MAX).await?;
+            let mut reading = Reading::open(self, version, offset, u64::MAX, false).await?;
             while let Some(bytes) = reading.next().await? {
                 summing.update(&bytes);
                 offset += bytes.len() as u64;

@@ -225,8 +225,13 @@ async fn a_volume_that_is_not_mounted_is_missing_and_nothing_is_written_below() 
 
 /// Turns one bit of a content over on P1's disk.
 fn flip(cluster: &Cluster, bytes: &[u8]) {
-    let volume = home_volume(cluster, "P1");
-    let part = &bytes[bytes.len() / 2..][..64];
+    flip_at(cluster, "P1", bytes, bytes.len() / 2);
+}
+
+/// Turns one bit of a content over on a host's disk, in the byte at `offset`.
+fn flip_at(cluster: &Cluster, host: &str, bytes: &[u8], offset: usize) {
+    let volume = home_volume(cluster, host);
+    let part = &bytes[offset..][..64];
     for (path, mut there) in Tree::of(&volume).into_files() {
         if let Some(at) = there.windows(part.len()).position(|it| it == part) {
             there[at] ^= 0x10;
@@ -311,6 +316,45 @@ async fn a_flipped_bit_that_nobody_reads_is_found_and_made_anew() {
     for (path, len) in [("small", 200 * KIB), ("large", 3 * MIB)] {
         let got = cluster.get_file(FIRST, path).await.with(200);
         assert_same(&got.body, &content(len as u64, len), path);
+    }
+}
+
+/// Both replicas are damaged, each in another block: together they have all that there was.
+#[tokio::test]
+async fn two_damaged_replicas_are_put_together() {
+    let cluster = of_two(|cluster| {
+        cluster.add_line("P4/config/cluster.cfg", "scrubPeriod=2");
+    })
+    .await;
+    cluster.vaquita("repair suspend").await.ok();
+    let sizes = [("small", 400 * KIB), ("large", 3 * MIB)];
+    for (path, len) in sizes {
+        let bytes = content(len as u64, len);
+        cluster.put(FIRST, path, &bytes).await.with(201);
+        flip_at(&cluster, "P1", &bytes, len / 8);
+        flip_at(&cluster, "P2", &bytes, len - len / 8);
+    }
+    cluster
+        .until("no replica can be read", async || {
+            let rows = cluster.json("chunk list --unwell").await;
+            let lost = rows.iter().filter(|row| row["state"] == "unavailable");
+            (lost.count() == 2).then_some(())
+        })
+        .await;
+    cluster.get_file(FIRST, "large").await.with(503);
+    cluster.vaquita("repair resume").await.ok();
+    until_well(&cluster).await;
+    cluster
+        .until_log(
+            "P4/log/controller.log",
+            "put together from what each still has",
+        )
+        .await;
+    for (path, len) in sizes {
+        for site in [FIRST, SECOND] {
+            let got = cluster.get_file(site, path).await.with(200);
+            assert_same(&got.body, &content(len as u64, len), path);
+        }
     }
 }
 

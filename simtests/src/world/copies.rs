@@ -4,7 +4,7 @@
 //! way of a write, from the node to itself.
 
 use vaquita_core::dfs::ask::Holder;
-use vaquita_core::dfs::digest::Digest;
+use vaquita_core::dfs::digest::{BLOCK, Digest};
 use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::Input;
@@ -24,6 +24,8 @@ pub(super) struct Copying {
     reasons: Vec<String>,
     /// What has come; `None` once it is being kept.
     came: Option<Vec<u8>>,
+    /// How many sources have not had the next block, where it is put together block by block.
+    refused: usize,
 }
 
 impl<F: Factory> World<F> {
@@ -38,8 +40,12 @@ impl<F: Factory> World<F> {
             next: 0,
             reasons: Vec::new(),
             came: None,
+            refused: 0,
         };
-        self.fetch_next(copying);
+        match copying.order.salvage {
+            true => self.fetch_block(copying),
+            false => self.fetch_next(copying),
+        }
     }
 
     /// Asks the next source, or gives up.
@@ -54,6 +60,7 @@ impl<F: Factory> World<F> {
             version: order.token.version,
             offset: 0,
             len: order.len,
+            even_damaged: false,
         };
         let endpoint = source.endpoint.clone();
         copying.next += 1;
@@ -62,6 +69,64 @@ impl<F: Factory> World<F> {
         self.data.copies.insert(id, copying);
         // It may have been told at once that there is no such host.
         self.look_at_copies();
+    }
+
+    /// Asks for the next block of a chunk of which every replica is damaged: whoever had the last one
+    /// first.
+    fn fetch_block(&mut self, mut copying: Copying) {
+        let order = &copying.order;
+        let at = copying.came.get_or_insert_default().len() as u64;
+        if at == order.len {
+            self.came_whole(copying);
+            return;
+        }
+        if copying.refused == order.sources.len() {
+            let reason = format!("a block is whole nowhere: {}", copying.reasons.join("; "));
+            self.copy_ends(&copying, Err(reason));
+            return;
+        }
+        let transfer = Transfer::Fetch {
+            version: order.token.version,
+            offset: at,
+            len: (order.len - at).min(BLOCK as u64),
+            even_damaged: true,
+        };
+        let endpoint = order.sources[copying.next].endpoint.clone();
+        let id = self.carry(copying.node, &endpoint, transfer);
+        self.data.copies.insert(id, copying);
+        self.look_at_copies();
+    }
+
+    fn block_carried(&mut self, id: TransferId, what: Carried, mut copying: Copying) {
+        match what {
+            Carried::Bytes { bytes, last, .. } => {
+                copying.came.get_or_insert_default().extend(bytes);
+                copying.refused = 0;
+                if !last {
+                    self.data.copies.insert(id, copying);
+                    return;
+                }
+            }
+            other => {
+                let whole = copying.came.get_or_insert_default();
+                // What came of a block before it broke off is nothing worth.
+                whole.truncate(whole.len() / BLOCK * BLOCK);
+                copying.reasons.push(format!("{other:?}"));
+                copying.refused += 1;
+                copying.next = (copying.next + 1) % copying.order.sources.len();
+            }
+        }
+        self.fetch_block(copying);
+    }
+
+    fn came_whole(&mut self, mut copying: Copying) {
+        let came = copying.came.get_or_insert_default();
+        if Digest::of(came) == copying.order.digest {
+            self.keep(copying);
+        } else {
+            let reason = "the digest of what was put together differs".to_owned();
+            self.copy_ends(&copying, Err(reason));
+        }
     }
 
     /// A node reads one of its chunks through: as somebody's word that it is damaged has it done.
@@ -114,6 +179,10 @@ impl<F: Factory> World<F> {
             return;
         };
         if self.running_start(copying.node) != Some(copying.start) {
+            return;
+        }
+        if copying.order.salvage && copying.came.is_some() {
+            self.block_carried(id, what, copying);
             return;
         }
         match (what, copying.came.as_mut()) {

@@ -49,6 +49,8 @@ pub enum Transfer {
         offset: u64,
         /// How many bytes.
         len: u64,
+        /// Whether it is wanted also if it is known to be damaged.
+        even_damaged: bool,
     },
     /// Look whether this content is damaged.
     Suspect {
@@ -453,9 +455,18 @@ impl<F: Factory> World<F> {
                     len: announced.then_some(bytes.len() as u64),
                 }
             }
-            Transfer::Fetch { version, .. } | Transfer::Suspect { version } => {
-                StoreAsk::Find { version: *version }
-            }
+            Transfer::Fetch {
+                version,
+                even_damaged,
+                ..
+            } => StoreAsk::Find {
+                version: *version,
+                even_damaged: *even_damaged,
+            },
+            Transfer::Suspect { version } => StoreAsk::Find {
+                version: *version,
+                even_damaged: false,
+            },
         };
         self.ask_store(at, Some(id), ask);
     }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use simtests::plan::{DiskStep, Step};
-use simtests::vaquita::{Cluster, VaquitaWorld, wait_until};
+use simtests::vaquita::files::Done;
+use simtests::vaquita::{Cluster, VaquitaWorld, all_online, wait_until};
+use vaquita_core::dfs::digest::BLOCK;
+use vaquita_core::store::ALONE_HEADER;
 
-use crate::repair::{expect_whole, impatient, read_all, write_some};
-use crate::story::{expect, run, seconds};
+use crate::repair::{expect_whole, impatient, read_all, repairs, write_some};
+use crate::story::{expect, named, put, run, seconds};
 
 const PERIOD: Duration = Duration::from_secs(120);
 
@@ -94,6 +97,112 @@ fn scrubbing_amid_work_finds_nothing_and_ends() {
             )?;
             let passes = world.mark("scrub.pass");
             expect(world, passes >= 8, &format!("{passes} passes have ended"))
+        },
+    );
+}
+
+/// A chunk of eight blocks, and no third replica.
+fn of_blocks(seed: u64) -> Cluster {
+    let mut cluster = scrubbing(seed);
+    cluster.scrub_period = Duration::from_secs(60);
+    cluster.files.factor = 2;
+    cluster.limits.chunk_bytes = 600 * 1024;
+    cluster.limits.packed_max = 200 * 1024;
+    cluster.settings.volume.capacity = 40 << 20;
+    cluster
+}
+
+/// Flips a bit of the only chunk there is, in one block of the first replica and in another of the second.
+/// Returns the hosts that have replicas.
+fn flip_blocks(world: &mut VaquitaWorld, blocks: [usize; 2]) -> Vec<u32> {
+    let now = world.now();
+    let mut holders = Vec::new();
+    for host in 1..=world.factory().cluster.hosts {
+        let node = named(world, &format!("P{host}-NODE1"));
+        let Some(disk) = world.volume_mut(node, 0) else {
+            continue;
+        };
+        let mut files = disk.files();
+        let mut names = files.iter_mut();
+        let Some((_, bytes)) = names.find(|(name, _)| name.as_str().ends_with(".chunk")) else {
+            continue;
+        };
+        if let Some(block) = blocks.get(holders.len()) {
+            let header = usize::try_from(ALONE_HEADER).expect("it is short");
+            bytes[header + block * BLOCK + 17] ^= 4;
+            disk.replace(now, &files);
+        }
+        holders.push(host);
+    }
+    holders
+}
+
+/// Both replicas are damaged, in different blocks: the chunk is put together from what each still has.
+#[test]
+fn replicas_that_are_damaged_at_different_blocks_are_put_together() {
+    run(
+        6,
+        "scrub::replicas_that_are_damaged_at_different_blocks_are_put_together",
+        of_blocks,
+        |world, clients| {
+            let done = clients.have(world, put("/d/f0", 0, 500_000))?;
+            expect(world, matches!(done, Done::Written(_)), "it is not written")?;
+            let last = usize::try_from(world.seed() % 3).unwrap_or(0) + 5;
+            let holders = flip_blocks(world, [2, last]);
+            expect(
+                world,
+                holders.len() == 2,
+                &format!("replicas on {holders:?}"),
+            )?;
+            clients.run_for(world, seconds(200))?;
+            let found = world.mark("volume.damaged_chunk");
+            expect(
+                world,
+                found == 2,
+                &format!("{found} replicas were found damaged"),
+            )?;
+            expect_whole(world)?;
+            read_all(world, clients, 1)
+        },
+    );
+}
+
+/// They are damaged in one and the same block: nothing can be put together, nothing is thrown away, and the
+/// reason is told. A node that was away has it whole: then it is made anew.
+#[test]
+fn a_block_that_is_whole_nowhere_is_waited_for() {
+    run(
+        4,
+        "scrub::a_block_that_is_whole_nowhere_is_waited_for",
+        |seed| {
+            let mut cluster = of_blocks(seed);
+            cluster.hosts = 4;
+            cluster.files.factor = 3;
+            cluster
+        },
+        |world, clients| {
+            let done = clients.have(world, put("/d/f0", 0, 500_000))?;
+            expect(world, matches!(done, Done::Written(_)), "it is not written")?;
+            let holders = flip_blocks(world, [3, 3]);
+            expect(
+                world,
+                holders.len() == 3,
+                &format!("replicas on {holders:?}"),
+            )?;
+            let away = world
+                .host(&format!("h{}", holders[2]))
+                .expect("it is there");
+            world.power_cut(away);
+            clients.run_for(world, seconds(200))?;
+            let status = repairs(world).unwrap_or_default();
+            let mut stuck = status.stuck.iter();
+            let told = stuck.any(|row| row.reason.contains("whole nowhere"));
+            expect(world, told, &format!("the reason is not told: {status:?}"))?;
+            world.power_on(away);
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(60))?;
+            expect_whole(world)?;
+            read_all(world, clients, 1)
         },
     );
 }

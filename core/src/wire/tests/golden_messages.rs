@@ -475,6 +475,7 @@ fn messages() -> Vec<Message> {
             len: 300,
             digest: DIGEST,
             sources: vec![replica_place()],
+            salvage: true,
         }),
         Message::CopyEnded(CopyEnded {
             copy: CopyId(5),
@@ -777,6 +778,7 @@ fn every_request_of_a_data_connection_has_a_golden_file_that_is_read_and_written
             version: VERSION,
             offset: 65_536,
             len: 300,
+            even_damaged: true,
         },
         TransferRequest::Suspect { version: VERSION },
     ];

@@ -85,7 +85,7 @@ impl Keeper {
                 self.effects.push_back(Effect::DropStage { stage });
                 Ok(StoreAnswer::Done)
             }
-            StoreAsk::Find { version } => {
+            StoreAsk::Find { version, .. } => {
                 for (id, version, len) in std::mem::take(&mut self.late) {
                     self.admit(id, version, len);
                 }

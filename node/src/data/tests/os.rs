@@ -42,6 +42,7 @@ async fn chunks_go_to_the_disks_of_two_nodes_and_come_back() {
             version: version(number),
             len: summary.len,
             digest: summary.digest,
+            even_damaged: false,
         };
         for peer in &peers {
             let fetching = one.data.fetch(peer, wanted, 0, u64::MAX).await;

@@ -180,6 +180,7 @@ async fn a_reader_that_does_not_read_is_cut() {
         version: version(1),
         offset: 0,
         len: u64::MAX,
+        even_damaged: false,
     };
     ask(&mut link, fetch).await;
     assert!(matches!(

@@ -17,6 +17,7 @@ pub(super) fn wanted(number: u64, content: &[u8]) -> Wanted {
         version: version(number),
         len: summary.len,
         digest: summary.digest,
+        even_damaged: false,
     }
 }
 

@@ -864,6 +864,7 @@ impl Clients {
                     version: place.version,
                     offset,
                     len: place.len - offset,
+                    even_damaged: false,
                 };
                 let id = world.carry(entry, &place.replicas[replica].endpoint, transfer);
                 reading.attempts.push((offset, id, replica));

@@ -32,6 +32,10 @@ impl Controller {
         // The source that has the most hands free, whatever the log's order.
         let from = |slot: Slot| streams.from.get(&slot).copied().unwrap_or_default();
         let mut sources: Vec<(NodeId, Slot)> = standing.readable().collect();
+        let salvage = sources.is_empty();
+        if salvage {
+            sources.clone_from(&standing.damaged);
+        }
         sources.sort_by_key(|(_, slot)| (from(*slot), *slot));
         let Some(&(_, source)) = sources.first() else {
             return;
@@ -78,7 +82,10 @@ impl Controller {
         };
         let sources: Vec<ReplicaPlace> = sources
             .iter()
-            .filter_map(|(node, _)| self.replica_place(*node, ReplicaState::Good))
+            .filter_map(|(node, _)| match salvage {
+                false => self.replica_place(*node, ReplicaState::Good),
+                true => self.replica_place(*node, ReplicaState::Corrupt),
+            })
             .collect();
         let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
         let instead_of = match standing.gone.first() {
@@ -93,6 +100,7 @@ impl Controller {
             len,
             digest,
             sources,
+            salvage,
         };
         self.files.candidates.took(target, len);
         let under_way = Copy {
@@ -198,6 +206,12 @@ impl Controller {
                     .map(|&(node, slot)| format!("{} is being drained", name(node, Some(slot)))),
             )
             .collect();
+        if standing.readable().next().is_none() {
+            return format!(
+                "all of its {} replicas are damaged: it is put together from what each still has",
+                standing.damaged.len()
+            );
+        }
         let counts = format!(
             "{} of {} replicas are there",
             standing.expected(),

@@ -23,6 +23,8 @@ pub(super) struct Standing {
     /// damaged form, or it is away and was to be drained. With the member that the node is, if it is
     /// one.
     pub(super) gone: Vec<(NodeId, Option<Slot>)>,
+    /// Those among them whose nodes have it in damaged form.
+    pub(super) damaged: Vec<(NodeId, Slot)>,
 }
 
 impl Standing {
@@ -57,9 +59,11 @@ impl Controller {
                 ReplicaState::Away if !leaves && self.is_awaited(now, node, slot) => {
                     standing.awaited.push(node);
                 }
-                ReplicaState::Away | ReplicaState::Missing | ReplicaState::Corrupt => {
+                ReplicaState::Corrupt => {
                     standing.gone.push((node, slot));
+                    standing.damaged.extend(slot.map(|slot| (node, slot)));
                 }
+                ReplicaState::Away | ReplicaState::Missing => standing.gone.push((node, slot)),
             }
         }
         standing
@@ -122,6 +126,8 @@ impl Controller {
                 return Some(Urgency::Surplus);
             }
             return match standing.good.len() + leaving {
+                // What is damaged in one place may be whole in another.
+                0 if standing.damaged.len() > 1 => Some(Urgency::LastCopy),
                 // With no replica left to copy from there is nothing to do but to wait.
                 0 => None,
                 _ if standing.expected() + leaving >= factor => Some(Urgency::Leaving),
