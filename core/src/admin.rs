@@ -539,6 +539,8 @@ pub struct NodeRow {
     pub reason: String,
     /// What an operator has set: `none`, `maintenance`, `draining`, `drained`.
     pub admin: &'static str,
+    /// How far that is, and what it waits for; empty where there is nothing to tell.
+    pub admin_reason: String,
     /// What else is to be known, such as `udp-blocked` or `quarantined`.
     pub conditions: Vec<String>,
     /// Process id, where known.

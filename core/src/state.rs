@@ -239,6 +239,12 @@ impl ClusterState {
                 self.epoch_starts.insert(started.epoch, index);
             }
             Record::NodeRegistered(registered) => {
+                let alias = &registered.site.alias;
+                let before = self.registry.get(alias).map(|it| it.node);
+                if before.is_some_and(|before| before != registered.node) {
+                    // What was to be done with the alias was meant for the node that had it.
+                    self.duties.remove(alias);
+                }
                 self.registry.apply(index, registered, RETIRED_MAX);
             }
             Record::NodeDesired(desired) => {

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -132,10 +133,7 @@ impl Servers {
         let program = fs::read_link(format!("/proc/{pid}/exe")).map_err(failed)?;
         let directory = fs::read_link(format!("/proc/{pid}/cwd")).map_err(failed)?;
         server.signal(Signal::KILL)?;
-        // Its locks are let go before it has no arguments any more.
-        while self.is_one(pid) {
-            thread::sleep(PERIOD);
-        }
+        server.ended();
         let child = Command::new(program)
             .args(words.iter().skip(1))
             .current_dir(directory)
@@ -194,6 +192,15 @@ fn arguments(pid: u32) -> Vec<OsString> {
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
     let words = line.split(|byte| *byte == 0);
     words.map(|word| OsStr::from_bytes(word).into()).collect()
+}
+
+impl Server {
+    /// Waits until it has ended, its locks and its port included.
+    fn ended(&self) {
+        let mut handle = [PollFd::new(&self.handle, PollFlags::IN)];
+        // An interruption is no end.
+        while poll(&mut handle, None).is_err() {}
+    }
 }
 
 /// A server that was started anew by this program, and is killed when this is dropped.

@@ -404,6 +404,7 @@ impl Outlook<'_> {
                 .map(|agent| self.members.all[agent].member.site.alias.clone()),
             reason,
             admin: "none",
+            admin_reason: String::new(),
             conditions,
             pid: if present {
                 registration.map(|registration| registration.pid)

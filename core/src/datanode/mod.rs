@@ -140,6 +140,7 @@ impl DataNode {
 
     fn tick(&mut self, now: Timestamp) {
         self.base.tick(now);
+        self.follow_controller(now);
         if let (AgentLink::Waiting { until }, Some(agent)) = (&self.agent_link, &self.agent)
             && now >= *until
             && self.ending.is_none()
@@ -215,6 +216,11 @@ impl DataNode {
                 UplinkEvent::Message(message) => self.controller_says(now, *message),
             }
         }
+        self.follow_controller(now);
+    }
+
+    /// Has clients' questions follow the controller's coming and going.
+    fn follow_controller(&mut self, now: Timestamp) {
         let Base {
             uplink, links, out, ..
         } = &mut self.base;
@@ -677,7 +683,7 @@ impl Machine for DataNode {
         let news = online.then(|| self.news.next_deadline(limits)).flatten();
         let volumes = online.then(|| self.volumes_told.after(limits.volumes_period));
         let ending = self.ending.map(|since| since.after(limits.drain_timeout));
-        let relay = self.relay.next_deadline(limits);
+        let relay = self.relay.next_deadline(&self.base.uplink, limits);
         let shelves = self.shelves.next_deadline();
         let scrub = self.scrub.next_deadline().filter(|_| self.ending.is_none());
         let parts = [

@@ -33,7 +33,8 @@ pub(super) struct Relay {
 struct Waiting {
     request: RequestId,
     since: Timestamp,
-    /// What is put once more if the connection is lost; `None` for a change that was sent.
+    /// What is sent once the controller is there again: what was not sent yet, and a question whose
+    /// answer may be lost. That is put once more and not again: it may be what the controller dies of.
     unsent: Option<DfsAsk>,
 }
 
@@ -102,7 +103,10 @@ impl Relay {
                 return Err(away(uplink));
             }
             again
-        } else if self.gives_up_at(limits).is_some_and(|until| now < until) {
+        } else if self
+            .gives_up_at(uplink, limits)
+            .is_some_and(|until| now < until)
+        {
             Some(message)
         } else {
             return Err(away(uplink));
@@ -116,9 +120,11 @@ impl Relay {
         Ok(())
     }
 
-    /// Until when a controller that was lost is waited for.
-    fn gives_up_at(&self, limits: &Limits) -> Option<Timestamp> {
-        Some(self.lost?.after(limits.reconnect_wait))
+    /// Until when a controller that was lost is waited for. In a large cluster nodes come back to it one
+    /// after the other.
+    fn gives_up_at(&self, uplink: &Uplink, limits: &Limits) -> Option<Timestamp> {
+        let wait = limits.reconnect_wait + uplink.redial_spread(limits);
+        Some(self.lost?.after(wait))
     }
 
     /// Looks whether the controller was lost, or is there again.
@@ -144,12 +150,10 @@ impl Relay {
             (false, true) => {
                 self.lost = None;
                 for waiting in self.asked.values_mut() {
-                    let Some(message) = waiting.unsent.take() else {
-                        continue;
-                    };
-                    waiting.since = now;
-                    waiting.unsent = message.ask.is_question().then(|| message.clone());
-                    uplink.send(Message::DfsAsk(message), links, out);
+                    if let Some(message) = waiting.unsent.take() {
+                        waiting.since = now;
+                        uplink.send(Message::DfsAsk(message), links, out);
+                    }
                 }
             }
             (true, true) | (false, false) => {}
@@ -182,7 +186,10 @@ impl Relay {
         out: &mut Outbox,
     ) -> bool {
         if !self.online {
-            if self.gives_up_at(limits).is_none_or(|until| now >= until) {
+            if self
+                .gives_up_at(uplink, limits)
+                .is_none_or(|until| now >= until)
+            {
                 while let Some((_, waiting)) = self.asked.pop_first() {
                     out.reply(waiting.request, Err(away(uplink)));
                 }
@@ -206,9 +213,9 @@ impl Relay {
     }
 
     /// When [`Relay::tick`] has something to do: questions are asked in the order of their numbers.
-    pub(super) fn next_deadline(&self, limits: &Limits) -> Option<Timestamp> {
+    pub(super) fn next_deadline(&self, uplink: &Uplink, limits: &Limits) -> Option<Timestamp> {
         let (_, oldest) = self.asked.first_key_value()?;
-        match self.gives_up_at(limits) {
+        match self.gives_up_at(uplink, limits) {
             Some(until) => Some(until),
             None => Some(oldest.since.after(limits.answer_timeout)),
         }

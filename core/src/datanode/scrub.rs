@@ -24,12 +24,15 @@ use crate::time::Timestamp;
 
 /// The shortest pause between two chunks of a volume: what is short costs a turn of the disk as well.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest one: a volume may fill up meanwhile.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// How far the volumes of a node are read through.
 #[derive(Debug)]
 pub(super) struct Scrub {
     passes: BTreeMap<VolumeSlot, Pass>,
-    under_way: Option<UnderWay>,
+    /// What is being read: one chunk of each volume at a time.
+    under_way: BTreeMap<VolumeSlot, UnderWay>,
     draws: Prng,
 }
 
@@ -41,7 +44,10 @@ struct Pass {
     begun: Timestamp,
     /// The first chunk of it, and the last one that was read; `None` before the first.
     read: Option<(ChunkVersion, ChunkVersion)>,
-    /// Whether the end of all versions was passed, so that what is left is in front of the first.
+    /// The newest content when it began. What has come since is the next pass's: it would never end
+    /// where chunks come as fast as they are read.
+    newest: Option<ChunkVersion>,
+    /// Whether that was passed, so that what is left is in front of the first.
     wrapped: bool,
     chunks: u64,
     bytes: u64,
@@ -52,9 +58,9 @@ struct Pass {
 /// A chunk that is being read.
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
-    slot: VolumeSlot,
     version: ChunkVersion,
     len: u64,
+    since: Timestamp,
 }
 
 impl Pass {
@@ -63,6 +69,7 @@ impl Pass {
             next,
             begun: now,
             read: None,
+            newest: None,
             wrapped: false,
             chunks: 0,
             bytes: 0,
@@ -75,10 +82,12 @@ impl Pass {
         let Some((first, last)) = self.read else {
             let nth = draws.below(volume.len().max(1) as u64);
             let nth = usize::try_from(nth).unwrap_or_default();
+            self.newest = volume.newest_content();
             return volume.entries().nth(nth);
         };
         let mut next = volume.content_after(Some(last));
-        if next.is_none() && !self.wrapped {
+        let is_new = |it: &Content| self.newest.is_none_or(|newest| it.version > newest);
+        if !self.wrapped && next.as_ref().is_none_or(is_new) {
             self.wrapped = true;
             next = volume.content_after(None);
         }
@@ -90,7 +99,7 @@ impl Scrub {
     pub(super) const fn new(draws: Prng) -> Self {
         Self {
             passes: BTreeMap::new(),
-            under_way: None,
+            under_way: BTreeMap::new(),
             draws,
         }
     }
@@ -107,8 +116,9 @@ impl Scrub {
         if period.is_zero() {
             return;
         }
-        self.passes
-            .retain(|slot, _| shelves.readable().any(|(it, ..)| it == *slot));
+        let is_there = |slot: &VolumeSlot| shelves.readable().any(|(it, ..)| it == *slot);
+        self.passes.retain(|slot, _| is_there(slot));
+        self.under_way.retain(|slot, _| is_there(slot));
         for (slot, volume, chunk_bytes) in shelves.readable() {
             if volume.is_empty() {
                 // Another one begins with its first chunk.
@@ -123,7 +133,7 @@ impl Scrub {
                 let first = Duration::from_nanos(self.draws.below(nanos));
                 self.passes.insert(slot, Pass::new(now, now.after(first)));
             }
-            if self.under_way.is_none() {
+            if !self.under_way.contains_key(&slot) {
                 self.begin(now, slot, volume, shelves, planted, out);
             }
         }
@@ -156,7 +166,15 @@ impl Scrub {
             pass.next = now.after(PAUSE_MIN);
             return;
         }
-        self.under_way = Some(UnderWay { slot, version, len });
+        let since = now;
+        self.under_way.insert(
+            slot,
+            UnderWay {
+                version,
+                len,
+                since,
+            },
+        );
         out.push(Effect::Scrub { version });
     }
 
@@ -168,10 +186,12 @@ impl Scrub {
         result: &Result<(), String>,
         shelves: &Shelves,
     ) {
-        let Some(done) = self.under_way.take_if(|it| it.version == version) else {
+        let mut reading = self.under_way.iter();
+        let Some((&slot, &done)) = reading.find(|(_, it)| it.version == version) else {
             return;
         };
-        let Some(pass) = self.passes.get_mut(&done.slot) else {
+        self.under_way.remove(&slot);
+        let Some(pass) = self.passes.get_mut(&slot) else {
             return;
         };
         match result {
@@ -182,14 +202,18 @@ impl Scrub {
             Err(_) => pass.failed += 1,
         }
         let mut volumes = shelves.readable();
-        let all = volumes.find(|(slot, ..)| *slot == done.slot);
+        let all = volumes.find(|(it, ..)| *it == slot);
         let all = all.map_or(done.len, |(_, _, chunk_bytes)| chunk_bytes);
-        pass.next = now.after(pause(shelves.scrub_period(), done.len, all));
+        // The reading is a part of the time that the chunk has.
+        let pause = pause(shelves.scrub_period(), done.len, all);
+        let left = pause.saturating_sub(now.since(done.since));
+        pass.next = now.after(left.max(PAUSE_MIN));
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let next = self.passes.values().map(|pass| pass.next).min();
-        next.filter(|_| self.under_way.is_none())
+        let idle = self.passes.iter();
+        let idle = idle.filter(|(slot, _)| !self.under_way.contains_key(slot));
+        idle.map(|(_, pass)| pass.next).min()
     }
 }
 
@@ -198,7 +222,7 @@ fn pause(period: Duration, len: u64, all: u64) -> Duration {
     // An empty chunk is one as well.
     let (len, all) = (u128::from(len.max(1)), u128::from(all.max(1)));
     let nanos = period.as_nanos().saturating_mul(len.min(all)) / all;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).max(PAUSE_MIN)
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
 fn pass_ended(now: Timestamp, path: &str, pass: &Pass) -> Event {
@@ -226,11 +250,11 @@ mod tests {
     #[test]
     fn all_chunks_together_take_the_period() {
         let week = Duration::from_secs(7 * 24 * 3600);
-        assert_eq!(pause(week, 1 << 30, 1 << 30), week);
         assert_eq!(pause(week, 1 << 20, 1 << 30), week / 1024);
+        assert_eq!(pause(week, 1 << 30, 1 << 30), PAUSE_MAX);
         // Nothing is read without a pause.
         assert_eq!(pause(week, 1, u64::MAX), PAUSE_MIN);
-        assert_eq!(pause(week, 0, 0), week);
+        assert_eq!(pause(week, 0, 0), PAUSE_MAX);
         assert_eq!(pause(Duration::from_secs(1), 0, 1 << 40), PAUSE_MIN);
     }
 }

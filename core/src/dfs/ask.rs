@@ -254,13 +254,14 @@ impl Ask {
             | Self::List { .. }
             | Self::Usage { .. }
             | Self::Lookup { .. }
-            | Self::Outcome { .. }
             | Self::Chunks { .. }
             | Self::Chunk { .. }
             | Self::Volumes
             | Self::Authorize { .. }
             | Self::Repairs => true,
-            Self::MakeDir { .. }
+            // What is told of an outcome is made to stand.
+            Self::Outcome { .. }
+            | Self::MakeDir { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
             | Self::Allocate { .. }

@@ -23,9 +23,8 @@ pub const MAGIC: &[u8; 4] = b"VQD1";
 pub const KIND_REQUEST: u16 = 0x0100;
 /// The kind of every frame that the asked answers with.
 pub const KIND_REPLY: u16 = 0x0101;
-/// The kind of the empty frames by which the asked says, every second, that it is still at work on the
-/// bytes of a [`TransferRequest::Store`] that have all come: a disk may take long, and whoever stands
-/// still says nothing.
+/// The kind of the empty frames by which the asked says, every second until it answers, that it is at
+/// work on a [`TransferRequest::Store`]: a disk may take long, and whoever stands still says nothing.
 pub const KIND_WORKING: u16 = 0x0102;
 
 /// What one member wants of another.

@@ -100,11 +100,21 @@ impl Uplink {
                 format!("the controller at {site} ended the connection: {reason}")
             }
         };
-        if was_up && self.members > u64::try_from(limits.redial_spread_above).unwrap_or(u64::MAX) {
-            let spread = u64::try_from(limits.redial_spread.as_nanos()).unwrap_or(u64::MAX);
+        let spread = self.redial_spread(limits);
+        if was_up && !spread.is_zero() {
+            let spread = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
             self.redial_wait = Duration::from_nanos(self.prng.below(spread));
         }
         self.trouble(now, "uplink.down", text, out);
+    }
+
+    /// Over how long the members dial a lost controller again; zero in a small cluster.
+    pub(crate) fn redial_spread(&self, limits: &Limits) -> Duration {
+        let above = u64::try_from(limits.redial_spread_above).unwrap_or(u64::MAX);
+        match self.members > above {
+            true => limits.redial_spread,
+            false => Duration::ZERO,
+        }
     }
 
     /// Notes what is wrong, tells it once, and tries again after a growing while.

@@ -167,6 +167,7 @@ async fn the_status_is_a_sentence_alarms_and_a_table() {
         agent: None,
         reason: "not heard for 9 s".to_owned(),
         admin: "none",
+        admin_reason: String::new(),
         conditions: Vec::new(),
         pid: None,
         epoch: None,

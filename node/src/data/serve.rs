@@ -133,7 +133,7 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
         }
     }
 
-    /// Takes a chunk, and tells the sender now and then that it is being worked on once all has come.
+    /// Takes a chunk, and tells the sender now and then that it is being worked on.
     async fn receive(
         &mut self,
         token: WriteToken,
@@ -154,10 +154,9 @@ impl<E: Env, S: AsyncRead + AsyncWrite + Send> Connection<'_, E, S> {
                 taken = &mut receiving => return Ok(taken),
                 () = sleep(period) => {}
             }
-            if ended.load(Ordering::Relaxed) {
-                outbound.put(session, KIND_WORKING, &[]).await?;
-                outbound.flush().await?;
-            }
+            // Also before all has come: whoever has sent all of it may wait already.
+            outbound.put(session, KIND_WORKING, &[]).await?;
+            outbound.flush().await?;
         }
     }
 

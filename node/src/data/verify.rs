@@ -102,21 +102,13 @@ impl<E: Env> Data<E> {
     pub(crate) fn scrub(&self, version: ChunkVersion) {
         let data = self.clone();
         tokio::spawn(async move {
-            let turn = Arc::clone(&data.shared.suspects.turn);
-            // Nobody closes the semaphore.
-            let _turn = turn.acquire_owned().await;
-            let result = async {
-                let (volume, extent) = find(&data, version, false).await?;
-                let volumes = &data.shared.volumes;
-                let table = extent.len.div_ceil(BLOCK as u64) * 4;
-                for (at, len) in [(extent.crcs_at, table), (extent.offset, extent.len)] {
-                    if len > 0 {
-                        volumes.forget_cached(volume, &extent.file, at, len).await;
-                    }
-                }
-                data.verify(version).await
+            let reader = data.clone();
+            let reading = tokio::spawn(async move { reader.verify_on_disk(version).await });
+            let result = match reading.await {
+                Ok(result) => result.map_err(|refusal| refusal.to_string()),
+                // The machine waits for an answer, whatever it is.
+                Err(failure) => Err(format!("a bug in this program: {failure}")),
             };
-            let result = result.await.map_err(|refusal: Refusal| refusal.to_string());
             if let Err(reason) = &result {
                 warn!("chunk {version} was read through, and not found whole: {reason}");
             }
@@ -128,6 +120,21 @@ impl<E: Env> Data<E> {
     #[cfg(test)]
     pub(super) fn suspects(&self) -> usize {
         self.shared.suspects.len()
+    }
+
+    /// Reads a chunk whole, from the disk and not from what the operating system remembers.
+    async fn verify_on_disk(&self, version: ChunkVersion) -> Result<(), Refusal> {
+        let (volume, extent) = find(self, version, false).await?;
+        let table = extent.len.div_ceil(BLOCK as u64).saturating_mul(4);
+        // Both lie side by side, in one order or the other. Their pages are forgotten as a whole only.
+        let begin = extent.crcs_at.min(extent.offset);
+        let end =
+            (extent.crcs_at.saturating_add(table)).max(extent.offset.saturating_add(extent.len));
+        let volumes = &self.shared.volumes;
+        volumes
+            .forget_cached(volume, &extent.file, begin, end.saturating_sub(begin))
+            .await;
+        self.verify(version).await
     }
 
     /// Reads a chunk whole. Blocks that do not fit are told to the machine on the way.

@@ -263,6 +263,7 @@ impl State {
                 Some(Duty::Drain) => "drained",
                 Some(Duty::Maintenance { .. }) => "maintenance",
             },
+            admin_reason: String::new(),
             conditions: Vec::new(),
             pid: None,
             epoch: None,

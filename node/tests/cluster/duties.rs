@@ -64,11 +64,11 @@ async fn a_node_is_drained_while_files_are_written_and_nothing_is_lost_with_its_
     let row = cluster
         .until_row("P2-NODE1", |row| row.state == "stopped")
         .await;
-    assert_eq!(row.admin, "draining", "{:?}", row.conditions);
+    assert_eq!(row.admin, "draining", "{}", row.admin_reason);
     assert!(
-        row.conditions[0].contains("before the start"),
-        "{:?}",
-        row.conditions
+        row.admin_reason.contains("before the start"),
+        "{}",
+        row.admin_reason
     );
     cluster.vaquita("node serve P2-NODE1").await.ok();
     assert_eq!(cluster.row("P2-NODE1").await.admin, "none");

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use simtests::plan::{DiskStep, Step};
 use simtests::streams::Stream;
-use simtests::vaquita::files::Done;
+use simtests::vaquita::files::{Clients, Done};
 use simtests::vaquita::{
-    MASTER, Vaquita, VaquitaWorld, all_online, controller, nodes, order, row, wait_until,
+    Cluster, MASTER, Vaquita, VaquitaWorld, all_online, controller, nodes, order, row, wait_until,
 };
 use simtests::world::Failure;
 use vaquita_core::admin::{Refusal, Reply, Response, Verb};
+use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 use vaquita_core::state::Duty;
 
@@ -44,9 +45,13 @@ fn is_drained(world: &VaquitaWorld) -> bool {
 
 /// How many contents a node has.
 fn has(world: &VaquitaWorld, name: &str) -> usize {
+    contents(world, name).len()
+}
+
+fn contents(world: &VaquitaWorld, name: &str) -> Vec<ChunkVersion> {
     match world.node(name).and_then(|node| world.machine(node)) {
-        Some(Vaquita::DataNode(it)) => it.entries().len(),
-        _ => 0,
+        Some(Vaquita::DataNode(it)) => it.entries().iter().map(|entry| entry.version).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -166,51 +171,235 @@ fn a_node_that_dies_amid_its_drain_is_made_up_for_at_once() {
     );
 }
 
-/// A copy that was ordered before the drain ends after it: it does not count.
+/// A cluster of two replicas with one file on two of the nodes, and with the drained node empty and slow.
+/// One replica is lost, and only the drained node can have another: it is fetching it, and is drained.
+/// Returns the host of the other replica and the nodes that are in maintenance.
+fn drained_amid_a_copy_to_it(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(String, Vec<&'static str>), Failure> {
+    stop(world, &[DRAINED])?;
+    let done = clients.have(world, put("/d/f0", 0, 5_000))?;
+    expect(world, matches!(done, Done::Written(_)), "it is not written")?;
+    order(world, Verb::StartNodes(nodes(&[DRAINED])));
+    wait_until(world, "all online", all_online)?;
+    let others = [
+        "P1-NODE1", "P3-NODE1", "P4-NODE1", "P5-NODE1", "P6-NODE1", "P7-NODE1",
+    ];
+    let (holders, idle): (Vec<&str>, Vec<&str>) =
+        others.into_iter().partition(|name| has(world, name) > 0);
+    let [lost, kept] = holders[..] else {
+        expect(world, false, &format!("the replicas are on {holders:?}"))?;
+        return Ok((String::new(), Vec::new()));
+    };
+    for name in &idle {
+        have(world, name, Duty::Maintenance { for_ms: 3_600_000 })?;
+    }
+    let node = format!("{DRAINED}/0");
+    let what = DiskStep::Slow(1000);
+    world.disturb(&Step::Disk { node, what });
+    let host_of = |name: &str| format!("h{}", &name[1..2]);
+    world.power_cut(host(world, &host_of(lost)));
+    let mut is_fetching = false;
+    for _ in 0..40_000 {
+        clients.run_for(world, Duration::from_millis(1))?;
+        let status = repairs(world).unwrap_or_default();
+        is_fetching = status.copies.iter().any(|it| it.to.as_str() == DRAINED);
+        if is_fetching {
+            break;
+        }
+    }
+    expect(world, is_fetching, "nothing is copied there")?;
+    let reply = set(world, &[DRAINED], Duty::Drain)?;
+    let waits = match &reply {
+        Ok(Response::Ordered(rows)) => rows[0].note.contains("on their way there"),
+        _ => false,
+    };
+    expect(world, waits, &format!("the copy is passed over: {reply:?}"))?;
+    Ok((host_of(kept), idle))
+}
+
+fn power_on_all(world: &mut VaquitaWorld) {
+    for number in 1..=7 {
+        let host = host(world, &format!("h{number}"));
+        world.power_on(host);
+    }
+}
+
+fn two_replicas(seed: u64) -> Cluster {
+    let mut cluster = impatient(seed);
+    cluster.hosts = 7;
+    cluster.files.factor = 2;
+    cluster
+}
+
+/// A copy that was ordered before the drain ends after it. It is needed, and counts until others have it.
 #[test]
-fn a_copy_that_ends_on_a_node_that_is_drained_does_not_count() {
+fn a_copy_that_ends_on_a_node_that_is_drained_is_moved_on() {
     run(
-        8,
-        "duties::a_copy_that_ends_on_a_node_that_is_drained_does_not_count",
-        |seed| {
-            let mut cluster = impatient(seed);
-            cluster.hosts = 5;
-            cluster
+        6,
+        "duties::a_copy_that_ends_on_a_node_that_is_drained_is_moved_on",
+        two_replicas,
+        |world, clients| {
+            let (_, idle) = drained_amid_a_copy_to_it(world, clients)?;
+            have(world, idle[0], Duty::Serve)?;
+            wait_until(world, "it is drained", is_drained)?;
+            expect_whole(world)?;
+            lose_it(world)?;
+            read_all(world, clients, 1)?;
+            power_on_all(world);
+            order(world, Verb::StartNodes(nodes(&[DRAINED])));
+            wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// The same, and the source of the copy dies as soon as it is done: the drained node has the only replica.
+/// It is not called drained, and the replica is made anew from there.
+#[test]
+fn the_last_replica_on_a_node_that_is_drained_is_not_forgotten() {
+    run(
+        6,
+        "duties::the_last_replica_on_a_node_that_is_drained_is_not_forgotten",
+        two_replicas,
+        |world, clients| {
+            let (kept, idle) = drained_amid_a_copy_to_it(world, clients)?;
+            wait_until(world, "the copy is there", |world| has(world, DRAINED) > 0)?;
+            world.power_cut(host(world, &kept));
+            clients.run_for(world, seconds(30))?;
+            expect(world, !is_drained(world), "the only replica is given away")?;
+            have(world, idle[0], Duty::Serve)?;
+            wait_until(world, "another node has it", |world| {
+                has(world, idle[0]) > 0
+            })?;
+            read_all(world, clients, 1)?;
+            power_on_all(world);
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(60))?;
+            expect(world, is_drained(world), "it is not drained")?;
+            expect_whole(world)
+        },
+    );
+}
+
+/// The other holders of what is drained are away, and waited for: what is readable is not given up on the
+/// strength of them.
+#[test]
+fn a_drain_gives_nothing_up_in_hope() {
+    run(
+        6,
+        "duties::a_drain_gives_nothing_up_in_hope",
+        |seed| Cluster {
+            recovery_wait: Some(seconds(600)),
+            ..two_replicas(seed)
         },
         |world, clients| {
-            // The node has nothing yet: it is drained as soon as it is told to be.
-            stop(world, &[DRAINED])?;
-            write_some(world, clients, 12)?;
-            order(world, Verb::StartNodes(nodes(&[DRAINED])));
-            wait_until(world, "all online", all_online)?;
-            let node = format!("{DRAINED}/0");
-            let what = DiskStep::Slow(1000);
-            world.disturb(&Step::Disk { node, what });
-            world.power_cut(host(world, "h3"));
-            let mut is_fetching = false;
-            for _ in 0..40_000 {
-                clients.run_for(world, Duration::from_millis(1))?;
-                let status = repairs(world).unwrap_or_default();
-                is_fetching = status.copies.iter().any(|it| it.to.as_str() == DRAINED);
-                if is_fetching {
-                    break;
-                }
+            write_some(world, clients, 16)?;
+            let leaving = contents(world, DRAINED);
+            let away = host(world, "h3");
+            world.power_cut(away);
+            clients.run_for(world, seconds(12))?;
+            have(world, DRAINED, Duty::Drain)?;
+            clients.run_for(world, seconds(30))?;
+            // Where the other replica is away, the one that leaves is kept beside the new one.
+            for version in leaving {
+                let count = readable(world, version);
+                let what = format!("{count} replicas of {version} can be read");
+                expect(world, count >= 2, &what)?;
             }
-            expect(world, is_fetching, "nothing is copied there")?;
+            let node = named(world, "P3-NODE1");
+            if let Some(disk) = world.volume_mut(node, 0) {
+                disk.wipe();
+            }
+            read_all(world, clients, 16)?;
+            world.power_on(away);
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(20))?;
+            wait_until(world, "it is drained", is_drained)?;
+            expect_whole(world)?;
+            read_all(world, clients, 16)
+        },
+    );
+}
+
+/// How many replicas of a content the log names and are there.
+fn readable(world: &VaquitaWorld, version: ChunkVersion) -> usize {
+    let Some((_, machine)) = controller(world) else {
+        return 0;
+    };
+    let names = &machine.state().namespace;
+    let Some(chunk) = names.chunk_version(version) else {
+        return 0;
+    };
+    let there = world.nodes().filter(|node| match world.machine(*node) {
+        Some(Vaquita::DataNode(it)) => {
+            let has = it.entries().iter().any(|entry| entry.version == version);
+            has && chunk.is_held_by(it.identity().0.node)
+        }
+        _ => false,
+    });
+    there.count()
+}
+
+/// A drained alias with another identity behind it is a new node: it serves.
+#[test]
+fn a_new_disk_under_a_drained_alias_serves() {
+    run(
+        2,
+        "duties::a_new_disk_under_a_drained_alias_serves",
+        impatient,
+        |world, clients| {
+            write_some(world, clients, 8)?;
             have(world, DRAINED, Duty::Drain)?;
             wait_until(world, "it is drained", is_drained)?;
-            let waits = repairs(world).is_some_and(|it| !it.copies.is_empty());
+            stop(world, &[DRAINED])?;
+            for node in [DRAINED.to_owned(), format!("{DRAINED}/0")] {
+                let what = DiskStep::Wipe;
+                world.disturb(&Step::Disk { node, what });
+            }
+            order(world, Verb::StartNodes(nodes(&[DRAINED])));
+            wait_until(world, "all online", all_online)?;
+            let serves = row(world, DRAINED).is_some_and(|row| row.admin == "none");
+            expect(world, serves, "the new node inherits the drain")?;
+            read_all(world, clients, 8)
+        },
+    );
+}
+
+/// Not so many nodes are in maintenance at a time that nothing can be written, and none that is drained.
+#[test]
+fn a_maintenance_leaves_enough_nodes_for_writes() {
+    run(
+        2,
+        "duties::a_maintenance_leaves_enough_nodes_for_writes",
+        small,
+        |world, clients| {
+            let duty = Duty::Maintenance { for_ms: 60_000 };
+            let reply = set(world, &["P1-NODE1", "P3-NODE1", "P4-NODE1"], duty)?;
+            let refused = |reply: &Reply, word: &str| match reply {
+                Err(Refusal::Conflict { reason }) => reason.contains(word),
+                _ => false,
+            };
+            let what = format!("{reply:?}");
+            expect(world, refused(&reply, "dfsMinWriteReplicas"), &what)?;
+            have(world, "P1-NODE1", duty)?;
+            have(world, "P3-NODE1", duty)?;
+            let reply = set(world, &["P4-NODE1"], duty)?;
+            let what = format!("{reply:?}");
+            expect(world, refused(&reply, "dfsMinWriteReplicas"), &what)?;
+            let done = clients.have(world, put("/d/f", 1, 1000))?;
+            let written = matches!(done, Done::Written(_));
             expect(
                 world,
-                waits,
-                "no copy was under way when it was told to be drained",
+                written,
+                &format!("two nodes take no write: {done:?}"),
             )?;
-            clients.run_for(world, seconds(60))?;
-            expect(world, is_drained(world), "it is not drained any more")?;
-            expect_whole(world)?;
-            read_all(world, clients, 12)?;
-            world.power_on(host(world, "h3"));
-            wait_until(world, "all online", all_online)
+            clients.run_for(world, seconds(61))?;
+            have(world, DRAINED, Duty::Drain)?;
+            let reply = set(world, &[DRAINED], duty)?;
+            let what = format!("{reply:?}");
+            expect(world, refused(&reply, "being drained"), &what)?;
+            have(world, DRAINED, Duty::Serve)
         },
     );
 }
@@ -237,9 +426,8 @@ fn a_controller_that_starts_amid_a_drain_goes_on_with_it() {
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(30))?;
             expect_whole(world)?;
-            let waits = row(world, DRAINED).is_some_and(|row| {
-                row.admin == "draining" && row.conditions.iter().any(|it| it.contains("writes"))
-            });
+            let waits = row(world, DRAINED)
+                .is_some_and(|row| row.admin == "draining" && row.admin_reason.contains("writes"));
             expect(world, waits, "writes of before are forgotten")?;
             clients.run_for(world, seconds(600))?;
             expect(world, is_drained(world), "it is not drained")?;

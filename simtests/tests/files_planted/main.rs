@@ -444,7 +444,7 @@ const HUNTS: &[Hunt] = &[
         drive: the_entry_alone_survives,
         shows: "only on its disks: [c",
         without: &[],
-        within: 40,
+        within: 120,
     },
     Hunt {
         bug: "store_reuse_torn",

@@ -102,6 +102,8 @@ fn weather(
             scope.spawn(move || load.run(access, stop, |client| client.write(number)));
             scope.spawn(move || load.run(access, stop, |client| client.read(number)));
         }
+        // Whatever becomes of it: the scope waits for the clients.
+        let _ends = Ends(&load.ends);
         let mut nemesis = Nemesis {
             cluster,
             load: &load,
@@ -109,9 +111,7 @@ fn weather(
             controller: access.controller(stop)?,
             between: Duration::from_secs(options.between),
         };
-        let done = nemesis.strike(Duration::from_secs(options.still), revived);
-        load.ends.store(true, Ordering::SeqCst);
-        done
+        nemesis.strike(Duration::from_secs(options.still), revived)
     });
     load.print();
     done?;
@@ -121,6 +121,15 @@ fn weather(
     load.judge()?;
     load.verify(cluster, stop)?;
     until_well(cluster, stop)
+}
+
+/// Ends the clients when it is dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// What is done, by what, and how it ended.
@@ -261,9 +270,15 @@ impl Load {
         }
     }
 
-    /// Whether each error has told its reason, and none was wrong bytes or a file that is not there.
+    /// Whether clients were served in each phase, each error has told its reason, and none was wrong bytes
+    /// or a file that is not there.
     fn judge(&self) -> Result<(), String> {
         for (what, phase) in lock(&self.tallies).iter() {
+            for op in [Op::Put, Op::Get] {
+                if phase.get(&op).is_none_or(|tally| tally.done == 0) {
+                    return Err(format!("{what}: nobody was served: {op:?}"));
+                }
+            }
             for (op, tally) in phase {
                 for failure in tally.failed.keys() {
                     let is_bad = match failure {

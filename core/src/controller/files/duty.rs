@@ -18,6 +18,15 @@ use crate::metalog::SpaceMode;
 use crate::state::{Duty, NodeDuty, Record};
 use crate::time::Timestamp;
 
+/// A node that has nothing any more, as the log says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Emptied {
+    /// The newest record when that was seen: what is not synced up to there, a crash would undo.
+    at: LogIndex,
+    /// Whether that is so and was told.
+    told: bool,
+}
+
 /// Longest maintenance of one order: what was forgotten in it is repaired the day after.
 const MAINTENANCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -36,20 +45,21 @@ impl Controller {
         };
         let refusal = match duty {
             Duty::Serve => None,
-            Duty::Drain => self.too_few_without(&slots),
-            Duty::Maintenance { for_ms } => refused_length(for_ms),
+            Duty::Drain => self.too_few_without(&slots, Need::Replicas),
+            Duty::Maintenance { for_ms } => refused_length(for_ms)
+                .or_else(|| self.is_drained_by_another_order(&slots))
+                .or_else(|| self.too_few_without(&slots, Need::Writes)),
         };
         if let Some(refusal) = refusal {
             return Some(Err(refusal));
         }
         let mut rows = Vec::new();
-        let mut index = LogIndex(0);
         for slot in slots {
             let alias = self.members.all[slot].member.site.alias.clone();
             // A maintenance that is ordered once more begins once more.
             let changed = self.duty(slot) != duty || matches!(duty, Duty::Maintenance { .. });
             if changed {
-                index = self.note_duty(now, slot, duty);
+                self.note_duty(now, slot, duty);
             }
             rows.push(OrderRow {
                 alias,
@@ -58,11 +68,13 @@ impl Controller {
             });
         }
         let reply = Ok(Response::Ordered(rows));
+        // Also where nothing has changed: the order before this one may not be synced.
+        let index = self.log.appended();
         self.when_synced(now, index, Continuation::Reply { id, reply });
         None
     }
 
-    fn note_duty(&mut self, now: Timestamp, slot: Slot, duty: Duty) -> LogIndex {
+    fn note_duty(&mut self, now: Timestamp, slot: Slot, duty: Duty) {
         let alias = self.members.all[slot].member.site.alias.clone();
         let text = match duty {
             Duty::Serve => format!("{alias} takes new replicas again"),
@@ -73,13 +85,12 @@ impl Controller {
             ),
         };
         self.out.notify(Event::info("node.duty", text));
-        let index = self.append(&Record::NodeDuty(NodeDuty { alias, duty }));
+        self.append(&Record::NodeDuty(NodeDuty { alias, duty }));
         self.files.maintenance_ends.remove(&slot);
-        self.files.drained.remove(&slot);
+        self.files.emptied.remove(&slot);
         self.tend_maintenance(now);
         self.refresh_place(now, slot);
         self.files.repairs.survey();
-        index
     }
 
     fn duty_note(&self, now: Timestamp, slot: Slot, duty: Duty, changed: bool) -> String {
@@ -87,12 +98,13 @@ impl Controller {
         match duty {
             Duty::Serve if changed => "takes new replicas again".to_owned(),
             Duty::Serve => "takes new replicas as it is".to_owned(),
-            Duty::Drain => match self.left_on(now, slot) {
-                Some(left) => format!(
-                    "{already}draining, {left}; `vaquita node list` shows when it is drained"
-                ),
-                None => format!("{already}drained: nothing is lost with it"),
-            },
+            Duty::Drain if self.is_drained(slot) => {
+                format!("{already}drained: nothing is lost with it")
+            }
+            Duty::Drain => format!(
+                "{already}draining, {}; `vaquita node list` shows when it is drained",
+                self.why_not_drained(now, slot)
+            ),
             Duty::Maintenance { for_ms } => format!(
                 "in maintenance: for {} s it takes no new replicas, and those that it has are waited \
                  for, whatever becomes of it",
@@ -101,16 +113,28 @@ impl Controller {
         }
     }
 
-    /// Why nodes cannot be drained because of those that would be left. A place is wanted for each
-    /// replica of a chunk, be it that the node there is just away.
-    fn too_few_without(&self, drained: &[Slot]) -> Option<Refusal> {
+    /// Why nodes cannot be done without, because of those that would be left.
+    ///
+    /// For a drain a place is wanted for each replica of a chunk, be it that the node there is just away;
+    /// one that never came is none. For a maintenance there is to be one for each replica that a write
+    /// needs.
+    fn too_few_without(&self, without: &[Slot], need: Need) -> Option<Refusal> {
         let stays = |slot: &Slot| {
-            !drained.contains(slot)
-                && !self.is_draining(*slot)
+            let serves = match need {
+                Need::Replicas => !self.is_draining(*slot),
+                Need::Writes => self.duty(*slot) == Duty::Serve,
+            };
+            serves
+                && !without.contains(slot)
+                && self.node_of(*slot).is_some()
                 && !self.files.repairs.is_given_up(*slot)
         };
         let staying = self.members.data_nodes().filter(stays);
-        let factor = self.files.config.factor;
+        let config = &self.files.config;
+        let wanted = match need {
+            Need::Replicas => config.factor,
+            Need::Writes => config.min_write,
+        };
         let (left, what) = if self.files.config.level == ReliabilityLevel::NeverShare {
             let mut hosts: Vec<String> = staying.map(|slot| self.host_name(slot)).collect();
             hosts.sort_unstable();
@@ -119,25 +143,67 @@ impl Controller {
         } else {
             (staying.count(), "data nodes")
         };
-        let names: Vec<&str> = drained
+        let names: Vec<&str> = without
             .iter()
-            .filter(|slot| !self.is_draining(**slot))
+            .filter(|slot| self.duty(**slot) == Duty::Serve)
             .map(|slot| self.members.all[*slot].member.site.alias.as_str())
             .collect();
-        // What is drained already is not refused.
-        (left < factor && !names.is_empty()).then(|| Refusal::Conflict {
-            reason: format!(
-                "{} cannot be drained: {left} {what} would be left, and each chunk has {factor} \
+        // What is so already is not refused.
+        if left >= wanted || names.is_empty() {
+            return None;
+        }
+        let names = names.join(", ");
+        let reason = match need {
+            Need::Replicas => format!(
+                "{names} cannot be drained: {left} {what} would be left, and each chunk has {wanted} \
                  replicas (dfsReplicationFactor). Add a data node, bring one back that is away, or \
-                 lower the factor first",
-                names.join(", ")
+                 lower the factor first"
+            ),
+            Need::Writes => format!(
+                "{names} cannot all be in maintenance: {left} {what} would be left that take writes, \
+                 and a write needs {wanted} (dfsMinWriteReplicas). Take them one after the other; or \
+                 stop them without a maintenance"
+            ),
+        };
+        Some(Refusal::Conflict { reason })
+    }
+
+    /// A maintenance ends with a node that serves: it would call a drain off without a word.
+    fn is_drained_by_another_order(&self, slots: &[Slot]) -> Option<Refusal> {
+        let draining = slots.iter().find(|slot| self.is_draining(**slot))?;
+        let alias = &self.members.all[*draining].member.site.alias;
+        Some(Refusal::Conflict {
+            reason: format!(
+                "{alias} is being drained, and a maintenance would call that off; if that is meant, \
+                 `vaquita node serve {alias}` first"
             ),
         })
+    }
+
+    /// Whether nothing is lost with a node, and never will be as long as it is being drained.
+    fn is_drained(&self, slot: Slot) -> bool {
+        self.is_draining(slot) && self.files.emptied.get(&slot).is_some_and(|it| it.told)
+    }
+
+    /// Why a node is not drained yet, in words.
+    fn why_not_drained(&self, now: Timestamp, slot: Slot) -> String {
+        let left = self.left_on(now, slot);
+        let left =
+            left.unwrap_or_else(|| "its last changes are being written to the log".to_owned());
+        match self.holds().first() {
+            Some(hold) => format!("{left}; nothing is begun at present: {hold}"),
+            None => left,
+        }
     }
 
     /// What keeps a node that is being drained from being empty, in words; `None` once nothing does.
     fn left_on(&self, now: Timestamp, slot: Slot) -> Option<String> {
         let node = self.node_of(slot)?;
+        if self.files.rolled_back {
+            let text =
+                "a data node has seen more of the cluster's history than this controller knows";
+            return Some(text.to_owned());
+        }
         let chunks = self.names().chunks_on_count(node);
         let writes = match self.planted.drained_early {
             true => 0,
@@ -149,10 +215,32 @@ impl Controller {
             _ => format!("{text}{writes} writes are under way there"),
         };
         match chunks {
-            0 if writes == 0 => self.forgotten_writes(now),
+            0 if writes == 0 => self
+                .comes_or_counts(now, slot)
+                .or_else(|| self.forgotten_writes(now)),
             0 => Some(under_way("")),
             1 => Some(format!("1 chunk is left{}", under_way(", and "))),
             _ => Some(format!("{chunks} chunks are left{}", under_way(", and "))),
+        }
+    }
+
+    /// Whether something is on its way to a node, or there beside what the log says and needed elsewhere.
+    fn comes_or_counts(&self, now: Timestamp, slot: Slot) -> Option<String> {
+        let copies = self.files.repairs.copies_to(slot);
+        if copies > 0 {
+            return Some(format!("{copies} copies are on their way there"));
+        }
+        let stock = &self.files.stocks[slot];
+        let needed = stock.extras.keys().filter(|version| {
+            let view = self.names().chunk_version(**version);
+            stock.claims(**version).is_some()
+                && view.is_some_and(|view| self.lacks_good_replicas(now, &view))
+        });
+        match needed.count() {
+            0 => None,
+            needed => Some(format!(
+                "{needed} chunks are there beside what the log says, and lack replicas elsewhere"
+            )),
         }
     }
 
@@ -229,8 +317,8 @@ impl Controller {
 
     /// What was told of drained nodes is so: nothing is placed there, and nothing may come to be.
     pub(in crate::controller) fn check_duties(&self) {
-        for slot in &self.files.drained {
-            if !self.is_draining(*slot) {
+        for slot in self.files.emptied.keys() {
+            if !self.is_drained(*slot) {
                 continue;
             }
             let Some(node) = self.node_of(*slot) else {
@@ -252,8 +340,21 @@ impl Controller {
             .collect();
         for slot in draining {
             if self.left_on(now, slot).is_some() {
-                self.files.drained.remove(&slot);
-            } else if self.files.drained.insert(slot) {
+                self.files.emptied.remove(&slot);
+                continue;
+            }
+            let (at, told) = (self.log.appended(), false);
+            let emptied = *self
+                .files
+                .emptied
+                .entry(slot)
+                .or_insert(Emptied { at, told });
+            if !emptied.told && self.log.synced() >= emptied.at {
+                let told = Emptied {
+                    told: true,
+                    ..emptied
+                };
+                self.files.emptied.insert(slot, told);
                 let alias: &Alias = &self.members.all[slot].member.site.alias;
                 let text = format!(
                     "{alias} is drained: nothing is lost with it. It may be stopped, and its line be \
@@ -274,18 +375,24 @@ impl Controller {
             Duty::Maintenance { .. } => {
                 row.admin = "maintenance";
                 let left = self.maintenance_left(now, slot).as_secs();
-                row.conditions
-                    .push(format!("waited for whatever comes, for {left} s more"));
+                row.admin_reason = format!("waited for whatever comes, for {left} s more");
             }
-            Duty::Drain => match self.left_on(now, slot) {
-                None => row.admin = "drained",
-                Some(left) => {
-                    row.admin = "draining";
-                    row.conditions.push(left);
-                }
-            },
+            Duty::Drain if self.is_drained(slot) => row.admin = "drained",
+            Duty::Drain => {
+                row.admin = "draining";
+                row.admin_reason = self.why_not_drained(now, slot);
+            }
         }
     }
+}
+
+/// What the nodes that stay are needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// To keep every replica of a chunk.
+    Replicas,
+    /// To take writes.
+    Writes,
 }
 
 fn refused_length(for_ms: u64) -> Option<Refusal> {

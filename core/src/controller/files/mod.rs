@@ -17,7 +17,7 @@ mod stocktaking;
 mod tests;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::dfs::ids::{ChunkId, ChunkVersion};
 use crate::dfs::namespace::Namespace;
@@ -92,8 +92,8 @@ pub(super) struct Files {
     settled: bool,
     /// When the maintenance of a node is over.
     maintenance_ends: BTreeMap<Slot, Timestamp>,
-    /// Nodes of which it was told that they are drained.
-    drained: BTreeSet<Slot>,
+    /// Nodes that are being drained and have nothing any more.
+    emptied: BTreeMap<Slot, duty::Emptied>,
     /// A node has seen more of the history than this controller knows.
     pub(super) rolled_back: bool,
     /// Contents that a record gives up which is not synced yet, with the last such record: a crash would
@@ -126,7 +126,7 @@ impl Files {
             next_sweep: now,
             settled: false,
             maintenance_ends: BTreeMap::new(),
-            drained: BTreeSet::new(),
+            emptied: BTreeMap::new(),
             rolled_back: false,
             giving_up: BTreeMap::new(),
         }

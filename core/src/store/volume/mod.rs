@@ -658,6 +658,14 @@ impl Volume {
         counting.map(|(version, entry)| entry.content(*version))
     }
 
+    /// The version of the newest content that counts.
+    #[must_use]
+    pub fn newest_content(&self) -> Option<ChunkVersion> {
+        let mut all = self.book.entries.iter().rev();
+        let newest = all.find(|(_, entry)| entry.counts());
+        newest.map(|(version, _)| *version)
+    }
+
     /// How many contents count.
     #[must_use]
     pub fn len(&self) -> usize {

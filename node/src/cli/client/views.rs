@@ -18,6 +18,8 @@ pub(in crate::cli) struct NodeView {
     #[serde(default)]
     pub(in crate::cli) admin: String,
     #[serde(default)]
+    pub(in crate::cli) admin_reason: String,
+    #[serde(default)]
     pub(in crate::cli) conditions: Vec<String>,
     #[serde(default)]
     pub(in crate::cli) pid: Option<u32>,

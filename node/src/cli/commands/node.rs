@@ -105,9 +105,9 @@ struct Order {
     /// Return only when the nodes are where they should be, and tell how they get there
     #[arg(long)]
     wait: bool,
-    /// How long to wait, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait", value_parser = whole_number::<u64>)]
-    timeout: u64,
+    /// How long to wait, in seconds [default: 120; for a drain a day]
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = whole_number::<u64>)]
+    timeout: Option<u64>,
     /// Print one JSON array: what became of the order, or with --wait the nodes' final states
     #[arg(long)]
     json: bool,
@@ -208,13 +208,13 @@ pub(super) fn table(nodes: &[NodeView]) -> Table {
             None => state,
         };
         let mut reason = vec![node.reason.clone()];
-        let admin = Some(&node.admin).filter(|admin| !matches!(admin.as_str(), "" | "none"));
-        reason.extend(
-            admin
-                .into_iter()
-                .chain(&node.conditions)
-                .map(|condition| format!("[{condition}]")),
-        );
+        let admin = match (node.admin.as_str(), node.admin_reason.as_str()) {
+            ("" | "none", _) => None,
+            (admin, "") => Some(admin.to_owned()),
+            (admin, why) => Some(format!("{admin}: {why}")),
+        };
+        let conditions = admin.into_iter().chain(node.conditions.iter().cloned());
+        reason.extend(conditions.map(|condition| format!("[{condition}]")));
         reason.retain(|part| !part.is_empty());
         table.row([
             Cell::new(&node.alias),
@@ -243,7 +243,7 @@ impl Order {
                     tell(&rows, terminal)
                 };
             }
-            let patience = Duration::from_secs(self.timeout);
+            let patience = self.timeout.map_or(goal.patience(), Duration::from_secs);
             let (nodes, outcome) = wait_for(&mut api, &chosen, goal, patience, terminal).await?;
             if self.json {
                 json::array_of(terminal, nodes)?;

@@ -192,7 +192,7 @@ async fn nodes_are_listed_with_the_fields_that_scripts_rely_on() {
         json!([{
             "alias": "P1-NODE1", "mode": "datanode", "host": "127.0.0.2", "port": 8961,
             "site": "127.0.0.2:8961:P1-NODE1", "state": "online", "agent": "P1-agent",
-            "reason": "", "admin": "none", "conditions": [], "pid": 4711, "epoch": null,
+            "reason": "", "admin": "none", "admin_reason": "", "conditions": [], "pid": 4711, "epoch": null,
             "silent_ms": 12,
         }])
     );

@@ -128,6 +128,7 @@ pub(super) fn node(alias: &str, mode: Role, state: NodeState) -> NodeRow {
         agent: Some(Alias::new("P1-agent").unwrap()),
         reason: String::new(),
         admin: "none",
+        admin_reason: String::new(),
         conditions: Vec::new(),
         pid: Some(4711),
         epoch: None,

@@ -174,8 +174,13 @@ impl Disk for OsDisk {
         let file = file.clone();
         let forget = move || {
             let file = directory.open(&file)?;
-            let len = NonZeroU64::new(len);
-            rustix::fs::fadvise(&file, offset, len, rustix::fs::Advice::DontNeed)?;
+            // What the kernel keeps in one piece, which may be up to a huge page, is forgotten as a
+            // whole or not at all.
+            const FOLIO_MAX: u64 = 2 * 1024 * 1024;
+            let begin = offset - offset % FOLIO_MAX;
+            let end = offset.saturating_add(len).next_multiple_of(FOLIO_MAX);
+            let len = NonZeroU64::new(end - begin);
+            rustix::fs::fadvise(&file, begin, len, rustix::fs::Advice::DontNeed)?;
             Ok(())
         };
         self.pool.run(forget).await?

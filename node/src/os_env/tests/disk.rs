@@ -334,6 +334,50 @@ async fn a_piece_of_a_file_is_read_and_ends_where_the_file_does() {
     assert!(disk.read_at(&name("none"), 0, 1).await.is_err());
 }
 
+/// A record in the midst of a page, and the next read of it comes from the disk.
+#[tokio::test]
+async fn what_is_forgotten_is_read_from_the_disk() {
+    let home = TempDir::new().unwrap();
+    const TMPFS: i64 = 0x0102_1994;
+    if rustix::fs::statfs(home.path()).unwrap().f_type == TMPFS {
+        eprintln!("skipped: {} is kept in memory", home.path().display());
+        return;
+    }
+    let disk = open(home.path());
+    let ops = vec![
+        create("segment"),
+        append("segment", 0, &[7; 300_000]),
+        sync("segment"),
+    ];
+    disk.apply(batch(Lane::Foreground, ops)).await.unwrap();
+    let file = std::fs::File::open(home.path().join("segment")).unwrap();
+    let is_cached = |at: u64| {
+        let mut byte = [0];
+        let mut into = [std::io::IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&file, &mut into, at, rustix::io::ReadWriteFlags::NOWAIT);
+        match read {
+            Ok(read) => read == 1,
+            Err(rustix::io::Errno::AGAIN) => false,
+            Err(errno) => panic!("{errno}"),
+        }
+    };
+    let read = async || {
+        disk.read_at(&name("segment"), 100_096, 5_000)
+            .await
+            .unwrap()
+    };
+    assert_eq!(read().await[..], [7; 5_000]);
+    let inside = [100_096, 102_400, 105_095];
+    assert!(inside.iter().all(|at| is_cached(*at)));
+    disk.forget_cached(&name("segment"), 100_096, 5_000)
+        .await
+        .unwrap();
+    for at in inside {
+        assert!(!is_cached(at), "{at}");
+    }
+    assert_eq!(read().await[..], [7; 5_000]);
+}
+
 #[tokio::test]
 async fn what_is_appended_beside_the_lanes_is_synced_by_a_batch() {
     let home = TempDir::new().unwrap();

@@ -42,6 +42,7 @@ pub(crate) struct Row {
     pub(crate) state: String,
     pub(crate) reason: String,
     pub(crate) admin: String,
+    pub(crate) admin_reason: String,
     pub(crate) conditions: Vec<String>,
     pub(crate) pid: Option<u32>,
     pub(crate) epoch: Option<u64>,

@@ -87,12 +87,6 @@ impl Controller {
                 true => self.replica_place(*node, ReplicaState::Corrupt),
             })
             .collect();
-        let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
-        let instead_of = match standing.gone.first() {
-            _ if is_holder => None,
-            Some((gone, _)) => Some(*gone),
-            None => Self::makes_room(urgency, standing),
-        };
         let why = self.why(urgency, standing);
         let order = CopyReplica {
             copy,
@@ -108,12 +102,13 @@ impl Controller {
             len,
             source,
             target,
-            instead_of,
             since: now,
             why,
         };
+        let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
         if self.planted.count_copies_ordered && !is_holder {
-            self.change_replicas(now, version, &[node], instead_of.as_slice());
+            let gone = standing.gone.first().map(|(gone, _)| *gone);
+            self.change_replicas(now, version, &[node], gone.as_slice());
         }
         self.files.repairs.insert(copy, under_way);
         self.files.repairs.wanted.begin(version.chunk);
@@ -128,10 +123,11 @@ impl Controller {
         standing: &Standing,
         busy: &[Slot],
     ) -> Result<Slot, String> {
-        // Where it takes the place of one that leaves, it may be on that one's host.
-        let makes_room = Self::makes_room(urgency, standing);
-        let stay = standing.readable().filter(|it| Some(it.0) != makes_room);
-        let beside: Vec<Slot> = stay.map(|(_, slot)| slot).collect();
+        // Where it takes the place of those that leave, it may be on their hosts.
+        let leave = standing.is_enough_with_one_more(self.files.config.factor);
+        let leaving = standing.leaving.iter().filter(|_| !leave);
+        let stay = standing.good.iter().chain(leaving);
+        let beside: Vec<Slot> = stay.map(|(_, slot)| *slot).collect();
         let mut avoid = busy.to_vec();
         // Who is waited for has it when it comes back.
         avoid.extend(
@@ -163,19 +159,26 @@ impl Controller {
         };
         let files = &mut self.files;
         let draws = &mut files.draws;
+        if level == ReliabilityLevel::PreferApart && !busy.is_empty() {
+            // Who has no hands free now is better than one on a host that has a replica already.
+            let apart = |avoid| Wish {
+                level: ReliabilityLevel::NeverShare,
+                avoid,
+                ..wish
+            };
+            let free = avoid.get(busy.len()..).unwrap_or_default();
+            let mut place =
+                |wish| placement::place(&files.candidates, &wish, &mut || draws.next_u64());
+            if place(apart(&avoid)).is_err() && place(apart(free)).is_ok() {
+                return Err("a node on another host has no hands free".to_owned());
+            }
+        }
         let placed = placement::place(&files.candidates, &wish, &mut || draws.next_u64());
         match placed.as_ref().map(|placed| placed.slots().first()) {
             Ok(Some(slot)) => Ok(*slot),
             Ok(None) => Err("no node has room for another replica".to_owned()),
             Err(none) => Err(none.to_string()),
         }
-    }
-
-    /// The replica whose place a copy takes because its node is being drained: not while there are too
-    /// few as it is.
-    fn makes_room(urgency: Urgency, standing: &Standing) -> Option<NodeId> {
-        let leaving = standing.leaving.first().map(|(node, _)| *node);
-        leaving.filter(|_| urgency == Urgency::Leaving && standing.gone.is_empty())
     }
 
     /// Why a chunk gets another replica, for people.
@@ -275,12 +278,6 @@ impl Controller {
         };
         let path = self.names().path(view.file()).unwrap_or_default();
         let is_holder = view.is_held_by(node);
-        if self.is_draining(copy.target) && !is_holder {
-            // It was ordered before the drain, and is thrown away with the next sweep.
-            let reason = "the node is being drained meanwhile".to_owned();
-            self.files.repairs.wanted.failed(now, chunk, reason, None);
-            return;
-        }
         if is_holder
             || self.files.stocks[copy.target]
                 .corrupt
@@ -290,10 +287,13 @@ impl Controller {
             self.files.repairs.wanted.wait(now, chunk);
         }
         if !is_holder {
-            let gone = copy
-                .instead_of
-                .filter(|gone| self.is_dispensed(now, copy.version, *gone));
-            self.change_replicas(now, copy.version, &[node], gone.as_slice());
+            match self.in_place_of(now, copy, node) {
+                Ok(removed) => self.change_replicas(now, copy.version, &[node], &removed),
+                Err(reason) => {
+                    self.files.repairs.wanted.failed(now, chunk, reason, None);
+                    return;
+                }
+            }
         }
         let name = |slot: Slot| &self.members.all[slot].member.site.alias;
         let text = format!(
@@ -307,11 +307,45 @@ impl Controller {
         self.look_at_chunk(now, chunk);
     }
 
-    /// Whether the log still places a replica at a node that has none, or is being drained.
-    fn is_dispensed(&self, now: Timestamp, version: ChunkVersion, node: NodeId) -> bool {
-        self.names()
-            .chunk_version(version)
-            .is_some_and(|view| self.standing(now, &view).is_dispensed(node))
+    /// Whose places a new replica takes, as things stand now: those of all that leave or have none, if
+    /// with it there are enough good ones; else that of one that has none.
+    ///
+    /// # Errors
+    /// If it is not to count, with the reason: it was ordered when things stood otherwise.
+    fn in_place_of(
+        &self,
+        now: Timestamp,
+        copy: &Copy,
+        node: NodeId,
+    ) -> Result<Vec<NodeId>, String> {
+        let Some(view) = self.names().chunk_version(copy.version) else {
+            return Ok(Vec::new());
+        };
+        let standing = self.standing(now, &view);
+        let factor = self.files.config.factor;
+        let (mut with, removed): (Vec<(NodeId, Slot)>, Vec<NodeId>) =
+            if self.is_draining(copy.target) {
+                // It was ordered before the drain. It is welcome only where there are too few.
+                if standing.expected() + standing.leaving.len() >= factor {
+                    return Err("the node that fetched it is being drained meanwhile".to_owned());
+                }
+                (standing.readable().collect(), Vec::new())
+            } else if standing.is_enough_with_one_more(factor) {
+                (standing.good.clone(), standing.dispensed().collect())
+            } else {
+                let gone = standing.gone.first().map(|it| it.0);
+                (standing.readable().collect(), gone.into_iter().collect())
+            };
+        with.push((node, copy.target));
+        let apart = self.files.config.level == ReliabilityLevel::NeverShare;
+        if apart && !self.planted.share_hosts && self.shares_a_host(&with) {
+            return Err(
+                "other replicas were lost meanwhile, and it shares a host with one that \
+                        has to stay for that"
+                    .to_owned(),
+            );
+        }
+        Ok(removed)
     }
 
     pub(super) fn copy_failed(&mut self, now: Timestamp, id: CopyId, reason: String) {

@@ -20,8 +20,8 @@ pub(super) struct Standing {
     /// Their nodes are away, or have not reported, and are waited for.
     pub(super) awaited: Vec<NodeId>,
     /// There is nothing to wait for: the node is lost, or says that it does not have it, or only in
-    /// damaged form, or it is away and was to be drained. With the member that the node is, if it is
-    /// one.
+    /// damaged form, or it is to be drained and does not answer. With the member that the node is, if it
+    /// is one.
     pub(super) gone: Vec<(NodeId, Option<Slot>)>,
     /// Those among them whose nodes have it in damaged form.
     pub(super) damaged: Vec<(NodeId, Slot)>,
@@ -38,9 +38,16 @@ impl Standing {
         self.good.iter().chain(&self.leaving).copied()
     }
 
-    /// Whether a node need not keep its replica once there are enough others.
-    pub(super) fn is_dispensed(&self, node: NodeId) -> bool {
-        self.gone.iter().any(|it| it.0 == node) || self.leaving.iter().any(|it| it.0 == node)
+    /// Nodes that need not keep a replica, or have none, once there are enough others.
+    pub(super) fn dispensed(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let gone = self.gone.iter().map(|it| it.0);
+        gone.chain(self.leaving.iter().map(|it| it.0))
+    }
+
+    /// Whether with one good replica more there are enough without those that leave. Those that are
+    /// merely waited for do not count: nothing is given up on the strength of them.
+    pub(super) fn is_enough_with_one_more(&self, factor: usize) -> bool {
+        self.good.len() + 1 >= factor
     }
 }
 
@@ -55,6 +62,10 @@ impl Controller {
                     standing.leaving.extend(slot.map(|slot| (node, slot)));
                 }
                 ReplicaState::Good => standing.good.extend(slot.map(|slot| (node, slot))),
+                // Whoever leaves anyway is not waited for.
+                ReplicaState::Suspect | ReplicaState::Unconfirmed if leaves => {
+                    standing.gone.push((node, slot));
+                }
                 ReplicaState::Suspect | ReplicaState::Unconfirmed => standing.awaited.push(node),
                 ReplicaState::Away if !leaves && self.is_awaited(now, node, slot) => {
                     standing.awaited.push(node);
@@ -112,6 +123,15 @@ impl Controller {
                 self.members.all[slot].well_since.max(self.files.started)
             }
         }
+    }
+
+    /// Whether fewer of a chunk's replicas are known to be good, and to stay, than there should be.
+    pub(in crate::controller::files) fn lacks_good_replicas(
+        &self,
+        now: Timestamp,
+        view: &ChunkView<'_>,
+    ) -> bool {
+        self.standing(now, view).good.len() < self.files.config.factor
     }
 
     /// What is to be done about a chunk, if anything.

@@ -125,8 +125,6 @@ struct Copy {
     len: u64,
     source: Slot,
     target: Slot,
-    /// Whose place it takes; `None` if there are merely too few.
-    instead_of: Option<NodeId>,
     since: Timestamp,
     /// Why it is made, for the log.
     why: String,
@@ -197,6 +195,11 @@ impl Repairs {
         self.given_up.contains(&slot)
     }
 
+    /// How many copies are on their way to a node.
+    pub(super) fn copies_to(&self, slot: Slot) -> usize {
+        self.copies.values().filter(|it| it.target == slot).count()
+    }
+
     /// Whether a copy of a content is under way anywhere.
     fn is_copied(&self, version: ChunkVersion) -> bool {
         self.copied.contains_key(&version)
@@ -233,7 +236,10 @@ impl Repairs {
     pub(super) fn note_fitness(&mut self, before: Option<Fitness>, now: Fitness) {
         let takes = |fitness: Fitness| !matches!(fitness, Fitness::Unfit(_));
         if before == Some(Fitness::Unfit(Unfit::Suspect)) {
-            // It was there all the time.
+            // It was there all the time. What it has to give away was passed over meanwhile.
+            if now == Fitness::Unfit(Unfit::Draining) {
+                self.survey();
+            }
             return;
         }
         if takes(now) && !before.is_some_and(takes) {
@@ -289,7 +295,7 @@ impl Controller {
     }
 
     /// Why nothing is begun at present; empty if nothing stands against it.
-    fn holds(&self) -> Vec<&'static str> {
+    pub(super) fn holds(&self) -> Vec<&'static str> {
         if self.planted.repair_regardless {
             return Vec::new();
         }
@@ -439,9 +445,7 @@ impl Controller {
         let factor = self.files.config.factor;
         // A good replica is given up only when all others are known to be good.
         let surplus = standing.good.len() > factor && standing.awaited.is_empty();
-        let dispensed: Vec<NodeId> = (standing.gone.iter().map(|it| it.0))
-            .chain(standing.leaving.iter().map(|it| it.0))
-            .collect();
+        let dispensed: Vec<NodeId> = standing.dispensed().collect();
         let removed: Vec<NodeId> = if dispensed.is_empty() {
             let dispensable = self.dispensable(&standing.good).filter(|_| surplus);
             dispensable.map(|(node, _)| node).into_iter().collect()
@@ -488,14 +492,20 @@ impl Controller {
         let same = self.files.stocks[slot].claims(version);
         let same = same.is_some_and(|it| (it.len, it.digest) == (view.len(), view.digest()));
         let standing = self.standing(now, &view);
-        let mut with = standing.good.clone();
+        let mut with: Vec<(NodeId, Slot)> = standing.readable().collect();
         with.push((node, slot));
         let apart =
             self.files.config.level != ReliabilityLevel::NeverShare || !self.shares_a_host(&with);
-        let wanted = standing.expected() < self.files.config.factor;
+        // One that is drained helps as well where there are too few that can be read: it is given away
+        // from there.
+        let leaving = match self.is_draining(slot) {
+            true => standing.leaving.len(),
+            false => 0,
+        };
+        let wanted = standing.expected() + leaving < self.files.config.factor;
         let busy =
             self.files.repairs.is_copied(version) || self.files.giving_up.contains_key(&version);
-        if !(same && wanted && apart) || busy || self.is_draining(slot) {
+        if !(same && wanted && apart) || busy {
             return false;
         }
         let gone = standing.gone.first().map(|(gone, _)| *gone);
@@ -532,6 +542,7 @@ impl Controller {
         for node in added {
             if let Some(slot) = self.slot_of(*node) {
                 self.files.stocks[slot].committed(chunk);
+                self.files.emptied.remove(&slot);
             }
         }
     }

@@ -48,9 +48,17 @@ impl Goal {
     fn stage(self, node: &NodeView) -> (String, String) {
         match self {
             Self::Online | Self::Stopped => (node.state.clone(), node.reason.clone()),
-            Self::Drained => (node.admin.clone(), node.conditions.join("; ")),
+            Self::Drained => (node.admin.clone(), node.admin_reason.clone()),
             Self::Serving if node.admin == "none" => (self.state().to_owned(), String::new()),
             Self::Serving => (node.admin.clone(), String::new()),
+        }
+    }
+
+    /// How long one waits for it, if nothing is said.
+    pub(super) const fn patience(self) -> Duration {
+        match self {
+            Self::Online | Self::Stopped | Self::Serving => Duration::from_secs(120),
+            Self::Drained => Duration::from_secs(24 * 3600),
         }
     }
 
@@ -122,6 +130,13 @@ impl Progress {
                 look.reached = false;
             }
             self.seen.insert(alias.clone(), (stage, reason, told));
+            if self.goal == Goal::Drained && !matches!(node.admin.as_str(), "draining" | "drained")
+            {
+                look.failed.push(format!(
+                    "{} is drained no more: the order was called off",
+                    harmless(&node.alias)
+                ));
+            }
             if node.state == "failed" && self.goal == Goal::Online {
                 look.failed
                     .push(described(&node.alias, &node.state, &node.reason));
@@ -182,7 +197,10 @@ pub(super) async fn wait_for(
         } else if !look.failed.is_empty() {
             Err(Failure::new(
                 Status::No,
-                format!("{}; `vaquita node log` shows why", look.failed.join("; ")),
+                match goal {
+                    Goal::Drained => look.failed.join("; "),
+                    _ => format!("{}; `vaquita node log` shows why", look.failed.join("; ")),
+                },
             ))
         } else if over {
             let seconds = patience.as_secs();

@@ -74,6 +74,7 @@ impl Controller {
                     String::new()
                 },
                 admin: "none",
+                admin_reason: String::new(),
                 conditions: Vec::new(),
                 pid: None,
                 epoch: None,

@@ -12,6 +12,7 @@ fn node(alias: &str, state: &str, reason: &str) -> NodeView {
         agent: None,
         reason: reason.to_owned(),
         admin: String::new(),
+        admin_reason: String::new(),
         conditions: Vec::new(),
         pid: None,
     }
@@ -74,7 +75,7 @@ fn what_is_missing_is_told_with_its_reason() {
 fn leaving(admin: &str, left: &str) -> [NodeView; 2] {
     let row = |alias: &str, admin: &str, left: &str| NodeView {
         admin: admin.to_owned(),
-        conditions: vec![left.to_owned()],
+        admin_reason: left.to_owned(),
         ..node(alias, "online", "")
     };
     [row("A", admin, left), row("B", "drained", "")]
@@ -96,6 +97,11 @@ fn a_node_that_is_drained_is_told_of_now_and_then_and_at_once_when_it_is_empty()
     let look = progress.look(&leaving("drained", ""), at(2300));
     assert_eq!(look.lines, ["A is drained  (2.3 s)"]);
     assert!(look.reached);
+    let look = progress.look(&leaving("none", ""), at(2400));
+    assert_eq!(
+        look.failed,
+        ["A is drained no more: the order was called off"]
+    );
 }
 
 #[test]
