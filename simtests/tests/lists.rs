@@ -1,4 +1,4 @@
-//! The lists of `docs/simulation.md` name tests, checkers and planted bugs that there are, and the
+//! The lists of `docs/simulation.md` and `docs/lessons.md` name tests, checkers and planted bugs that there are, and the
 //! scenarios of the World all stand in them.
 
 use std::collections::BTreeSet;
@@ -86,10 +86,17 @@ fn every_test_in_the_lists_exists() {
         ("### Invariants", 1),
         ("### Rules", 1),
     ];
-    for name in lists
+    let lessons = include_str!("../../docs/lessons.md").lines();
+    let lessons = lessons.filter(|line| line.starts_with("| "));
+    let lessons = lessons.filter_map(|row| row.split('|').nth(3));
+    let lessons: Vec<&str> = lessons
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(lessons.len() > 40, "the page of lessons was not read");
+    let listed = lists
         .iter()
-        .flat_map(|(section, skip)| names_in(section, *skip))
-    {
+        .flat_map(|(section, skip)| names_in(section, *skip));
+    for name in listed.chain(lessons) {
         let is_planted = planted.contains(&format!(" {name}: "));
         if !known.contains(name) && !is_planted {
             missing.push(name);
