@@ -42,7 +42,7 @@ async fn a_node_is_drained_while_files_are_written_and_nothing_is_lost_with_its_
     // Two of four nodes are left for two replicas: no third one may go at a time.
     cluster.vaquita("node drain P3-NODE1").await.ok();
     let refused = cluster.vaquita("node drain P1-NODE1").await.failed(1);
-    assert!(refused.contains("1 data nodes would be left"), "{refused}");
+    assert!(refused.contains("1 data node would be left"), "{refused}");
     cluster.vaquita("node serve P3-NODE1 --wait").await.ok();
 
     // Whatever the disk still had is not needed.

@@ -139,10 +139,14 @@ impl Controller {
             let mut hosts: Vec<String> = staying.map(|slot| self.host_name(slot)).collect();
             hosts.sort_unstable();
             hosts.dedup();
-            (hosts.len(), "hosts with data nodes")
+            (
+                hosts.len(),
+                ["host with data nodes", "hosts with data nodes"],
+            )
         } else {
-            (staying.count(), "data nodes")
+            (staying.count(), ["data node", "data nodes"])
         };
+        let what = what[usize::from(left != 1)];
         let names: Vec<&str> = without
             .iter()
             .filter(|slot| self.duty(**slot) == Duty::Serve)
