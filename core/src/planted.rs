@@ -85,6 +85,8 @@ pub struct Planted {
     pub forget_duties: bool,
     /// The controller ends no maintenance.
     pub endless_maintenance: bool,
+    /// The controller moves replicas for whatever difference there is.
+    pub endless_balance: bool,
     /// The controller waits for no node that is away.
     pub await_nobody: bool,
     /// The controller repairs whatever stands against it.

@@ -156,6 +156,7 @@ fn files_config(settings: &Resolved) -> Result<FilesConfig, ExitReason> {
         min_write,
         level,
         recovery_concurrency: count(settings, "dfsRecoveryConcurrency").unwrap_or(8),
+        rebalance_concurrency: count(settings, "dfsRebalanceConcurrency").unwrap_or(8),
     })
 }
 

@@ -151,6 +151,8 @@ impl Cluster {
             min_write: 2,
             level: ReliabilityLevel::default(),
             recovery_concurrency: 4,
+            // Their volumes are so small that every file would make a difference.
+            rebalance_concurrency: 0,
         };
         let limits = &mut self.limits;
         limits.chunk_bytes = 8 * 1024;

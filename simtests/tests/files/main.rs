@@ -1,6 +1,7 @@
 //! Scenarios of the file system in the World, one a test. The numbers are those of the list in
 //! `docs/simulation.md`; rulings are those of the architecture.
 
+mod balance;
 mod crashes;
 mod duties;
 mod everyday;

@@ -62,6 +62,7 @@ impl Scenario for Hunted<'_> {
         if self.recovery_wait.is_some() {
             cluster.recovery_wait = self.recovery_wait;
             cluster.scrub_period = repair::SCRUB;
+            cluster.files.rebalance_concurrency = 2;
         }
         if self.planted {
             (self.hunt.plant)(&mut cluster.planted);

@@ -184,6 +184,17 @@ fn a_maintenance_is_over(world: &mut VaquitaWorld, clients: &mut Clients) -> Res
     expect(world, over, "a maintenance does not end")
 }
 
+/// Nodes differ by little, as they do.
+fn nothing_is_moved_for_little(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    write_some(world, clients)?;
+    clients.run_for(world, seconds(60))?;
+    let idle = world.mark("repair.copied") == 0;
+    expect(world, idle, "something was moved for little")
+}
+
 fn bytes_rot_unread(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     write_some(world, clients)?;
     for _ in 0..20 {
@@ -266,6 +277,14 @@ pub(crate) const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.forget_duties = true,
         drive: the_controller_dies_amid_a_drain,
         shows: "an order was forgotten",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "endless_balance",
+        plant: |bugs| bugs.endless_balance = true,
+        drive: nothing_is_moved_for_little,
+        shows: "something was moved for little",
         without: &[],
         within: 2,
     },

@@ -6,6 +6,7 @@
 //! up on the strength of what is merely not known yet.
 
 mod ask;
+mod balance;
 mod duty;
 mod fit;
 mod release;
@@ -35,6 +36,7 @@ use crate::wire::keys::Keyring;
 
 use super::Controller;
 use super::members::Presence;
+use balance::Balance;
 use repair::Repairs;
 pub(super) use stock::Stock;
 
@@ -49,6 +51,9 @@ pub struct FilesConfig {
     pub level: ReliabilityLevel,
     /// `dfsRecoveryConcurrency`: copies under way at a time, when replicas are made anew.
     pub recovery_concurrency: usize,
+    /// `dfsRebalanceConcurrency`: copies under way at a time, when replicas are moved to emptier nodes; none
+    /// are if it is zero.
+    pub rebalance_concurrency: usize,
 }
 
 impl Default for FilesConfig {
@@ -58,6 +63,7 @@ impl Default for FilesConfig {
             min_write: 2,
             level: ReliabilityLevel::default(),
             recovery_concurrency: 8,
+            rebalance_concurrency: 0,
         }
     }
 }
@@ -90,6 +96,7 @@ pub(super) struct Files {
     next_sweep: Timestamp,
     /// Whether every data node that the log knows has reported, or was waited for long enough.
     settled: bool,
+    balance: Balance,
     /// When the maintenance of a node is over.
     maintenance_ends: BTreeMap<Slot, Timestamp>,
     /// Nodes that are being drained and have nothing any more.
@@ -125,6 +132,7 @@ impl Files {
             started: now,
             next_sweep: now,
             settled: false,
+            balance: Balance::default(),
             maintenance_ends: BTreeMap::new(),
             emptied: BTreeMap::new(),
             rolled_back: false,

@@ -132,6 +132,7 @@ impl Controller {
         volumes: VolumesNow,
     ) {
         self.files.stocks[slot].volumes = volumes.volumes;
+        self.files.balance.heard(slot);
         self.refresh_place(now, slot);
     }
 

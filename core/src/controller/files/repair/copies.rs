@@ -4,7 +4,8 @@ use super::judge::Standing;
 use super::{Copy, Urgency};
 use crate::controller::Controller;
 use crate::controller::members::Presence;
-use crate::dfs::ask::{Holder, ReplicaPlace, ReplicaState};
+use crate::dfs::ask::{Holder, ReplicaState};
+use crate::dfs::digest::Digest;
 use crate::dfs::ids::{ChunkVersion, CopyId, OpId};
 use crate::dfs::placement::{self, ReliabilityLevel, Wish};
 use crate::dfs::token::WriteToken;
@@ -63,56 +64,79 @@ impl Controller {
                 return;
             }
         };
+        let why = self.why(urgency, standing);
+        if self.planted.count_copies_ordered
+            && let Some(node) = self.node_of(target)
+            && standing.gone.iter().all(|(gone, _)| *gone != node)
+        {
+            let gone = standing.gone.first().map(|(gone, _)| *gone);
+            self.change_replicas(now, version, &[node], gone.as_slice());
+        }
+        let sources: Vec<NodeId> = sources.iter().map(|(node, _)| *node).collect();
+        let copy = Copy {
+            version,
+            len,
+            source,
+            target,
+            moved_from: None,
+            since: now,
+            why,
+        };
+        if self.order_copy(copy, digest, &sources, salvage) {
+            self.files.repairs.wanted.begin(version.chunk);
+        }
+    }
+
+    /// Orders a copy. Returns whether there is anybody to order it of.
+    pub(in crate::controller::files) fn order_copy(
+        &mut self,
+        copy: Copy,
+        digest: Digest,
+        sources: &[NodeId],
+        salvage: bool,
+    ) -> bool {
+        let Copy {
+            version,
+            len,
+            target,
+            ..
+        } = copy;
         let (Some(node), Some(cluster)) = (self.node_of(target), self.state.cluster) else {
-            return;
+            return false;
         };
         let Some(place) = self.replica_place(node, ReplicaState::Good) else {
-            return;
+            return false;
         };
         self.files.repairs.last_copy += 1;
-        let copy = CopyId(self.files.repairs.last_copy);
+        let id = CopyId(self.files.repairs.last_copy);
         let token = WriteToken {
             cluster,
             controller_epoch: self.epoch,
-            op: OpId::of_copy(self.epoch, copy),
+            op: OpId::of_copy(self.epoch, id),
             version,
             max_len: len,
             replicas: vec![(node, place.epoch)],
             mac: [0; 16],
         };
-        let sources: Vec<ReplicaPlace> = sources
-            .iter()
-            .filter_map(|(node, _)| match salvage {
-                false => self.replica_place(*node, ReplicaState::Good),
-                true => self.replica_place(*node, ReplicaState::Corrupt),
-            })
-            .collect();
-        let why = self.why(urgency, standing);
+        let state = match salvage {
+            false => ReplicaState::Good,
+            true => ReplicaState::Corrupt,
+        };
+        let sources = sources.iter();
         let order = CopyReplica {
-            copy,
+            copy: id,
             token: self.files.key.sign(token),
             len,
             digest,
-            sources,
+            sources: sources
+                .filter_map(|node| self.replica_place(*node, state))
+                .collect(),
             salvage,
         };
         self.files.candidates.took(target, len);
-        let under_way = Copy {
-            version,
-            len,
-            source,
-            target,
-            since: now,
-            why,
-        };
-        let is_holder = standing.gone.iter().any(|(gone, _)| *gone == node);
-        if self.planted.count_copies_ordered && !is_holder {
-            let gone = standing.gone.first().map(|(gone, _)| *gone);
-            self.change_replicas(now, version, &[node], gone.as_slice());
-        }
-        self.files.repairs.insert(copy, under_way);
-        self.files.repairs.wanted.begin(version.chunk);
+        self.files.repairs.insert(id, copy);
         self.tell(target, Message::CopyReplica(order));
+        true
     }
 
     /// Where another replica of a chunk goes.
@@ -288,7 +312,13 @@ impl Controller {
         }
         if !is_holder {
             match self.in_place_of(now, copy, node) {
-                Ok(removed) => self.change_replicas(now, copy.version, &[node], &removed),
+                Ok(removed) => {
+                    if copy.moved_from.is_some() {
+                        let balance = &mut self.files.balance;
+                        balance.moved(copy.source, copy.target, copy.len);
+                    }
+                    self.change_replicas(now, copy.version, &[node], &removed);
+                }
                 Err(reason) => {
                     self.files.repairs.wanted.failed(now, chunk, reason, None);
                     return;
@@ -331,7 +361,11 @@ impl Controller {
                 }
                 (standing.readable().collect(), Vec::new())
             } else if standing.is_enough_with_one_more(factor) {
-                (standing.good.clone(), standing.dispensed().collect())
+                // One that is moved for balance goes with them, if there are enough without it.
+                let moved = copy.moved_from.filter(|_| standing.good.len() >= factor);
+                let mut stay = standing.good.clone();
+                stay.retain(|it| Some(it.0) != moved);
+                (stay, standing.dispensed().chain(moved).collect())
             } else {
                 let gone = standing.gone.first().map(|it| it.0);
                 (standing.readable().collect(), gone.into_iter().collect())

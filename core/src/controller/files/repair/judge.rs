@@ -134,6 +134,17 @@ impl Controller {
         self.standing(now, view).good.len() < self.files.config.factor
     }
 
+    /// Whether a chunk has exactly the replicas that it should have, all of them good.
+    pub(in crate::controller::files) fn is_well(
+        &self,
+        now: Timestamp,
+        view: &ChunkView<'_>,
+    ) -> bool {
+        let standing = self.standing(now, view);
+        let others = standing.awaited.len() + standing.gone.len() + standing.leaving.len();
+        standing.good.len() == self.files.config.factor && others == 0
+    }
+
     /// What is to be done about a chunk, if anything.
     pub(super) fn urgency(&self, now: Timestamp, view: &ChunkView<'_>) -> Option<Urgency> {
         let standing = self.standing(now, view);

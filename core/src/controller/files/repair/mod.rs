@@ -120,14 +120,16 @@ struct Done {
 
 /// A copy under way.
 #[derive(Clone, Debug)]
-struct Copy {
-    version: ChunkVersion,
-    len: u64,
-    source: Slot,
-    target: Slot,
-    since: Timestamp,
+pub(in crate::controller::files) struct Copy {
+    pub(in crate::controller::files) version: ChunkVersion,
+    pub(in crate::controller::files) len: u64,
+    pub(in crate::controller::files) source: Slot,
+    pub(in crate::controller::files) target: Slot,
+    /// Whose replica is given up for it, if that is only moved for the sake of balance.
+    pub(in crate::controller::files) moved_from: Option<NodeId>,
+    pub(in crate::controller::files) since: Timestamp,
     /// Why it is made, for the log.
-    why: String,
+    pub(in crate::controller::files) why: String,
 }
 
 impl Copy {
@@ -138,9 +140,9 @@ impl Copy {
 
 /// Copies under way, by the nodes that they come from and go to.
 #[derive(Debug, Default)]
-struct Streams {
-    from: BTreeMap<Slot, usize>,
-    to: BTreeMap<Slot, usize>,
+pub(in crate::controller::files) struct Streams {
+    pub(in crate::controller::files) from: BTreeMap<Slot, usize>,
+    pub(in crate::controller::files) to: BTreeMap<Slot, usize>,
 }
 
 /// A walk over all chunks.
@@ -195,13 +197,43 @@ impl Repairs {
         self.given_up.contains(&slot)
     }
 
+    /// Bytes that come to a node by moves for balance, without those that leave it.
+    pub(super) fn moves_at(&self, slot: Slot) -> i64 {
+        let moves = self.copies.values().filter(|it| it.moved_from.is_some());
+        moves.fold(0_i64, |sum, it| {
+            let len = i64::try_from(it.len).unwrap_or(i64::MAX);
+            match slot {
+                slot if slot == it.target => sum.saturating_add(len),
+                slot if slot == it.source => sum.saturating_sub(len),
+                _ => sum,
+            }
+        })
+    }
+
     /// How many copies are on their way to a node.
     pub(super) fn copies_to(&self, slot: Slot) -> usize {
         self.copies.values().filter(|it| it.target == slot).count()
     }
 
+    /// How many copies are under way for want of replicas, and how many for balance.
+    pub(super) fn under_way(&self) -> (usize, usize) {
+        let moves = self.copies.values().filter(|it| it.moved_from.is_some());
+        let moves = moves.count();
+        (self.copies.len() - moves, moves)
+    }
+
+    /// Whether nothing is to be done that could be done now: what is left waits for something.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.survey.at.is_none() && self.under_way().0 == 0 && self.wanted.ready(1).is_empty()
+    }
+
+    /// Whether something is to be done about a chunk.
+    pub(super) fn is_wanted(&self, chunk: ChunkId) -> bool {
+        self.wanted.get(chunk).is_some()
+    }
+
     /// Whether a copy of a content is under way anywhere.
-    fn is_copied(&self, version: ChunkVersion) -> bool {
+    pub(super) fn is_copied(&self, version: ChunkVersion) -> bool {
         self.copied.contains_key(&version)
     }
 
@@ -217,7 +249,7 @@ impl Repairs {
     }
 
     /// How many copies each node is the source of, and the target of.
-    fn streams(&self) -> Streams {
+    pub(super) fn streams(&self) -> Streams {
         let mut streams = Streams::default();
         for copy in self.copies.values() {
             *streams.from.entry(copy.source).or_default() += 1;
@@ -253,10 +285,10 @@ impl Repairs {
 
     pub(super) fn check_invariants(&self) {
         self.wanted.check_invariants();
+        let (copies, _) = self.under_way();
         assert!(
-            self.copies.len() <= self.concurrency,
-            "{} copies are under way, and {} may be",
-            self.copies.len(),
+            copies <= self.concurrency,
+            "{copies} copies are under way, and {} may be",
             self.concurrency
         );
         assert_eq!(
@@ -432,7 +464,7 @@ impl Controller {
             Urgency::LastCopy | Urgency::Degraded | Urgency::Leaving | Urgency::Misplaced => {
                 let giving_up = self.files.giving_up.contains_key(&version);
                 let repairs = &self.files.repairs;
-                let full = repairs.copies.len() >= repairs.concurrency;
+                let full = repairs.under_way().0 >= repairs.concurrency;
                 if !full && !repairs.is_copied(version) && !giving_up {
                     self.begin_copy(now, version, urgency, &standing);
                 }
