@@ -273,7 +273,7 @@ pub enum Effect {
     Copy(CopyReplica),
     /// Read a content of this node whole, from the disk and not from a cache, and verify it; tell what
     /// is found damaged as if a reader had met it
-    /// ([`StoreAsk::Damaged`](crate::store::StoreAsk::Damaged)). Answered by [`Input::Scrubbed`].
+    /// ([`StoreAsk::Damaged`]). Answered by [`Input::Scrubbed`].
     Scrub {
         /// The content.
         version: ChunkVersion,
