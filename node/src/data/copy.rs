@@ -1,8 +1,11 @@
 //! Fetching a chunk from another node, to keep it here as well.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::sleep;
 use vaquita_core::dfs::ask::Holder;
-use vaquita_core::dfs::digest::{BLOCK, Summing};
+use vaquita_core::dfs::digest::{BLOCK, Summary, Summing};
 use vaquita_core::io::Input;
 use vaquita_core::message::CopyReplica;
 
@@ -53,12 +56,7 @@ async fn fetch_and_keep<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<H
         match receive(data, order.token.clone(), Some(order.len), &mut pieces).await {
             Ok((holder, summary)) if summary.digest == order.digest => return Ok(holder),
             // Both were compared with the same digest; this node's memory is not to be trusted.
-            Ok((_, summary)) => {
-                return Err(format!(
-                    "what was kept has the digest {}, and should have {}",
-                    summary.digest, order.digest
-                ));
-            }
+            Ok((_, summary)) => return Err(differs(&summary, order)),
             // Another source would be refused as well.
             Err(NotTaken::Refused(refusal)) => return Err(refusal.to_string()),
             Err(NotTaken::Source(fault)) => reasons.push(fault.to_string()),
@@ -68,6 +66,13 @@ async fn fetch_and_keep<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<H
         true => Err("there is no other node to fetch it from".to_owned()),
         false => Err(reasons.join("; ")),
     }
+}
+
+fn differs(summary: &Summary, order: &CopyReplica) -> String {
+    format!(
+        "what was kept has the digest {}, and should have {}",
+        summary.digest, order.digest
+    )
 }
 
 const fn wanted(order: &CopyReplica) -> Wanted {
@@ -90,11 +95,17 @@ async fn put_together<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<Hol
         summing: Summing::default(),
     };
     match receive(data, order.token.clone(), Some(order.len), &mut pieces).await {
-        Ok((holder, _)) => Ok(holder),
+        Ok((holder, summary)) if summary.digest == order.digest => Ok(holder),
+        Ok((_, summary)) => Err(differs(&summary, order)),
         Err(NotTaken::Refused(refusal)) => Err(refusal.to_string()),
         Err(NotTaken::Source(reason)) => Err(reason),
     }
 }
+
+/// How often a block is asked for that could not be had for a reason that passes.
+const ROUNDS: u32 = 4;
+/// The pause between two rounds, times the number of the round.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The blocks of a chunk, one by one from whoever has it.
 struct Blocks<'a, E: Env> {
@@ -136,15 +147,30 @@ impl<E: Env> Pieces for Blocks<'_, E> {
 impl<E: Env> Blocks<'_, E> {
     async fn block(&mut self) -> Result<Bytes, String> {
         let mut reasons = Vec::new();
-        for nth in 0..self.sources.len() {
-            let from = (self.last + nth) % self.sources.len();
-            match self.block_of(&self.sources[from]).await {
-                Ok(bytes) => {
-                    self.last = from;
-                    return Ok(bytes);
+        for round in 0..ROUNDS {
+            reasons.clear();
+            let mut passes = false;
+            for nth in 0..self.sources.len() {
+                let from = (self.last + nth) % self.sources.len();
+                match self.block_of(&self.sources[from]).await {
+                    Ok(bytes) => {
+                        self.last = from;
+                        return Ok(bytes);
+                    }
+                    Err(fault) => {
+                        // The others say that the block itself is not whole there.
+                        passes |= !matches!(
+                            fault,
+                            TransferFault::Refused { .. } | TransferFault::Mismatch { .. }
+                        );
+                        reasons.push(fault.to_string());
+                    }
                 }
-                Err(fault) => reasons.push(fault.to_string()),
             }
+            if !passes {
+                break;
+            }
+            sleep(PAUSE * (round + 1)).await;
         }
         Err(format!(
             "block {} is whole nowhere: {}",

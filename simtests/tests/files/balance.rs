@@ -127,3 +127,46 @@ fn whoever_dies_amid_moves_they_lose_nothing() {
         },
     );
 }
+
+/// One chunk is more than a twentieth of a node's room: it is moved where that makes nodes more alike, and
+/// not back again.
+#[test]
+fn chunks_that_are_large_beside_a_node_are_not_moved_to_and_fro() {
+    run(
+        6,
+        "balance::chunks_that_are_large_beside_a_node_are_not_moved_to_and_fro",
+        |seed| {
+            let mut cluster = of_twelve(seed);
+            cluster.hosts = 4;
+            cluster.limits.chunk_bytes = 400 * 1024;
+            cluster.limits.volume_copy_bytes = 400 * 1024;
+            cluster.settings.volume.capacity = 6 << 20;
+            cluster
+        },
+        |world, clients| {
+            stop(world, &["P4-NODE1"])?;
+            for number in 0..9 {
+                let done = clients.have(world, put(&format!("/d/f{number}"), number, 390_000))?;
+                expect(
+                    world,
+                    matches!(done, Done::Written(_)),
+                    &format!("{done:?}"),
+                )?;
+            }
+            order(world, Verb::StartNodes(nodes(&["P4-NODE1"])));
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(120))?;
+            let moves = world.mark("repair.copied");
+            expect(world, (2..=6).contains(&moves), &format!("{moves} moves"))?;
+            clients.run_for(world, seconds(900))?;
+            let again = world.mark("repair.copied") - moves;
+            expect(
+                world,
+                again == 0,
+                &format!("{again} chunks were moved again"),
+            )?;
+            expect_whole(world)?;
+            read_all(world, clients, 9)
+        },
+    );
+}

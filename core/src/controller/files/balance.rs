@@ -10,7 +10,8 @@
 //! How full a node is follows from the bytes of chunks that it says it has and from the room beside
 //! them, so that what others keep on its disks makes it smaller and not fuller.
 
-use std::collections::BTreeMap;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Controller;
 use super::repair::Copy;
@@ -26,16 +27,31 @@ use crate::time::Timestamp;
 const BEGINS_BP: u64 = 1_000;
 /// How far apart they are when it ends.
 const ENDS_BP: u64 = 300;
+/// First pause of a pair of which a move has failed; it doubles with each.
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+/// The longest, and that of a pair between which nothing may be moved.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Pairs among which one is chosen, the farthest apart first.
+const PAIRS: usize = 16;
+/// Moves that are begun in one tick, pairs that are given up included.
+const STEPS: usize = 16;
 
 /// The soft state.
 #[derive(Debug, Default)]
 pub(super) struct Balance {
     /// Whether it has begun and not ended.
     active: bool,
-    /// The last chunk that was looked at.
-    at: Option<ChunkId>,
+    /// The walk over all chunks: for which pair, the last chunk that was looked at, and whether one was
+    /// found.
+    walk: Option<((Slot, Slot), Option<ChunkId>, bool)>,
     /// Bytes that came to a node, or left it, since it last said how full it is.
     moved: BTreeMap<Slot, i64>,
+    /// Bytes that a node has given away and has in its trash still, and until when.
+    trash: VecDeque<(Timestamp, Slot, u64)>,
+    /// The sums of that.
+    in_trash: BTreeMap<Slot, u64>,
+    /// Pairs that are left alone, until when, and after how many failures in a row.
+    paused: BTreeMap<(Slot, Slot), (Timestamp, u32)>,
 }
 
 /// How full a node is.
@@ -43,7 +59,31 @@ pub(super) struct Balance {
 struct Fill {
     slot: Slot,
     node: NodeId,
+    /// Bytes of chunks.
+    bytes: u64,
+    /// These, and the free ones.
+    room: u64,
     bp: u64,
+}
+
+impl Fill {
+    fn new(slot: Slot, node: NodeId, bytes: u64, room: u64) -> Option<Self> {
+        let bp = (u128::from(bytes) * 10_000).checked_div(u128::from(room))?;
+        let bp = u64::try_from(bp).unwrap_or(u64::MAX);
+        Some(Self {
+            slot,
+            node,
+            bytes,
+            room,
+            bp,
+        })
+    }
+
+    /// With so many bytes more, or fewer.
+    fn with(self, bytes: i64) -> u64 {
+        let bytes = self.bytes.saturating_add_signed(bytes);
+        Self::new(self.slot, self.node, bytes, self.room).map_or(u64::MAX, |it| it.bp)
+    }
 }
 
 impl Balance {
@@ -52,13 +92,42 @@ impl Balance {
         self.moved.remove(&slot);
     }
 
-    /// So many bytes are on another node.
-    pub(super) fn moved(&mut self, from: Slot, to: Slot, bytes: u64) {
+    /// So many bytes are on another node, and in the trash of the first until then.
+    pub(super) fn moved(&mut self, from: Slot, to: Slot, bytes: u64, until: Timestamp) {
+        self.trash.push_back((until, from, bytes));
+        let sum = self.in_trash.entry(from).or_default();
+        *sum = sum.saturating_add(bytes);
+        self.paused.remove(&(from, to));
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let left = self.moved.entry(from).or_default();
         *left = left.saturating_sub(bytes);
         let came = self.moved.entry(to).or_default();
         *came = came.saturating_add(bytes);
+    }
+
+    /// A move has failed: the pair is left alone for a while, longer each time.
+    pub(super) fn failed(&mut self, now: Timestamp, from: Slot, to: Slot) {
+        let (until, failures) = self.paused.entry((from, to)).or_default();
+        let pause = PAUSE_MIN.saturating_mul(2_u32.saturating_pow((*failures).min(16)));
+        *until = now.after(pause.min(PAUSE_MAX));
+        *failures = failures.saturating_add(1);
+    }
+
+    fn is_paused(&self, now: Timestamp, from: Slot, to: Slot) -> bool {
+        let paused = self.paused.get(&(from, to));
+        paused.is_some_and(|(until, _)| now < *until)
+    }
+
+    /// What was given away long enough ago is in no trash any more.
+    fn empty_trash(&mut self, now: Timestamp) {
+        while let Some((until, slot, bytes)) = self.trash.front().copied()
+            && now >= until
+        {
+            self.trash.pop_front();
+            if let Some(sum) = self.in_trash.get_mut(&slot) {
+                *sum = sum.saturating_sub(bytes);
+            }
+        }
     }
 }
 
@@ -73,29 +142,67 @@ impl Controller {
         {
             return;
         }
+        self.files.balance.empty_trash(now);
         let mut slice = self.limits.survey_chunks.max(1);
-        while self.files.repairs.under_way().1 < most {
-            let Some((fullest, emptiest)) = self.farthest_apart() else {
-                return;
-            };
-            let apart = fullest.bp.saturating_sub(emptiest.bp);
-            self.note_apart(apart, fullest, emptiest);
-            if !self.files.balance.active {
+        for _ in 0..STEPS {
+            if self.files.repairs.under_way().1 >= most || slice == 0 {
                 return;
             }
-            let streams = self.files.repairs.streams();
-            let is_busy = |streams: &BTreeMap<Slot, usize>, slot: Slot| {
-                streams.get(&slot).copied().unwrap_or_default()
-                    >= self.limits.copies_per_node.max(1)
-            };
-            if is_busy(&streams.from, fullest.slot) || is_busy(&streams.to, emptiest.slot) {
+            let Some((fullest, emptiest)) = self.pair_to_tend(now) else {
                 return;
+            };
+            match self.next_to_move(now, fullest, emptiest, &mut slice) {
+                Some(version) => self.begin_move(now, version, fullest, emptiest),
+                // The next tick, or another pair, goes on.
+                None if slice == 0 => return,
+                None => {
+                    let until = now.after(PAUSE_MAX);
+                    let pair = (fullest.slot, emptiest.slot);
+                    self.files.balance.paused.insert(pair, (until, 0));
+                }
             }
-            let Some(version) = self.next_to_move(now, fullest, emptiest, &mut slice) else {
-                return;
-            };
-            self.begin_move(now, version, fullest, emptiest);
         }
+    }
+
+    /// The two nodes that are to give and to take next: the farthest apart that have hands free, and
+    /// between which something may be moved.
+    fn pair_to_tend(&mut self, now: Timestamp) -> Option<(Fill, Fill)> {
+        let under_way = self.files.repairs.bytes_moved();
+        let mut fills: Vec<Fill> = (self.members.data_nodes())
+            .filter(|slot| {
+                let candidate = self.files.candidates.get(*slot);
+                candidate.is_some_and(|it| it.fitness == Fitness::Fit)
+            })
+            .filter_map(|slot| {
+                let coming = under_way.get(&slot).copied().unwrap_or_default();
+                self.fill_of(slot, coming)
+            })
+            .collect();
+        fills.sort_unstable_by_key(|it| (it.bp, it.slot));
+        let (emptiest, fullest) = (*fills.first()?, *fills.last()?);
+        self.note_apart(fullest.bp.saturating_sub(emptiest.bp), fullest, emptiest);
+        if !self.files.balance.active {
+            return None;
+        }
+        let streams = self.files.repairs.streams();
+        let most = self.limits.copies_per_node.max(1);
+        let is_busy = |streams: &BTreeMap<Slot, usize>, slot: Slot| {
+            streams.get(&slot).copied().unwrap_or_default() >= most
+        };
+        let least = match self.planted.endless_balance {
+            true => 1,
+            false => ENDS_BP,
+        };
+        let pairs = fills.iter().rev().flat_map(|from| {
+            let apart = move |to: &&Fill| from.bp.saturating_sub(to.bp) >= least;
+            fills.iter().take_while(apart).map(move |to| (*from, *to))
+        });
+        let mut free = pairs.take(PAIRS).filter(|(from, to)| {
+            !self.files.balance.is_paused(now, from.slot, to.slot)
+                && !is_busy(&streams.from, from.slot)
+                && !is_busy(&streams.to, to.slot)
+        });
+        free.next()
     }
 
     fn note_apart(&mut self, apart: u64, fullest: Fill, emptiest: Fill) {
@@ -124,41 +231,26 @@ impl Controller {
         self.out.notify(Event::info("balance.changed", text));
     }
 
-    /// The fullest node, and the emptiest one that takes replicas.
-    fn farthest_apart(&self) -> Option<(Fill, Fill)> {
-        let fills: Vec<Fill> = (self.members.data_nodes())
-            .filter(|slot| {
-                let candidate = self.files.candidates.get(*slot);
-                candidate.is_some_and(|it| it.fitness == Fitness::Fit)
-            })
-            .filter_map(|slot| self.fill_of(slot))
-            .collect();
-        let fullest = fills.iter().max_by_key(|it| (it.bp, it.slot))?;
-        let emptiest = fills.iter().min_by_key(|it| (it.bp, it.slot))?;
-        (fullest.slot != emptiest.slot).then_some((*fullest, *emptiest))
-    }
-
-    fn fill_of(&self, slot: Slot) -> Option<Fill> {
+    fn fill_of(&self, slot: Slot, coming: i64) -> Option<Fill> {
         let volumes = self.files.stocks[slot].volumes.iter();
         let (mut bytes, mut free) = (0_u64, 0_u64);
         for volume in volumes.filter(|it| it.state.is_writable()) {
             bytes = bytes.saturating_add(volume.chunk_bytes);
             free = free.saturating_add(volume.free);
         }
-        let under_way = self.files.repairs.moves_at(slot);
-        let moved = self.files.balance.moved.get(&slot).copied().unwrap_or(0);
-        let bytes = bytes.saturating_add_signed(moved.saturating_add(under_way));
-        let room = u128::from(bytes) + u128::from(free);
-        let bp = (u128::from(bytes) * 10_000).checked_div(room)?;
-        Some(Fill {
-            slot,
-            node: self.node_of(slot)?,
-            bp: u64::try_from(bp).unwrap_or(u64::MAX),
-        })
+        let balance = &self.files.balance;
+        let moved = balance.moved.get(&slot).copied().unwrap_or_default();
+        let delta = moved.saturating_add(coming);
+        let bytes = bytes.saturating_add_signed(delta);
+        // What was given away is free as soon as the trash is emptied; what has come is not.
+        let free = free
+            .saturating_add(balance.in_trash.get(&slot).copied().unwrap_or_default())
+            .saturating_sub(u64::try_from(delta).unwrap_or(0));
+        Fill::new(slot, self.node_of(slot)?, bytes, bytes.saturating_add(free))
     }
 
-    /// The next chunk that may go from one node to the other, of the chunks behind the last one that was
-    /// looked at.
+    /// The next chunk that may go from one node to the other; `None` with something left of the slice if
+    /// there is none at all.
     fn next_to_move(
         &mut self,
         now: Timestamp,
@@ -166,14 +258,14 @@ impl Controller {
         to: Fill,
         slice: &mut usize,
     ) -> Option<ChunkVersion> {
-        // Behind the last one that was looked at, and then from the beginning.
-        for _ in 0..2 {
+        let pair = (from.slot, to.slot);
+        let (mut at, mut found_any) = match self.files.balance.walk {
+            Some((walked, at, found)) if walked == pair => (at, found),
+            _ => (None, false),
+        };
+        loop {
             let (mut upto, mut found) = (None, None);
-            for view in self
-                .names()
-                .chunks_after(self.files.balance.at)
-                .take(*slice)
-            {
+            for view in self.names().chunks_after(at).take(*slice) {
                 *slice -= 1;
                 upto = Some(view.version().chunk);
                 if view.is_held_by(from.node) && self.may_move(now, &view, from, to) {
@@ -181,12 +273,20 @@ impl Controller {
                     break;
                 }
             }
-            self.files.balance.at = upto;
-            if found.is_some() || *slice == 0 {
-                return found;
+            let ended = found.is_none() && *slice > 0;
+            found_any |= found.is_some();
+            let next = match ended {
+                // From the beginning, if there may be any that was passed over before.
+                true if found_any => Some((pair, None, false)),
+                true => None,
+                false => Some((pair, upto.or(at), found_any)),
+            };
+            self.files.balance.walk = next;
+            match next {
+                Some((_, None, _)) if ended => (at, found_any) = (None, false),
+                _ => return found,
             }
         }
-        None
     }
 
     fn may_move(&self, now: Timestamp, view: &ChunkView<'_>, from: Fill, to: Fill) -> bool {
@@ -198,13 +298,21 @@ impl Controller {
             && !view.is_empty();
         let fits = self.files.candidates.get(to.slot);
         let fits = fits.is_some_and(|it| it.takes(view.len()));
-        if !settled || !fits || !self.is_well(now, view) {
-            return false;
-        }
-        let hosts = |node: NodeId| -> Option<HostId> { self.host_of(node) };
-        let mut others = view.holders().filter(|node| *node != from.node);
-        self.files.config.level == ReliabilityLevel::MayShare
-            || others.all(|node| hosts(node) != hosts(to.node))
+        // It has to make them more alike, and not exchange their roles.
+        let len = i64::try_from(view.len()).unwrap_or(i64::MAX);
+        let narrows = to.with(len) <= from.with(-len);
+        settled && fits && narrows && self.keeps_hosts(view, from, to) && self.is_well(now, view)
+    }
+
+    /// Whether a chunk is on as many hosts after a move as before.
+    fn keeps_hosts(&self, view: &ChunkView<'_>, from: Fill, to: Fill) -> bool {
+        let host = |node: NodeId| -> Option<HostId> { self.host_of(node) };
+        let shares = |node: NodeId| {
+            let mut others = view.holders().filter(|it| *it != from.node);
+            others.any(|it| host(it) == host(node))
+        };
+        let may_share = self.files.config.level == ReliabilityLevel::MayShare;
+        !shares(to.node) || (may_share && shares(from.node))
     }
 
     fn begin_move(&mut self, now: Timestamp, version: ChunkVersion, from: Fill, to: Fill) {

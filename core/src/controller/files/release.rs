@@ -50,13 +50,19 @@ impl Controller {
                 giving_up.remove(version);
             }
         }
-        // What a node has by the log again, or still, is not given up.
+        // What a node has by the log again, or still, is not given up; nor what others may need, since
+        // some of them were lost while the record was on its way to the disk. The sweep looks at these
+        // again.
         let names = self.names();
         let mut released = released.clone();
         for (node, versions) in &mut released {
             versions.retain(|version| {
                 let view = names.chunk_version(*version);
-                view.is_none_or(|view| !view.is_held_by(*node))
+                view.is_none_or(|view| {
+                    !view.is_held_by(*node)
+                        && (self.planted.release_before_synced
+                            || !self.lacks_good_replicas(now, &view))
+                })
             });
         }
         released.retain(|_, versions| !versions.is_empty());

@@ -31,6 +31,7 @@ impl Controller {
         let node = self.node_of(slot);
         let names = &self.state.namespace;
         let findings = node.map(|node| self.files.stocks[slot].apply(whole, node, names));
+        self.files.balance.heard(slot);
         if let Some(node) = node {
             // What it has prepared is in the report, or is no more.
             self.files.writes.doubt_all(now, node);

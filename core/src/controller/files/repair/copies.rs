@@ -151,19 +151,16 @@ impl Controller {
         let leave = standing.is_enough_with_one_more(self.files.config.factor);
         let leaving = standing.leaving.iter().filter(|_| !leave);
         let stay = standing.good.iter().chain(leaving);
-        let beside: Vec<Slot> = stay.map(|(_, slot)| *slot).collect();
-        let mut avoid = busy.to_vec();
-        // Who is waited for has it when it comes back.
-        avoid.extend(
-            standing
-                .awaited
-                .iter()
-                .filter_map(|node| self.slot_of(*node)),
-        );
+        let mut beside: Vec<Slot> = stay.map(|(_, slot)| *slot).collect();
+        // Who is waited for has it when it comes back: neither that node nor, where hosts are not
+        // shared, its host.
+        let awaited = standing.awaited.iter();
+        beside.extend(awaited.filter_map(|node| self.slot_of(*node)));
+        let avoid = busy.to_vec();
         // A node that had it and is well otherwise is as good as any, and the log stays as it is.
         let prefer = (standing.gone.iter())
             .filter_map(|(_, slot)| *slot)
-            .find(|slot| !avoid.contains(slot));
+            .find(|slot| !avoid.contains(slot) && !beside.contains(slot));
         let level = match self.files.config.level {
             _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
             // It is moved for the sake of being apart.
@@ -190,10 +187,9 @@ impl Controller {
                 avoid,
                 ..wish
             };
-            let free = avoid.get(busy.len()..).unwrap_or_default();
             let mut place =
                 |wish| placement::place(&files.candidates, &wish, &mut || draws.next_u64());
-            if place(apart(&avoid)).is_err() && place(apart(free)).is_ok() {
+            if place(apart(&avoid)).is_err() && place(apart(&[])).is_ok() {
                 return Err("a node on another host has no hands free".to_owned());
             }
         }
@@ -313,13 +309,18 @@ impl Controller {
         if !is_holder {
             match self.in_place_of(now, copy, node) {
                 Ok(removed) => {
-                    if copy.moved_from.is_some() {
+                    if copy.moved_from.is_some_and(|from| removed.contains(&from)) {
+                        let until = now.after(self.limits.trash_hold);
                         let balance = &mut self.files.balance;
-                        balance.moved(copy.source, copy.target, copy.len);
+                        balance.moved(copy.source, copy.target, copy.len, until);
                     }
                     self.change_replicas(now, copy.version, &[node], &removed);
                 }
                 Err(reason) => {
+                    if copy.moved_from.is_some() {
+                        let balance = &mut self.files.balance;
+                        balance.failed(now, copy.source, copy.target);
+                    }
                     self.files.repairs.wanted.failed(now, chunk, reason, None);
                     return;
                 }
@@ -370,6 +371,9 @@ impl Controller {
                 let gone = standing.gone.first().map(|it| it.0);
                 (standing.readable().collect(), gone.into_iter().collect())
             };
+        // Those that are away have a host as well.
+        let awaited = standing.awaited.iter();
+        with.extend(awaited.map(|node| (*node, copy.target)));
         with.push((node, copy.target));
         let apart = self.files.config.level == ReliabilityLevel::NeverShare;
         if apart && !self.planted.share_hosts && self.shares_a_host(&with) {
@@ -388,6 +392,9 @@ impl Controller {
         };
         self.files.repairs.done.failed += 1;
         self.files.candidates.gave_back(copy.target, copy.len);
+        if copy.moved_from.is_some() {
+            self.files.balance.failed(now, copy.source, copy.target);
+        }
         let name = |slot: Slot| &self.members.all[slot].member.site.alias;
         let text = format!(
             "chunk {} was not copied from {} to {}: {reason}",

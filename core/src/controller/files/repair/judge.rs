@@ -157,8 +157,8 @@ impl Controller {
                 return Some(Urgency::Surplus);
             }
             return match standing.good.len() + leaving {
-                // What is damaged in one place may be whole in another.
-                0 if standing.damaged.len() > 1 => Some(Urgency::LastCopy),
+                // What is damaged in one place may be whole in another, or be read the next time.
+                0 if !standing.damaged.is_empty() => Some(Urgency::LastCopy),
                 // With no replica left to copy from there is nothing to do but to wait.
                 0 => None,
                 _ if standing.expected() + leaving >= factor => Some(Urgency::Leaving),

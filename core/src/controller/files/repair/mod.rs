@@ -197,17 +197,18 @@ impl Repairs {
         self.given_up.contains(&slot)
     }
 
-    /// Bytes that come to a node by moves for balance, without those that leave it.
-    pub(super) fn moves_at(&self, slot: Slot) -> i64 {
+    /// Bytes that come to nodes by moves for balance that are under way, and those that leave.
+    pub(super) fn bytes_moved(&self) -> BTreeMap<Slot, i64> {
+        let mut moved: BTreeMap<Slot, i64> = BTreeMap::new();
         let moves = self.copies.values().filter(|it| it.moved_from.is_some());
-        moves.fold(0_i64, |sum, it| {
+        for it in moves {
             let len = i64::try_from(it.len).unwrap_or(i64::MAX);
-            match slot {
-                slot if slot == it.target => sum.saturating_add(len),
-                slot if slot == it.source => sum.saturating_sub(len),
-                _ => sum,
-            }
-        })
+            let came = moved.entry(it.target).or_default();
+            *came = came.saturating_add(len);
+            let left = moved.entry(it.source).or_default();
+            *left = left.saturating_sub(len);
+        }
+        moved
     }
 
     /// How many copies are on their way to a node.
