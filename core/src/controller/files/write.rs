@@ -12,7 +12,7 @@ use crate::dfs::ask::{
 use crate::dfs::ids::{ChunkVersion, FileVersion, InodeId, OpId};
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::dfs::path::DfsPath;
-use crate::dfs::placement::{self, NoPlace, ReliabilityLevel, Wish};
+use crate::dfs::placement::{self, Fitness, NoPlace, ReliabilityLevel, Unfit, Wish};
 use crate::dfs::token::WriteToken;
 use crate::ids::{HostId, LogIndex, NodeEpoch, NodeId};
 use crate::membership::Slot;
@@ -136,7 +136,13 @@ impl Controller {
     /// before its data nodes are there again: that passes.
     fn no_place(&self, now: Timestamp, none: NoPlace) -> Refusal {
         let is_young = now.since(self.files.started) < RETURN_WAIT;
-        if self.files.settled || !is_young {
+        let is_on_its_way = |slot: Slot| {
+            let candidate = self.files.candidates.get(slot);
+            let fitness = candidate.map(|it| it.fitness);
+            let absent = [Unfit::Offline, Unfit::Unreported].map(Fitness::Unfit);
+            self.node_of(slot).is_some() && fitness.is_none_or(|it| absent.contains(&it))
+        };
+        if !is_young || !self.members.data_nodes().any(is_on_its_way) {
             return none.into();
         }
         Refusal::Unavailable {
