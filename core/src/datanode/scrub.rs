@@ -1,8 +1,8 @@
 //! Reading what nobody reads.
 //!
 //! A disk changes bytes without a word, and a replica that is never read is found damaged when it is
-//! needed. So every chunk of a volume is read and verified once in `scrubPeriod`, one at a time, each
-//! followed by a pause in proportion to its length: a pass takes as long whatever a volume holds, and
+//! needed. So every chunk of a volume is read and verified once in `scrubPeriod`, one at a time of each
+//! volume and followed by a pause in proportion to its length: a pass takes as long whatever a volume holds, and
 //! costs in proportion to it. What is found damaged goes the way of what a reader finds, and repair
 //! makes it anew.
 //!
@@ -26,6 +26,8 @@ use crate::time::Timestamp;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest one: a volume may fill up meanwhile.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// How soon volumes that come, and their first chunks, are noticed.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How far the volumes of a node are read through.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Scrub {
     passes: BTreeMap<VolumeSlot, Pass>,
     /// What is being read: one chunk of each volume at a time.
     under_way: BTreeMap<VolumeSlot, UnderWay>,
+    /// When there may be something to do: the machine is told of much in between.
+    next_look: Timestamp,
     draws: Prng,
 }
 
@@ -100,6 +104,7 @@ impl Scrub {
         Self {
             passes: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            next_look: Timestamp::ZERO,
             draws,
         }
     }
@@ -113,7 +118,7 @@ impl Scrub {
         out: &mut Outbox,
     ) {
         let period = shelves.scrub_period();
-        if period.is_zero() {
+        if period.is_zero() || now < self.next_look {
             return;
         }
         let is_there = |slot: &VolumeSlot| shelves.readable().any(|(it, ..)| it == *slot);
@@ -137,6 +142,8 @@ impl Scrub {
                 self.begin(now, slot, volume, shelves, planted, out);
             }
         }
+        let later = now.after(LOOK_PERIOD);
+        self.next_look = self.next_deadline().map_or(later, |next| next.min(later));
     }
 
     fn begin(
@@ -208,6 +215,7 @@ impl Scrub {
         let pause = pause(shelves.scrub_period(), done.len, all);
         let left = pause.saturating_sub(now.since(done.since));
         pass.next = now.after(left.max(PAUSE_MIN));
+        self.next_look = self.next_look.min(pass.next);
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {

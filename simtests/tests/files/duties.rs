@@ -322,6 +322,50 @@ fn a_drain_gives_nothing_up_in_hope() {
     );
 }
 
+/// The drained node does not answer for a moment, and another holder is away. What the drained node has is
+/// not given up for the sake of one new replica: it may be read in a moment.
+#[test]
+fn a_drained_node_that_does_not_answer_keeps_what_others_lack() {
+    run(
+        6,
+        "duties::a_drained_node_that_does_not_answer_keeps_what_others_lack",
+        |seed| Cluster {
+            hosts: 7,
+            recovery_wait: Some(seconds(600)),
+            ..small(seed)
+        },
+        |world, clients| {
+            write_some(world, clients, 16)?;
+            let away = host(world, "h3");
+            let kept: Vec<ChunkVersion> = contents(world, DRAINED)
+                .into_iter()
+                .filter(|it| contents(world, "P3-NODE1").contains(it))
+                .collect();
+            expect(world, !kept.is_empty(), "the two have nothing in common")?;
+            world.power_cut(away);
+            clients.run_for(world, seconds(12))?;
+            world.disturb(&Step::Isolate("h2".to_owned()));
+            clients.run_for(world, seconds(4))?;
+            have(world, DRAINED, Duty::Drain)?;
+            clients.run_for(world, seconds(2))?;
+            let copied = world.mark("repair.copied") > 0;
+            expect(world, copied, "nothing was copied meanwhile")?;
+            for version in kept {
+                let count = readable(world, version);
+                let what = format!("{count} replicas of {version} can be read once it answers");
+                expect(world, count >= 3, &what)?;
+            }
+            world.disturb(&Step::HealAll);
+            world.power_on(away);
+            wait_until(world, "all online", all_online)?;
+            clients.run_for(world, seconds(30))?;
+            wait_until(world, "it is drained", is_drained)?;
+            expect_whole(world)?;
+            read_all(world, clients, 16)
+        },
+    );
+}
+
 /// How many replicas of a content the log names and are there.
 fn readable(world: &VaquitaWorld, version: ChunkVersion) -> usize {
     let Some((_, machine)) = controller(world) else {
@@ -508,6 +552,13 @@ fn a_drain_that_leaves_too_few_is_refused() {
                 .iter()
                 .all(|name| row(world, name).is_some_and(|row| row.admin == "none"));
             expect(world, serves, "what was refused was done")?;
+            // Nor is it done where they are in maintenance.
+            let reply = set(world, many, Duty::Maintenance { for_ms: 60_000 })?;
+            expect(world, reply.is_ok(), &format!("{many:?}: {reply:?}"))?;
+            let reply = set(world, many, Duty::Drain)?;
+            expect(world, refused(&reply), &format!("{many:?}: {reply:?}"))?;
+            let reply = set(world, many, Duty::Serve)?;
+            expect(world, reply.is_ok(), &format!("{many:?}: {reply:?}"))?;
             // What is drained already may be ordered once more.
             let reply = set(world, few, Duty::Drain)?;
             let unchanged = matches!(&reply, Ok(Response::Ordered(rows)) if

@@ -4,8 +4,7 @@
 //! done, the fullest node gives chunks to the emptiest one, until they are nearly as full: it begins
 //! when they are far apart and ends when they are close, so that it does not go back and forth. A move
 //! is a copy, verified as any other; the record that names the new replica takes the old one out, and
-//! only if enough others are known to be good. Placement is kept to: a chunk goes to no host that has it
-//! already, unless its replicas may share hosts.
+//! only if enough others are known to be good. No move takes a chunk to fewer hosts than it was on.
 //!
 //! How full a node is follows from the bytes of chunks that it says it has and from the room beside
 //! them, so that what others keep on its disks makes it smaller and not fuller.
@@ -31,8 +30,9 @@ const ENDS_BP: u64 = 300;
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// The longest, and that of a pair between which nothing may be moved.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// Pairs among which one is chosen, the farthest apart first.
-const PAIRS: usize = 16;
+/// Nodes that may give, and for each of them nodes that may take, among which a pair is chosen: the
+/// farthest apart first.
+const NODES: usize = 16;
 /// Moves that are begun in one tick, pairs that are given up included.
 const STEPS: usize = 16;
 
@@ -118,8 +118,11 @@ impl Balance {
         paused.is_some_and(|(until, _)| now < *until)
     }
 
-    /// What was given away long enough ago is in no trash any more.
-    fn empty_trash(&mut self, now: Timestamp) {
+    /// What was given away long enough ago is in no trash any more, and failures of long ago count for
+    /// nothing.
+    fn forget_the_past(&mut self, now: Timestamp) {
+        self.paused
+            .retain(|_, (until, _)| now < until.after(PAUSE_MAX));
         while let Some((until, slot, bytes)) = self.trash.front().copied()
             && now >= until
         {
@@ -142,7 +145,7 @@ impl Controller {
         {
             return;
         }
-        self.files.balance.empty_trash(now);
+        self.files.balance.forget_the_past(now);
         let mut slice = self.limits.survey_chunks.max(1);
         for _ in 0..STEPS {
             if self.files.repairs.under_way().1 >= most || slice == 0 {
@@ -193,16 +196,15 @@ impl Controller {
             true => 1,
             false => ENDS_BP,
         };
-        let pairs = fills.iter().rev().flat_map(|from| {
+        let giving = fills.iter().rev();
+        let giving = giving.filter(|from| !is_busy(&streams.from, from.slot));
+        let mut pairs = giving.take(NODES).flat_map(|from| {
             let apart = move |to: &&Fill| from.bp.saturating_sub(to.bp) >= least;
-            fills.iter().take_while(apart).map(move |to| (*from, *to))
+            let taking = fills.iter().take_while(apart);
+            let taking = taking.filter(|to| !is_busy(&streams.to, to.slot));
+            taking.take(NODES).map(move |to| (*from, *to))
         });
-        let mut free = pairs.take(PAIRS).filter(|(from, to)| {
-            !self.files.balance.is_paused(now, from.slot, to.slot)
-                && !is_busy(&streams.from, from.slot)
-                && !is_busy(&streams.to, to.slot)
-        });
-        free.next()
+        pairs.find(|(from, to)| !self.files.balance.is_paused(now, from.slot, to.slot))
     }
 
     fn note_apart(&mut self, apart: u64, fullest: Fill, emptiest: Fill) {

@@ -119,12 +119,12 @@ impl Controller {
     /// one that never came is none. For a maintenance there is to be one for each replica that a write
     /// needs.
     fn too_few_without(&self, without: &[Slot], need: Need) -> Option<Refusal> {
+        let serves = |slot: &Slot| match need {
+            Need::Replicas => !self.is_draining(*slot),
+            Need::Writes => self.duty(*slot) == Duty::Serve,
+        };
         let stays = |slot: &Slot| {
-            let serves = match need {
-                Need::Replicas => !self.is_draining(*slot),
-                Need::Writes => self.duty(*slot) == Duty::Serve,
-            };
-            serves
+            serves(slot)
                 && !without.contains(slot)
                 && self.node_of(*slot).is_some()
                 && !self.files.repairs.is_given_up(*slot)
@@ -149,7 +149,7 @@ impl Controller {
         let what = what[usize::from(left != 1)];
         let names: Vec<&str> = without
             .iter()
-            .filter(|slot| self.duty(**slot) == Duty::Serve)
+            .filter(|slot| serves(slot))
             .map(|slot| self.members.all[*slot].member.site.alias.as_str())
             .collect();
         // What is so already is not refused.

@@ -368,7 +368,10 @@ impl Controller {
                 stay.retain(|it| Some(it.0) != moved);
                 (stay, standing.dispensed().chain(moved).collect())
             } else {
-                let gone = standing.gone.first().map(|it| it.0);
+                // One that is drained and merely does not answer may be read in a moment.
+                let drains = |slot: Option<Slot>| slot.is_some_and(|it| self.is_draining(it));
+                let mut gone = standing.gone.iter();
+                let gone = gone.find(|(_, slot)| !drains(*slot)).map(|it| it.0);
                 (standing.readable().collect(), gone.into_iter().collect())
             };
         // Those that are away have a host as well.
