@@ -59,9 +59,7 @@ impl Controller {
             versions.retain(|version| {
                 let view = names.chunk_version(*version);
                 view.is_none_or(|view| {
-                    !view.is_held_by(*node)
-                        && (self.planted.release_before_synced
-                            || !self.lacks_good_replicas(now, &view))
+                    !view.is_held_by(*node) && !self.lacks_good_replicas(now, &view)
                 })
             });
         }

@@ -88,8 +88,9 @@ enum Action {
     Log(Log),
 }
 
+/// Which data nodes an order is for: all if none is named.
 #[derive(Args, Clone, Debug)]
-struct Order {
+struct Chosen {
     #[command(flatten)]
     server: ServerOption,
     /// The data nodes
@@ -102,6 +103,12 @@ struct Order {
     /// Every data node of the cluster
     #[arg(long)]
     all: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct Order {
+    #[command(flatten)]
+    chosen: Chosen,
     /// Return only when the nodes are where they should be, and tell how they get there
     #[arg(long)]
     wait: bool,
@@ -230,10 +237,10 @@ pub(super) fn table(nodes: &[NodeView]) -> Table {
 
 impl Order {
     fn run(self, goal: Goal, terminal: &mut Terminal) -> Outcome {
-        let mut api = Api::choose(&self.server)?;
+        let mut api = Api::choose(&self.chosen.server)?;
         block_on(async {
             let verb = goal.verb();
-            let rows = api.order(verb, &self.aliases).await?;
+            let rows = api.order(verb, &self.chosen.aliases).await?;
             let chosen: Vec<String> = rows.iter().map(|row| row.alias.clone()).collect();
             if !self.wait {
                 return if self.json {

@@ -5,11 +5,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
 use serde::Deserialize;
-use vaquita_core::admin::{Response as Told, Selection, Verb};
+use vaquita_core::admin::{Caller, Response as Told, Selection, Verb};
 use vaquita_core::state::Duty;
 
 use super::{Answer, Shared, json};
-use crate::http::app::SignedIn;
+use crate::http::app::{App, SignedIn};
 use crate::http::body::read_json;
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
@@ -102,8 +102,7 @@ pub(super) async fn drain<F: Front>(
     request: Request<Body>,
 ) -> Answer {
     let chosen: Chosen = read_json(request, &app.settings.limits).await?;
-    let (nodes, duty) = (chosen.selection()?, Duty::Drain);
-    ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
+    set_duty(&app, caller, chosen, Duty::Drain).await
 }
 
 pub(super) async fn serve<F: Front>(
@@ -112,8 +111,7 @@ pub(super) async fn serve<F: Front>(
     request: Request<Body>,
 ) -> Answer {
     let chosen: Chosen = read_json(request, &app.settings.limits).await?;
-    let (nodes, duty) = (chosen.selection()?, Duty::Serve);
-    ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
+    set_duty(&app, caller, chosen, Duty::Serve).await
 }
 
 /// Which nodes are left in peace and for how long: `{"aliases": ["P1-NODE1"], "seconds": 900}`.
@@ -136,9 +134,13 @@ pub(super) async fn maintain<F: Front>(
         all,
         seconds,
     } = maintained;
-    let nodes = Chosen { aliases, all }.selection()?;
     let for_ms = seconds.saturating_mul(1000);
     let duty = Duty::Maintenance { for_ms };
+    set_duty(&app, caller, Chosen { aliases, all }, duty).await
+}
+
+async fn set_duty<F: Front>(app: &App<F>, caller: Caller, chosen: Chosen, duty: Duty) -> Answer {
+    let nodes = chosen.selection()?;
     ordered(app.work(caller, Verb::SetDuty { nodes, duty }).await?)
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{order_json, tell};
-use crate::cli::client::{Api, ServerOption, block_on};
+use super::{Chosen, order_json, tell};
+use crate::cli::client::{Api, block_on};
 use crate::cli::exit::Outcome;
 use crate::cli::json;
 use crate::cli::terminal::Terminal;
@@ -14,17 +14,7 @@ use crate::cli::terminal::Terminal;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Maintenance {
     #[command(flatten)]
-    server: ServerOption,
-    /// The data nodes
-    #[arg(
-        value_name = "ALIAS",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
-    aliases: Vec<String>,
-    /// Every data node of the cluster
-    #[arg(long)]
-    all: bool,
+    chosen: Chosen,
     /// How long it lasts: 90s, 15m or 2h, and 24h at most
     #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = span)]
     length: Duration,
@@ -35,9 +25,9 @@ pub(super) struct Maintenance {
 
 impl Maintenance {
     pub(super) fn run(self, terminal: &mut Terminal) -> Outcome {
-        let mut api = Api::choose(&self.server)?;
+        let mut api = Api::choose(&self.chosen.server)?;
         block_on(async {
-            let rows = api.maintain(&self.aliases, self.length).await?;
+            let rows = api.maintain(&self.chosen.aliases, self.length).await?;
             if self.json {
                 let rows: Vec<_> = rows.iter().map(order_json).collect();
                 return json::array(terminal, &rows);
