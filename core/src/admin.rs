@@ -551,6 +551,19 @@ pub struct NodeRow {
     pub silent_ms: Option<u64>,
 }
 
+/// A copy of the controller's log on a data node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MirrorRow {
+    /// The node.
+    pub alias: Alias,
+    /// All records up to here are on its disk.
+    pub upto: LogIndex,
+    /// Whether the copy is complete but for the newest records.
+    pub complete: bool,
+    /// What is being done about it, or why it does not get on; empty when all is well.
+    pub state: String,
+}
+
 /// The state of a process, and on a controller of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusReport {
@@ -568,6 +581,8 @@ pub struct StatusReport {
     pub alarms: Vec<String>,
     /// The newest synced index of the metadata log, controller only.
     pub commit_index: Option<LogIndex>,
+    /// The data nodes that keep a copy of that log, controller only.
+    pub log_copies: Vec<MirrorRow>,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
     /// How long the cluster took from the controller's start until every node that should run was

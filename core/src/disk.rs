@@ -59,6 +59,12 @@ impl FileName {
     pub fn temporary(&self) -> Self {
         Self(format!("{}.tmp", self.0))
     }
+
+    /// Whether it is such a name: what has it at a start is a leftover.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.0.ends_with(".tmp")
+    }
 }
 
 impl fmt::Display for FileName {

@@ -13,9 +13,12 @@ use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use crate::disk::{DiskOp, FileName};
 use crate::event::Event;
 use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
-use crate::io::{CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine};
+use crate::io::{
+    CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine, Piece,
+};
 use crate::limits::Limits;
 use crate::message::RestartPolicy;
+use crate::mirror::{self, Shelf};
 use crate::node_machine::Files;
 use crate::planted::Planted;
 use crate::prng::Seed;
@@ -201,6 +204,7 @@ impl Ideal {
             secret: None,
             bootstrap: None,
             files: FilesConfig::default(),
+            mirrors: 0,
             build: "test".to_owned(),
             limits: self.limits.clone(),
             planted: self.planted,
@@ -558,6 +562,18 @@ impl Ideal {
                     Job::BuildCheckpoint(plan) => {
                         let files = &self.disks[&at];
                         JobOutcome::CheckpointBuilt(state::build_checkpoint(&plan, files))
+                    }
+                    Job::ReadPiece(ask) => {
+                        JobOutcome::PieceRead(match self.disks[&at].get(&ask.file) {
+                            Some(bytes) => Ok(Piece::cut(bytes, &ask)),
+                            None => Err(format!("there is no {}", ask.file)),
+                        })
+                    }
+                    Job::SurveyMirrors { cluster } => {
+                        let files = &self.disks[&at];
+                        let survey = |shelf| mirror::survey(files, shelf, cluster);
+                        let copies = (survey(Shelf::Present), survey(Shelf::Aside));
+                        JobOutcome::MirrorsSurveyed(Ok(Box::new(copies)))
                     }
                 };
                 self.queue.push_back((at, Input::JobDone { job, outcome }));

@@ -8,10 +8,11 @@ use core::net::SocketAddr;
 use crate::admin::{Reply, Request};
 use crate::dfs::ask::Holder;
 use crate::dfs::ids::{ChunkVersion, CopyId, StageId, VolumeSlot};
-use crate::disk::{DiskBatch, DiskFault};
+use crate::disk::{DiskBatch, DiskFault, FileName};
 use crate::event::Event;
-use crate::ids::{ConnId, ControllerEpoch, DiskTicket, Endpoint, JobId, RequestId};
+use crate::ids::{ClusterId, ConnId, ControllerEpoch, DiskTicket, Endpoint, JobId, RequestId};
 use crate::message::CopyReplica;
+use crate::mirror::words::MirrorCopy;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
 use crate::store::{Fill, Opened, StoreAsk, StoreReply, VolumeTrouble};
@@ -284,6 +285,32 @@ pub enum Effect {
     Exit(ExitReason),
 }
 
+/// Says how many bytes there are, and not which.
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("bytes", &self.bytes.len())
+            .field("file_len", &self.file_len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Piece {
+    /// Cuts the piece that is asked for out of all bytes of the file.
+    #[must_use]
+    pub fn cut(file: &[u8], ask: &PieceAsk) -> Self {
+        let at = usize::try_from(ask.offset).unwrap_or(usize::MAX);
+        let rest = file.get(at..).unwrap_or_default();
+        Self {
+            bytes: rest[..rest.len().min(ask.len)].to_vec(),
+            file_len: file.len() as u64,
+            sum_before: (file.get(..at))
+                .filter(|_| ask.sum_before)
+                .map(crc32fast::hash),
+        }
+    }
+}
+
 /// Where a datagram goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -311,6 +338,37 @@ pub enum Job {
     },
     /// Replay the newest checkpoint and the sealed segments up to an index, and encode the state.
     BuildCheckpoint(crate::metalog::CheckpointPlan),
+    /// Read a piece of a file of the machine's own directory.
+    ReadPiece(PieceAsk),
+    /// Read the mirrors in the machine's own directory ([`mirror::survey`](crate::mirror::survey())).
+    SurveyMirrors {
+        /// The cluster whose log they should be copies of.
+        cluster: ClusterId,
+    },
+}
+
+/// Which piece of a file is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceAsk {
+    /// The file.
+    pub file: FileName,
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes at most.
+    pub len: usize,
+    /// Whether the bytes in front of the piece are to be summed up.
+    pub sum_before: bool,
+}
+
+/// A piece of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The bytes; fewer than were asked for at the end of the file.
+    pub bytes: Vec<u8>,
+    /// The length of the file.
+    pub file_len: u64,
+    /// CRC-32 of all bytes in front of the piece, where that was asked for and they are all there.
+    pub sum_before: Option<u32>,
 }
 
 /// Leaves out what could be guessed with.
@@ -320,6 +378,8 @@ impl fmt::Debug for Job {
             Self::HashPassword { .. } => f.write_str("HashPassword(..)"),
             Self::VerifyPassword { .. } => f.write_str("VerifyPassword(..)"),
             Self::BuildCheckpoint(plan) => f.debug_tuple("BuildCheckpoint").field(plan).finish(),
+            Self::ReadPiece(ask) => f.debug_tuple("ReadPiece").field(ask).finish(),
+            Self::SurveyMirrors { .. } => f.write_str("SurveyMirrors"),
         }
     }
 }
@@ -335,9 +395,13 @@ pub enum JobOutcome {
     Overloaded,
     /// The encoded state, or why there is none.
     CheckpointBuilt(Result<Vec<u8>, String>),
+    /// The piece, or why it could not be read.
+    PieceRead(Result<Piece, String>),
+    /// The present mirror and the one that was put aside, or why they could not be read.
+    MirrorsSurveyed(Result<Box<(MirrorCopy, MirrorCopy)>, String>),
 }
 
-/// Leaves out hashes, and with them what a checkpoint contains.
+/// Leaves out hashes, and with them what a checkpoint or a log contains.
 impl fmt::Debug for JobOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -351,6 +415,11 @@ impl fmt::Debug for JobOutcome {
             }
             Self::CheckpointBuilt(Err(reason)) => {
                 f.debug_tuple("CheckpointBuilt").field(reason).finish()
+            }
+            Self::PieceRead(Ok(piece)) => write!(f, "PieceRead({} bytes)", piece.bytes.len()),
+            Self::PieceRead(Err(reason)) => f.debug_tuple("PieceRead").field(reason).finish(),
+            Self::MirrorsSurveyed(copies) => {
+                f.debug_tuple("MirrorsSurveyed").field(copies).finish()
             }
         }
     }

@@ -59,6 +59,7 @@ mod links;
 pub mod membership;
 pub mod message;
 pub mod metalog;
+pub mod mirror;
 pub mod node_machine;
 mod outbox;
 pub mod planted;

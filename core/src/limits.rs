@@ -128,6 +128,16 @@ pub struct Limits {
     pub news_delay: Duration,
     /// How long changes may stay unacknowledged before they are sent again.
     pub news_resend: Duration,
+    /// Bytes of the log that are sent to a mirror in one message.
+    pub mirror_piece: usize,
+    /// Bytes of records in a mirror after which it is sent a new checkpoint.
+    pub mirror_log_bytes: u64,
+    /// How long a step of a mirror may take before the node is left alone for a while.
+    pub mirror_patience: Duration,
+    /// How long a controller that has just started waits for the nodes that it would choose for
+    /// mirrors, and how long one of them may be away before another is chosen.
+    pub mirror_wait: Duration,
+
     /// How often a node tells how its volumes are.
     pub volumes_period: Duration,
     /// How long after its start a controller gives nothing up that no file has: a write of an
@@ -229,6 +239,10 @@ impl Default for Limits {
             news_max: 65_536,
             news_delay: Duration::from_millis(50),
             news_resend: Duration::from_secs(1),
+            mirror_piece: 256 * KIB,
+            mirror_log_bytes: 128 * MIB as u64,
+            mirror_patience: Duration::from_secs(30),
+            mirror_wait: Duration::from_secs(10),
             volumes_period: Duration::from_secs(5),
             orphan_grace: Duration::from_secs(600),
             safe_mode_max: Duration::from_secs(120),

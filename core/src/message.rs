@@ -17,6 +17,10 @@ use crate::ids::{
     NodeEpoch, NodeId, RequestId, Role, Site,
 };
 use crate::later_version;
+use crate::mirror::words::{
+    MirrorBytes, MirrorHas, MirrorKept, MirrorOpen, MirrorPiece, MirrorRead, MirrorSettled,
+    MirrorSurvey, MirrorSurveyed,
+};
 use crate::prng::mix;
 use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec::{self, Malformed};
@@ -141,6 +145,15 @@ messages! {
     0x0046 VolumesNow /** How a node's volumes are. */;
     0x0047 CopyReplica /** The controller wants a node to fetch a chunk from another one. */;
     0x0048 CopyEnded /** The node has it, or has not. */;
+    0x0060 MirrorOpen /** The controller wants a node to keep a copy of its log, or none. */;
+    0x0061 MirrorHas /** What the node has of it. */;
+    0x0062 MirrorPiece /** More of it. */;
+    0x0063 MirrorKept /** It is on the node's disk, or is not. */;
+    0x0064 MirrorSettled /** The copy is complete. */;
+    0x0065 MirrorSurvey /** Whoever rebuilds a controller's home asks what a node has of copies. */;
+    0x0066 MirrorSurveyed /** What the node has, and has seen. */;
+    0x0067 MirrorRead /** Whoever rebuilds a controller's home wants a part of a copy. */;
+    0x0068 MirrorBytes /** The part. */;
 }
 
 /// A node's request to be let in. Answered by [`Registered`], [`RegistrationRefused`] or

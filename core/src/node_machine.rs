@@ -97,7 +97,7 @@ impl Base {
         };
         let leftovers: Vec<DiskOp> = files
             .keys()
-            .filter(|name| name.as_str().ends_with(".tmp"))
+            .filter(|name| name.is_temporary())
             .map(|name| DiskOp::Remove { file: name.clone() })
             .collect();
         if !leftovers.is_empty() {

@@ -293,6 +293,8 @@ pub static TABLE: &[Key] = &[
         "Which silent nodes are started again: those that were not stopped on purpose, or all."),
     key("dataSync", C.and(S), Flag, Value("1"), CLUSTER,
         "Whether chunk bytes are forced to disk before a write is acknowledged.").passed_on(),
+    key("metaMirrors", C, Integer, Value("2"), CONTROLLER,
+        "How many data nodes keep a copy of the controller's metadata log, from which a lost home is rebuilt; 0 is none.").between(0.0, 16.0),
     key("dfsMetaDir", C, Path, Unset("`<home>/dfsMeta`"), CONTROLLER,
         "The directory of the controller's metadata.").protected(),
     key("enableDFS", C.and(N).and(S), Flag, Value("1"), CLUSTER,

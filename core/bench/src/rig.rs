@@ -243,6 +243,7 @@ impl<D: Disk> Rig<D> {
                 token_expires_unix_ms: u64::MAX,
             }),
             files: FilesConfig::default(),
+            mirrors: 0,
             build: "bench".to_owned(),
             limits: Limits::default(),
             planted: Planted::default(),

@@ -217,9 +217,7 @@ impl Access {
             (Kind::Confirm { new, .. }, _) => return hash_own_password(by, new),
             (_, JobOutcome::Overloaded) => return Step::refuse(overloaded()),
             (kind, JobOutcome::PasswordHashed(phc)) => (kind, PasswordHash::new(phc)),
-            (_, JobOutcome::PasswordVerified(_) | JobOutcome::CheckpointBuilt(_)) => {
-                return Step::refuse(bewildered());
-            }
+            (_, _) => return Step::refuse(bewildered()),
         };
         match change_record(state, kind, hash) {
             Ok(record) => self.announced(&by, Step::Append(vec![record], Response::Done)),

@@ -190,7 +190,10 @@ impl Access {
                 self.throttle.void(guess.check);
                 return Err(overloaded());
             }
-            JobOutcome::PasswordHashed(_) | JobOutcome::CheckpointBuilt(_) => {
+            JobOutcome::PasswordHashed(_)
+            | JobOutcome::CheckpointBuilt(_)
+            | JobOutcome::PieceRead(_)
+            | JobOutcome::MirrorsSurveyed(_) => {
                 self.throttle.void(guess.check);
                 return Err(bewildered());
             }

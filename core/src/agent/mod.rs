@@ -494,6 +494,7 @@ impl Agent {
             nodes: Vec::new(),
             alarms,
             commit_index: None,
+            log_copies: Vec::new(),
             uptime_ms: u64::try_from(now.since(self.base.started).as_millis()).unwrap_or(u64::MAX),
             all_green_after_ms: None,
         }

@@ -12,6 +12,7 @@
 mod commit;
 mod files;
 mod members;
+mod mirrors;
 mod repair;
 mod replace;
 mod requests;
@@ -34,6 +35,7 @@ pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_h
 use commit::{Continuation, HomeIdentity};
 use files::Files;
 use members::{Members, Outlook};
+use mirrors::Mirrors;
 
 pub use crate::access::Bootstrap;
 use crate::access::{Access, SetupFile};
@@ -87,6 +89,8 @@ pub struct ControllerConfig {
     pub bootstrap: Option<Bootstrap>,
     /// How files are kept.
     pub files: FilesConfig,
+    /// `metaMirrors`: how many data nodes keep a copy of the log.
+    pub mirrors: usize,
     /// Program version.
     pub build: String,
     /// Bounds and periods.
@@ -124,6 +128,7 @@ pub struct Controller {
     detector: FailureDetector,
     access: Access,
     files: Files,
+    mirrors: Mirrors,
     /// What the record that was just applied gave up.
     released: Released,
     secrets: SecretPrng,
@@ -171,6 +176,8 @@ enum JobPurpose {
     Access(RequestId, crate::access::Pending),
     /// A checkpoint of the log.
     Checkpoint,
+    /// A piece of the log for a copy.
+    Mirror(Slot),
 }
 
 #[derive(Debug)]
@@ -288,6 +295,7 @@ impl Controller {
             detector,
             access: Access::new(),
             files: soft,
+            mirrors: Mirrors::new(config.mirrors),
             released: Released::new(),
             secrets,
             jobs: BTreeMap::new(),

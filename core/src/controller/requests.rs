@@ -161,6 +161,13 @@ impl Controller {
                         .notify(Event::error("metalog.checkpoint_failed", text));
                 }
             }
+            (Some(JobPurpose::Mirror(slot)), JobOutcome::PieceRead(outcome)) => {
+                self.mirror_read(now, slot, job, outcome);
+            }
+            (Some(JobPurpose::Mirror(slot)), _) => {
+                let fault = "nobody has the time to read the log".to_owned();
+                self.mirror_read(now, slot, job, Err(fault));
+            }
             (Some(JobPurpose::Checkpoint), JobOutcome::CheckpointBuilt(Err(reason))) => {
                 self.log.checkpoint_failed();
                 let text = format!("the checkpoint could not be built: {reason}; the log goes on");
@@ -421,6 +428,7 @@ impl Controller {
                     .to_owned(),
             );
         }
+        alarms.extend(self.mirror_alarm(now));
         for row in &nodes {
             let wants_a_look = !row.reason.is_empty()
                 && !matches!(row.state, NodeState::Starting | NodeState::Stopping);
@@ -452,6 +460,7 @@ impl Controller {
             nodes,
             alarms,
             commit_index: Some(self.log.synced()),
+            log_copies: self.mirror_rows(now),
             uptime_ms: millis(now.since(self.started)),
             all_green_after_ms: self.all_green_after.map(millis),
         }

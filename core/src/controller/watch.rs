@@ -54,6 +54,7 @@ impl Controller {
         self.tend_duties(now);
         self.tend_chunks(now);
         self.tend_balance(now);
+        self.tend_mirrors(now);
         self.probe_absent_agents(now);
         self.restart_after_interval(now);
         self.give_up_log_reads(now);

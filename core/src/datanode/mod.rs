@@ -6,6 +6,7 @@
 //! What clients ask about names it passes on to the controller.
 
 mod labels;
+mod mirror;
 mod news;
 mod pace;
 mod relay;
@@ -16,8 +17,9 @@ use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
 use crate::dfs::ask::Holder;
 use crate::dfs::ids::{ChunkVersion, CopyId};
 use crate::dfs::token::{TokenKey, WriteToken};
+use crate::disk::DiskFault;
 use crate::event::Event;
-use crate::ids::{ConnId, ControllerEpoch, Endpoint, NodeEpoch, RequestId, Role};
+use crate::ids::{ConnId, ControllerEpoch, DiskTicket, Endpoint, NodeEpoch, RequestId, Role};
 use crate::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use crate::limits::Limits;
 use crate::message::{
@@ -33,6 +35,7 @@ use crate::uplink::{Inventory, NodeFacts, UplinkEvent};
 use crate::wire::keys::Keyring;
 
 use labels::Labels;
+use mirror::{Mirror, Said};
 use news::News;
 use relay::Relay;
 use scrub::Scrub;
@@ -68,6 +71,7 @@ pub struct DataNode {
     news: News,
     relay: Relay,
     scrub: Scrub,
+    mirror: Mirror,
     tokens: TokenKey,
     /// The report that the controller waits for, while the volumes are still being read.
     report_due: Option<u64>,
@@ -129,6 +133,7 @@ impl DataNode {
             news: News::default(),
             relay: Relay::new(now),
             scrub: Scrub::new(Prng::new(secrets.next_u64())),
+            mirror: Mirror::default(),
             tokens,
             report_due: None,
             volumes_told: now,
@@ -190,7 +195,7 @@ impl DataNode {
         for other in self.base.sort_link_events(now) {
             match other {
                 Other::Up(conn, peer) => self.link_up(conn, peer.role),
-                Other::Message(conn, _, message) => self.message(conn, &message),
+                Other::Message(conn, _, message) => self.message(conn, *message),
                 Other::Down(conn) => {
                     let agents = matches!(
                         self.agent_link,
@@ -235,6 +240,15 @@ impl DataNode {
             Message::NewsApplied(applied) => self.news.applied(applied.upto),
             Message::Release(release) => self.release(now, &release),
             Message::CopyReplica(order) => self.copy(order),
+            Message::MirrorOpen(open) => {
+                let cluster = self.base.uplink.identity().cluster;
+                self.mirror.open(open, cluster, &mut self.base.out);
+            }
+            Message::MirrorPiece(piece) => {
+                let said = self.mirror.piece(piece, &mut self.base.out);
+                self.mirror_says(said);
+            }
+            Message::MirrorSettled(settled) => self.mirror.settled(settled, &mut self.base.out),
             Message::WantReport(want) => {
                 let text = format!("the controller wants a full report: {}", want.reason);
                 self.base.out.notify(Event::info("report.wanted", text));
@@ -334,6 +348,29 @@ impl DataNode {
             uplink, links, out, ..
         } = &mut self.base;
         uplink.send(message, links, out);
+    }
+
+    // ---- the mirror of the controller's log ----
+
+    fn mirror_says(&mut self, said: impl IntoIterator<Item = Said>) {
+        for said in said {
+            match said {
+                Said::Controller(message) => self.say(message),
+                Said::Asker(conn, message) => self.answer(conn, message),
+                // Whoever says one day that it goes on from an earlier record is contradicted.
+                Said::Reaches(lineage, index) => self.base.uplink.has_mirrored(lineage, index),
+            }
+        }
+    }
+
+    fn mirror_disk_done(&mut self, ticket: DiskTicket, result: &Result<(), DiskFault>) -> bool {
+        let cluster = self.base.uplink.identity().cluster;
+        let said = self
+            .mirror
+            .disk_done(ticket, result, cluster, &mut self.base.out);
+        let mine = said.is_some();
+        self.mirror_says(said.into_iter().flatten());
+        mine
     }
 
     // ---- chunks ----
@@ -474,20 +511,43 @@ impl DataNode {
         }
     }
 
-    fn message(&mut self, conn: ConnId, message: &Message) {
-        if let Message::Ping(ping) = message {
-            // The agent asks on behalf of the controller: the answer says under which epoch this
-            // node lives, which no kernel and no pid could say for it.
-            // One that has fenced itself lives under none: its agent's word must not keep it half
-            // alive at the controller.
-            let pong = Message::Pong(Pong { nonce: ping.nonce });
-            let mut envelope = self.base.uplink.envelope();
-            if self.base.uplink.is_self_fenced() {
-                envelope.node_epoch = NodeEpoch(0);
+    fn message(&mut self, conn: ConnId, message: Message) {
+        let peer = self.base.links.peer(conn).map(|peer| peer.role);
+        match message {
+            Message::Ping(ping) => {
+                // The agent asks on behalf of the controller: the answer says under which epoch this
+                // node lives, which no kernel and no pid could say for it.
+                // One that has fenced itself lives under none: its agent's word must not keep it half
+                // alive at the controller.
+                let pong = Message::Pong(Pong { nonce: ping.nonce });
+                let mut envelope = self.base.uplink.envelope();
+                if self.base.uplink.is_self_fenced() {
+                    envelope.node_epoch = NodeEpoch(0);
+                }
+                let Base { links, out, .. } = &mut self.base;
+                links.send(conn, envelope, pong, out);
             }
-            let Base { links, out, .. } = &mut self.base;
-            links.send(conn, envelope, pong, out);
+            // Whoever rebuilds a controller's home speaks for the controller that is gone.
+            Message::MirrorSurvey(ask) if peer == Some(Role::Controller) => {
+                let identity = self.base.uplink.identity();
+                let (witness, cluster) = (identity.witness, identity.cluster);
+                let said = self
+                    .mirror
+                    .survey(conn, ask, witness, cluster, &mut self.base.out);
+                self.mirror_says(said);
+            }
+            Message::MirrorRead(ask) if peer == Some(Role::Controller) => {
+                let said = self.mirror.read(conn, ask, &mut self.base.out);
+                self.mirror_says(said);
+            }
+            _ => {}
         }
+    }
+
+    fn answer(&mut self, conn: ConnId, message: Message) {
+        let envelope = self.base.uplink.envelope();
+        let Base { links, out, .. } = &mut self.base;
+        links.send(conn, envelope, message, out);
     }
 
     /// Answers a request, or returns `None` if the answer comes later.
@@ -539,6 +599,7 @@ impl DataNode {
             nodes: Vec::new(),
             alarms,
             commit_index: None,
+            log_copies: Vec::new(),
             uptime_ms: u64::try_from(now.since(self.base.started).as_millis()).unwrap_or(u64::MAX),
             all_green_after_ms: None,
         }
@@ -647,8 +708,17 @@ impl Machine for DataNode {
                 shelves.space(now, slot, capacity, free, &mut around);
             }
             Some(Input::DiskDone { ticket, result }) => {
-                self.shelves
-                    .memory_saved(ticket, &result, &mut self.base.out);
+                if !self.mirror_disk_done(ticket, &result) {
+                    self.shelves
+                        .memory_saved(ticket, &result, &mut self.base.out);
+                }
+            }
+            Some(Input::JobDone { job, outcome }) => {
+                let cluster = self.base.uplink.identity().cluster;
+                let said = self
+                    .mirror
+                    .job_done(job, outcome, cluster, &mut self.base.out);
+                self.mirror_says(said.into_iter().flatten());
             }
             Some(Input::Scrubbed { version, result }) => {
                 self.scrub.scrubbed(now, version, &result, &self.shelves);

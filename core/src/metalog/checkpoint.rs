@@ -90,6 +90,18 @@ const fn damaged(part: &'static str) -> CheckpointFault {
     CheckpointFault::Damaged { part }
 }
 
+/// Whether `bytes` are the whole checkpoint of `cluster` that covers all records up to `last`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn verify_checkpoint(
+    bytes: &[u8],
+    cluster: ClusterId,
+    last: LogIndex,
+) -> Result<(), CheckpointFault> {
+    CheckpointHeader::verify(bytes, cluster, last).map(|_| ())
+}
+
 impl CheckpointHeader {
     /// The bytes of a checkpoint file with this header and `payload`.
     pub(super) fn encode(&self, payload: &[u8]) -> Vec<u8> {

@@ -116,6 +116,11 @@ impl Checkpointer {
         self.checkpoints.last().copied().unwrap_or_default()
     }
 
+    /// The checkpoints that are durable and not known to be damaged, oldest first.
+    pub(super) fn durable(&self) -> &[LogIndex] {
+        &self.checkpoints
+    }
+
     pub(super) const fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle)
     }

@@ -13,8 +13,42 @@
 
 use std::collections::BTreeMap;
 
+use minicbor::{Decode, Encode};
+
 use crate::disk::FileName;
 use crate::ids::{LineageId, LogIndex};
+
+/// A file of the log that counts: what a copy of the log is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum LogPart {
+    /// A checkpoint, by the index of the last record it covers.
+    #[n(0)]
+    Checkpoint(#[n(0)] LogIndex),
+    /// A segment, by the index of its first record.
+    #[n(1)]
+    Segment(#[n(0)] LogIndex),
+}
+
+impl LogPart {
+    /// The part that has this name, if it is one.
+    #[must_use]
+    pub fn of(name: &FileName) -> Option<Self> {
+        match classify(name)? {
+            LogFile::Segment(first) => Some(Self::Segment(first)),
+            LogFile::Checkpoint(last) => Some(Self::Checkpoint(last)),
+            LogFile::Unfinished => None,
+        }
+    }
+
+    /// Its file in a controller's home.
+    #[must_use]
+    pub fn file(self) -> FileName {
+        match self {
+            Self::Segment(first) => segment(first),
+            Self::Checkpoint(last) => checkpoint(last),
+        }
+    }
+}
 
 /// What a name says about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,8 +61,9 @@ mod writer;
 pub(crate) mod tests;
 
 pub use checkpoint::CheckpointFault;
+pub(crate) use checkpoint::verify_checkpoint;
 pub use checkpointer::CheckpointPlan;
-pub use files::{belongs_to_log, is_ballast};
+pub use files::{LogPart, belongs_to_log, is_ballast};
 pub(crate) use files::{lost, named_last};
 
 pub(crate) use fuzz::apply;
@@ -74,7 +75,7 @@ pub use refusal::{Place, RecoveryRefusal};
 pub use repair::{GivenUp, LogRepair, RepairRefusal, plan_repair};
 pub use replay::{Replayed, replay};
 pub use tail::Evidence;
-pub use writer::{LogProgress, MetaLog, SpaceMode};
+pub use writer::{LogFiles, LogProgress, MetaLog, SpaceMode};
 
 /// Payload bytes after which a batch takes no further record.
 ///

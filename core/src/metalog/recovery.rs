@@ -169,6 +169,12 @@ impl LogEnd {
         self.last_index
     }
 
+    /// The segment that the next record goes into, and its good bytes; `None` if there is none yet.
+    #[must_use]
+    pub fn open_segment(&self) -> Option<(LogIndex, u64)> {
+        self.open.map(|open| (open.first, open.len))
+    }
+
     /// The highest controller epoch in the records that were read; zero if there were none.
     #[must_use]
     pub const fn epoch(&self) -> ControllerEpoch {

@@ -43,6 +43,19 @@ pub enum LogProgress {
     Fatal(DiskFault),
 }
 
+/// The files of a running log, for whoever copies them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFiles {
+    /// The checkpoints that are durable, by their last index, oldest first.
+    pub checkpoints: Vec<LogIndex>,
+    /// The segments by their first index, oldest first.
+    pub segments: Vec<LogIndex>,
+    /// How many bytes of the last segment are durable, while it grows; the others change no more.
+    pub open: Option<(LogIndex, u64)>,
+    /// The last durable record, which is in the last segment or the newest checkpoint.
+    pub synced: LogIndex,
+}
+
 /// Whether new work should be taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpaceMode {
@@ -206,6 +219,18 @@ impl MetaLog {
     #[must_use]
     pub const fn synced(&self) -> LogIndex {
         self.synced
+    }
+
+    /// Which files there are, and how far they are durable. Meaningful once the first batch of a
+    /// start is done: what was read before is not known to be on the disk.
+    #[must_use]
+    pub fn files(&self) -> LogFiles {
+        LogFiles {
+            checkpoints: self.checkpointer.durable().to_vec(),
+            segments: self.segments.clone(),
+            open: self.open.map(|open| (open.first, open.len)),
+            synced: self.synced,
+        }
     }
 
     /// Whether the disk was full.

@@ -28,7 +28,7 @@ use beats::Beats;
 
 use crate::disk::DiskFault;
 use crate::event::Event;
-use crate::ids::{ConnId, DiskTicket, Incarnation, NodeEpoch, NodeId};
+use crate::ids::{ConnId, DiskTicket, Incarnation, LineageId, LogIndex, NodeEpoch, NodeId};
 use crate::io::ExitCode;
 use crate::limits::Limits;
 use crate::links::Links;
@@ -276,6 +276,15 @@ impl Uplink {
     /// What heartbeats tell of what the node has.
     pub(crate) const fn set_inventory(&mut self, inventory: Inventory) {
         self.inventory = inventory;
+    }
+
+    /// The node has on its disk what the controller's log says up to `index`, in the history named if
+    /// one is.
+    pub(crate) fn has_mirrored(&mut self, lineage: Option<LineageId>, index: LogIndex) {
+        let witness = &mut self.identity.witness;
+        if lineage.is_none() || lineage == witness.lineage {
+            witness.index = witness.index.max(index);
+        }
     }
 
     /// What this node puts on everything it says.

@@ -76,11 +76,17 @@ impl Uplink {
         if before != granted.node_epoch {
             self.registered = false;
         }
+        let seen = self.identity.witness;
         self.identity.witness = Witness {
             lineage: Some(granted.lineage),
             epoch: envelope.controller_epoch,
             instance: Some(granted.instance),
-            index: granted.commit_index.max(self.identity.witness.index),
+            // Another history has records of its own under the numbers of those that it gave up.
+            index: if seen.lineage == Some(granted.lineage) {
+                granted.commit_index.max(seen.index)
+            } else {
+                granted.commit_index
+            },
         };
         around.links.join_cluster(granted.cluster);
         if let Phase::Registering { asked, .. } = self.phase {

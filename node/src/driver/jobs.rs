@@ -1,12 +1,17 @@
-//! Computations that would hold up the machine: password hashes and checkpoints.
+//! What would hold up the machine: password hashes, checkpoints, and the reading of logs and mirrors.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use vaquita_core::io::{Job, JobOutcome};
-use vaquita_core::metalog::CheckpointPlan;
+use vaquita_core::disk::FileName;
+use vaquita_core::ids::ClusterId;
+use vaquita_core::io::{Job, JobOutcome, Piece, PieceAsk};
+use vaquita_core::metalog::{CheckpointPlan, LogPart};
+use vaquita_core::mirror::words::MirrorCopy;
+use vaquita_core::mirror::{self, Shelf};
 use vaquita_core::prng::{SecretPrng, Seed};
 use vaquita_core::secret::Password;
 
@@ -68,6 +73,15 @@ pub(super) async fn compute<E: Env>(
             let built = checkpoint(&env, &disk, build_checkpoint, plan).await;
             Some(JobOutcome::CheckpointBuilt(built))
         }
+        Job::ReadPiece(ask) => {
+            Some(JobOutcome::PieceRead(piece(&disk, &ask).await.map_err(
+                |error| format!("cannot read {}: {error}", ask.file),
+            )))
+        }
+        Job::SurveyMirrors { cluster } => survey(&env, &disk, cluster)
+            .await
+            .transpose()
+            .map(|surveyed| JobOutcome::MirrorsSurveyed(surveyed.map(Box::new))),
     };
     outcome.unwrap_or(JobOutcome::Overloaded)
 }
@@ -90,6 +104,82 @@ async fn checkpoint<E: Env>(
     })
     .await
     .unwrap_or_else(|| Err("a checkpoint is being built already".to_owned()))
+}
+
+/// Bytes that are summed up at a time.
+const SUMMED: usize = 1024 * 1024;
+
+async fn piece<D: Disk>(disk: &D, ask: &PieceAsk) -> std::io::Result<Piece> {
+    let mut sum = crc32fast::Hasher::new();
+    let mut summed = 0;
+    while ask.sum_before && summed < ask.offset {
+        let left = usize::try_from(ask.offset - summed).unwrap_or(SUMMED);
+        let bytes = disk.read_at(&ask.file, summed, left.min(SUMMED)).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        summed += bytes.len() as u64;
+        sum.update(&bytes);
+    }
+    let bytes = disk.read_at(&ask.file, ask.offset, ask.len).await?;
+    // A piece that is shorter than was asked for is the last one.
+    let end = ask.offset + bytes.len() as u64;
+    let file_len = if bytes.len() < ask.len {
+        end
+    } else {
+        let more = disk.read_at(&ask.file, end, 1).await?;
+        end + more.len() as u64
+    };
+    Ok(Piece {
+        bytes: bytes.to_vec(),
+        file_len,
+        sum_before: (ask.sum_before && summed == ask.offset).then(|| sum.finalize()),
+    })
+}
+
+/// A file of a mirror: mapped if nothing is written to it any more.
+enum MirrorFile<S> {
+    Sealed(S),
+    Copy(Vec<u8>),
+}
+
+impl<S: AsRef<[u8]>> AsRef<[u8]> for MirrorFile<S> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Sealed(bytes) => bytes.as_ref(),
+            Self::Copy(bytes) => bytes,
+        }
+    }
+}
+
+/// `None` if too much of the kind is waiting already.
+async fn survey<E: Env>(
+    env: &E,
+    disk: &E::Disk,
+    cluster: ClusterId,
+) -> Result<Option<(MirrorCopy, MirrorCopy)>, String> {
+    let listing = disk.list().await.map_err(|error| error.to_string())?;
+    let names: Vec<FileName> = (listing.files.into_keys())
+        .filter(mirror::is_mirror)
+        .collect();
+    // Names sort as indexes do: the segment that may grow is the last one.
+    let grows = |name: &FileName| matches!(Shelf::Present.part(name), Some(LogPart::Segment(_)));
+    let growing = names.iter().rfind(|name| grows(name)).cloned();
+    let mut files = BTreeMap::new();
+    for name in names {
+        let file = if Some(&name) == growing.as_ref() {
+            disk.read(&name).await.map(MirrorFile::Copy)
+        } else {
+            disk.open_sealed(&name).await.map(MirrorFile::Sealed)
+        };
+        let file = file.map_err(|error| format!("cannot read {name}: {error}"))?;
+        files.insert(name, file);
+    }
+    let surveyed = env.compute(Effort::Replay, move || {
+        let shelf = |shelf| mirror::survey(&files, shelf, cluster);
+        (shelf(Shelf::Present), shelf(Shelf::Aside))
+    });
+    Ok(surveyed.await)
 }
 
 fn hasher(cost: PasswordCost) -> Argon2<'static> {

@@ -10,6 +10,7 @@ use vaquita_core::datanode::{DataNode, DataNodeConfig};
 use vaquita_core::disk::FileName;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::metalog;
+use vaquita_core::mirror;
 use vaquita_core::node_machine::Files;
 
 use crate::data::DataEnd;
@@ -198,7 +199,8 @@ fn unreadable<H>(start: &Start<H>, what: &str, error: &std::io::Error) -> ExitRe
     }
 }
 
-/// Every file of a node's directory; they are few and small.
+/// Every file of a node's directory that its machine starts from; they are few and small. A mirror of
+/// the controller's log is neither, and is read when it is asked for.
 async fn read_all<D: Disk, H>(disk: &D, start: &Start<H>) -> Result<Files, ExitReason> {
     let listing = disk
         .list()
@@ -206,10 +208,16 @@ async fn read_all<D: Disk, H>(disk: &D, start: &Start<H>) -> Result<Files, ExitR
         .map_err(|error| unreadable(start, "the list of files", &error))?;
     let mut files = BTreeMap::new();
     for name in listing.files.into_keys() {
-        let bytes = disk
-            .read(&name)
-            .await
-            .map_err(|error| unreadable(start, name.as_str(), &error))?;
+        // Of a leftover the name is enough.
+        let bytes = if name.is_temporary() {
+            Vec::new()
+        } else if mirror::is_mirror(&name) {
+            continue;
+        } else {
+            disk.read(&name)
+                .await
+                .map_err(|error| unreadable(start, name.as_str(), &error))?
+        };
         files.insert(name, bytes);
     }
     Ok(files)

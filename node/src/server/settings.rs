@@ -127,6 +127,7 @@ pub(super) fn controller(
         secret,
         bootstrap,
         files: files_config(settings)?,
+        mirrors: count(settings, "metaMirrors").unwrap_or(2),
         build: BUILD.to_owned(),
         limits: Limits::default(),
         planted: Planted::default(),

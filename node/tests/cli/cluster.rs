@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use vaquita_core::admin::{
-    Caller, LogPiece, LogRange, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response,
-    Right, Selection, StatusReport, UserRow, Verb,
+    Caller, LogPiece, LogRange, MirrorRow, NodeRow, NodeState, OrderRow, Refusal, Reply, Request,
+    Response, Right, Selection, StatusReport, UserRow, Verb,
 };
 use vaquita_core::ids::{Alias, LogIndex, Role};
 use vaquita_core::secret::Password;
@@ -389,6 +389,12 @@ impl State {
                 nodes: self.rows(),
                 alarms: Vec::new(),
                 commit_index: Some(LogIndex(7)),
+                log_copies: vec![MirrorRow {
+                    alias: Alias::new("P1-NODE1").unwrap(),
+                    upto: LogIndex(6),
+                    complete: true,
+                    state: String::new(),
+                }],
                 uptime_ms: 5000,
                 all_green_after_ms: None,
             }))),

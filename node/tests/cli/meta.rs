@@ -51,6 +51,7 @@ fn run_controller(files: &mut Files, orders: u64) -> Result<(), ExitReason> {
         secret: None,
         bootstrap: None,
         files: FilesConfig::default(),
+        mirrors: 0,
         build: "test".to_owned(),
         limits: Limits {
             reserve_bytes: 0,

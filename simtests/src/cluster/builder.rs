@@ -222,6 +222,7 @@ impl Builder {
                 token_expires_unix_ms: u64::MAX,
             }),
             files: self.files.clone().unwrap_or_default(),
+            mirrors: 0,
             build: "simulated".to_owned(),
             limits,
             planted: Planted::default(),

@@ -2,12 +2,14 @@
 
 mod history;
 mod holders;
+mod mirrors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use history::StateIsItsLog;
 pub use holders::OneHolder;
+pub use mirrors::MirrorsFollow;
 
 use vaquita_core::admin::{Selection, Verb};
 use vaquita_core::ids::{Alias, ControllerEpoch, NodeEpoch};

@@ -143,6 +143,7 @@ impl Factory for VaquitaFactory {
                 secret,
                 bootstrap: (self.cluster.volumes > 0).then(bootstrap),
                 files: self.cluster.files.clone(),
+                mirrors: self.cluster.mirrors,
                 build: "simulated".to_owned(),
                 limits,
                 planted,

@@ -53,6 +53,8 @@ pub struct Cluster {
     pub volumes: u16,
     /// How files are kept.
     pub files: FilesConfig,
+    /// `metaMirrors`: how many data nodes keep a copy of the controller's log.
+    pub mirrors: usize,
     /// Whether the bytes of chunks are synced.
     pub data_sync: bool,
     /// Which volume of a node takes a chunk.
@@ -91,6 +93,7 @@ impl Default for Cluster {
             restart: RestartPolicy::Backoff,
             volumes: 0,
             files: FilesConfig::default(),
+            mirrors: 0,
             data_sync: true,
             choice: VolumeRules::default(),
             uneven: Vec::new(),
@@ -246,6 +249,7 @@ impl Cluster {
         world.add_checker(checkers::FenceFirst::default());
         world.add_checker(checkers::OneHolder::default());
         world.add_checker(checkers::StateIsItsLog::default());
+        world.add_checker(checkers::MirrorsFollow::default());
         if self.volumes > 0 {
             world.add_checker(files::checkers::Chunks::default());
         }

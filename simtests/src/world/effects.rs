@@ -3,7 +3,8 @@
 use vaquita_core::admin::{Reply, Request};
 use vaquita_core::event::Event as Notice;
 use vaquita_core::ids::{JobId, RequestId};
-use vaquita_core::io::{Effect, Input, Job, JobOutcome};
+use vaquita_core::io::{Effect, Input, Job, JobOutcome, Piece};
+use vaquita_core::mirror::{self, Shelf};
 
 use super::event::Event;
 use super::{Answer, Factory, NodeIx, Told, World};
@@ -127,7 +128,8 @@ impl<F: Factory> World<F> {
             .at(Stream::Job, node.index() as u64, slot.counters.jobs);
         let latency = match &work {
             Job::HashPassword { .. } | Job::VerifyPassword { .. } => self.settings.password,
-            Job::BuildCheckpoint(_) => self.settings.checkpoint,
+            Job::BuildCheckpoint(_) | Job::SurveyMirrors { .. } => self.settings.checkpoint,
+            Job::ReadPiece(_) => self.settings.password,
         };
         let start = process.start;
         process.jobs.insert(job, work);
@@ -160,6 +162,16 @@ impl<F: Factory> World<F> {
                     JobOutcome::CheckpointBuilt(self.factory.build_checkpoint(plan, &files))
                 })
             }
+            Job::ReadPiece(ask) => JobOutcome::PieceRead(match slot.disk.files().get(&ask.file) {
+                Some(bytes) => Ok(Piece::cut(bytes.as_ref(), ask)),
+                None => Err(format!("cannot read {}: there is no such file", ask.file)),
+            }),
+            Job::SurveyMirrors { cluster } => {
+                let files = slot.disk.files();
+                let survey = |shelf| mirror::survey(&files, shelf, *cluster);
+                let copies = (survey(Shelf::Present), survey(Shelf::Aside));
+                JobOutcome::MirrorsSurveyed(Ok(Box::new(copies)))
+            }
             Job::HashPassword { .. } | Job::VerifyPassword { .. } => {
                 let none = crate::disk::Files::new();
                 self.factory
@@ -186,8 +198,8 @@ fn password(work: &Job) -> JobOutcome {
             let right = stored.as_deref() == Some(hash(password.reveal()).as_str());
             JobOutcome::PasswordVerified(right)
         }
-        Job::BuildCheckpoint(_) => {
-            JobOutcome::CheckpointBuilt(Err("a checkpoint is no password".to_owned()))
+        Job::BuildCheckpoint(_) | Job::ReadPiece(_) | Job::SurveyMirrors { .. } => {
+            JobOutcome::CheckpointBuilt(Err("that is no password".to_owned()))
         }
     }
 }

@@ -294,7 +294,7 @@ impl Controller {
 
     /// What tells the host of a member from others: its identity, or what the nodes file says while
     /// that is not known.
-    fn host_name(&self, slot: Slot) -> String {
+    pub(super) fn host_name(&self, slot: Slot) -> String {
         let member = &self.members.all[slot].member;
         let registration = self.state.registry.get(&member.site.alias);
         registration.map_or_else(|| member.host.clone(), |it| it.host.to_string())
@@ -309,7 +309,7 @@ impl Controller {
         })
     }
 
-    fn node_of(&self, slot: Slot) -> Option<NodeId> {
+    pub(super) fn node_of(&self, slot: Slot) -> Option<NodeId> {
         let alias = &self.members.all[slot].member.site.alias;
         self.state.registry.get(alias).map(|it| it.node)
     }

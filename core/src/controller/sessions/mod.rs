@@ -114,6 +114,10 @@ impl Controller {
             Message::VolumesNow(volumes) if role == Role::DataNode => {
                 self.volumes_now(now, slot, volumes);
             }
+            Message::MirrorHas(has) if role == Role::DataNode => self.mirror_has(now, slot, &has),
+            Message::MirrorKept(kept) if role == Role::DataNode => {
+                self.mirror_kept(now, slot, &kept);
+            }
             Message::CopyEnded(ended) if role == Role::DataNode => {
                 self.copy_ended(now, slot, &ended);
             }

@@ -236,6 +236,7 @@ impl Controller {
             self.links.close(before, &mut self.out);
         }
         self.files.forget(slot);
+        self.mirrors.forget(slot);
         self.forget_copies_of(now, slot);
         let member = &mut self.members.all[slot];
         member.presence = Presence::Joining;

@@ -41,6 +41,11 @@ use crate::message::{
     ReplicaNews, Report, ReportApplied, RestartPolicy, RollbackSeen, VolumeFacts, VolumesNow,
     WantReport, Witness,
 };
+use crate::metalog::LogPart;
+use crate::mirror::words::{
+    MirrorBytes, MirrorCopy, MirrorEnd, MirrorHas, MirrorKept, MirrorOpen, MirrorPiece, MirrorRead,
+    MirrorSettled, MirrorSurvey, MirrorSurveyed, PartHeld,
+};
 use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec;
 
@@ -487,6 +492,74 @@ fn messages() -> Vec<Message> {
                 volume: VolumeSlot(1),
             }),
             reason: "none".to_owned(),
+        }),
+    ]
+    .into_iter()
+    .chain(mirror_messages())
+    .collect()
+}
+
+fn mirror_messages() -> Vec<Message> {
+    let part = LogPart::Segment(LogIndex(21));
+    let copy = MirrorCopy {
+        parts: vec![
+            PartHeld {
+                part: LogPart::Checkpoint(LogIndex(20)),
+                len: 900,
+            },
+            PartHeld { part, len: 64 },
+        ],
+        end: Some(MirrorEnd {
+            lineage: LineageId::new(id(8)),
+            index: LogIndex(25),
+            epoch: ControllerEpoch(3),
+        }),
+        last_sum: 0x1234_5678,
+        fault: "none".to_owned(),
+    };
+    vec![
+        Message::MirrorOpen(MirrorOpen {
+            session: 4,
+            keep: true,
+        }),
+        Message::MirrorHas(MirrorHas {
+            session: 4,
+            copy: copy.clone(),
+        }),
+        Message::MirrorPiece(MirrorPiece {
+            session: 4,
+            part,
+            offset: 64,
+            bytes: b"bytes of a log".to_vec(),
+            upto: LogIndex(26),
+            anew: true,
+            complete: true,
+        }),
+        Message::MirrorKept(MirrorKept {
+            session: 4,
+            part,
+            len: 78,
+            fault: "none".to_owned(),
+        }),
+        Message::MirrorSettled(MirrorSettled { session: 4 }),
+        Message::MirrorSurvey(MirrorSurvey { nonce: 9 }),
+        Message::MirrorSurveyed(MirrorSurveyed {
+            nonce: 9,
+            witness: witness(),
+            present: copy.clone(),
+            aside: copy,
+        }),
+        Message::MirrorRead(MirrorRead {
+            nonce: 10,
+            aside: true,
+            part,
+            offset: 64,
+            len: 14,
+        }),
+        Message::MirrorBytes(MirrorBytes {
+            nonce: 10,
+            bytes: b"bytes of a log".to_vec(),
+            fault: "none".to_owned(),
         }),
     ]
 }

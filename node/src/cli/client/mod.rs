@@ -18,8 +18,8 @@ pub(super) use entries::{Entries, new_key};
 pub(super) use upload::Source;
 pub(super) use verify::FileSumming;
 pub(super) use views::{
-    ChunkView, CommittedView, EntryView, NodeView, OrderView, RepairView, StatusView, TokenView,
-    UsageView, UserView, VolumeView,
+    ChunkView, CommittedView, EntryView, LogCopyView, NodeView, OrderView, RepairView, StatusView,
+    TokenView, UsageView, UserView, VolumeView,
 };
 
 use std::future::Future;

@@ -72,9 +72,22 @@ pub(in crate::cli) struct StatusView {
     #[serde(default)]
     pub(in crate::cli) commit_index: Option<u64>,
     #[serde(default)]
+    pub(in crate::cli) log_copies: Vec<LogCopyView>,
+    #[serde(default)]
     pub(in crate::cli) uptime_ms: u64,
     #[serde(default)]
     pub(in crate::cli) all_green_after_ms: Option<u64>,
+}
+
+/// A copy of the controller's log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct LogCopyView {
+    pub(in crate::cli) alias: String,
+    pub(in crate::cli) upto: u64,
+    #[serde(default)]
+    pub(in crate::cli) complete: bool,
+    #[serde(default)]
+    pub(in crate::cli) state: String,
 }
 
 /// A token, fresh from a login.

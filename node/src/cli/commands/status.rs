@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::node;
-use crate::cli::client::{Api, ServerOption, StatusView, block_on};
+use crate::cli::client::{Api, LogCopyView, ServerOption, StatusView, block_on};
 use crate::cli::exit::Outcome;
 use crate::cli::json;
 use crate::cli::terminal::{Colour, Terminal, harmless};
@@ -89,6 +89,10 @@ fn screen(status: &StatusView, terminal: &Terminal) -> String {
     }
     text.push_str(&terminal.paint(Colour::Dim, &facts.join(", ")));
     text.push('\n');
+    for copy in &status.log_copies {
+        text.push_str(&terminal.paint(Colour::Dim, &log_copy(copy)));
+        text.push('\n');
+    }
     for alarm in &status.alarms {
         let alarm = format!("  ! {}", harmless(alarm));
         text.push_str(&terminal.paint(Colour::Red, &alarm));
@@ -99,6 +103,22 @@ fn screen(status: &StatusView, terminal: &Terminal) -> String {
         text.push_str(&node::table(&status.nodes).render(terminal));
     }
     text
+}
+
+/// One line on a copy of the controller's log.
+fn log_copy(copy: &LogCopyView) -> String {
+    let state = match copy {
+        LogCopyView { state, .. } if !state.is_empty() => format!(" ({})", harmless(state)),
+        LogCopyView {
+            complete: false, ..
+        } => " (not complete)".to_owned(),
+        _ => String::new(),
+    };
+    format!(
+        "log copied to {} up to {}{state}",
+        harmless(&copy.alias),
+        copy.upto
+    )
 }
 
 /// A span of time in the two units that matter.

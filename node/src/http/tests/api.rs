@@ -547,6 +547,8 @@ async fn status_is_the_report_of_the_process() {
     assert_eq!(status["summary"], "2 of 3 data nodes are online");
     assert_eq!(status["nodes"].as_array().unwrap().len(), 4);
     assert_eq!(status["commit_index"], 42);
+    assert_eq!(status["log_copies"][0]["alias"], "P1-NODE1");
+    assert_eq!(status["log_copies"][0]["upto"], 40);
 }
 
 #[tokio::test]

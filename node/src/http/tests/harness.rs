@@ -9,8 +9,8 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use vaquita_core::admin::{
-    Caller, NodeRow, NodeState, Refusal, Reply, Request, Response, Right, StatusReport, UserRow,
-    Verb,
+    Caller, MirrorRow, NodeRow, NodeState, Refusal, Reply, Request, Response, Right, StatusReport,
+    UserRow, Verb,
 };
 use vaquita_core::dfs::ask::{Answer, Ask};
 use vaquita_core::ids::{Alias, LogIndex, Role};
@@ -150,6 +150,12 @@ pub(super) fn status() -> StatusReport {
         ],
         alarms: vec!["P3-NODE1 failed".to_owned()],
         commit_index: Some(LogIndex(42)),
+        log_copies: vec![MirrorRow {
+            alias: Alias::new("P1-NODE1").unwrap(),
+            upto: LogIndex(40),
+            complete: true,
+            state: String::new(),
+        }],
         uptime_ms: 1234,
         all_green_after_ms: Some(321),
     }

@@ -118,6 +118,7 @@ impl Life {
             secret: None,
             bootstrap: None,
             files: FilesConfig::default(),
+            mirrors: 0,
             build: "test".to_owned(),
             limits: Limits {
                 segment_bytes: 16 * 1024,

@@ -33,6 +33,24 @@ fn the_screen_names_alarms_before_nodes() {
 }
 
 #[test]
+fn copies_of_the_log_are_shown_with_what_is_wrong_with_them() {
+    let status = status(
+        r#"{"alias": "master", "mode": "controller", "summary": "all 2 data nodes are online",
+            "ready": true, "commit_index": 42, "uptime_ms": 61000, "log_copies": [
+              {"alias": "P1-NODE1", "upto": 42, "complete": true, "state": ""},
+              {"alias": "P2-NODE1", "upto": 7, "complete": false, "state": "being sent"}]}"#,
+    );
+    let (terminal, _, _) = captured();
+    assert_eq!(
+        screen(&status, &terminal),
+        "controller master: all 2 data nodes are online\n\
+         up 61 s, log index 42\n\
+         log copied to P1-NODE1 up to 42\n\
+         log copied to P2-NODE1 up to 7 (being sent)\n"
+    );
+}
+
+#[test]
 fn durations_are_told_in_the_units_that_matter() {
     for (ms, text) in [
         (0, "0 ms"),
