@@ -65,6 +65,7 @@ mod outbox;
 pub mod planted;
 pub mod prng;
 pub mod process;
+pub mod rebuild;
 pub mod secret;
 pub mod state;
 pub mod state_file;

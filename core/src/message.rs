@@ -258,6 +258,9 @@ pub struct Registered {
     /// Where that history left another one, if it did.
     #[n(13)]
     pub fork: Option<Fork>,
+    /// Where that other one left one before it, and so on back, oldest first.
+    #[cbor(n(14), default)]
+    pub earlier_forks: Vec<Fork>,
 }
 
 /// Where a history of a cluster left the one before: a repair that gave records up, or a restored
@@ -270,6 +273,9 @@ pub struct Fork {
     /// The last record that both have.
     #[n(1)]
     pub at: LogIndex,
+    /// Whether an operator said that it may be gone on with although records behind that one are lost.
+    #[cbor(n(2), default)]
+    pub accepted: bool,
 }
 
 /// Why a registration was refused.

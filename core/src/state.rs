@@ -41,6 +41,8 @@ pub enum Record {
     Dfs(DfsRecord),
     /// An operator said what a data node is to be used for.
     NodeDuty(NodeDuty),
+    /// An operator said that what the lost records may have named is not needed any more.
+    LossSettled(LossSettled),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -87,6 +89,14 @@ pub struct NodeDuty {
     pub duty: Duty,
 }
 
+/// See [`Record::LossSettled`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LossSettled {
+    /// Chunks of controller epochs up to here that no file has are given up.
+    #[n(0)]
+    pub epochs: ControllerEpoch,
+}
+
 /// What a data node is to be used for, whether it runs or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum Duty {
@@ -113,6 +123,18 @@ pub struct LineageBegun {
     /// The new one.
     #[n(0)]
     pub lineage: LineageId,
+    /// What an operator accepted who had the home rebuilt; `None` where nothing that a node was told of
+    /// may be missing.
+    #[cbor(n(1), default)]
+    pub accepted: Option<AcceptedLoss>,
+}
+
+/// An operator's word that the log is to be gone on with although its newest records may be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AcceptedLoss {
+    /// No controller epoch up to here may be given out again: a node may have seen it.
+    #[n(0)]
+    pub epochs: ControllerEpoch,
 }
 
 const CLUSTER_CREATED: u16 = 1;
@@ -124,6 +146,7 @@ const LINEAGE_BEGUN: u16 = 6;
 const NODE_REPLACED: u16 = 7;
 const DFS: u16 = 8;
 const NODE_DUTY: u16 = 9;
+const LOSS_SETTLED: u16 = 10;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -139,6 +162,7 @@ impl Record {
             Self::NodeReplaced(record) => (NODE_REPLACED, codec::encode(record)),
             Self::Dfs(record) => (DFS, codec::encode(record)),
             Self::NodeDuty(record) => (NODE_DUTY, codec::encode(record)),
+            Self::LossSettled(record) => (LOSS_SETTLED, codec::encode(record)),
         }
     }
 
@@ -160,6 +184,7 @@ impl Record {
             NODE_REPLACED => Self::NodeReplaced(codec::decode("NodeReplaced", bytes)?),
             DFS => Self::Dfs(codec::decode("DfsRecord", bytes)?),
             NODE_DUTY => Self::NodeDuty(codec::decode("NodeDuty", bytes)?),
+            LOSS_SETTLED => Self::LossSettled(codec::decode("LossSettled", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -206,19 +231,32 @@ pub struct ClusterState {
     /// What data nodes are to be used for; those that are not named here serve.
     #[cbor(n(9), default)]
     pub duties: BTreeMap<Alias, Duty>,
+    /// The forks before [`ClusterState::fork`], oldest first.
+    #[cbor(n(10), default)]
+    pub earlier_forks: Vec<Fork>,
+    /// No controller epoch up to here is given out again.
+    #[cbor(n(11), default)]
+    pub epoch_floor: ControllerEpoch,
+    /// Records may be lost that named chunks of controller epochs up to here: such a chunk is kept
+    /// although no file has it, until an operator says otherwise.
+    #[cbor(n(12), default)]
+    pub unsettled: Option<ControllerEpoch>,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
 /// one log must agree.
 const RETIRED_MAX: usize = 16;
+/// Forks that are remembered. A constant for the same reason.
+const FORKS_MAX: usize = 64;
 
 impl ClusterState {
-    /// The newest controller epoch; 0 before the first.
+    /// The newest controller epoch that was given out, or may have been; 0 before the first.
     #[must_use]
     pub fn controller_epoch(&self) -> ControllerEpoch {
         self.epoch_starts
             .last_key_value()
             .map_or(ControllerEpoch(0), |(epoch, _)| *epoch)
+            .max(self.epoch_floor)
     }
 
     /// What a data node is to be used for.
@@ -256,9 +294,10 @@ impl ClusterState {
             }
             Record::Access(record) => self.access.apply(record),
             Record::LineageBegun(begun) => {
-                let at = LogIndex(index.0.saturating_sub(1));
-                let fork = |from| Fork { from, at };
-                self.fork = self.lineage.replace(begun.lineage).map(fork);
+                self.begin_lineage(index, begun);
+            }
+            Record::LossSettled(LossSettled { epochs }) => {
+                self.unsettled = self.unsettled.filter(|unsettled| unsettled > epochs);
             }
             Record::NodeReplaced(replaced) => {
                 self.registry.replace(index, replaced);
@@ -276,6 +315,25 @@ impl ClusterState {
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
         Released::new()
+    }
+}
+
+impl ClusterState {
+    fn begin_lineage(&mut self, index: LogIndex, begun: &LineageBegun) {
+        let fork = |from| Fork {
+            from,
+            at: LogIndex(index.0.saturating_sub(1)),
+            accepted: begun.accepted.is_some(),
+        };
+        let fork = self.lineage.replace(begun.lineage).map(fork);
+        self.earlier_forks
+            .extend(core::mem::replace(&mut self.fork, fork));
+        let too_many = self.earlier_forks.len().saturating_sub(FORKS_MAX);
+        self.earlier_forks.drain(..too_many);
+        if let Some(AcceptedLoss { epochs }) = begun.accepted {
+            self.epoch_floor = self.epoch_floor.max(epochs);
+            self.unsettled = self.unsettled.max(Some(epochs));
+        }
     }
 }
 

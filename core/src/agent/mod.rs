@@ -27,6 +27,7 @@ use crate::message::{
     Attach, Attached, ChildAnswered, Children, Desired, DesiredNode, Envelope, LogRead, Message,
     Ping, Report, RestartPolicy,
 };
+use crate::mirror::words::{MirrorCopy, MirrorSurvey, MirrorSurveyed};
 use crate::node_machine::{Base, Files, Other, read};
 use crate::planted::Planted;
 use crate::prng::Seed;
@@ -245,6 +246,23 @@ impl Agent {
             .send(conn, envelope, attached, &mut self.base.out);
     }
 
+    /// Whoever rebuilds a controller's home asks: an agent keeps no copy of the log, and has seen
+    /// controllers as every node has.
+    fn surveyed(&mut self, conn: ConnId, ask: MirrorSurvey) {
+        let surveyed = MirrorSurveyed {
+            nonce: ask.nonce,
+            witness: self.base.uplink.identity().witness,
+            present: MirrorCopy::default(),
+            aside: MirrorCopy::default(),
+            hears_controller: self.base.uplink.hears_controller(),
+        };
+        let envelope = self.base.uplink.envelope();
+        let message = Message::MirrorSurveyed(surveyed);
+        self.base
+            .links
+            .send(conn, envelope, message, &mut self.base.out);
+    }
+
     fn pong(&mut self, conn: ConnId, envelope: &Envelope, nonce: u64) {
         let Some(alias) = self.questions.remove(&nonce) else {
             return;
@@ -322,9 +340,13 @@ impl Agent {
                         .links
                         .peer(conn)
                         .is_some_and(|peer| peer.role == Role::DataNode);
+                    let from_controller = (self.base.links)
+                        .peer(conn)
+                        .is_some_and(|peer| peer.role == Role::Controller);
                     match *message {
                         Message::Attach(attach) if from_node => self.attach(now, conn, &attach),
                         Message::Pong(pong) if from_node => self.pong(conn, &envelope, pong.nonce),
+                        Message::MirrorSurvey(ask) if from_controller => self.surveyed(conn, ask),
                         _ => {}
                     }
                 }

@@ -14,7 +14,9 @@ use crate::ids::{ClusterId, ConnId, DiskTicket, LineageId, LogIndex, NodeEpoch, 
 use crate::io::{Effect, ExitCode, ExitReason, Job};
 use crate::membership::Slot;
 use crate::metalog::{LogProgress, Recovered, SpaceMode};
-use crate::state::{self, ClusterCreated, ClusterState, ControllerStarted, LineageBegun, Record};
+use crate::state::{
+    self, AcceptedLoss, ClusterCreated, ClusterState, ControllerStarted, LineageBegun, Record,
+};
 use crate::time::Timestamp;
 use crate::wire::codec;
 
@@ -47,12 +49,12 @@ pub(super) enum Continuation {
 }
 
 /// Name of the file that says which cluster and which history a home belongs to.
-pub(super) fn home_file() -> FileName {
+pub(crate) fn home_file() -> FileName {
     FileName::fixed("cluster.id")
 }
 
 /// Name of that file while the home is being repaired.
-pub(super) fn repair_file() -> FileName {
+pub(crate) fn repair_file() -> FileName {
     FileName::fixed("repair.id")
 }
 
@@ -63,15 +65,18 @@ pub(super) fn setup_code_file() -> FileName {
 
 /// What a controller's home says of itself, beside the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct HomeIdentity {
+pub(crate) struct HomeIdentity {
     #[n(0)]
-    pub(super) cluster: ClusterId,
+    pub(crate) cluster: ClusterId,
     #[n(1)]
-    pub(super) lineage: LineageId,
+    pub(crate) lineage: LineageId,
     /// A record that was durable when this was written: a log that ends before it has lost records.
     /// `None` until the first record is.
     #[n(2)]
-    pub(super) durable: Option<LogIndex>,
+    pub(crate) durable: Option<LogIndex>,
+    /// What an operator accepted when the home was rebuilt; for the record that begins its lineage.
+    #[cbor(n(3), default)]
+    pub(crate) accepted: Option<AcceptedLoss>,
 }
 
 /// The state that a recovered log stands for.
@@ -117,7 +122,10 @@ impl Controller {
     pub(super) fn open(&mut self, now: Timestamp) {
         self.phase = Phase::Opening;
         let HomeIdentity {
-            cluster, lineage, ..
+            cluster,
+            lineage,
+            accepted,
+            ..
         } = self.identity;
         self.links.join_cluster(cluster);
         if self.state.cluster.is_none() {
@@ -129,7 +137,7 @@ impl Controller {
                 self.log.appended()
             );
             self.out.notify(Event::warning("metalog.lineage", text));
-            self.append(&Record::LineageBegun(LineageBegun { lineage }));
+            self.append(&Record::LineageBegun(LineageBegun { lineage, accepted }));
         }
         let started = ControllerStarted {
             epoch: self.epoch,

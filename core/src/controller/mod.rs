@@ -32,7 +32,8 @@ pub use members::Member;
 pub(crate) use repair::home_with_log;
 pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
 
-use commit::{Continuation, HomeIdentity};
+use commit::Continuation;
+pub(crate) use commit::{HomeIdentity, home_file, repair_file};
 use files::Files;
 use members::{Members, Outlook};
 use mirrors::Mirrors;
@@ -225,6 +226,7 @@ impl Controller {
             cluster: ClusterId::new(secrets.next_16()),
             lineage: LineageId::new(secrets.next_16()),
             durable: None,
+            accepted: None,
         });
         let expected = Expected {
             cluster: identity.cluster,
@@ -235,7 +237,11 @@ impl Controller {
             message: refusal.to_string(),
         })?;
         let state = commit::replay(&recovered)?;
-        let epoch = state.controller_epoch().next();
+        // Epochs that the lost end of the log gave out are not given out again.
+        let given = (identity.accepted)
+            .filter(|_| state.lineage != Some(identity.lineage))
+            .map_or_else(Default::default, |accepted| accepted.epochs);
+        let epoch = state.controller_epoch().max(given).next();
         let instance = Incarnation::new(secrets.next_16());
         let me = Introduction {
             role: Role::Controller,

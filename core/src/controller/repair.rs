@@ -98,6 +98,7 @@ pub fn inspect_home<B: AsRef<[u8]>>(
         cluster,
         lineage,
         durable,
+        accepted: _,
     } = identity;
     let expected = Expected { cluster, durable };
     let verdict = metalog::recover(files, &expected).map(|recovered| recovered.end.last_index());
@@ -154,6 +155,7 @@ pub fn plan_home_repair<B: AsRef<[u8]>>(
         cluster: found.cluster,
         lineage,
         durable: Some(upto),
+        accepted: None,
     };
     let temporary = home_file().temporary();
     ops.extend([
@@ -200,6 +202,7 @@ pub(crate) fn home_with_log(
         cluster,
         lineage: LineageId::new([0xbb; 16]),
         durable: Some(durable),
+        accepted: None,
     };
     log.insert(home_file(), state_file::frame(&codec::encode(&identity)));
     log

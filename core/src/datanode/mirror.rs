@@ -72,7 +72,11 @@ enum Work {
 
 #[derive(Clone, Copy, Debug)]
 enum Question {
-    Survey { nonce: u64, witness: Witness },
+    Survey {
+        nonce: u64,
+        witness: Witness,
+        hears_controller: bool,
+    },
     Read { nonce: u64 },
 }
 
@@ -314,13 +318,14 @@ impl Mirror {
         &mut self,
         conn: ConnId,
         ask: MirrorSurvey,
-        witness: Witness,
+        (witness, hears_controller): (Witness, bool),
         cluster: Option<ClusterId>,
         out: &mut Outbox,
     ) -> Option<Said> {
         let question = Question::Survey {
             nonce: ask.nonce,
             witness,
+            hears_controller,
         };
         match cluster {
             Some(cluster) if self.reads.len() < READS_MAX => {
@@ -371,7 +376,11 @@ fn surveyed(outcome: JobOutcome) -> Result<(MirrorCopy, MirrorCopy), String> {
 /// The answer to a question of a rebuild.
 fn answer(question: Question, outcome: JobOutcome) -> Message {
     match question {
-        Question::Survey { nonce, witness } => {
+        Question::Survey {
+            nonce,
+            witness,
+            hears_controller,
+        } => {
             let (present, aside) = surveyed(outcome).unwrap_or_else(|fault| {
                 let unknown = MirrorCopy {
                     fault,
@@ -384,6 +393,7 @@ fn answer(question: Question, outcome: JobOutcome) -> Message {
                 witness,
                 present,
                 aside,
+                hears_controller,
             })
         }
         Question::Read { nonce } => {

@@ -529,11 +529,12 @@ impl DataNode {
             }
             // Whoever rebuilds a controller's home speaks for the controller that is gone.
             Message::MirrorSurvey(ask) if peer == Some(Role::Controller) => {
-                let identity = self.base.uplink.identity();
-                let (witness, cluster) = (identity.witness, identity.cluster);
+                let uplink = &self.base.uplink;
+                let cluster = uplink.identity().cluster;
+                let seen = (uplink.identity().witness, uplink.hears_controller());
                 let said = self
                     .mirror
-                    .survey(conn, ask, witness, cluster, &mut self.base.out);
+                    .survey(conn, ask, seen, cluster, &mut self.base.out);
                 self.mirror_says(said);
             }
             Message::MirrorRead(ask) if peer == Some(Role::Controller) => {

@@ -165,6 +165,9 @@ pub struct MirrorSurveyed {
     /// The one that was put aside.
     #[n(3)]
     pub aside: MirrorCopy,
+    /// Whether the node hears a controller at present.
+    #[n(4)]
+    pub hears_controller: bool,
 }
 
 /// Whoever rebuilds a controller's home wants bytes of a mirror. Answered by [`MirrorBytes`].

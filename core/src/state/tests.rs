@@ -14,9 +14,10 @@ fn records_are_written_as_they_were_and_read_back() {
         (
             Record::LineageBegun(LineageBegun {
                 lineage: LineageId::new([0xcc; 16]),
+                accepted: None,
             }),
             6,
-            format!("81{}", sixteen(0xcc)),
+            format!("82{}f6", sixteen(0xcc)),
         ),
         (
             Record::NodeReplaced(NodeReplaced {
@@ -86,10 +87,14 @@ fn a_history_that_leaves_another_remembers_where() {
         let lineage = LineageId::new([byte; 16]);
         state.apply(
             LogIndex(at),
-            &Record::LineageBegun(LineageBegun { lineage }),
+            &Record::LineageBegun(LineageBegun {
+                lineage,
+                accepted: None,
+            }),
         );
         assert_eq!(state.lineage, Some(lineage));
         let at = LogIndex(at - 1);
-        assert_eq!(state.fork, Some(Fork { from, at }));
+        let accepted = false;
+        assert_eq!(state.fork, Some(Fork { from, at, accepted }));
     }
 }

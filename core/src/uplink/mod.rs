@@ -278,6 +278,11 @@ impl Uplink {
         self.inventory = inventory;
     }
 
+    /// Whether the node is at the service of a controller, on a connection that stands.
+    pub(crate) fn hears_controller(&self) -> bool {
+        self.is_online() && !self.self_fenced
+    }
+
     /// The node has on its disk what the controller's log says up to `index`, in the history named if
     /// one is.
     pub(crate) fn has_mirrored(&mut self, lineage: Option<LineageId>, index: LogIndex) {

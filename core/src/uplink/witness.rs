@@ -15,13 +15,24 @@ impl Uplink {
         granted: &Registered,
     ) -> Option<String> {
         let seen = &self.identity.witness;
+        // What has been seen of records that this history has, too.
+        let mut known = seen.index;
         if let Some(lineage) = seen.lineage
             && lineage != granted.lineage
         {
             // A history that left the known one behind everything this node was told of has lost
-            // nothing that this node knows.
-            let fork = granted.fork.filter(|fork| fork.from == lineage);
-            if fork.is_none_or(|fork| seen.index > fork.at) {
+            // nothing that this node knows; and an operator may have said that it is to be gone on
+            // with all the same.
+            let forks = granted.earlier_forks.iter().chain(&granted.fork).copied();
+            let mut since = forks.skip_while(|fork| fork.from != lineage).peekable();
+            let fork = since.peek().copied();
+            let follows = fork.is_some()
+                && since.all(|fork| {
+                    let fits = known <= fork.at || fork.accepted;
+                    known = known.min(fork.at);
+                    fits
+                });
+            if !follows {
                 return Some(format!(
                     "the controller at {} continues another history of this cluster than the one \
                      this node has seen up to index {}{}; it may have been repaired with a loss, or \
@@ -42,7 +53,7 @@ impl Uplink {
         let forgotten = granted
             .epoch_starts
             .iter()
-            .find(|(later, start)| *later > seen.epoch && *start <= seen.index)
+            .find(|(later, start)| *later > seen.epoch && *start <= known)
             .map(|(_, start)| *start);
         forgotten.map(|start| {
             format!(

@@ -87,7 +87,7 @@ impl Checker<VaquitaFactory> for Epochs {
                 }
                 Ok(())
             }
-            Some(Vaquita::Agent(_)) | None => Ok(()),
+            Some(Vaquita::Agent(_) | Vaquita::Rebuild(_)) | None => Ok(()),
         }
     }
 }

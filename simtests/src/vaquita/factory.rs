@@ -1,19 +1,25 @@
 //! Makes the machines of a cluster, as the drivers do from the configuration files.
 
+use std::time::Duration;
+
 use vaquita_core::admin::{Caller, Request, Selection, Verb};
 use vaquita_core::agent::{Agent, AgentConfig};
 use vaquita_core::controller::{Bootstrap, Controller, ControllerConfig, Member};
 use vaquita_core::datanode::{DataNode, DataNodeConfig, VolumesConfig};
-use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
+use vaquita_core::ids::{Alias, Endpoint, HostId, LineageId, Role, Site};
 use vaquita_core::io::ExitReason;
 use vaquita_core::metalog::CheckpointPlan;
+use vaquita_core::prng::SecretPrng;
+use vaquita_core::rebuild::{Rebuild, RebuildConfig};
 use vaquita_core::secret::ClusterSecret;
 use vaquita_core::state;
 use vaquita_core::store::scan::{self, Found, LabelFound, ScanFault};
 use vaquita_core::uplink::NodeFacts;
 use vaquita_core::wire::keys::Keyring;
 
-use super::{AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, TIMEOUT, Vaquita};
+use super::{
+    AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, Rebuilding, TIMEOUT, Vaquita,
+};
 use crate::disk::{Cached, Files, SimDisk};
 use crate::net::address;
 use crate::streams::Draw;
@@ -95,6 +101,22 @@ impl VaquitaFactory {
         members
     }
 
+    fn rebuild(&self, start: &Start<'_>, how: Rebuilding) -> RebuildConfig {
+        let members = self.members().into_iter();
+        RebuildConfig {
+            site: site(0, CONTROLLER_PORT, MASTER),
+            members: members.map(|member| (member.site, member.role)).collect(),
+            secret: self.secret(),
+            // From the seed of this process, as no other is.
+            lineage: LineageId::new(SecretPrng::new(start.seed.clone()).next_16()),
+            write: how.write,
+            accept_loss: how.accept_loss,
+            patience: Duration::from_secs(10),
+            build: "simulated".to_owned(),
+            limits: self.cluster.limits.clone(),
+        }
+    }
+
     fn facts(&self, start: &Start<'_>, role: Role) -> NodeFacts {
         let mut host = [0; 16];
         for (byte, character) in host.iter_mut().zip(start.host.bytes()) {
@@ -131,6 +153,13 @@ impl Factory for VaquitaFactory {
             ..
         } = &self.cluster;
         let (limits, planted, secret) = (limits.clone(), *planted, self.secret());
+        if start.alias.as_str() == MASTER
+            && let Some(rebuilding) = self.cluster.rebuild
+        {
+            let config = self.rebuild(start, rebuilding);
+            let rebuild = Rebuild::new(config, start.files, start.seed.clone(), start.now);
+            return Ok(Vaquita::Rebuild(Box::new(rebuild)));
+        }
         if start.alias.as_str() == MASTER {
             let config = ControllerConfig {
                 site: site(0, CONTROLLER_PORT, MASTER),
@@ -239,6 +268,7 @@ impl Factory for VaquitaFactory {
                 format!("epoch {epoch} {phase} log {synced}/{appended}")
             }
             Vaquita::Agent(agent) => format!("{} running", agent.running().count()),
+            Vaquita::Rebuild(_) => "rebuilding".to_owned(),
             Vaquita::DataNode(node) => {
                 let (_, _, epoch, fenced) = node.identity();
                 format!(

@@ -4,6 +4,7 @@ use vaquita_core::agent::Agent;
 use vaquita_core::controller::Controller;
 use vaquita_core::datanode::DataNode;
 use vaquita_core::io::{Effect, Input, Machine};
+use vaquita_core::rebuild::Rebuild;
 use vaquita_core::time::Timestamp;
 
 /// A machine of any role.
@@ -15,6 +16,8 @@ pub enum Vaquita {
     Agent(Box<Agent>),
     /// A data node.
     DataNode(Box<DataNode>),
+    /// What runs in the place of a controller whose home is lost.
+    Rebuild(Box<Rebuild>),
 }
 
 impl Machine for Vaquita {
@@ -23,6 +26,7 @@ impl Machine for Vaquita {
             Self::Controller(machine) => machine.handle(now, input),
             Self::Agent(machine) => machine.handle(now, input),
             Self::DataNode(machine) => machine.handle(now, input),
+            Self::Rebuild(machine) => machine.handle(now, input),
         }
     }
 
@@ -31,6 +35,7 @@ impl Machine for Vaquita {
             Self::Controller(machine) => machine.poll_effect(),
             Self::Agent(machine) => machine.poll_effect(),
             Self::DataNode(machine) => machine.poll_effect(),
+            Self::Rebuild(machine) => machine.poll_effect(),
         }
     }
 
@@ -39,6 +44,7 @@ impl Machine for Vaquita {
             Self::Controller(machine) => machine.poll_timeout(),
             Self::Agent(machine) => machine.poll_timeout(),
             Self::DataNode(machine) => machine.poll_timeout(),
+            Self::Rebuild(machine) => machine.poll_timeout(),
         }
     }
 
@@ -47,6 +53,7 @@ impl Machine for Vaquita {
             Self::Controller(machine) => machine.check_invariants(),
             Self::Agent(machine) => machine.check_invariants(),
             Self::DataNode(machine) => machine.check_invariants(),
+            Self::Rebuild(machine) => machine.check_invariants(),
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Cluster {
     pub files: FilesConfig,
     /// `metaMirrors`: how many data nodes keep a copy of the controller's log.
     pub mirrors: usize,
+    /// What runs under the controller's name instead of a controller, if something does.
+    pub rebuild: Option<Rebuilding>,
     /// Whether the bytes of chunks are synced.
     pub data_sync: bool,
     /// Which volume of a node takes a chunk.
@@ -77,6 +79,15 @@ pub(crate) const NODE_PORT: u16 = 8961;
 /// The controller's alias.
 pub const MASTER: &str = "master";
 
+/// How a controller's home is rebuilt.
+#[derive(Clone, Copy, Debug)]
+pub struct Rebuilding {
+    /// Whether it is written.
+    pub write: bool,
+    /// Whether to go on although records are lost.
+    pub accept_loss: bool,
+}
+
 impl Default for Cluster {
     fn default() -> Self {
         Self {
@@ -94,6 +105,7 @@ impl Default for Cluster {
             volumes: 0,
             files: FilesConfig::default(),
             mirrors: 0,
+            rebuild: None,
             data_sync: true,
             choice: VolumeRules::default(),
             uneven: Vec::new(),
@@ -364,7 +376,7 @@ pub fn controller(world: &VaquitaWorld) -> Option<(NodeIx, &Controller)> {
     let master = world.node(MASTER)?;
     match world.machine(master)? {
         Vaquita::Controller(controller) => Some((master, controller)),
-        Vaquita::Agent(_) | Vaquita::DataNode(_) => None,
+        Vaquita::Agent(_) | Vaquita::DataNode(_) | Vaquita::Rebuild(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@ mod duties;
 mod everyday;
 mod many;
 mod placement;
+mod rebuilt;
 mod repair;
 mod scrub;
 mod story;

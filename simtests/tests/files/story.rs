@@ -68,6 +68,22 @@ pub(crate) fn run(
     check(&story, seeds)
 }
 
+/// The same, without coming to rest: where something acknowledged is lost by an operator's word.
+pub(crate) fn run_without_rest(
+    seeds: u64,
+    name: &'static str,
+    cluster: fn(u64) -> Cluster,
+    drive: Drive,
+) -> Summary {
+    let story = Story {
+        name,
+        cluster,
+        drive,
+        rests: false,
+    };
+    check(&story, seeds)
+}
+
 /// Four hosts with a node each, three replicas, of which two are needed.
 pub(crate) fn small(_: u64) -> Cluster {
     Cluster::of(4).with_files()

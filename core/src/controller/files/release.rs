@@ -195,6 +195,10 @@ impl Controller {
             return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();
+        if self.state.unsettled >= Some(epoch) && !self.planted.forget_accepted_loss {
+            // The lost end of the log may have named it.
+            return false;
+        }
         if epoch == self.epoch {
             return true;
         }

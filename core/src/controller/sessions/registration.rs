@@ -275,6 +275,7 @@ impl Controller {
             members: u64::try_from(self.members.len()).unwrap_or(u64::MAX),
             remarks,
             fork: self.state.fork,
+            earlier_forks: self.state.earlier_forks.clone(),
         };
         let text = format!(
             "{alias} registered under epoch {epoch} (pid {} at {})",

@@ -326,7 +326,13 @@ fn messages() -> Vec<Message> {
             fork: Some(Fork {
                 from: LineageId::new(id(8)),
                 at: LogIndex(40),
+                accepted: true,
             }),
+            earlier_forks: vec![Fork {
+                from: LineageId::new(id(2)),
+                at: LogIndex(7),
+                accepted: false,
+            }],
         }),
         Message::RegistrationRefused(RegistrationRefused {
             incarnation: Incarnation::new(id(6)),
@@ -548,6 +554,7 @@ fn mirror_messages() -> Vec<Message> {
             witness: witness(),
             present: copy.clone(),
             aside: copy,
+            hears_controller: true,
         }),
         Message::MirrorRead(MirrorRead {
             nonce: 10,

@@ -14,7 +14,8 @@ use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, Nod
 use crate::later_version;
 use crate::membership::{NodeRegistered, NodeReplaced};
 use crate::state::{
-    ClusterCreated, ControllerStarted, Duty, LineageBegun, NodeDesired, NodeDuty, Record,
+    AcceptedLoss, ClusterCreated, ControllerStarted, Duty, LineageBegun, LossSettled, NodeDesired,
+    NodeDuty, Record,
 };
 
 /// The name of a record's file. Whoever adds a record is led here by the compiler, and owes an instance
@@ -33,6 +34,7 @@ const fn record_name(record: &Record) -> &'static str {
         Record::Access(AccessRecord::TokenIssued { .. }) => "Access-TokenIssued",
         Record::Access(AccessRecord::TokenRevoked { .. }) => "Access-TokenRevoked",
         Record::LineageBegun(_) => "LineageBegun",
+        Record::LossSettled(_) => "LossSettled",
         Record::NodeDuty(NodeDuty { duty, .. }) => match duty {
             Duty::Serve => "NodeDuty-Serve",
             Duty::Drain => "NodeDuty-Drain",
@@ -88,6 +90,15 @@ fn records() -> Vec<(u16, Record)> {
             6,
             Record::LineageBegun(LineageBegun {
                 lineage: LineageId::new(id(8)),
+                accepted: Some(AcceptedLoss {
+                    epochs: ControllerEpoch(1007),
+                }),
+            }),
+        ),
+        (
+            10,
+            Record::LossSettled(LossSettled {
+                epochs: ControllerEpoch(1007),
             }),
         ),
         (

@@ -104,7 +104,7 @@ fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
     world.nodes().find_map(|node| match world.machine(node)? {
         Vaquita::DataNode(machine) => machine.identity().0.cluster,
         Vaquita::Controller(machine) => machine.state().cluster,
-        Vaquita::Agent(_) => None,
+        Vaquita::Agent(_) | Vaquita::Rebuild(_) => None,
     })
 }
 
@@ -271,7 +271,7 @@ impl Checker<VaquitaFactory> for Chunks {
                 }
                 Ok(())
             }
-            Some(Vaquita::Agent(_)) | None => Ok(()),
+            Some(Vaquita::Agent(_) | Vaquita::Rebuild(_)) | None => Ok(()),
         }
     }
 }

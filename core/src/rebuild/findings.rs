@@ -1,0 +1,300 @@
+//! What the home and the members have of the log, and which history is gone on with.
+
+use core::fmt;
+
+use super::home::OwnHome;
+use super::{Asked, parts_in_order, up_to};
+use crate::ids::{Alias, ClusterId, ControllerEpoch, LineageId, LogIndex, Role};
+use crate::message::Witness;
+use crate::mirror::words::{MirrorCopy, MirrorEnd, PartHeld};
+
+/// Controller epochs that are left out for members that were not reached: they may have seen later ones.
+const EPOCHS_LEFT_OUT: u64 = 1000;
+
+/// All that was found.
+#[derive(Debug)]
+pub(super) struct Findings {
+    home: Result<Option<MirrorEnd>, String>,
+    home_is_usable: bool,
+    home_is_rebuilt: bool,
+    home_epoch: ControllerEpoch,
+    clusters: Vec<(ClusterId, String)>,
+    copies: Vec<Copy>,
+    seen: Vec<(Alias, Witness)>,
+    silent: Vec<(Alias, Role, String)>,
+    hearing: Vec<Alias>,
+}
+
+#[derive(Debug)]
+struct Copy {
+    member: usize,
+    alias: Alias,
+    aside: bool,
+    copy: MirrorCopy,
+}
+
+/// Where the log comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// It is in the home already.
+    Home,
+    /// A node has a copy of it.
+    Node { member: usize, aside: bool },
+}
+
+/// The history that is gone on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) source: Source,
+    /// The source in words.
+    from: String,
+    pub(super) cluster: ClusterId,
+    /// Its last record.
+    pub(super) end: LogIndex,
+    pub(super) parts: Vec<PartHeld>,
+    /// No controller epoch up to here is given out again.
+    pub(super) epochs: ControllerEpoch,
+    /// The last record that a member was told of, if it is lost.
+    lost_up_to: Option<LogIndex>,
+    /// Whether the home is as it should be.
+    nothing_to_do: bool,
+}
+
+impl Findings {
+    pub(super) fn of(own: &OwnHome, asked: &[Asked]) -> Self {
+        let mut found = Self {
+            home: own.log.clone(),
+            home_is_usable: own.is_usable(),
+            home_is_rebuilt: own.is_rebuilt(),
+            home_epoch: own.epoch(),
+            clusters: Vec::new(),
+            copies: Vec::new(),
+            seen: Vec::new(),
+            silent: Vec::new(),
+            hearing: Vec::new(),
+        };
+        found
+            .clusters
+            .extend(own.cluster().map(|cluster| (cluster, "the home".to_owned())));
+        for (member, asked) in asked.iter().enumerate() {
+            let alias = &asked.site.alias;
+            let Some(answer) = &asked.answer else {
+                found
+                    .silent
+                    .push((alias.clone(), asked.role, asked.fault.clone()));
+                continue;
+            };
+            let surveyed = &answer.surveyed;
+            found
+                .clusters
+                .extend(answer.peer.cluster.map(|cluster| (cluster, alias.to_string())));
+            found.seen.push((alias.clone(), surveyed.witness));
+            if surveyed.hears_controller {
+                found.hearing.push(alias.clone());
+            }
+            for (aside, copy) in [(false, &surveyed.present), (true, &surveyed.aside)] {
+                if copy.end.is_some() || !copy.fault.is_empty() {
+                    found.copies.push(Copy {
+                        member,
+                        alias: alias.clone(),
+                        aside,
+                        copy: copy.clone(),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// What was found, a line for each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (alias, witness) in &self.seen {
+            let copies = self.copies.iter().filter(|copy| copy.alias == *alias);
+            let copies: Vec<String> = copies
+                .map(|Copy { aside, copy, .. }| {
+                    let what = if *aside { "a copy put aside" } else { "a copy" };
+                    match (copy.end, copy.fault.as_str()) {
+                        (Some(end), _) => format!("{what} up to {}", up_to(end.index)),
+                        (None, fault) => format!("{what} that cannot be used ({fault})"),
+                    }
+                })
+                .collect();
+            let has = if copies.is_empty() {
+                "no copy".to_owned()
+            } else {
+                copies.join(" and ")
+            };
+            lines.push(format!(
+                "{alias}: {has}; it was told of {} under epoch {}",
+                up_to(witness.index),
+                witness.epoch
+            ));
+        }
+        for (alias, _, fault) in &self.silent {
+            lines.push(format!("{alias}: no answer ({fault})"));
+        }
+        lines
+    }
+
+    /// The lineage under the newest controller epoch that any member has seen.
+    fn newest_lineage(&self) -> Option<LineageId> {
+        let newest = self.seen.iter().max_by_key(|(_, seen)| (seen.epoch, seen.index));
+        newest.and_then(|(_, seen)| seen.lineage)
+    }
+
+    /// Chooses the history that is gone on with.
+    ///
+    /// # Errors
+    /// Why none is, and what to do.
+    pub(super) fn choose(&self, accept_loss: bool) -> Result<Choice, String> {
+        let cluster = self.cluster()?;
+        if !self.hearing.is_empty() {
+            return Err(format!(
+                "{} hears a controller at this moment: stop that controller first. Nothing was changed",
+                names(&self.hearing)
+            ));
+        }
+        if let (true, Ok(Some(end))) = (self.home_is_rebuilt, &self.home) {
+            return Ok(Choice {
+                source: Source::Home,
+                from: "the home, which was rebuilt and not started since".to_owned(),
+                cluster,
+                end: end.index,
+                parts: Vec::new(),
+                epochs: ControllerEpoch(0),
+                lost_up_to: None,
+                nothing_to_do: true,
+            });
+        }
+        let newest = self.newest_lineage();
+        // A history that members have left for another one is the worse one, however long.
+        let rank = |end: &MirrorEnd| (Some(end.lineage) == newest, end.index);
+        let home = self.home.as_ref().ok().copied().flatten();
+        let copies = self.copies.iter();
+        let best = copies
+            .filter_map(|copy| Some((copy, copy.copy.end?)))
+            .max_by_key(|(copy, end)| (rank(end), !copy.aside));
+        let (source, from, end, parts) = match (home, best) {
+            (Some(home), best) if best.is_none_or(|(_, end)| rank(&end) <= rank(&home)) => {
+                let from = "the log that is in the home".to_owned();
+                (Source::Home, from, home, Vec::new())
+            }
+            (_, Some((copy, end))) => {
+                let source = Source::Node {
+                    member: copy.member,
+                    aside: copy.aside,
+                };
+                let from = format!("the copy at {}", copy.alias);
+                (source, from, end, parts_in_order(&copy.copy.parts))
+            }
+            (_, None) => return Err(self.nothing_left()),
+        };
+        let seen = self.seen.iter().map(|(_, seen)| seen);
+        let told = (seen.clone())
+            .filter(|seen| seen.lineage == Some(end.lineage) || seen.lineage == newest)
+            .map(|seen| seen.index)
+            .max()
+            .unwrap_or_default();
+        let epoch = (seen.map(|seen| seen.epoch))
+            .chain([end.epoch, self.home_epoch])
+            .max()
+            .unwrap_or_default();
+        let other_history = newest.is_some_and(|newest| newest != end.lineage);
+        let lost_up_to = (told > end.index || other_history).then_some(told);
+        let complete = self.silent.iter().all(|(_, role, _)| *role == Role::Agent);
+        let choice = Choice {
+            source,
+            from,
+            cluster,
+            end: end.index,
+            parts,
+            epochs: ControllerEpoch(epoch.0.saturating_add(EPOCHS_LEFT_OUT)),
+            lost_up_to,
+            nothing_to_do: source == Source::Home && self.home_is_usable && lost_up_to.is_none(),
+        };
+        if choice.nothing_to_do && (complete || !accept_loss) {
+            return Ok(choice);
+        }
+        if !accept_loss && let Some(told) = choice.lost_up_to {
+            return Err(format!(
+                "the best there is, {}, ends with {}, and a member was told of {}{}. Look for another \
+                 copy of the controller's home; if there is none, --i-accept-loss goes on without these \
+                 records. Nothing was changed",
+                choice.from,
+                up_to(choice.end),
+                up_to(told),
+                if other_history {
+                    " in a later history"
+                } else {
+                    ""
+                }
+            ));
+        }
+        if !accept_loss && !complete {
+            let silent: Vec<Alias> = self.silent.iter().map(|(alias, ..)| alias.clone()).collect();
+            return Err(format!(
+                "{} did not answer and may have more of the log. Start them, or go on without them by \
+                 --i-accept-loss. Nothing was changed",
+                names(&silent)
+            ));
+        }
+        Ok(choice)
+    }
+
+    fn cluster(&self) -> Result<ClusterId, String> {
+        let (cluster, who) = self.clusters.first().ok_or_else(|| {
+            "neither the home nor a member that answered knows of a cluster: start the data nodes \
+             first, by their agents or by hand. Nothing was changed"
+                .to_owned()
+        })?;
+        match self.clusters.iter().find(|(other, _)| other != cluster) {
+            None => Ok(*cluster),
+            Some((other, whose)) => Err(format!(
+                "{who} belongs to cluster {cluster}, and {whose} to {other}: name the files of the one \
+                 that is meant. Nothing was changed"
+            )),
+        }
+    }
+
+    fn nothing_left(&self) -> String {
+        let silent = self.silent.len();
+        let of = silent + self.seen.len();
+        format!(
+            "no copy of the log can be had: not in the home, and not from the members ({silent} of {of} \
+             did not answer). Restore a backup of the home, or bring the nodes up that kept a copy. \
+             Nothing was changed"
+        )
+    }
+}
+
+impl Choice {
+    pub(super) const fn is_nothing_to_do(&self) -> bool {
+        self.nothing_to_do
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, end, .. } = self;
+        write!(f, "the newest there is: {from}, up to {}", up_to(*end))?;
+        match self.lost_up_to {
+            Some(told) if told > *end => write!(
+                f,
+                "; records {} to {told} at least are lost",
+                end.next()
+            ),
+            Some(_) => f.write_str("; a later history than this one is lost"),
+            None if self.nothing_to_do => f.write_str("; no member was told of more"),
+            None => f.write_str(
+                "; no member was told of more, and what was acknowledged in the last moments may be \
+                 missing",
+            ),
+        }
+    }
+}
+
+fn names(aliases: &[Alias]) -> String {
+    let names: Vec<&str> = aliases.iter().map(Alias::as_str).collect();
+    names.join(", ")
+}

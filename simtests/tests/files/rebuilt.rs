@@ -1,0 +1,336 @@
+//! A controller's home that is lost, or was exchanged for an old copy of itself.
+
+use std::time::Duration;
+
+use simtests::disk::Files;
+use simtests::plan::Step;
+use simtests::vaquita::files::{Clients, Done};
+use simtests::vaquita::{
+    Cluster, MASTER, Rebuilding, Vaquita, VaquitaWorld, all_online, controller, wait_until,
+};
+use simtests::world::{Ended, Failure, NodeIx, TRAP_SPRUNG};
+use vaquita_core::ids::LogIndex;
+use vaquita_core::io::ExitCode;
+use vaquita_core::message::ReplicaEntry;
+use vaquita_core::state::ClusterState;
+
+use crate::story::{expect, get, put, run, seconds};
+
+/// Four hosts, three replicas, copies of a log of short segments on two nodes.
+fn cluster(seed: u64) -> Cluster {
+    let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
+    cluster.mirrors = 2;
+    cluster.limits.mirror_piece = [100, 4096][usize::try_from(seed % 2).unwrap_or(0)];
+    cluster.limits.mirror_log_bytes = 2000;
+    cluster
+}
+
+fn complete(world: &VaquitaWorld) -> bool {
+    let Some((master, controller)) = controller(world) else {
+        return false;
+    };
+    let now = world.local_time(master).unwrap_or_default();
+    let (synced, appended) = controller.log_positions();
+    let copies = controller.status(now).log_copies;
+    synced == appended
+        && copies.len() == 2
+        && copies.iter().all(|copy| copy.complete && copy.upto == synced)
+}
+
+fn state(world: &VaquitaWorld) -> ClusterState {
+    controller(world).map(|(_, it)| it.state().clone()).unwrap_or_default()
+}
+
+/// What the nodes have.
+fn entries(world: &VaquitaWorld) -> Vec<Vec<ReplicaEntry>> {
+    let machines = world.nodes().filter_map(|node| world.machine(node));
+    machines
+        .filter_map(|machine| match machine {
+            Vaquita::DataNode(machine) => Some(machine.entries()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Stops the controller for good, and takes its disk away for another.
+fn lose_home(world: &mut VaquitaWorld, other: Option<&Files>) {
+    let master = world.node(MASTER).expect("there is a controller");
+    // What comes up in its place only asks, and is told so before it comes.
+    world.factory_mut().cluster.rebuild = Some(Rebuilding {
+        write: false,
+        accept_loss: false,
+    });
+    world.kill(master);
+    world.disk_mut(master).wipe();
+    if let Some(files) = other {
+        let now = world.now();
+        world.disk_mut(master).replace(now, files);
+    }
+}
+
+/// Runs a rebuild to its end.
+fn rebuild(world: &mut VaquitaWorld, how: Rebuilding) -> Result<Ended, Failure> {
+    let master = world.node(MASTER).expect("there is a controller");
+    world.factory_mut().cluster.rebuild = Some(how);
+    run_anew(world, master);
+    let before = world.ended().len();
+    let ended = |world: &VaquitaWorld| {
+        let of_master = |it: &&Ended| it.node == master;
+        world.ended()[before..].iter().find(of_master).cloned()
+    };
+    wait_until(world, "the rebuild has ended", |world| ended(world).is_some())?;
+    Ok(ended(world).expect("it has ended"))
+}
+
+/// Has a process of the node begin anew, whether one runs or not.
+fn run_anew(world: &mut VaquitaWorld, node: NodeIx) {
+    world.kill(node);
+    world.start(node);
+}
+
+/// Lets a controller start again.
+fn start_controller(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    let master = world.node(MASTER).expect("there is a controller");
+    world.factory_mut().cluster.rebuild = None;
+    run_anew(world, master);
+    wait_until(world, "a controller serves", |world| {
+        controller(world).is_some_and(|(_, it)| it.epoch().1)
+    })
+}
+
+fn ended_with(ended: &Ended, code: ExitCode, words: &str) -> bool {
+    ended.reason.code == code && ended.reason.message.contains(words)
+}
+
+const ASK: Rebuilding = Rebuilding {
+    write: false,
+    accept_loss: false,
+};
+const WRITE: Rebuilding = Rebuilding {
+    write: true,
+    accept_loss: false,
+};
+const ACCEPT: Rebuilding = Rebuilding {
+    write: true,
+    accept_loss: true,
+};
+
+fn some_files(world: &mut VaquitaWorld, clients: &mut Clients, from: u64) -> Result<(), Failure> {
+    for number in from..from + 4 {
+        let len = [300, 5000, 20_000, 0][usize::try_from(number % 4).unwrap_or(0)];
+        let written = clients.have(world, put(&format!("/d/f{number}"), number, len))?;
+        let written = matches!(written, Done::Written(_));
+        expect(world, written, "a file could not be written")?;
+    }
+    Ok(())
+}
+
+/// The disk of the controller's home is lost. What the nodes keep of the log makes it anew: the same
+/// names, rights and chunks; the nodes follow it, and every file is read.
+#[test]
+fn a_lost_home_is_rebuilt_from_the_nodes() {
+    let summary = run(
+        20,
+        "rebuilt::a_lost_home_is_rebuilt_from_the_nodes",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            lose_home(world, None);
+            let told = rebuild(world, ASK)?;
+            let so = ended_with(&told, ExitCode::Success, "nothing was changed");
+            expect(world, so, "only what would be done was asked")?;
+            let done = rebuild(world, WRITE)?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            let again = rebuild(world, WRITE)?;
+            let so = ended_with(&again, ExitCode::Success, "nothing is to be done");
+            expect(world, so, &format!("it was rebuilt twice: {}", again.reason.message))?;
+            start_controller(world)?;
+            let after = state(world);
+            expect(world, after.namespace == before.namespace, "names are the same")?;
+            expect(world, after.access == before.access, "rights are the same")?;
+            wait_until(world, "all are online", all_online)?;
+            for number in 0..4 {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                let read = matches!(read, Done::Read(_));
+                expect(world, read, "a file could not be read")?;
+            }
+            some_files(world, clients, 10)?;
+            wait_until(world, "two copies are complete again", complete)
+        },
+    );
+    assert!(summary.count("rebuild.choice") > 0);
+}
+
+/// The newest records are on no node when the home is lost. What they named is kept for as long as no
+/// operator gives it up; everything before them is there.
+#[test]
+fn what_the_lost_records_named_is_kept() {
+    let summary = crate::story::run_without_rest(
+        20,
+        "rebuilt::what_the_lost_records_named_is_kept",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            // No copy gets on any more: what is written now is in the controller's home alone.
+            world.factory_mut().cluster.mirrors = 0;
+            let master = world.node(MASTER).expect("there is a controller");
+            world.kill(master);
+            wait_until(world, "all are online", |world| {
+                controller(world).is_some() && all_online(world)
+            })?;
+            some_files(world, clients, 10)?;
+            world.run_for(seconds(10))?;
+            world.factory_mut().cluster.mirrors = 2;
+            let had = entries(world);
+            lose_home(world, None);
+            let refused = rebuild(world, WRITE)?;
+            let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
+            expect(world, so, &format!("a loss was not told: {}", refused.reason.message))?;
+            let done = rebuild(world, ACCEPT)?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            expect(
+                world,
+                state(world).namespace == before.namespace,
+                "names are as the copies had them",
+            )?;
+            wait_until(world, "all follow", all_online)?;
+            // Longer than anything that is of no use is kept otherwise.
+            world.run_for(seconds(300))?;
+            expect(world, entries(world) == had, "what the lost records named was given up")?;
+            for number in 0..4 {
+                let read = clients.have(world, get(&format!("/d/f{number}")))?;
+                let read = matches!(read, Done::Read(_));
+                expect(world, read, "a file could not be read")?;
+            }
+            Ok(())
+        },
+    );
+    assert!(summary.count("rebuild.choice") > 0);
+}
+
+/// Somebody restores yesterday's copy of the home. No node follows, nothing is given up, and what is
+/// missing is told; the rebuild finds the newest history at the nodes.
+#[test]
+fn an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date() {
+    let summary = run(
+        20,
+        "rebuilt::an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            let master = world.node(MASTER).expect("there is a controller");
+            let old = world.disk(master).files();
+            let old_end = controller(world).map_or(LogIndex(0), |(_, it)| it.log_positions().0);
+            some_files(world, clients, 10)?;
+            if world.seed() % 2 == 1 {
+                // The lost controller had another epoch, too.
+                world.disturb(&Step::Kill(MASTER.to_owned()));
+                wait_until(world, "all are online", |world| {
+                    controller(world).is_some() && all_online(world)
+                })?;
+                some_files(world, clients, 20)?;
+            }
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            let had = entries(world);
+            lose_home(world, Some(&old));
+            start_controller(world)?;
+            world.run_for(seconds(200))?;
+            expect(world, entries(world) == had, "an old copy gave something up")?;
+            let (_, restored) = controller(world).expect("it runs");
+            let now = world.local_time(master).unwrap_or_default();
+            let alarms = restored.status(now).alarms;
+            let told = alarms.iter().any(|alarm| alarm.contains("refuses this controller"));
+            expect(world, told, "nobody said that the home is an old copy")?;
+            let done = rebuild(world, WRITE)?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            let after = state(world);
+            expect(world, after.namespace == before.namespace, "names are the newest")?;
+            expect(
+                world,
+                after.epoch_starts.values().any(|start| *start > old_end),
+                "its history is the newest",
+            )?;
+            wait_until(world, "all are online", all_online)?;
+            expect(world, entries(world) == had, "something was given up")
+        },
+    );
+    assert!(summary.count("controller.rollback_seen") > 0);
+}
+
+/// A rebuild is killed at any operation of its disk, and run again.
+#[test]
+fn a_rebuild_that_is_cut_short_is_done_again() {
+    let summary = run(
+        40,
+        "rebuilt::a_rebuild_that_is_cut_short_is_done_again",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            let master = world.node(MASTER).expect("there is a controller");
+            let old = world.disk(master).files();
+            some_files(world, clients, 10)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            let left = world.seed() % 3 > 0;
+            lose_home(world, left.then_some(&old));
+            world.factory_mut().cluster.rebuild = Some(WRITE);
+            let trap = |skip| Step::AtOp {
+                node: MASTER.to_owned(),
+                skip,
+                after: world.seed() % 2 == 0,
+                power: world.seed() % 4 < 2,
+            };
+            let (now, never) = (trap(world.seed() % 23), trap(1 << 40));
+            world.disturb(&now);
+            world.run_for(seconds(15))?;
+            world.disturb(&never);
+            world.disturb(&Step::PowerOn("h0".to_owned()));
+            world.run_for(Duration::from_secs(3))?;
+            let done = rebuild(world, WRITE)?;
+            let so = done.reason.code == ExitCode::Success;
+            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            let after = state(world);
+            expect(world, after.namespace == before.namespace, "names are the same")?;
+            wait_until(world, "all are online", all_online)
+        },
+    );
+    assert!(summary.count(TRAP_SPRUNG) > 10, "the traps do not spring");
+}
+
+/// As long as a node that may know more does not answer, or one follows a controller, a rebuild does
+/// not write.
+#[test]
+fn a_rebuild_waits_for_who_may_know_more() {
+    run(
+        10,
+        "rebuilt::a_rebuild_waits_for_who_may_know_more",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            wait_until(world, "two copies are complete", complete)?;
+            lose_home(world, None);
+            world.disturb(&Step::Isolate("h3".to_owned()));
+            let refused = rebuild(world, WRITE)?;
+            let so = ended_with(&refused, ExitCode::Refused, "P3-NODE1");
+            expect(world, so, &format!("it did not wait: {}", refused.reason.message))?;
+            world.disturb(&Step::HealAll);
+            world.run_for(seconds(5))?;
+            let done = rebuild(world, WRITE)?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            wait_until(world, "all are online", all_online)
+        },
+    );
+}
