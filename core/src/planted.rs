@@ -91,6 +91,8 @@ pub struct Planted {
     pub await_nobody: bool,
     /// The controller repairs whatever stands against it.
     pub repair_regardless: bool,
+    /// The controller sends to mirrors what its disk has not confirmed.
+    pub mirror_unsynced: bool,
     /// The controller gives up chunks that the lost end of its log may have named.
     pub forget_accepted_loss: bool,
     /// The controller forgets that its home once had a log.

@@ -292,6 +292,7 @@ impl Controller {
         (part, offset, end, upto): (LogPart, u64, Option<u64>, LogIndex),
         expected: Option<u32>,
     ) {
+        let end = end.filter(|_| !self.planted.mirror_unsynced);
         let most = end.map_or(u64::MAX, |end| end.saturating_sub(offset));
         let len = usize::try_from(most).map_or(self.limits.mirror_piece, |most| {
             most.min(self.limits.mirror_piece)

@@ -77,7 +77,9 @@ enum Question {
         witness: Witness,
         hears_controller: bool,
     },
-    Read { nonce: u64 },
+    Read {
+        nonce: u64,
+    },
 }
 
 impl Mirror {

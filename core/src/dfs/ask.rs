@@ -217,6 +217,20 @@ pub enum Ask {
         #[n(0)]
         suspend: bool,
     },
+    /// Contents that nodes have and no file does, and that are kept since records may be lost which named
+    /// them. Answered by [`Answer::Unknown`].
+    #[n(19)]
+    Unknown {
+        /// The last chunk of the page before.
+        #[n(0)]
+        after: Option<ChunkId>,
+        /// How many rows at most.
+        #[n(1)]
+        limit: u32,
+    },
+    /// Give these up. Answered by [`Answer::Repairs`].
+    #[n(20)]
+    SettleLoss,
 }
 
 impl Ask {
@@ -242,7 +256,9 @@ impl Ask {
             | Self::Volumes
             | Self::Authorize { .. }
             | Self::Repairs
-            | Self::SuspendRepair { .. } => None,
+            | Self::SuspendRepair { .. }
+            | Self::Unknown { .. }
+            | Self::SettleLoss => None,
         }
     }
 
@@ -258,7 +274,8 @@ impl Ask {
             | Self::Chunk { .. }
             | Self::Volumes
             | Self::Authorize { .. }
-            | Self::Repairs => true,
+            | Self::Repairs
+            | Self::Unknown { .. } => true,
             // What is told of an outcome is made to stand.
             Self::Outcome { .. }
             | Self::MakeDir { .. }
@@ -269,7 +286,8 @@ impl Ask {
             | Self::Renew { .. }
             | Self::Abort { .. }
             | Self::Commit(_)
-            | Self::SuspendRepair { .. } => false,
+            | Self::SuspendRepair { .. }
+            | Self::SettleLoss => false,
         }
     }
 
@@ -284,7 +302,8 @@ impl Ask {
             | Self::Chunks { .. }
             | Self::Chunk { .. }
             | Self::Volumes
-            | Self::Repairs => Right::DfsRead,
+            | Self::Repairs
+            | Self::Unknown { .. } => Right::DfsRead,
             Self::MakeDir { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
@@ -295,7 +314,7 @@ impl Ask {
             | Self::Abort { .. }
             | Self::Outcome { .. } => Right::DfsWrite,
             Self::Authorize { right } => *right,
-            Self::SuspendRepair { .. } => Right::Admin,
+            Self::SuspendRepair { .. } | Self::SettleLoss => Right::Admin,
         }
     }
 }
@@ -421,6 +440,9 @@ pub enum Answer {
     /// How repair is.
     #[n(11)]
     Repairs(#[n(0)] RepairStatus),
+    /// Rows of contents that no file has.
+    #[n(12)]
+    Unknown(#[n(0)] UnknownPage),
 }
 
 /// What is at a path.
@@ -661,6 +683,37 @@ pub struct ChunkPage {
     pub upto: Option<ChunkId>,
 }
 
+/// Some contents that no file has, in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct UnknownPage {
+    /// The rows.
+    #[n(0)]
+    pub rows: Vec<UnknownRow>,
+    /// Whether more follow: ask again after the last row.
+    #[n(1)]
+    pub more: bool,
+}
+
+/// A content that no file has.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct UnknownRow {
+    /// The chunk.
+    #[n(0)]
+    pub chunk: ChunkId,
+    /// Which content.
+    #[n(1)]
+    pub generation: super::ids::Generation,
+    /// How many bytes.
+    #[n(2)]
+    pub len: u64,
+    /// Digest of the bytes.
+    #[n(3)]
+    pub digest: Digest,
+    /// Who has it, of those that have reported.
+    #[n(4)]
+    pub nodes: Vec<Alias>,
+}
+
 /// What chunks lack, and what is being done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct RepairStatus {
@@ -716,6 +769,13 @@ pub struct RepairStatus {
     /// Chunks that have enough replicas, of which some are on nodes that are being drained.
     #[cbor(n(16), default)]
     pub leaving: u64,
+    /// Contents that no file has and that are kept, since records may be lost which named them; one that
+    /// several nodes have counts for each.
+    #[cbor(n(17), default)]
+    pub unknown: u64,
+    /// Their bytes.
+    #[cbor(n(18), default)]
+    pub unknown_bytes: u64,
 }
 
 /// A node that is away and waited for.

@@ -73,9 +73,10 @@ impl Findings {
             silent: Vec::new(),
             hearing: Vec::new(),
         };
-        found
-            .clusters
-            .extend(own.cluster().map(|cluster| (cluster, "the home".to_owned())));
+        found.clusters.extend(
+            own.cluster()
+                .map(|cluster| (cluster, "the home".to_owned())),
+        );
         for (member, asked) in asked.iter().enumerate() {
             let alias = &asked.site.alias;
             let Some(answer) = &asked.answer else {
@@ -85,9 +86,12 @@ impl Findings {
                 continue;
             };
             let surveyed = &answer.surveyed;
-            found
-                .clusters
-                .extend(answer.peer.cluster.map(|cluster| (cluster, alias.to_string())));
+            found.clusters.extend(
+                answer
+                    .peer
+                    .cluster
+                    .map(|cluster| (cluster, alias.to_string())),
+            );
             found.seen.push((alias.clone(), surveyed.witness));
             if surveyed.hears_controller {
                 found.hearing.push(alias.clone());
@@ -139,7 +143,10 @@ impl Findings {
 
     /// The lineage under the newest controller epoch that any member has seen.
     fn newest_lineage(&self) -> Option<LineageId> {
-        let newest = self.seen.iter().max_by_key(|(_, seen)| (seen.epoch, seen.index));
+        let newest = self
+            .seen
+            .iter()
+            .max_by_key(|(_, seen)| (seen.epoch, seen.index));
         newest.and_then(|(_, seen)| seen.lineage)
     }
 
@@ -232,7 +239,11 @@ impl Findings {
             ));
         }
         if !accept_loss && !complete {
-            let silent: Vec<Alias> = self.silent.iter().map(|(alias, ..)| alias.clone()).collect();
+            let silent: Vec<Alias> = self
+                .silent
+                .iter()
+                .map(|(alias, ..)| alias.clone())
+                .collect();
             return Err(format!(
                 "{} did not answer and may have more of the log. Start them, or go on without them by \
                  --i-accept-loss. Nothing was changed",

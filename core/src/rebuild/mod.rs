@@ -105,10 +105,7 @@ struct Answer {
 enum Phase {
     Asking,
     Fetching(Box<Fetch>),
-    Writing {
-        ticket: DiskTicket,
-        done: String,
-    },
+    Writing { ticket: DiskTicket, done: String },
     Over,
 }
 
@@ -170,8 +167,7 @@ impl Rebuild {
 
     fn tick(&mut self, now: Timestamp) {
         self.next_tick = now.after(TICK);
-        self.links
-            .expire(now, &self.config.limits, &mut self.out);
+        self.links.expire(now, &self.config.limits, &mut self.out);
         let waited = now.since(self.since) >= self.config.patience;
         match &self.phase {
             Phase::Asking if waited => self.judge(now),
@@ -195,7 +191,9 @@ impl Rebuild {
                 let from = self.asked[fetch.member].site.alias.clone();
                 self.fail(
                     ExitCode::Unavailable,
-                    format!("{from} does not send its copy any more. Nothing was changed; try again"),
+                    format!(
+                        "{from} does not send its copy any more. Nothing was changed; try again"
+                    ),
                 );
             }
             Phase::Fetching(_) | Phase::Writing { .. } | Phase::Over => {}

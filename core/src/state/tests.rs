@@ -17,7 +17,7 @@ fn records_are_written_as_they_were_and_read_back() {
                 accepted: None,
             }),
             6,
-            format!("82{}f6", sixteen(0xcc)),
+            format!("81{}", sixteen(0xcc)),
         ),
         (
             Record::NodeReplaced(NodeReplaced {

@@ -328,7 +328,7 @@ impl Uplink {
                 let text = format!(
                     "the controller at {} has epoch {}, and this node has seen epoch {known} since: \
                      it was started from an old copy of its home, or a second controller was. \
-                     Restore the newest home, or stop the wrong one",
+                     Stop the wrong one; `vaquita meta rebuild` brings an old home up to date",
                     self.facts.controller_site, envelope.controller_epoch
                 );
                 self.contradict(now, conn, text, around);

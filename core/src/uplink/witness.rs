@@ -36,7 +36,8 @@ impl Uplink {
                 return Some(format!(
                     "the controller at {} continues another history of this cluster than the one \
                      this node has seen up to index {}{}; it may have been repaired with a loss, or \
-                     restored from a copy",
+                     restored from a copy. Stop it; `vaquita meta rebuild` looks for the newest log at the \
+                     nodes, and goes on without what is lost if it is told to",
                     self.facts.controller_site,
                     seen.index,
                     fork.map(|fork| format!(", and left it behind index {}", fork.at))
@@ -58,7 +59,8 @@ impl Uplink {
         forgotten.map(|start| {
             format!(
                 "the controller at {} has lost log records: this node has seen index {} confirmed, \
-                 and the controller went on from {start}. Restore the controller's newest metadata",
+                 and the controller went on from {start}. Stop it; `vaquita meta rebuild` looks for the \
+                 newest log at the nodes",
                 self.facts.controller_site, seen.index
             )
         })

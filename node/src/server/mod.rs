@@ -1,6 +1,7 @@
 //! The server processes: controller, agent and data node on the operating system.
 
 mod bootstrap;
+mod rebuild;
 mod roles;
 mod settings;
 
@@ -23,6 +24,7 @@ use vaquita_core::planted::Planted;
 use vaquita_core::prng::Seed;
 use vaquita_core::secret::ClusterSecret;
 
+pub use rebuild::{Rebuilding, rebuild};
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
 use crate::cli::{Failure, ServerPlan, Status, Terminal};

@@ -8,10 +8,12 @@ use vaquita_core::agent::{Agent, AgentConfig};
 use vaquita_core::controller::{Controller, ControllerConfig};
 use vaquita_core::datanode::{DataNode, DataNodeConfig};
 use vaquita_core::disk::FileName;
+use vaquita_core::ids::Endpoint;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::metalog;
 use vaquita_core::mirror;
 use vaquita_core::node_machine::Files;
+use vaquita_core::rebuild::{Rebuild, RebuildConfig};
 
 use crate::data::DataEnd;
 use crate::driver::{
@@ -83,6 +85,31 @@ where
         vaquita_core::state::build_checkpoint(plan, &files)
     });
     Ok(drive(env, machine, disk, port, None, start, Some(build)).await)
+}
+
+/// Rebuilds a controller's home; returns how that ended.
+pub(super) async fn run_rebuild<E, H>(env: E, config: RebuildConfig, start: Start<H>) -> ExitReason
+where
+    E: Env,
+    H: HttpService,
+{
+    let run = async {
+        let disk = open(&env, &start).await?;
+        // It is nobody's controller: nothing is to be found at its port.
+        let anywhere = Endpoint {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+        };
+        let port = bind(&env, &anywhere, &start.limits).await?;
+        let machine = {
+            let files = read_log(&disk, &start).await?;
+            Rebuild::new(config, &files, env.seed(), env.now())
+        };
+        Ok(drive(env.clone(), machine, disk, port, None, start, None).await)
+    };
+    match run.await {
+        Ok(reason) | Err(reason) => reason,
+    }
 }
 
 /// Runs an agent until it exits.

@@ -85,6 +85,11 @@ impl Place {
     /// The same, with something on standard input.
     pub(crate) async fn run_with(&self, line: &str, input: &str) -> Ran {
         let words: Vec<&str> = line.split_whitespace().collect();
+        self.run_words(&words, input).await
+    }
+
+    /// The same, with words that may have blanks in them.
+    pub(crate) async fn run_words(&self, words: &[&str], input: &str) -> Ran {
         let mut child = self
             .command()
             .args(words)

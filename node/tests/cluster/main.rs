@@ -24,6 +24,7 @@ mod firewalls;
 mod homes;
 mod keys;
 mod local;
+mod rebuilt;
 mod repair;
 mod seed;
 mod setup_code;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use simtests::disk::Files;
 use simtests::plan::Step;
+use simtests::run::run_one;
+use simtests::trace::TraceMode;
 use simtests::vaquita::files::{Clients, Done};
 use simtests::vaquita::{
     Cluster, MASTER, Rebuilding, Vaquita, VaquitaWorld, all_online, controller, wait_until,
@@ -14,7 +16,7 @@ use vaquita_core::io::ExitCode;
 use vaquita_core::message::ReplicaEntry;
 use vaquita_core::state::ClusterState;
 
-use crate::story::{expect, get, put, run, seconds};
+use crate::story::{Story, expect, get, put, run, run_without_rest, seconds};
 
 /// Four hosts, three replicas, copies of a log of short segments on two nodes.
 fn cluster(seed: u64) -> Cluster {
@@ -34,11 +36,15 @@ fn complete(world: &VaquitaWorld) -> bool {
     let copies = controller.status(now).log_copies;
     synced == appended
         && copies.len() == 2
-        && copies.iter().all(|copy| copy.complete && copy.upto == synced)
+        && copies
+            .iter()
+            .all(|copy| copy.complete && copy.upto == synced)
 }
 
 fn state(world: &VaquitaWorld) -> ClusterState {
-    controller(world).map(|(_, it)| it.state().clone()).unwrap_or_default()
+    controller(world)
+        .map(|(_, it)| it.state().clone())
+        .unwrap_or_default()
 }
 
 /// What the nodes have.
@@ -78,7 +84,9 @@ fn rebuild(world: &mut VaquitaWorld, how: Rebuilding) -> Result<Ended, Failure> 
         let of_master = |it: &&Ended| it.node == master;
         world.ended()[before..].iter().find(of_master).cloned()
     };
-    wait_until(world, "the rebuild has ended", |world| ended(world).is_some())?;
+    wait_until(world, "the rebuild has ended", |world| {
+        ended(world).is_some()
+    })?;
     Ok(ended(world).expect("it has ended"))
 }
 
@@ -143,13 +151,25 @@ fn a_lost_home_is_rebuilt_from_the_nodes() {
             expect(world, so, "only what would be done was asked")?;
             let done = rebuild(world, WRITE)?;
             let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it was not rebuilt: {}", done.reason.message),
+            )?;
             let again = rebuild(world, WRITE)?;
             let so = ended_with(&again, ExitCode::Success, "nothing is to be done");
-            expect(world, so, &format!("it was rebuilt twice: {}", again.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it was rebuilt twice: {}", again.reason.message),
+            )?;
             start_controller(world)?;
             let after = state(world);
-            expect(world, after.namespace == before.namespace, "names are the same")?;
+            expect(
+                world,
+                after.namespace == before.namespace,
+                "names are the same",
+            )?;
             expect(world, after.access == before.access, "rights are the same")?;
             wait_until(world, "all are online", all_online)?;
             for number in 0..4 {
@@ -164,55 +184,88 @@ fn a_lost_home_is_rebuilt_from_the_nodes() {
     assert!(summary.count("rebuild.choice") > 0);
 }
 
-/// The newest records are on no node when the home is lost. What they named is kept for as long as no
-/// operator gives it up; everything before them is there.
+/// The newest records are on no node when the home is lost.
+fn lose_the_newest_records(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    some_files(world, clients, 0)?;
+    wait_until(world, "two copies are complete", complete)?;
+    let before = state(world);
+    // No copy gets on any more: what is written now is in the controller's home alone.
+    world.factory_mut().cluster.mirrors = 0;
+    let master = world.node(MASTER).expect("there is a controller");
+    world.kill(master);
+    wait_until(world, "all are online", |world| {
+        controller(world).is_some() && all_online(world)
+    })?;
+    some_files(world, clients, 10)?;
+    world.run_for(seconds(10))?;
+    world.factory_mut().cluster.mirrors = 2;
+    let had = entries(world);
+    lose_home(world, None);
+    let refused = rebuild(world, WRITE)?;
+    let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
+    expect(
+        world,
+        so,
+        &format!("a loss was not told: {}", refused.reason.message),
+    )?;
+    let done = rebuild(world, ACCEPT)?;
+    let so = ended_with(&done, ExitCode::Success, "start the controller");
+    expect(
+        world,
+        so,
+        &format!("it was not rebuilt: {}", done.reason.message),
+    )?;
+    start_controller(world)?;
+    expect(
+        world,
+        state(world).namespace == before.namespace,
+        "names are as the copies had them",
+    )?;
+    wait_until(world, "all follow", all_online)?;
+    // Longer than anything that is of no use is kept otherwise.
+    world.run_for(seconds(300))?;
+    expect(
+        world,
+        entries(world) == had,
+        "what the lost records named was given up",
+    )?;
+    for number in 0..4 {
+        let read = clients.have(world, get(&format!("/d/f{number}")))?;
+        let read = matches!(read, Done::Read(_));
+        expect(world, read, "a file could not be read")?;
+    }
+    Ok(())
+}
+
+const KEPT: &str = "rebuilt::what_the_lost_records_named_is_kept";
+
+/// What the lost records named is kept for as long as no operator gives it up; everything before them is
+/// there.
 #[test]
 fn what_the_lost_records_named_is_kept() {
-    let summary = crate::story::run_without_rest(
-        20,
-        "rebuilt::what_the_lost_records_named_is_kept",
-        cluster,
-        |world, clients| {
-            some_files(world, clients, 0)?;
-            wait_until(world, "two copies are complete", complete)?;
-            let before = state(world);
-            // No copy gets on any more: what is written now is in the controller's home alone.
-            world.factory_mut().cluster.mirrors = 0;
-            let master = world.node(MASTER).expect("there is a controller");
-            world.kill(master);
-            wait_until(world, "all are online", |world| {
-                controller(world).is_some() && all_online(world)
-            })?;
-            some_files(world, clients, 10)?;
-            world.run_for(seconds(10))?;
-            world.factory_mut().cluster.mirrors = 2;
-            let had = entries(world);
-            lose_home(world, None);
-            let refused = rebuild(world, WRITE)?;
-            let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
-            expect(world, so, &format!("a loss was not told: {}", refused.reason.message))?;
-            let done = rebuild(world, ACCEPT)?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
-            start_controller(world)?;
-            expect(
-                world,
-                state(world).namespace == before.namespace,
-                "names are as the copies had them",
-            )?;
-            wait_until(world, "all follow", all_online)?;
-            // Longer than anything that is of no use is kept otherwise.
-            world.run_for(seconds(300))?;
-            expect(world, entries(world) == had, "what the lost records named was given up")?;
-            for number in 0..4 {
-                let read = clients.have(world, get(&format!("/d/f{number}")))?;
-                let read = matches!(read, Done::Read(_));
-                expect(world, read, "a file could not be read")?;
-            }
-            Ok(())
-        },
-    );
+    let summary = run_without_rest(20, KEPT, cluster, lose_the_newest_records);
     assert!(summary.count("rebuild.choice") > 0);
+}
+
+/// The story above finds a controller that gives such chunks up.
+#[test]
+fn what_is_given_up_after_a_loss_is_missed() {
+    let careless = |seed| {
+        let mut cluster = cluster(seed);
+        cluster.planted.forget_accepted_loss = true;
+        cluster
+    };
+    let story = Story {
+        name: KEPT,
+        cluster: careless,
+        drive: lose_the_newest_records,
+        rests: false,
+    };
+    for seed in 0..3 {
+        let outcome = run_one(&story, seed, TraceMode::Fingerprint);
+        let failure = outcome.failure.expect("it is found");
+        assert!(failure.what.contains("was given up"), "{failure}");
+    }
 }
 
 /// Somebody restores yesterday's copy of the home. No node follows, nothing is given up, and what is
@@ -243,18 +296,32 @@ fn an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date() {
             lose_home(world, Some(&old));
             start_controller(world)?;
             world.run_for(seconds(200))?;
-            expect(world, entries(world) == had, "an old copy gave something up")?;
+            expect(
+                world,
+                entries(world) == had,
+                "an old copy gave something up",
+            )?;
             let (_, restored) = controller(world).expect("it runs");
             let now = world.local_time(master).unwrap_or_default();
             let alarms = restored.status(now).alarms;
-            let told = alarms.iter().any(|alarm| alarm.contains("refuses this controller"));
+            let told = alarms
+                .iter()
+                .any(|alarm| alarm.contains("refuses this controller"));
             expect(world, told, "nobody said that the home is an old copy")?;
             let done = rebuild(world, WRITE)?;
             let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it was not rebuilt: {}", done.reason.message),
+            )?;
             start_controller(world)?;
             let after = state(world);
-            expect(world, after.namespace == before.namespace, "names are the newest")?;
+            expect(
+                world,
+                after.namespace == before.namespace,
+                "names are the newest",
+            )?;
             expect(
                 world,
                 after.epoch_starts.values().any(|start| *start > old_end),
@@ -298,10 +365,18 @@ fn a_rebuild_that_is_cut_short_is_done_again() {
             world.run_for(Duration::from_secs(3))?;
             let done = rebuild(world, WRITE)?;
             let so = done.reason.code == ExitCode::Success;
-            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it was not rebuilt: {}", done.reason.message),
+            )?;
             start_controller(world)?;
             let after = state(world);
-            expect(world, after.namespace == before.namespace, "names are the same")?;
+            expect(
+                world,
+                after.namespace == before.namespace,
+                "names are the same",
+            )?;
             wait_until(world, "all are online", all_online)
         },
     );
@@ -323,12 +398,20 @@ fn a_rebuild_waits_for_who_may_know_more() {
             world.disturb(&Step::Isolate("h3".to_owned()));
             let refused = rebuild(world, WRITE)?;
             let so = ended_with(&refused, ExitCode::Refused, "P3-NODE1");
-            expect(world, so, &format!("it did not wait: {}", refused.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it did not wait: {}", refused.reason.message),
+            )?;
             world.disturb(&Step::HealAll);
             world.run_for(seconds(5))?;
             let done = rebuild(world, WRITE)?;
             let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("it was not rebuilt: {}", done.reason.message))?;
+            expect(
+                world,
+                so,
+                &format!("it was not rebuilt: {}", done.reason.message),
+            )?;
             start_controller(world)?;
             wait_until(world, "all are online", all_online)
         },

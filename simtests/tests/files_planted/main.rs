@@ -1,6 +1,7 @@
 //! Bugs planted on purpose in what the file system rests on, each of which the World has to find
 //! within a stated number of seeds, and a story that ends well without it.
 
+mod mirrors;
 mod repair;
 
 use std::time::Duration;
@@ -567,6 +568,12 @@ fn planted_bugs_of_repair_are_found() {
     find(repair::HUNTS, Some(repair::WAIT));
 }
 
+/// The same for copies of the controller's log.
+#[test]
+fn planted_bugs_of_mirrors_are_found() {
+    find(mirrors::HUNTS, None);
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "which seed found what is worth knowing"
@@ -603,7 +610,7 @@ fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
 /// Each hunt plants the one bug that it is called by.
 #[test]
 fn hunts_plant_what_they_are_called_by() {
-    for it in HUNTS.iter().chain(repair::HUNTS) {
+    for it in HUNTS.iter().chain(repair::HUNTS).chain(mirrors::HUNTS) {
         assert_plants(it.bug, it.plant);
     }
 }

@@ -181,6 +181,10 @@ impl Controller {
                 self.suspend_repair(now, suspend);
                 Some(Ok(Answer::Repairs(self.repair_status(now))))
             }
+            Ask::Unknown { after, limit } => {
+                let limit = limit.clamp(1, PAGE_MAX) as usize;
+                Some(Ok(Answer::Unknown(self.unknown_page(after, limit))))
+            }
             Ask::Authorize { .. } => Some(Ok(Answer::Done)),
             change => {
                 if let Err(refusal) = self.may_change_files() {
@@ -225,6 +229,7 @@ impl Controller {
             }));
         }
         match ask {
+            Ask::SettleLoss => self.settle_loss(now, asker),
             Ask::MakeDir {
                 op,
                 path,

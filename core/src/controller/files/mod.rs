@@ -16,6 +16,7 @@ mod stock;
 mod stocktaking;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod write;
 
 use std::collections::BTreeMap;

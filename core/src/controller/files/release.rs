@@ -195,7 +195,7 @@ impl Controller {
             return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();
-        if self.state.unsettled >= Some(epoch) && !self.planted.forget_accepted_loss {
+        if self.may_be_of_lost_records(version) && !self.planted.forget_accepted_loss {
             // The lost end of the log may have named it.
             return false;
         }

@@ -187,8 +187,8 @@ impl Controller {
         self.files.rolled_back = true;
         let text = format!(
             "{} has chunk {version} of the controller epoch {}, and this is epoch {}: the controller's \
-             home is an old copy. Nothing is written or given up until that is settled; restore the \
-             newest home",
+             home is an old copy. Nothing is written or given up until that is settled; stop the \
+             controller, and `vaquita meta rebuild` brings its home up to date",
             self.members.all[slot].member.site.alias,
             version.chunk.epoch(),
             self.epoch

@@ -18,8 +18,8 @@ use crate::admin::{LogPiece, LogRange, Refusal, Right};
 use crate::dfs::ask::{
     Allocation, Answer, Ask, AwaitedRow, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState,
     Commit, Committed, CopyRow, Entry, EntryKind, Expect, FileLayout, Holder, Listing, Outcome,
-    RepairStatus, ReplicaPlace, ReplicaRow, ReplicaState, StuckRow, Usage, VolumeRow, VolumeState,
-    WrittenChunk,
+    RepairStatus, ReplicaPlace, ReplicaRow, ReplicaState, StuckRow, UnknownPage, UnknownRow, Usage,
+    VolumeRow, VolumeState, WrittenChunk,
 };
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{
@@ -619,6 +619,8 @@ const fn ask_name(ask: &Ask) -> &'static str {
         Ask::Authorize { .. } => "Authorize",
         Ask::Repairs => "Repairs",
         Ask::SuspendRepair { .. } => "SuspendRepair",
+        Ask::Unknown { .. } => "Unknown",
+        Ask::SettleLoss => "SettleLoss",
     }
 }
 
@@ -692,6 +694,11 @@ fn asks() -> Vec<Ask> {
         },
         Ask::Repairs,
         Ask::SuspendRepair { suspend: true },
+        Ask::Unknown {
+            after: Some(VERSION.chunk),
+            limit: 100,
+        },
+        Ask::SettleLoss,
     ]
 }
 
@@ -716,6 +723,7 @@ const fn answer_name(answer: &Answer) -> &'static str {
         Answer::Chunks(_) => "Chunks",
         Answer::Volumes(_) => "Volumes",
         Answer::Repairs(_) => "Repairs",
+        Answer::Unknown(_) => "Unknown",
     }
 }
 
@@ -824,6 +832,18 @@ fn answers() -> Vec<Answer> {
                 chunks: 12,
                 left_ms: Some(13),
             }],
+            unknown: 14,
+            unknown_bytes: 15,
+        }),
+        Answer::Unknown(UnknownPage {
+            rows: vec![UnknownRow {
+                chunk: VERSION.chunk,
+                generation: VERSION.generation,
+                len: 300,
+                digest: DIGEST,
+                nodes: vec![alias("P1-NODE1")],
+            }],
+            more: true,
         }),
     ]
 }

@@ -93,6 +93,13 @@ impl Api {
         self.pages(&target, "rows", id).await
     }
 
+    /// Contents that no file has, as the server sent them.
+    pub(in crate::cli) async fn unknown_chunks(&mut self) -> Result<Vec<Value>, ApiError> {
+        let target = format!("/api/v1/repair/unknown?limit={PAGE}");
+        let id = |row: &Value| Some(row.get("chunk")?.as_str()?.to_owned());
+        self.pages(&target, "rows", id).await
+    }
+
     /// One chunk, as the server sent it.
     pub(in crate::cli) async fn chunk(&mut self, chunk: &str) -> Result<Value, ApiError> {
         let target = format!("/api/v1/chunks/{}", segment(chunk));

@@ -19,7 +19,7 @@ pub(super) use upload::Source;
 pub(super) use verify::FileSumming;
 pub(super) use views::{
     ChunkView, CommittedView, EntryView, LogCopyView, NodeView, OrderView, RepairView, StatusView,
-    TokenView, UsageView, UserView, VolumeView,
+    TokenView, UnknownView, UsageView, UserView, VolumeView,
 };
 
 use std::future::Future;

@@ -209,6 +209,20 @@ pub(in crate::cli) struct RepairView {
     pub(in crate::cli) left_ms: Option<u64>,
     #[serde(default)]
     pub(in crate::cli) awaited: Vec<AwaitedView>,
+    #[serde(default)]
+    pub(in crate::cli) unknown: u64,
+    #[serde(default)]
+    pub(in crate::cli) unknown_bytes: u64,
+}
+
+/// A content that no file has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct UnknownView {
+    pub(in crate::cli) chunk: String,
+    pub(in crate::cli) generation: u32,
+    pub(in crate::cli) len: u64,
+    pub(in crate::cli) digest: String,
+    pub(in crate::cli) nodes: Vec<String>,
 }
 
 /// A node that is away and waited for.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use vaquita_core::dfs::path::DfsPath;
 
-use crate::cli::client::{Api, ChunkView, ServerOption, block_on};
+use crate::cli::client::{Api, ChunkView, ServerOption, UnknownView, block_on};
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::json;
 use crate::cli::size;
@@ -31,6 +31,9 @@ enum Action {
         /// Leave out chunks that are well
         #[arg(long)]
         unwell: bool,
+        /// Those that no file has and that are kept after a rebuild of the controller's home, instead
+        #[arg(long, conflicts_with_all = ["unwell", "below"])]
+        unknown: bool,
         /// Only chunks of files at or below this path
         #[arg(long, value_name = "DFS_PATH", value_parser = path)]
         below: Option<DfsPath>,
@@ -60,10 +63,14 @@ impl Chunk {
             Action::List {
                 server,
                 unwell,
+                unknown,
                 below,
                 json,
             } => {
                 let mut api = Api::choose(&server)?;
+                if unknown {
+                    return block_on(list_unknown(&mut api, json, terminal));
+                }
                 block_on(async {
                     let rows = api.chunks(unwell, below.as_ref()).await?;
                     if json {
@@ -77,7 +84,10 @@ impl Chunk {
                         };
                         return Ok(terminal.note(none)?);
                     }
-                    let chunks = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                    let chunks = rows
+                        .iter()
+                        .map(read)
+                        .collect::<Result<Vec<ChunkView>, _>>()?;
                     let text = table(&chunks).render(terminal);
                     Ok(terminal.say(text.trim_end())?)
                 })
@@ -101,13 +111,37 @@ impl Chunk {
     }
 }
 
-fn read(row: &serde_json::Value) -> Result<ChunkView, Failure> {
+fn read<T: serde::de::DeserializeOwned>(row: &serde_json::Value) -> Result<T, Failure> {
     serde_json::from_value(row.clone()).map_err(|error| {
         Failure::new(
             Status::Bug,
             format!("the server's answer makes no sense here: {error}"),
         )
     })
+}
+
+async fn list_unknown(api: &mut Api, as_json: bool, terminal: &mut Terminal) -> Outcome {
+    let rows = api.unknown_chunks().await?;
+    if as_json {
+        return json::array(terminal, &rows);
+    }
+    if rows.is_empty() {
+        return Ok(terminal.note("every chunk that the nodes have told of belongs to a file")?);
+    }
+    let mut table = Table::new(&["CHUNK", "GENERATION", "SIZE", "DIGEST", "NODES"])
+        .right(1)
+        .right(2);
+    for row in &rows {
+        let row: UnknownView = read(row)?;
+        table.row([
+            Cell::new(&row.chunk),
+            Cell::new(row.generation.to_string()),
+            Cell::new(size::human(row.len)),
+            Cell::new(&row.digest),
+            Cell::new(row.nodes.join(",")),
+        ]);
+    }
+    Ok(terminal.say(table.render(terminal).trim_end())?)
 }
 
 fn colour(state: &str) -> Option<Colour> {

@@ -1,4 +1,7 @@
-//! `vaquita meta`: the metadata log of a controller that does not run.
+//! `vaquita meta`: the metadata log of a controller.
+
+mod backup;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,10 +19,12 @@ use crate::cli::terminal::Terminal;
 use crate::env::{Disk as _, Env as _, OpenDiskError};
 use crate::os_env::{OsDisk, OsEnv};
 
-/// Look at a controller's metadata log, and repair one that is damaged
+/// Back up a controller's metadata log, repair one that is damaged, rebuild one that is lost
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
+  vaquita meta backup --home /vaquita/controller --to /backup/vaquita-log
+  vaquita meta rebuild --home /vaquita/controller --config controller.cfg
   vaquita meta repair --home /vaquita/controller
   vaquita meta repair --home /vaquita/controller --truncate-at 4711 --i-accept-loss")]
 pub(in crate::cli) struct Meta {
@@ -47,15 +52,39 @@ enum Action {
         #[arg(long, requires = "truncate_at")]
         i_accept_loss: bool,
     },
+    /// Copy the log of a controller, which may run meanwhile
+    ///
+    /// The copy is read back before it counts. It is a home of its own: to restore it, stop the
+    /// controller and put it in the place of the directory that the log is in. A copy that is older than
+    /// what the nodes have seen is followed by no node; `vaquita meta rebuild` brings it up to date from
+    /// what they have.
+    Backup {
+        /// The controller's home, as in its `-home`, or the directory in it that the log is in
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+        /// A directory that does not exist yet, or is empty
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Make a home that is lost, or old, anew from what the nodes keep of its log
+    ///
+    /// Run it on the controller's host, with the files that the controller is started with and no
+    /// controller running; data nodes and agents must run. Without --write nothing is changed: it says
+    /// what there is and what would be done.
+    Rebuild(rebuild::Rebuild),
 }
 
 impl Meta {
     pub(in crate::cli) fn run(self, terminal: &mut Terminal) -> Outcome {
-        let Action::Repair {
-            home,
-            truncate_at,
-            i_accept_loss: _,
-        } = self.action;
+        let (home, truncate_at) = match self.action {
+            Action::Repair {
+                home, truncate_at, ..
+            } => (home, truncate_at),
+            Action::Backup { home, to } => {
+                return backup::run(directory_of_log(home)?, &to, terminal);
+            }
+            Action::Rebuild(rebuild) => return rebuild.run(terminal),
+        };
         let home = directory_of_log(home)?;
         block_on(async {
             let disk = open(&home).await?;

@@ -46,6 +46,17 @@ enum Action {
         #[command(flatten)]
         server: ServerOption,
     },
+    /// Give up chunks that no file has, after the controller's home was rebuilt
+    ///
+    /// A rebuild may lose the newest records of the log. Chunks that these may have named are kept;
+    /// `vaquita chunk list --unknown` lists them. Once nobody misses them any more, this gives them up.
+    Settle {
+        #[command(flatten)]
+        server: ServerOption,
+        /// Yes, what these chunks contain is not needed any more
+        #[arg(long, required = true)]
+        i_accept_loss: bool,
+    },
 }
 
 impl Repair {
@@ -54,6 +65,7 @@ impl Repair {
             Action::Status { server, json } => (server, None, json),
             Action::Suspend { server } => (server, Some("suspend"), false),
             Action::Resume { server } => (server, Some("resume"), false),
+            Action::Settle { server, .. } => (server, Some("settle"), false),
         };
         let mut api = Api::choose(&server)?;
         block_on(async {
@@ -124,6 +136,14 @@ fn text(status: &RepairView, terminal: &Terminal) -> String {
         let (node, has) = (&it.node, chunks(it.chunks));
         line(format!(
             "{node}, which has {has}, is away; its replicas are made anew elsewhere {long}"
+        ));
+    }
+    if status.unknown > 0 {
+        line(format!(
+            "{} replicas ({}) of chunks that no file has are kept: records may be lost that named them. \
+             `vaquita chunk list --unknown` lists them, `vaquita repair settle` gives them up",
+            status.unknown,
+            size::human(status.unknown_bytes)
         ));
     }
     for hold in &status.holds {

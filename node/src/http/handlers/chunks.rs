@@ -20,14 +20,8 @@ pub(super) async fn list<F: Front>(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let query = Query::parse(query.as_deref(), &["after", "limit", "unwell", "below"])?;
-    let after = match query.get("after") {
-        None => None,
-        Some(text) => Some(ChunkId::parse(text).ok_or_else(|| {
-            Problem::invalid("`after` takes a chunk as a list shows it, 16 hexadecimal digits")
-        })?),
-    };
     let verb = Ask::Chunks {
-        after,
+        after: after(&query)?,
         limit: query.count("limit", app.settings.limits.page_rows)?,
         unwell_only: query.flag("unwell")?,
         below: query.path("below")?,
@@ -35,6 +29,32 @@ pub(super) async fn list<F: Front>(
     match ask(&app, caller, verb).await? {
         ask::Answer::Chunks(page) => Ok(json(&page)),
         other => Err(unexpected(&Told::Dfs(other))),
+    }
+}
+
+pub(super) async fn unknown<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref(), &["after", "limit"])?;
+    let verb = Ask::Unknown {
+        after: after(&query)?,
+        limit: query.count("limit", app.settings.limits.page_rows)?,
+    };
+    match ask(&app, caller, verb).await? {
+        ask::Answer::Unknown(page) => Ok(json(&page)),
+        other => Err(unexpected(&Told::Dfs(other))),
+    }
+}
+
+/// The chunk behind which a page begins.
+fn after(query: &Query) -> Result<Option<ChunkId>, Problem> {
+    match query.get("after") {
+        None => Ok(None),
+        Some(text) => ChunkId::parse(text).map(Some).ok_or_else(|| {
+            Problem::invalid("`after` takes a chunk as a list shows it, 16 hexadecimal digits")
+        }),
     }
 }
 

@@ -77,6 +77,8 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::ShowChunk => on(filter, chunks::show::<F>),
         Endpoint::ListVolumes => on(filter, chunks::volumes::<F>),
         Endpoint::ShowRepair => on(filter, repair::show::<F>),
+        Endpoint::ListUnknown => on(filter, chunks::unknown::<F>),
+        Endpoint::SettleLoss => on(filter, repair::settle::<F>),
         Endpoint::SuspendRepair => on(filter, repair::suspend::<F>),
         Endpoint::ResumeRepair => on(filter, repair::resume::<F>),
         Endpoint::ReadRoot | Endpoint::ReadFile => on(filter, files::read::<F, D>),

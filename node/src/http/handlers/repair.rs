@@ -32,6 +32,13 @@ pub(super) async fn resume<F: Front>(
     status(&app, caller, Ask::SuspendRepair { suspend: false }).await
 }
 
+pub(super) async fn settle<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
+    status(&app, caller, Ask::SettleLoss).await
+}
+
 async fn status<F: Front>(app: &App<F>, caller: Caller, what: Ask) -> Answer {
     match ask(app, caller, what).await? {
         Said::Repairs(status) => Ok(json(&status)),

@@ -47,7 +47,10 @@ impl Controller {
             reason: copy.why.clone(),
         });
         let holds = self.holds();
+        let (unknown, unknown_bytes) = self.count_unknown();
         RepairStatus {
+            unknown,
+            unknown_bytes,
             surveying: repairs.survey.at.is_some(),
             last_copy,
             degraded,

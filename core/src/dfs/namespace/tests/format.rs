@@ -125,9 +125,9 @@ fn a_checkpoint_from_before_there_were_files_or_duties_has_none() {
         ..ClusterState::default()
     };
     assert_eq!(codec::decode("checkpoint", &codec::encode(&full)), Ok(full));
-    assert_eq!(written.first(), Some(&0x8a));
-    // Fields 0 to 5 alone, as the first release wrote them, and those with files.
-    for shorter in [0x86, 0x89] {
+    assert_eq!(written.first(), Some(&0x8c));
+    // Fields 0 to 5 alone, as the first release wrote them, those with files, and those with duties.
+    for shorter in [0x86, 0x89, 0x8a] {
         let mut before = written.clone();
         before[0] = shorter;
         let mut decoder = minicbor::Decoder::new(&before);
