@@ -11,7 +11,7 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::dfs::ask::{Answer, Ask};
+use crate::dfs::ask::{Answer, Ask, VolumeState};
 use crate::dfs::placement::NoPlace;
 use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
 use crate::secret::Password;
@@ -101,6 +101,23 @@ pub enum Verb {
         nodes: Selection,
         /// What for.
         duty: Duty,
+    },
+    /// Have these data nodes open again each of their volumes that is not open.
+    RescanVolumes(Selection),
+    /// Give a volume that another node of the cluster labelled to the node that has it now.
+    AdoptVolume {
+        /// The node, by alias or by `host:port`.
+        node: String,
+        /// The volume's directory there.
+        path: String,
+    },
+    /// Have a node forget which volume was at a directory, so that nobody misses it, and a new one may
+    /// be made there.
+    ForgetVolume {
+        /// The node, by alias or by `host:port`.
+        node: String,
+        /// The directory.
+        path: String,
     },
     /// A piece of a node's log file, running or not.
     ReadLog {
@@ -254,6 +271,8 @@ pub enum Response {
     Nodes(Vec<NodeRow>),
     /// What became of an order for several nodes.
     Ordered(Vec<OrderRow>),
+    /// What came of opening volumes again.
+    Rescanned(Vec<RescanRow>),
     /// A piece of a log file.
     Log(LogPiece),
     /// The users.
@@ -278,6 +297,7 @@ impl fmt::Debug for Response {
             Self::Status(report) => f.debug_tuple("Status").field(report).finish(),
             Self::Nodes(rows) => f.debug_tuple("Nodes").field(rows).finish(),
             Self::Ordered(rows) => f.debug_tuple("Ordered").field(rows).finish(),
+            Self::Rescanned(rows) => f.debug_tuple("Rescanned").field(rows).finish(),
             Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
             Self::Users(rows) => f.debug_tuple("Users").field(rows).finish(),
             Self::Dfs(answer) => f.debug_tuple("Dfs").field(answer).finish(),
@@ -444,6 +464,25 @@ pub struct OrderRow {
     pub changed: bool,
     /// What happens now, or why nothing does.
     pub note: String,
+}
+
+/// What came of opening one volume again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RescanRow {
+    /// Its node.
+    pub node: Alias,
+    /// Its directory; empty for a node that could not be asked, or has not answered.
+    pub path: String,
+    /// How it was; `None` for such a node.
+    pub was: Option<VolumeState>,
+    /// How it is.
+    pub now: Option<VolumeState>,
+    /// Whether it was opened again; one that is in use is left alone.
+    pub opened: bool,
+    /// Chunks on it.
+    pub chunks: u64,
+    /// Why it is not well, or why the node could not be asked, and what to do; empty when all is well.
+    pub reason: String,
 }
 
 /// A piece of a log file.

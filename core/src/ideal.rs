@@ -581,6 +581,7 @@ impl Ideal {
             Effect::Notify(event) => self.events.push((at, event)),
             Effect::StoreReply { .. }
             | Effect::OpenVolume { .. }
+            | Effect::CloseVolume { .. }
             | Effect::Volume { .. }
             | Effect::DropStage { .. }
             | Effect::Copy(_)

@@ -249,8 +249,14 @@ pub enum Effect {
         reply: StoreReply,
     },
     /// Lock a volume's directory, read its label and scan its files
-    /// ([`store::scan`](crate::store::scan)). Answered by [`Input::VolumeOpened`].
+    /// ([`store::scan`](crate::store::scan)). Answered by [`Input::VolumeOpened`]. One that was opened
+    /// before is let go of first, and locked and read as if it never was.
     OpenVolume {
+        /// Its position in the node's configuration.
+        slot: VolumeSlot,
+    },
+    /// Let go of a volume's directory: it is not in use, and may be unmounted or taken by another process.
+    CloseVolume {
         /// Its position in the node's configuration.
         slot: VolumeSlot,
     },

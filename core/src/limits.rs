@@ -140,6 +140,9 @@ pub struct Limits {
 
     /// How often a node tells how its volumes are.
     pub volumes_period: Duration,
+    /// How long whoever has volumes opened again waits for all of them to be read: less than a request
+    /// may take.
+    pub rescan_timeout: Duration,
     /// How long after its start a controller gives nothing up that no file has: a write of an
     /// earlier controller may still be committed.
     pub orphan_grace: Duration,
@@ -244,6 +247,7 @@ impl Default for Limits {
             mirror_patience: Duration::from_secs(30),
             mirror_wait: Duration::from_secs(10),
             volumes_period: Duration::from_secs(5),
+            rescan_timeout: Duration::from_secs(20),
             orphan_grace: Duration::from_secs(600),
             safe_mode_max: Duration::from_secs(120),
 

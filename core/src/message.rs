@@ -23,6 +23,7 @@ use crate::mirror::words::{
 };
 use crate::prng::mix;
 use crate::process::{ProcessExit, ProcessIdentity};
+use crate::store::Label;
 use crate::wire::codec::{self, Malformed};
 
 /// Who speaks, and under which epochs.
@@ -145,6 +146,9 @@ messages! {
     0x0046 VolumesNow /** How a node's volumes are. */;
     0x0047 CopyReplica /** The controller wants a node to fetch a chunk from another one. */;
     0x0048 CopyEnded /** The node has it, or has not. */;
+    0x0050 RescanVolumes /** The controller wants a node to open again what is not open. */;
+    0x0051 VolumesRescanned /** The node has, and tells what came of it. */;
+    0x0052 VolumeOwners /** Which volumes were given to which nodes by order. */;
     0x0060 MirrorOpen /** The controller wants a node to keep a copy of its log, or none. */;
     0x0061 MirrorHas /** What the node has of it. */;
     0x0062 MirrorPiece /** More of it. */;
@@ -261,6 +265,9 @@ pub struct Registered {
     /// Where that other one left one before it, and so on back, oldest first.
     #[cbor(n(14), default)]
     pub earlier_forks: Vec<Fork>,
+    /// Volumes that were given to nodes by order, all of them.
+    #[cbor(n(15), default)]
+    pub owners: Vec<VolumeOwner>,
 }
 
 /// Where a history of a cluster left the one before: a repair that gave records up, or a restored
@@ -443,6 +450,89 @@ pub struct VolumeFacts {
     /// Bytes of these chunks.
     #[n(9)]
     pub chunk_bytes: u64,
+    /// For how long it has been as it is, in milliseconds, as far as the node's process knows.
+    #[cbor(n(10), default)]
+    pub for_ms: u64,
+    /// What its label says, where that can be read.
+    #[cbor(n(11), default)]
+    pub label: Option<Label>,
+    /// Whether it is in `volumes` no more: the node used it before, and has not opened it.
+    #[cbor(n(12), default)]
+    pub removed: bool,
+}
+
+/// Who owns a volume that was given to a node by order: another node's label on it counts no more, nor
+/// does a copy of the disk from before.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeOwner {
+    /// The volume.
+    #[n(0)]
+    pub volume: VolumeId,
+    /// Its owner.
+    #[n(1)]
+    pub node: NodeId,
+    /// The record of the controller's log that says so; grows with each owner.
+    #[n(2)]
+    pub epoch: LogIndex,
+    /// The directory at which it was when it was given: the disk that is there is meant, and no copy.
+    #[n(3)]
+    pub path: String,
+    /// The owner's name, for people.
+    #[n(4)]
+    pub alias: Alias,
+}
+
+/// The controller tells every data node which volumes were given to whom, whenever that has changed.
+/// [`Registered`] says it as well.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeOwners {
+    /// All of them.
+    #[n(0)]
+    pub owners: Vec<VolumeOwner>,
+}
+
+/// The controller wants a node to open again each volume that is not open. Answered by
+/// [`VolumesRescanned`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RescanVolumes {
+    /// Comes back in the answer.
+    #[n(0)]
+    pub id: RequestId,
+    /// As in [`VolumeOwners`].
+    #[n(1)]
+    pub owners: Vec<VolumeOwner>,
+    /// A directory whose volume the node is to forget first: an empty directory there may become a new
+    /// one, and nobody misses the one before.
+    #[n(2)]
+    pub forget: Option<String>,
+}
+
+/// What came of opening volumes again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumesRescanned {
+    /// Of the order.
+    #[n(0)]
+    pub id: RequestId,
+    /// Every volume of the node, in the order of its configuration.
+    #[n(1)]
+    pub volumes: Vec<RescannedVolume>,
+    /// Why the node did not do what it was asked; empty when it did.
+    #[n(2)]
+    pub refused: String,
+}
+
+/// A volume before and after an order to open it again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RescannedVolume {
+    /// How it was.
+    #[n(0)]
+    pub was: VolumeState,
+    /// Whether it was opened again; one that is in use, or is just being read, is left alone.
+    #[n(1)]
+    pub opened: bool,
+    /// How it is.
+    #[n(2)]
+    pub now: VolumeFacts,
 }
 
 /// A data node asks on behalf of a client. Answered by a [`DfsAnswer`] with the same id.

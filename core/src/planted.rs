@@ -69,6 +69,12 @@ pub struct Planted {
     pub abort_by_word: bool,
     /// The controller commits whatever version of the file is there.
     pub ignore_expectations: bool,
+    /// A data node opens a volume again while writes to it are under way.
+    pub reopen_amid_writes: bool,
+    /// A data node does not tell of what is on a volume that was opened again.
+    pub report_nothing_reopened: bool,
+    /// A data node goes on with a copy of a volume that was given to another one.
+    pub ignore_volume_owners: bool,
     /// A data node takes chunks for scrubbed that it has not read.
     pub scrub_nothing: bool,
     /// The controller says that a node is drained although writes are under way there.

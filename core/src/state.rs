@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::access::{AccessRecord, AccessState};
+use crate::dfs::ids::VolumeId;
 use crate::dfs::namespace::{DfsRecord, Namespace, Released};
 use crate::disk::FileName;
-use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex};
+use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex, NodeId};
 use crate::membership::{NodeRegistered, NodeReplaced, Registry};
-use crate::message::Fork;
+use crate::message::{Fork, VolumeOwner};
 use crate::metalog::{self, CheckpointPlan};
 use crate::wire::codec::{self, Malformed};
 
@@ -43,6 +44,8 @@ pub enum Record {
     NodeDuty(NodeDuty),
     /// An operator said that what the lost records may have named is not needed any more.
     LossSettled(LossSettled),
+    /// An operator gave a volume to a node; the record's index is the volume's epoch.
+    VolumeOwned(VolumeOwned),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -97,6 +100,29 @@ pub struct LossSettled {
     pub epochs: ControllerEpoch,
 }
 
+/// See [`Record::VolumeOwned`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeOwned {
+    /// The volume.
+    #[n(0)]
+    pub volume: VolumeId,
+    /// Its owner from now on.
+    #[n(1)]
+    pub node: NodeId,
+    /// The owner's name, for people.
+    #[n(2)]
+    pub alias: Alias,
+    /// The directory at which it is there.
+    #[n(3)]
+    pub path: String,
+    /// Whose it was, by its label.
+    #[n(4)]
+    pub before: NodeId,
+    /// Who ordered it: a user, or whoever sits at the controller's console.
+    #[n(5)]
+    pub by: String,
+}
+
 /// What a data node is to be used for, whether it runs or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum Duty {
@@ -147,6 +173,7 @@ const NODE_REPLACED: u16 = 7;
 const DFS: u16 = 8;
 const NODE_DUTY: u16 = 9;
 const LOSS_SETTLED: u16 = 10;
+const VOLUME_OWNED: u16 = 11;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -163,6 +190,7 @@ impl Record {
             Self::Dfs(record) => (DFS, codec::encode(record)),
             Self::NodeDuty(record) => (NODE_DUTY, codec::encode(record)),
             Self::LossSettled(record) => (LOSS_SETTLED, codec::encode(record)),
+            Self::VolumeOwned(record) => (VOLUME_OWNED, codec::encode(record)),
         }
     }
 
@@ -185,6 +213,7 @@ impl Record {
             DFS => Self::Dfs(codec::decode("DfsRecord", bytes)?),
             NODE_DUTY => Self::NodeDuty(codec::decode("NodeDuty", bytes)?),
             LOSS_SETTLED => Self::LossSettled(codec::decode("LossSettled", bytes)?),
+            VOLUME_OWNED => Self::VolumeOwned(codec::decode("VolumeOwned", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -241,6 +270,10 @@ pub struct ClusterState {
     /// although no file has it, until an operator says otherwise.
     #[cbor(n(12), default)]
     pub unsettled: Option<ControllerEpoch>,
+    /// Volumes that were given to nodes by order. Those that are not named here belong to whom their
+    /// labels say.
+    #[cbor(n(13), default)]
+    pub owners: BTreeMap<VolumeId, VolumeOwner>,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -311,6 +344,16 @@ impl ClusterState {
                         self.duties.insert(alias.clone(), *duty);
                     }
                 };
+            }
+            Record::VolumeOwned(owned) => {
+                let owner = VolumeOwner {
+                    volume: owned.volume,
+                    node: owned.node,
+                    epoch: index,
+                    path: owned.path.clone(),
+                    alias: owned.alias.clone(),
+                };
+                self.owners.insert(owned.volume, owner);
             }
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }

@@ -62,6 +62,9 @@ pub fn need(verb: &Verb) -> Need<'_> {
         | Verb::StopNodes(_)
         | Verb::ReplaceNode { .. }
         | Verb::SetDuty { .. }
+        | Verb::RescanVolumes(_)
+        | Verb::AdoptVolume { .. }
+        | Verb::ForgetVolume { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -91,6 +94,16 @@ pub struct Session {
 }
 
 impl Identity {
+    /// Who that is, for the record of what was ordered.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Console => "the controller's console",
+            Self::Stranger => "somebody who has not logged in",
+            Self::User(session) => session.user.as_str(),
+        }
+    }
+
     /// Whether this is the user of that name.
     #[must_use]
     pub fn is(&self, user: &str) -> bool {
@@ -327,6 +340,9 @@ impl Access {
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
             | Verb::SetDuty { .. }
+            | Verb::RescanVolumes(_)
+            | Verb::AdoptVolume { .. }
+            | Verb::ForgetVolume { .. }
             | Verb::ReadLog { .. }
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \

@@ -355,7 +355,7 @@ impl Agent {
         }
         for event in self.base.uplink.take_events() {
             match event {
-                UplinkEvent::Registered { report } => {
+                UplinkEvent::Registered { report, .. } => {
                     // An agent has nothing to report: one empty page says so.
                     let report = Message::Report(Report::page_of(report, 0, 1));
                     let Base {

@@ -46,6 +46,8 @@ pub(super) enum Continuation {
     },
     /// Nodes are told what no file has any more.
     Release(Released),
+    /// A volume was given to a node: all are told, and the node opens it.
+    VolumeGiven { id: RequestId, slot: Slot },
 }
 
 /// Name of the file that says which cluster and which history a home belongs to.
@@ -194,6 +196,7 @@ impl Controller {
             Continuation::File { asker, answer } => self.answer_files(asker, Ok(answer)),
             Continuation::Look { asker, result } => self.answer_files(asker, result),
             Continuation::Release(released) => self.release_synced(now, &released),
+            Continuation::VolumeGiven { id, slot } => self.volume_given(now, id, slot),
         }
     }
 

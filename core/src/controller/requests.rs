@@ -59,6 +59,8 @@ impl Controller {
                 | Verb::ListNodes
                 | Verb::ListUsers
                 | Verb::WhoAmI
+                | Verb::RescanVolumes(_)
+                | Verb::ForgetVolume { .. }
                 | Verb::ReadLog { .. }
         );
         if changes && self.log.space_mode() == SpaceMode::ReadOnly {
@@ -74,6 +76,12 @@ impl Controller {
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
             Verb::ReplaceNode { node } => self.replace_node(now, id, &node),
             Verb::SetDuty { nodes, duty } => self.set_duty(now, id, &nodes, duty),
+            Verb::RescanVolumes(nodes) => self.rescan_volumes(now, id, &nodes),
+            Verb::AdoptVolume { node, path } => {
+                let by = identity.name().to_owned();
+                self.adopt_volume(now, id, &node, path, by)
+            }
+            Verb::ForgetVolume { node, path } => self.forget_volume(now, id, &node, path),
             Verb::ReadLog {
                 alias,
                 generation,
@@ -444,6 +452,7 @@ impl Controller {
                 alarms.push(format!("{}: {condition}", row.alias));
             }
         }
+        alarms.extend(self.volume_alarms(now));
         let summary = if self.phase != Phase::Serving {
             "starting".to_owned()
         } else if online == total && total > 0 {

@@ -58,6 +58,7 @@ impl Controller {
         self.probe_absent_agents(now);
         self.restart_after_interval(now);
         self.give_up_log_reads(now);
+        self.give_up_rescans(now);
         let due: Vec<Slot> = self
             .members
             .agents()

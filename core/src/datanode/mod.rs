@@ -210,11 +210,12 @@ impl DataNode {
         }
         for event in self.base.uplink.take_events() {
             match event {
-                UplinkEvent::Registered { report } => {
+                UplinkEvent::Registered { report, owners } => {
                     self.report_due = Some(report);
                     let identity = self.base.uplink.identity();
                     let (epoch, cluster) = (identity.epoch, identity.cluster);
                     let (shelves, mut around) = self.shelves();
+                    shelves.take_owners(now, owners, &mut around);
                     shelves.registered(now, epoch, cluster, &mut around);
                 }
                 UplinkEvent::Online => {}
@@ -249,6 +250,14 @@ impl DataNode {
                 self.mirror_says(said);
             }
             Message::MirrorSettled(settled) => self.mirror.settled(settled, &mut self.base.out),
+            Message::VolumeOwners(told) => {
+                let (shelves, mut around) = self.shelves();
+                shelves.take_owners(now, told.owners, &mut around);
+            }
+            Message::RescanVolumes(order) => {
+                let (shelves, mut around) = self.shelves();
+                shelves.rescan(now, order, &mut around);
+            }
             Message::WantReport(want) => {
                 let text = format!("the controller wants a full report: {}", want.reason);
                 self.base.out.notify(Event::info("report.wanted", text));
@@ -305,7 +314,7 @@ impl DataNode {
             report.as_of = as_of;
             report.entries = parts.next().unwrap_or_default().to_vec();
             if page == 0 {
-                report.volumes = self.shelves.facts();
+                report.volumes = self.shelves.facts(now);
             }
             self.say(Message::Report(report));
         }
@@ -316,8 +325,8 @@ impl DataNode {
 
     /// Tells the controller what has changed since the report.
     fn tell_changes(&mut self, now: Timestamp) {
-        let lost = self.shelves.take_contents_lost();
-        if (lost || self.news.has_overflowed()) && self.report_due.is_none() {
+        let changed = self.shelves.take_contents_changed();
+        if (changed || self.news.has_overflowed()) && self.report_due.is_none() {
             self.report_due = Some(self.base.uplink.next_report());
             self.report_if_due(now);
         }
@@ -331,8 +340,11 @@ impl DataNode {
         let period = self.base.limits.volumes_period;
         if self.shelves.take_facts_changed() || now.since(self.volumes_told) >= period {
             self.volumes_told = now;
-            let volumes = self.shelves.facts();
+            let volumes = self.shelves.facts(now);
             self.say(Message::VolumesNow(VolumesNow { volumes }));
+        }
+        for done in self.shelves.take_rescanned(now) {
+            self.say(Message::VolumesRescanned(done));
         }
     }
 

@@ -1,11 +1,16 @@
-//! The volumes of a node: opening them ([`opening`]), putting chunks on them ([`coming`]), taking
-//! chunks off.
+//! The volumes of a node: opening them ([`opening`]), and again by order ([`again`]), putting chunks on
+//! them ([`coming`]), taking chunks off, and telling how they are ([`facts`]).
 
+mod again;
 mod coming;
+mod facts;
 mod opening;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+
+use again::{Again, Rescan};
+use facts::Seen;
 
 use super::labels::Labels;
 use super::news::News;
@@ -19,12 +24,12 @@ use crate::event::Event;
 use crate::ids::{Alias, ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
 use crate::io::Effect;
 use crate::limits::Limits;
-use crate::message::{ReplicaChange, ReplicaEntry, VolumeFacts};
+use crate::message::{ReplicaChange, ReplicaEntry, VolumeOwner};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::Prng;
 use crate::store::volume::{Before, Content, StoreEvent, Volume};
-use crate::store::{Opened, StoreAnswer, StoreReply};
+use crate::store::{Label, Opened, StoreAnswer, StoreReply};
 use crate::time::Timestamp;
 
 /// What a node is told about its volumes when it is started.
@@ -66,9 +71,26 @@ pub(super) struct Shelves {
     alias: Alias,
     epoch: NodeEpoch,
     cluster: Option<ClusterId>,
+    /// Which volumes were given to which nodes by order, as far as this node was told.
+    owners: BTreeMap<VolumeId, VolumeOwner>,
+    /// Batches that were handed out and have not come back. What is read while one of them is on its way
+    /// to the disk may change behind the reader.
+    under_way: BTreeMap<DiskTicket, VolumeSlot>,
+    /// Volumes that are just being opened again.
+    again: BTreeMap<VolumeSlot, Again>,
+    /// Orders whose answers wait for that.
+    rescans: Vec<Rescan>,
+    /// How often volumes were opened again.
+    round: u64,
+    /// How each volume was when that was last looked at, and since when.
+    seen: Vec<Seen>,
+    counted: Timestamp,
+    /// Whether the controller was told of contents by this process.
+    reported: bool,
     facts_changed: bool,
-    /// A volume that was in use is not any more: what was on it counts no longer.
-    contents_lost: bool,
+    /// A volume came into use, or is not in use any more, since the report: what the node has is told
+    /// as a whole.
+    contents_changed: bool,
 }
 
 /// A volume, as far as it was got.
@@ -81,16 +103,39 @@ enum Shelf {
     /// Its label is being written.
     Labelling {
         ticket: DiskTicket,
-        volume: VolumeId,
+        label: Label,
         opened: Box<Opened>,
     },
     /// It is in use.
     Open(Box<InUse>),
     /// It cannot be had.
-    Out { state: VolumeState, reason: String },
+    Out {
+        state: VolumeState,
+        reason: String,
+        /// What its label says, if that could be read.
+        label: Option<Label>,
+    },
 }
 
 impl Shelf {
+    /// Whether it is known what is on it, or that it cannot be had.
+    fn is_settled(&self) -> bool {
+        match self {
+            Self::Opening | Self::Read(_) | Self::Labelling { .. } => false,
+            Self::Open(shelf) => shelf.volume.state() != VolumeState::Opening,
+            Self::Out { .. } => true,
+        }
+    }
+
+    /// How it is.
+    fn state(&self) -> VolumeState {
+        match self {
+            Self::Opening | Self::Read(_) | Self::Labelling { .. } => VolumeState::Opening,
+            Self::Open(shelf) => shelf.state(),
+            Self::Out { state, .. } => *state,
+        }
+    }
+
     /// Whether this is the batch that writes its label.
     const fn awaits(&self, batch: DiskTicket) -> bool {
         matches!(self, Self::Labelling { ticket, .. } if ticket.0 == batch.0)
@@ -101,6 +146,9 @@ impl Shelf {
 #[derive(Debug)]
 struct InUse {
     volume: Volume,
+    label: Label,
+    /// By which opening it came into use: 0 for that of the start.
+    round: u64,
     capacity: u64,
     free: u64,
     /// Bytes of the chunks that count.
@@ -171,8 +219,16 @@ impl Shelves {
             alias,
             epoch: NodeEpoch(0),
             cluster,
+            owners: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            again: BTreeMap::new(),
+            rescans: Vec::new(),
+            round: 0,
+            seen: Vec::new(),
+            counted: Timestamp::ZERO,
+            reported: false,
             facts_changed: false,
-            contents_lost: false,
+            contents_changed: false,
         }
     }
 
@@ -207,13 +263,11 @@ impl Shelves {
         self.in_use().map(|(slot, shelf)| (slot, &shelf.volume))
     }
 
-    /// Whether it is known of each volume what is on it, or that it cannot be had.
+    /// Whether it is known of each volume what is on it, or that it cannot be had. One that is opened
+    /// again holds up nobody: what is on it is told when it is there.
     pub(super) fn are_settled(&self) -> bool {
-        self.shelves.iter().all(|shelf| match shelf {
-            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling { .. } => false,
-            Shelf::Open(shelf) => shelf.volume.state() != VolumeState::Opening,
-            Shelf::Out { .. } => true,
-        })
+        let mut all = slots(self.shelves.len()).zip(&self.shelves);
+        all.all(|(slot, shelf)| self.again.contains_key(&slot) || shelf.is_settled())
     }
 
     /// Whether nothing is on its way to a disk.
@@ -333,6 +387,7 @@ impl Shelves {
     /// What the node has, for a report. What is leaving is not among it, and so is not told to be gone
     /// either.
     pub(super) fn report(&mut self) -> Vec<ReplicaEntry> {
+        self.reported = true;
         for leaving in self.leaving.values_mut() {
             leaving.told = false;
         }
@@ -362,52 +417,9 @@ impl Shelves {
         self.labels.disk_done(ticket, result, out);
     }
 
-    /// How the volumes are.
-    pub(super) fn facts(&self) -> Vec<VolumeFacts> {
-        slots(self.shelves.len())
-            .zip(&self.shelves)
-            .map(|(slot, shelf)| self.facts_of(slot, shelf))
-            .collect()
-    }
-
-    fn facts_of(&self, slot: VolumeSlot, shelf: &Shelf) -> VolumeFacts {
-        let blank = |state: VolumeState, reason: String| VolumeFacts {
-            slot,
-            path: self.path(slot).to_owned(),
-            id: None,
-            state,
-            capacity: 0,
-            free: 0,
-            promised: 0,
-            reason,
-            chunks: 0,
-            chunk_bytes: 0,
-        };
-        match shelf {
-            Shelf::Opening | Shelf::Read(_) | Shelf::Labelling { .. } => {
-                blank(VolumeState::Opening, "it is being read".to_owned())
-            }
-            Shelf::Out { state, reason } => blank(*state, reason.clone()),
-            Shelf::Open(shelf) => VolumeFacts {
-                id: Some(shelf.volume.rules().volume),
-                capacity: shelf.capacity,
-                free: shelf.free,
-                promised: shelf.volume.promised(),
-                chunks: shelf.volume.len() as u64,
-                chunk_bytes: shelf.chunk_bytes,
-                ..blank(shelf.state(), shelf.reason())
-            },
-        }
-    }
-
-    /// Whether how the volumes are has changed since this was last asked.
-    pub(super) fn take_facts_changed(&mut self) -> bool {
-        core::mem::take(&mut self.facts_changed)
-    }
-
-    /// Whether contents were lost with a volume since this was last asked.
-    pub(super) fn take_contents_lost(&mut self) -> bool {
-        core::mem::take(&mut self.contents_lost)
+    /// Whether contents came or were lost with a whole volume since this was last asked.
+    pub(super) fn take_contents_changed(&mut self) -> bool {
+        core::mem::take(&mut self.contents_changed)
     }
 
     // ---- disks and time ----
@@ -420,30 +432,34 @@ impl Shelves {
         result: Result<(), DiskFault>,
         around: &mut ShelvesAround<'_>,
     ) {
+        self.under_way.remove(&ticket);
         match self.shelf(slot) {
             Some(Shelf::Open(shelf)) => {
                 shelf.pace.end(ticket, now);
                 shelf.volume.disk_done(ticket, result, now);
             }
             Some(shelf) if shelf.awaits(ticket) => {
-                let Shelf::Labelling { volume, opened, .. } =
+                let Shelf::Labelling { label, opened, .. } =
                     core::mem::replace(shelf, Shelf::Opening)
                 else {
                     return;
                 };
                 match result {
-                    Ok(()) => self.take_into_use(now, slot, volume, &opened, around),
+                    Ok(()) => self.take_into_use(now, slot, label, &opened, around),
                     Err(fault) => {
                         let reason = format!(
                             "its label could not be written ({fault}): mend the disk, or give the \
-                             node's user the directory, and start the node anew"
+                             node's user the directory, and `vaquita volume rescan {}`",
+                            self.alias
                         );
-                        self.put_out(slot, VolumeState::Failed, reason, around.out);
+                        let label = opened.label.label().cloned();
+                        self.put_out(slot, VolumeState::Failed, reason, label, around.out);
                     }
                 }
             }
             _ => {}
         }
+        self.go_on_opening(slot, around);
         self.drain_at(now, around);
     }
 
@@ -478,6 +494,7 @@ impl Shelves {
             self.drain_at(now, around);
         }
         self.look_at_paces(now, around.out);
+        self.look_at_states(now, around.out);
     }
 
     /// Sees which disks have become slow, or are so no more.
@@ -519,6 +536,7 @@ impl Shelves {
                     if let Some(bytes) = shelf.volume.bytes_under_way(work.batch.lane) {
                         shelf.pace.begin(work.batch.ticket, bytes);
                     }
+                    self.under_way.insert(work.batch.ticket, slot);
                     around.out.push(Effect::Volume {
                         slot,
                         batch: work.batch,
@@ -547,7 +565,8 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         match event {
-            StoreEvent::Ready | StoreEvent::StateChanged => {
+            StoreEvent::Ready => self.is_ready(now, slot, around),
+            StoreEvent::StateChanged => {
                 self.facts_changed = true;
                 let Some(volume) = self.volume(slot) else {
                     return;
@@ -557,7 +576,8 @@ impl Shelves {
                     around.out.notify(Event::warning("volume.state", reason));
                 }
                 if state == VolumeState::Failed {
-                    self.contents_lost = true;
+                    self.contents_changed = true;
+                    self.again.remove(&slot);
                     // Nothing of it will become durable any more, and nobody waits for that.
                     self.leaving.retain(|_, it| it.entry.volume != slot);
                 }

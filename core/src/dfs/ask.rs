@@ -937,6 +937,12 @@ pub struct VolumeRow {
     /// Why it is not well and what to do; empty when it is.
     #[n(9)]
     pub reason: String,
+    /// For how long it has been as it is, in milliseconds, as far as its node's process knows.
+    #[cbor(n(10), default)]
+    pub for_ms: u64,
+    /// What is being done about what is not well; empty when it is.
+    #[cbor(n(11), default)]
+    pub doing: String,
 }
 
 /// How a volume is.

@@ -8,7 +8,7 @@ use super::{Fill, Form, Label, Opened, RecordKind, label};
 use crate::dfs::digest::Summary;
 use crate::dfs::ids::{ChunkId, ChunkVersion, OpId, StageId, VolumeId};
 use crate::disk::{DiskOp, FileName};
-use crate::ids::{Alias, ClusterId, DiskTicket, NodeId};
+use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
 use crate::limits::Limits;
 use crate::planted::Planted;
 use crate::time::Timestamp;
@@ -70,6 +70,7 @@ pub(super) fn good_label() -> Label {
         volume: VOLUME,
         owner: NodeId::new([0x0a; 16]),
         alias: Alias::new("D1").expect("an alias"),
+        epoch: LogIndex(0),
     }
 }
 

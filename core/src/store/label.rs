@@ -7,6 +7,14 @@
 //!
 //! The label is written first and remembered afterwards: a crash between the two leaves a labelled
 //! volume, which is recognised, and never a remembered one without a label.
+//!
+//! A volume changes its owner by an order alone, which is a record of the controller's log. The record
+//! is made first and the label written afterwards, with the record's index as the volume's *epoch*: a
+//! crash between the two leaves a label that is behind the record, and whoever the record names writes
+//! it. A label with a lower epoch than the record is a copy of the disk from before; it is used by
+//! nobody, except at the directory that the order named, and there once.
+
+use std::collections::BTreeMap;
 
 use super::files;
 use super::format::label;
@@ -15,7 +23,8 @@ use super::{Label, VolumeTrouble, VolumeTroubleKind};
 use crate::dfs::ask::VolumeState;
 use crate::dfs::ids::VolumeId;
 use crate::disk::{DiskBatch, DiskOp, Lane};
-use crate::ids::{ClusterId, DiskTicket, NodeId};
+use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
+use crate::message::VolumeOwner;
 
 /// Who wants to use a volume, and what it remembers of it.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +37,12 @@ pub struct Claim<'a> {
     pub path: &'a str,
     /// The volume that was there when the node last used the directory.
     pub remembered: Option<VolumeId>,
+    /// The node's name.
+    pub alias: &'a Alias,
+    /// The highest epoch of a volume that the node used in the directory.
+    pub epoch: LogIndex,
+    /// Which volumes were given to which nodes by order, as far as the node was told.
+    pub owners: &'a BTreeMap<VolumeId, VolumeOwner>,
 }
 
 /// What is to be done with a volume.
@@ -41,6 +56,14 @@ pub enum Verdict {
         heal: Option<String>,
         /// Another volume of this node was there before.
         instead_of: Option<VolumeId>,
+    },
+    /// It was given to this node by order, and its label does not say so yet: write this one
+    /// ([`label_batch`]), and use it.
+    Adopt {
+        /// What the label is to say.
+        label: Label,
+        /// Whose it was, by what it says now.
+        from: Alias,
     },
     /// It is new: write a label ([`label_batch`]), remember it, and use it.
     Label,
@@ -89,16 +112,54 @@ fn judge_label(claim: &Claim<'_>, label: &Label, heal: Option<String>) -> Verdic
             label.cluster
         ));
     }
+    // A list from before says nothing of a label that was written since.
+    let owner = claim.owners.get(&label.volume);
+    match owner.filter(|owner| owner.epoch >= label.epoch) {
+        Some(owner) if owner.node != claim.node => {
+            return foreign(format!(
+                "volume {path} is a copy of volume {}, which was given to node {} by order (log index \
+                 {}): it counts there alone. Nothing on it was changed. Take this disk away, or empty \
+                 it; if this is the disk that is to count, `vaquita volume adopt {} {path}`",
+                label.volume, owner.alias, owner.epoch, claim.alias
+            ));
+        }
+        Some(owner) if owner.epoch > label.epoch => {
+            if owner.path == path && claim.epoch < owner.epoch {
+                return Verdict::Adopt {
+                    label: Label {
+                        owner: claim.node,
+                        alias: claim.alias.clone(),
+                        epoch: owner.epoch,
+                        ..label.clone()
+                    },
+                    from: label.alias.clone(),
+                };
+            }
+            return foreign(format!(
+                "volume {path} is an older copy of volume {}, which was given to this node at {} (log \
+                 index {}). Nothing on it was changed. Mount the disk that was given, or name an empty \
+                 directory in `volumes`; if this is the disk that is to count, `vaquita volume adopt \
+                 {} {path}`",
+                label.volume, owner.path, owner.epoch, claim.alias
+            ));
+        }
+        _ => {}
+    }
     if label.owner != claim.node {
         return foreign(format!(
             "volume {path} belongs to node {} ({}), and this is node {}. Nothing on it was changed. \
-             Start that node on it, mount the right disk, or name an empty directory in `volumes`",
-            label.alias, label.owner, claim.node
+             Start that node on it, mount the right disk, or name an empty directory in `volumes`; if \
+             the disk is to stay here, `vaquita volume adopt {} {path}` makes it this node's, with \
+             all that is on it",
+            label.alias, label.owner, claim.node, claim.alias
         ));
     }
+    // A crash may have come between the two copies of the label that made it this node's.
+    let fresh = (label.epoch > claim.epoch)
+        .then(|| "it was given to this node, and the second copy may not say so".to_owned());
     Verdict::Use {
         label: label.clone(),
-        heal,
+        heal: heal.or(fresh),
         instead_of: claim.remembered.filter(|before| *before != label.volume),
     }
 }
@@ -110,8 +171,10 @@ fn judge_unlabelled(claim: &Claim<'_>, others: &[String]) -> Verdict {
             state: VolumeState::Missing,
             reason: format!(
                 "volume {path} has no label, and was volume {volume} before: its disk is not \
-                 mounted. Mount it, and the node goes on; nothing was written to the directory. If \
-                 the disk is lost, name another directory in `volumes`"
+                 mounted. Mount it, and `vaquita volume rescan {alias}` has the node go on; nothing \
+                 was written to the directory. If the disk is lost, name another directory in \
+                 `volumes`, or have a new disk there used: `vaquita volume forget {alias} {path}`",
+                alias = claim.alias
             ),
         };
     }

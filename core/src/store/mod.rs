@@ -177,6 +177,10 @@ pub struct Label {
     /// The node's name when it was labelled, for people.
     #[n(3)]
     pub alias: crate::ids::Alias,
+    /// The record of the controller's log by which the volume was given to its owner; 0 for the node
+    /// that made it. It grows with each owner, so that a copy of the disk from before is known.
+    #[cbor(n(4), default)]
+    pub epoch: crate::ids::LogIndex,
 }
 
 /// Why a volume cannot be had.

@@ -71,6 +71,7 @@ impl Uplink {
         }
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
+        self.owners = granted.owners;
         self.identity.cluster = Some(granted.cluster);
         let before = core::mem::replace(&mut self.identity.epoch, granted.node_epoch);
         if before != granted.node_epoch {
@@ -177,6 +178,7 @@ impl Uplink {
         };
         self.events.push(UplinkEvent::Registered {
             report: self.reports,
+            owners: core::mem::take(&mut self.owners),
         });
         self.beats.next = now;
         self.tick(now, around);

@@ -143,7 +143,7 @@ async fn packed<E: Env, F>(
             data.shared.stages.put(admitted.stage.id, staged);
         }
         Form::Alone { file } => {
-            let end = append(data, admitted.volume, file, ALONE_HEADER, bytes);
+            let end = append(data, &admitted, file, ALONE_HEADER, bytes);
             end.await?;
         }
     }
@@ -181,7 +181,7 @@ async fn alone<E: Env, P: Pieces>(
     while let Some(bytes) = next {
         // The disk writes while the next bytes come and have their checksums made.
         let writing = async {
-            let end = append(data, admitted.volume, file, at, bytes).await;
+            let end = append(data, &admitted, file, at, bytes).await;
             end.map_err(NotTaken::Refused)
         };
         (at, next) = tokio::try_join!(writing, gathering.next(piece_max))?;
@@ -229,13 +229,14 @@ impl<P: Pieces> Gathering<'_, P> {
 /// Writes to the file of an admitted chunk; returns where the next bytes go.
 async fn append<E: Env>(
     data: &Data<E>,
-    volume: VolumeSlot,
+    admitted: &Admitted<E>,
     file: &FileName,
     at: u64,
     bytes: Bytes,
 ) -> Result<u64, Refusal> {
     let end = at + bytes.len() as u64;
-    let writing = data.shared.volumes.append(volume, file, at, bytes);
+    let Admitted { volume, life, .. } = *admitted;
+    let writing = data.shared.volumes.append(volume, life, file, at, bytes);
     writing.await?;
     Ok(end)
 }
@@ -244,6 +245,8 @@ async fn append<E: Env>(
 struct Admitted<E: Env> {
     stage: Stage<E>,
     volume: VolumeSlot,
+    /// The volume's, when the chunk was admitted.
+    life: u64,
     form: Form,
 }
 
@@ -288,6 +291,7 @@ async fn admit<E: Env>(
             Ok(Admitted {
                 stage,
                 volume,
+                life: data.shared.volumes.life(volume),
                 form,
             })
         }

@@ -3,7 +3,11 @@
 //! Whatever happens on one volume's disk happens to that volume alone. Each has lanes and a bounded
 //! number of other operations of its own, and each operation has a deadline: a disk that lets one
 //! pass is taken to be hung, the machine is told, and from then on the volume's operations fail at
-//! once, for the life of the process. What the disk did with what it was given is not known.
+//! once. What the disk did with what it was given is not known.
+//!
+//! A volume that is opened again is locked and read anew, as by a process that has just begun: nothing of
+//! how it was before is gone on with. That has to wait for all operations that it was given before; while
+//! one of them has not come back, the volume stays as it is.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -85,6 +89,11 @@ struct Slot<D> {
     turns: Arc<Semaphore>,
     /// One permit for each that runs or waits.
     queue: Arc<Semaphore>,
+    /// Held by each operation that was begun and has not come back, be it that nobody waits for it any
+    /// more.
+    begun: Arc<()>,
+    /// Counts the times that it was opened.
+    life: AtomicU64,
 }
 
 enum State<D> {
@@ -122,15 +131,20 @@ impl<D: Clone> Slot<D> {
 #[derive(Debug)]
 struct Overdue;
 
-/// Carries out an operation, and stops waiting for it when it takes too long; it may go on.
+/// Carries out an operation, and stops waiting for it when it takes too long; it may go on, and holds
+/// `begun` for as long.
 async fn within<T: Send + 'static>(
     limit: Duration,
+    begun: &Arc<()>,
     operation: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Overdue> {
     let (done, outcome) = oneshot::channel();
+    let begun = Arc::clone(begun);
     tokio::spawn(async move {
+        let result = operation.await;
+        drop(begun);
         // Nobody waits for what is overdue.
-        let _ = done.send(operation.await);
+        let _ = done.send(result);
     });
     match timeout(limit, outcome).await {
         Ok(Ok(value)) => Ok(value),
@@ -154,6 +168,8 @@ impl<E: Env> Volumes<E> {
                 state: Mutex::new(State::Closed),
                 turns: Arc::new(Semaphore::new(turns)),
                 queue: Arc::new(Semaphore::new(turns + limits.disk_waiting_max)),
+                begun: Arc::new(()),
+                life: AtomicU64::new(0),
             })
             .collect();
         let shared = Shared {
@@ -169,6 +185,12 @@ impl<E: Env> Volumes<E> {
 
     fn slot(&self, slot: VolumeSlot) -> Option<&Slot<E::Disk>> {
         self.shared.slots.get(usize::from(slot.0))
+    }
+
+    /// How often a volume was opened.
+    pub(crate) fn life(&self, slot: VolumeSlot) -> u64 {
+        let slot = self.slot(slot);
+        slot.map_or(0, |slot| slot.life.load(Ordering::Acquire))
     }
 
     /// Tells the machine something.
@@ -230,13 +252,20 @@ impl<E: Env> Volumes<E> {
     ///
     /// The machine is told of a fault by its kind: a disk that fails fails its volume, a full one
     /// has its room told at once.
+    /// `life` is that of the volume when the file was made: once the volume was opened again, nobody
+    /// waits for the file.
     pub(crate) async fn append(
         &self,
         slot: VolumeSlot,
+        life: u64,
         file: &FileName,
         offset: u64,
         bytes: Bytes,
     ) -> Result<(), VolumeFault> {
+        if self.life(slot) != life {
+            let reason = format!("the volume {slot} was opened again since {file} was made");
+            return Err(VolumeFault::Away(reason));
+        }
         let name = file.clone();
         let writing = self.beside(slot, move |disk| async move {
             disk.append(&name, offset, bytes).await
@@ -247,6 +276,8 @@ impl<E: Env> Volumes<E> {
         let reason = fault.to_string();
         match fault.kind {
             DiskFaultKind::NoSpace => self.tell_space(slot).await,
+            // What is wrong with it was wrong before it was opened again.
+            _ if self.life(slot) != life => {}
             DiskFaultKind::Denied
             | DiskFaultKind::Io
             | DiskFaultKind::Unreadable
@@ -290,7 +321,7 @@ impl<E: Env> Volumes<E> {
             .map_err(|_| busy(()))?
             .map_err(|_| busy(()))?;
         let operation = operation(disk);
-        let watched = within(limit, async move {
+        let watched = within(limit, &slot.begun, async move {
             let result = operation.await;
             // Held for as long as the operation runs, so that no more pile up on a hung disk.
             drop((turn, place));
@@ -329,27 +360,14 @@ impl<E: Env> Volumes<E> {
             let kind = VolumeTroubleKind::Missing;
             return Err(VolumeTrouble { kind, reason });
         };
-        let present = {
-            let mut state = slot.state();
-            match &*state {
-                State::Hung(reason) => {
-                    return Err(VolumeTrouble {
-                        kind: VolumeTroubleKind::Hung,
-                        reason: reason.clone(),
-                    });
-                }
-                State::Open(disk) => Some(disk.clone()),
-                State::Closed | State::Opening => {
-                    *state = State::Opening;
-                    None
-                }
-            }
-        };
+        // Whatever it was: it is locked and read anew.
+        let before = std::mem::replace(&mut *slot.state(), State::Opening);
+        let was_open = matches!(before, State::Open(_) | State::Hung(_));
+        drop(before);
         let opening = async {
-            let disk = match present {
-                Some(disk) => disk,
-                None => self.lock(slot).await?,
-            };
+            self.come_back(slot).await?;
+            slot.life.fetch_add(1, Ordering::AcqRel);
+            let disk = self.lock(slot, was_open).await?;
             let opened = self.scan(slot, &disk).await?;
             Ok((disk, opened))
         };
@@ -375,11 +393,34 @@ impl<E: Env> Volumes<E> {
         hung(&slot.shown(), self.shared.limits.disk_timeout)
     }
 
-    async fn lock(&self, slot: &Slot<E::Disk>) -> Result<E::Disk, Closed> {
-        let env = self.shared.env.clone();
-        let directory = slot.directory.clone();
-        let opening = async move { env.open_disk(&directory).await };
-        let opened = within(self.shared.limits.disk_timeout, opening).await?;
+    /// Waits for a moment until all that was begun on a volume has come back. What has not may still be
+    /// carried out, at any time: the volume hangs as before.
+    async fn come_back(&self, slot: &Slot<E::Disk>) -> Result<(), Closed> {
+        let patience = COME_BACK.min(self.shared.limits.disk_timeout);
+        let coming = async {
+            while Arc::strong_count(&slot.begun) > 1 {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(patience, coming).await.map_err(|_| Closed::Hung)
+    }
+
+    /// Locks a volume's directory. One that this process has just let go of may take a moment.
+    async fn lock(&self, slot: &Slot<E::Disk>, was_open: bool) -> Result<E::Disk, Closed> {
+        let limit = self.shared.limits.disk_timeout;
+        let mut patience = if was_open { COME_BACK } else { Duration::ZERO };
+        let opened = loop {
+            let env = self.shared.env.clone();
+            let directory = slot.directory.clone();
+            let opening = async move { env.open_disk(&directory).await };
+            match within(limit, &slot.begun, opening).await? {
+                Err(OpenDiskError::InUse { .. }) if !patience.is_zero() => {
+                    patience = patience.saturating_sub(LOOK_AGAIN);
+                    sleep(LOOK_AGAIN).await;
+                }
+                opened => break opened,
+            }
+        };
         opened.map_err(|error| {
             let kind = match &error {
                 OpenDiskError::InUse { .. } => VolumeTroubleKind::InUse,
@@ -408,17 +449,21 @@ impl<E: Env> Volumes<E> {
         };
         let space = {
             let disk = disk.clone();
-            within(limit, async move { disk.space().await }).await?
+            within(limit, &slot.begun, async move { disk.space().await }).await?
         };
         let space = space.map_err(failed)?;
         let reads = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&reads);
         let (done, mut outcome) = oneshot::channel();
         let disk = disk.clone();
+        let begun = Arc::clone(&slot.begun);
         tokio::spawn(async move {
-            let looking = disk.inspect(move |files| look(&Counted { files, counted }));
+            let looking = disk
+                .inspect(move |files| look(&Counted { files, counted }))
+                .await;
+            drop(begun);
             // Nobody waits for what is overdue.
-            let _ = done.send(looking.await);
+            let _ = done.send(looking);
         });
         // However long it takes in all, each read has the time of any operation.
         let mut before = reads.load(Ordering::Relaxed);
@@ -448,11 +493,18 @@ impl<E: Env> Volumes<E> {
 
     /// Tells the machine how much room a volume has, if it is open.
     async fn tell_space(&self, slot: VolumeSlot) {
-        let Some(Ok(disk)) = self.slot(slot).map(Slot::disk) else {
+        let number = slot;
+        let Some(slot) = self.slot(number) else {
+            return;
+        };
+        let Ok(disk) = slot.disk() else {
             return;
         };
         let asking = async move { disk.space().await };
-        match within(self.shared.limits.disk_timeout, asking).await {
+        let limit = self.shared.limits.disk_timeout;
+        let asked = within(limit, &slot.begun, asking).await;
+        let slot = number;
+        match asked {
             Ok(Ok(space)) => {
                 self.tell(Input::VolumeSpace {
                     slot,
@@ -468,6 +520,21 @@ impl<E: Env> Volumes<E> {
         }
     }
 
+    fn begun(&self, slot: VolumeSlot) -> Arc<()> {
+        let slot = self.slot(slot);
+        slot.map(|slot| Arc::clone(&slot.begun)).unwrap_or_default()
+    }
+
+    /// Lets go of a directory that is not in use, so that it can be unmounted, or another process have
+    /// it.
+    fn let_go(&self, slot: VolumeSlot) {
+        let Some(slot) = self.slot(slot) else { return };
+        let mut state = slot.state();
+        if let State::Open(_) = *state {
+            *state = State::Closed;
+        }
+    }
+
     /// Lets go of all directories, so that another process can have them.
     fn close(&self) {
         for slot in &self.shared.slots {
@@ -478,6 +545,11 @@ impl<E: Env> Volumes<E> {
         }
     }
 }
+
+/// How long what was begun on a volume may take to come back before the volume is opened again.
+const COME_BACK: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a volume did not come to be open.
 enum Closed {
@@ -494,7 +566,7 @@ impl From<Overdue> for Closed {
 fn hung(directory: &str, after: Duration) -> String {
     format!(
         "the disk under the volume {directory} has not answered for {} s: nothing more is asked of \
-         it. Check it (dmesg), then start this node again",
+         it. Check it (dmesg), then `vaquita volume rescan` has this node read it again",
         after.as_secs()
     )
 }
@@ -584,6 +656,11 @@ impl<E: Env> VolumeHands<E> {
                 }
             }
         });
+    }
+
+    /// Lets go of a volume that the machine does not use.
+    pub(crate) fn close(&self, slot: VolumeSlot) {
+        self.volumes.let_go(slot);
     }
 
     /// Starts the lanes of a volume; returns whether it had none.
@@ -712,7 +789,8 @@ async fn work<E: Env>(
         let result = match volumes.slot(number).map(Slot::disk) {
             Some(Ok(disk)) => {
                 let writing = carry_out(disk, filled);
-                match within(limit, writing).await {
+                let begun = volumes.begun(number);
+                match within(limit, &begun, writing).await {
                     Ok(result) => result,
                     Err(Overdue) => Err(away(number, volumes.hang(number, limit).await)),
                 }

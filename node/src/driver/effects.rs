@@ -87,6 +87,10 @@ impl<E: Env> Hands<E> {
                 volumes.open(slot);
                 None
             }),
+            Effect::CloseVolume { slot } => self.about_volumes(|volumes| {
+                volumes.close(slot);
+                None
+            }),
             Effect::Volume { slot, batch, fills } => {
                 self.about_volumes(|volumes| volumes.write(slot, batch, fills))
             }

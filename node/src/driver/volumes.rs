@@ -54,6 +54,11 @@ impl<E: Env> Volumes<E> {
         self.hands.open(slot);
     }
 
+    /// Lets go of a volume.
+    pub(super) fn close(&self, slot: VolumeSlot) {
+        self.hands.close(slot);
+    }
+
     /// Queues a batch. Returns what the machine is told at once, if it cannot be queued.
     pub(super) fn write(
         &mut self,

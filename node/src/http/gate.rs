@@ -285,6 +285,7 @@ pub(super) fn unexpected(response: &admin::Response) -> Problem {
         admin::Response::Status(_) => "a state",
         admin::Response::Nodes(_) => "nodes",
         admin::Response::Ordered(_) => "orders",
+        admin::Response::Rescanned(_) => "volumes",
         admin::Response::Log(_) => "a piece of a log",
         admin::Response::Users(_) => "users",
         admin::Response::Dfs(_) => "something about files",

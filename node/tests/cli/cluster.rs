@@ -8,8 +8,9 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use vaquita_core::admin::{
     Caller, LogPiece, LogRange, MirrorRow, NodeRow, NodeState, OrderRow, Refusal, Reply, Request,
-    Response, Right, Selection, StatusReport, UserRow, Verb,
+    RescanRow, Response, Right, Selection, StatusReport, UserRow, Verb,
 };
+use vaquita_core::dfs::ask::VolumeState;
 use vaquita_core::ids::{Alias, LogIndex, Role};
 use vaquita_core::secret::Password;
 use vaquita_core::state::Duty;
@@ -406,6 +407,21 @@ impl State {
                 self.order(&nodes, false)
             }
             Verb::SetDuty { nodes, duty } => self.set_duty(nodes, *duty),
+            Verb::RescanVolumes(selection) => {
+                let aliases: Vec<String> = match selection {
+                    Selection::All => self.nodes.keys().cloned().collect(),
+                    Selection::Aliases(aliases) => aliases.clone(),
+                };
+                let rows = aliases.iter().flat_map(|alias| rescanned(alias));
+                Ok(Response::Rescanned(rows.collect()))
+            }
+            Verb::AdoptVolume { node, path } if path == "/disk1" => {
+                Ok(Response::Rescanned(rescanned(node).into()))
+            }
+            Verb::AdoptVolume { path, .. } | Verb::ForgetVolume { path, .. } => {
+                let reason = format!("{path} is in use");
+                Err(Refusal::Conflict { reason })
+            }
             Verb::ReadLog { range, .. } => {
                 let LogRange::Tail { len } = *range else {
                     panic!("{range:?}");
@@ -498,4 +514,25 @@ impl Front for DataNodeFront {
         }
         self.0.ask(request).await
     }
+}
+
+/// A volume that is back, and one that is not.
+fn rescanned(alias: &str) -> [RescanRow; 2] {
+    let row = |path: &str, now, reason: &str| RescanRow {
+        node: Alias::new(alias).unwrap(),
+        path: path.to_owned(),
+        was: Some(VolumeState::Missing),
+        now: Some(now),
+        opened: true,
+        chunks: 12,
+        reason: reason.to_owned(),
+    };
+    [
+        row("/disk1", VolumeState::Good, ""),
+        row(
+            "/disk2",
+            VolumeState::Missing,
+            "it is not mounted: mount it",
+        ),
+    ]
 }

@@ -613,14 +613,43 @@ async fn volumes_are_listed() {
     let (_cluster, place) = FakeCluster::with_one_data_node().await;
     assert_eq!(
         place.run("volume list").await.ok(),
-        "NODE      SLOT  STATE    USED     FREE  CAPACITY  CHUNKS     DATA  PATH    REASON\n\
+        "NODE      SLOT  STATE    USED     FREE  CAPACITY  CHUNKS     DATA  PATH\n\
          P1-NODE1     0  good     25 %  768 GiB   1.0 TiB      12  5.0 GiB  /disk0\n\
-         P1-NODE1     1  missing     -      0 B       0 B       0      0 B  /disk1  \
-         no label: is the disk mounted?\n"
+         P1-NODE1     1  missing     -      0 B       0 B       0      0 B  /disk1\n\
+         \n\
+         P1-NODE1 /disk1: missing for 2 min\n\
+         \x20 no label: is the disk mounted?\n\
+         \x20 what is done: 7 chunks are made anew\n"
     );
     let listed = rows(&place.run("volume list --json").await.ok());
     assert_eq!(listed[1]["state"], "missing");
     assert_eq!(listed[1]["id"], Value::Null);
+}
+
+#[tokio::test]
+async fn volumes_are_opened_again_adopted_and_forgotten() {
+    let (_cluster, place) = FakeCluster::with_one_data_node().await;
+    let rescanned = place.run("volume rescan P1-NODE1").await;
+    assert_eq!(
+        rescanned.out,
+        "NODE      WAS      NOW      CHUNKS  PATH    WHAT\n\
+         P1-NODE1  missing  good         12  /disk1  opened again\n\
+         P1-NODE1  missing  missing      12  /disk2  opened again\n\
+         \n\
+         P1-NODE1 /disk2: it is not mounted: mount it\n"
+    );
+    let err = rescanned.failed(1);
+    assert!(err.contains("one of them is not in use"), "{err}");
+    let listed = rows(&place.run("volume rescan --all --json").await.out);
+    assert_eq!(listed[0]["now"], "good");
+    // The volume that was meant is in use.
+    let adopted = place.run("volume adopt P1-NODE1 /disk1/").await.failed(1);
+    assert!(adopted.contains("/disk1/ is in use"), "{adopted}");
+    place.run("volume adopt P1-NODE1 /disk1").await.ok();
+    let err = place.run("volume forget P1-NODE1 /disk3").await.failed(1);
+    assert!(err.contains("/disk3 is in use"), "{err}");
+    place.run("volume rescan").await.failed(64);
+    place.run("volume adopt P1-NODE1").await.failed(64);
 }
 
 #[tokio::test]

@@ -395,6 +395,8 @@ impl Tree {
                     chunks: 12,
                     chunk_bytes: 5 << 30,
                     reason: String::new(),
+                    for_ms: 65_000,
+                    doing: String::new(),
                 },
                 VolumeRow {
                     node: Alias::new("P1-NODE1").unwrap(),
@@ -407,6 +409,8 @@ impl Tree {
                     chunks: 0,
                     chunk_bytes: 0,
                     reason: "no label: is the disk mounted?".to_owned(),
+                    for_ms: 130_000,
+                    doing: "7 chunks are made anew".to_owned(),
                 },
             ])),
             other => panic!("no command asks {other:?}"),

@@ -24,6 +24,8 @@ impl<F: Factory> World<F> {
             Effect::Notify(notice) => self.notify(node, notice),
             Effect::StoreReply { id, reply } => self.store_replied(node, id, reply),
             Effect::OpenVolume { slot } => self.open_volume(node, slot),
+            // A disk of the World is nobody's but its node's.
+            Effect::CloseVolume { .. } => {}
             Effect::Volume { slot, batch, fills } => {
                 self.submit_to_volume(node, slot, batch, fills);
             }

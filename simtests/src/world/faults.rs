@@ -192,6 +192,11 @@ impl<F: Factory> World<F> {
         self.at_op_of(node, None, trap);
     }
 
+    /// Has something happen at an operation of one of a node's volumes.
+    pub fn at_op_of_volume(&mut self, node: NodeIx, slot: u16, trap: AtOp) {
+        self.at_op_of(node, Some(VolumeSlot(slot)), trap);
+    }
+
     fn at_op_of(&mut self, node: NodeIx, which: Which, trap: AtOp) {
         if let Some(place) = self.nodes[node.index()].trap(which) {
             *place = Some(trap);

@@ -1,6 +1,6 @@
 //! Processes that begin and end, and hosts that lose power.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use vaquita_core::io::{ExitCode, ExitReason};
@@ -173,6 +173,8 @@ impl<F: Factory> World<F> {
             next_accepted: 1,
             jobs: BTreeMap::new(),
             stages: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            measured: BTreeSet::new(),
             frozen: Vec::new(),
             exit: None,
         });

@@ -1,9 +1,9 @@
 //! A node: a place where a process may run, and the process that runs there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use vaquita_core::dfs::ids::StageId;
+use vaquita_core::dfs::ids::{StageId, VolumeSlot};
 use vaquita_core::ids::{Alias, ConnId, JobId};
 use vaquita_core::io::{ExitReason, Job};
 use vaquita_core::time::Timestamp;
@@ -166,6 +166,10 @@ pub(super) struct Process<M> {
     pub(super) jobs: BTreeMap<JobId, Job>,
     /// Bytes of chunks that its driver holds.
     pub(super) stages: BTreeMap<StageId, Vec<u8>>,
+    /// Volumes that it has had opened.
+    pub(super) opened: BTreeSet<VolumeSlot>,
+    /// Volumes of which its driver tells how much room there is.
+    pub(super) measured: BTreeSet<VolumeSlot>,
     /// What the kernel had begun for it when it was paused.
     pub(super) frozen: Vec<Event>,
     pub(super) exit: Option<ExitReason>,

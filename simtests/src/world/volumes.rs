@@ -36,6 +36,7 @@ impl<F: Factory> World<F> {
             );
             return;
         };
+        let busy = disk.batches_waiting();
         let files = disk.file_count() as u64;
         let took = PER_FILE * (files + 1) + disk.used();
         let took = took.saturating_mul(u64::from(disk.profile.slow_down.max(1)));
@@ -47,6 +48,13 @@ impl<F: Factory> World<F> {
             since,
         };
         self.schedule(node, at, event);
+        let process = self.nodes[node.index()].process.as_mut();
+        let again = process.is_some_and(|it| !it.opened.insert(slot));
+        if again && busy > 0 {
+            let what =
+                format!("opens volume {slot} again while {busy} batches are on their way to it");
+            self.fail(Some(node), what);
+        }
     }
 
     pub(super) fn volume_opens(
@@ -99,7 +107,9 @@ impl<F: Factory> World<F> {
         };
         let opened = result.is_ok();
         self.tell(node, start, Input::VolumeOpened { slot, result });
-        if opened {
+        let process = self.nodes[node.index()].process_of(start);
+        let first = process.is_some_and(|it| opened && it.measured.insert(slot));
+        if first {
             self.space_is_told(node, start, slot);
         }
     }
@@ -184,6 +194,39 @@ impl<F: Factory> World<F> {
     /// A node's volume, to be disturbed.
     pub fn volume_mut(&mut self, node: NodeIx, slot: u16) -> Option<&mut SimDisk> {
         self.nodes[node.index()].disk_of_mut(Some(VolumeSlot(slot)))
+    }
+
+    /// Exchanges the disks of two volumes, with all that is on them. No process of either node runs.
+    pub fn swap_volumes(&mut self, one: (NodeIx, u16), other: (NodeIx, u16)) {
+        let runs = |it: &(NodeIx, u16)| self.nodes[it.0.index()].process.is_some();
+        if runs(&one) || runs(&other) {
+            self.fail(Some(one.0), "its disk is taken out while it runs");
+            return;
+        }
+        let mut take = |(node, slot): (NodeIx, u16)| {
+            let fresh = self.settings.volume.clone();
+            let volumes = &mut self.nodes[node.index()].volumes;
+            let place = volumes.get_mut(usize::from(slot))?;
+            Some(std::mem::replace(&mut place.disk, SimDisk::new(fresh)))
+        };
+        let disks = [take(one), take(other)];
+        for ((node, slot), disk) in [other, one].into_iter().zip(disks) {
+            let volumes = &mut self.nodes[node.index()].volumes;
+            if let (Some(place), Some(disk)) = (volumes.get_mut(usize::from(slot)), disk) {
+                place.disk = disk;
+            }
+        }
+    }
+
+    /// Makes the disk of a volume a copy of another's, as of now.
+    pub fn copy_volume(&mut self, from: (NodeIx, u16), to: (NodeIx, u16)) {
+        let Some(files) = self.volume(from.0, from.1).map(SimDisk::files) else {
+            return;
+        };
+        let now = self.now;
+        if let Some(disk) = self.volume_mut(to.0, to.1) {
+            disk.replace(now, &files);
+        }
     }
 
     /// How many volumes a node has.

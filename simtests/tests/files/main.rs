@@ -9,6 +9,7 @@ mod many;
 mod placement;
 mod rebuilt;
 mod repair;
+mod rescans;
 mod scrub;
 mod story;
 mod told;

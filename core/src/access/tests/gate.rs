@@ -29,6 +29,15 @@ fn every_verb() -> Vec<Verb> {
             nodes: Selection::All,
             duty: Duty::Drain,
         },
+        Verb::RescanVolumes(Selection::All),
+        Verb::AdoptVolume {
+            node: "node1".to_owned(),
+            path: "/disk".to_owned(),
+        },
+        Verb::ForgetVolume {
+            node: "node1".to_owned(),
+            path: "/disk".to_owned(),
+        },
         Verb::ListUsers,
         add_user("somebody", false),
         remove_user("plain"),
@@ -52,6 +61,9 @@ fn every_verb() -> Vec<Verb> {
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
             | Verb::SetDuty { .. }
+            | Verb::RescanVolumes(_)
+            | Verb::AdoptVolume { .. }
+            | Verb::ForgetVolume { .. }
             | Verb::ReadLog { .. }
             | Verb::ListUsers
             | Verb::AddUser { .. }
@@ -66,7 +78,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 17, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 20, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -137,6 +149,9 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("stop nodes",          "y - - c A A A y"),
         ("replace a node",      "y - - c A A A y"),
         ("drain nodes",         "y - - c A A A y"),
+        ("open volumes again",  "y - - c A A A y"),
+        ("adopt a volume",      "y - - c A A A y"),
+        ("forget a volume",     "y - - c A A A y"),
         ("list users",          "y - - c A A A y"),
         ("add a user",          "y - - c A A A y"),
         ("remove a user",       "y - - c A A A y"),

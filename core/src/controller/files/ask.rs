@@ -175,7 +175,7 @@ impl Controller {
                 Some(page.map(Answer::Chunks))
             }
             Ask::Chunk { chunk } => Some(self.chunk_row(chunk).map(Answer::Chunks)),
-            Ask::Volumes => Some(Ok(Answer::Volumes(self.volume_rows()))),
+            Ask::Volumes => Some(Ok(Answer::Volumes(self.volume_rows(now)))),
             Ask::Repairs => Some(Ok(Answer::Repairs(self.repair_status(now)))),
             Ask::SuspendRepair { suspend } => {
                 self.suspend_repair(now, suspend);

@@ -17,6 +17,7 @@ mod stocktaking;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod volumes;
 mod write;
 
 use std::collections::BTreeMap;
@@ -108,6 +109,9 @@ pub(super) struct Files {
     /// bring them back.
     giving_up: BTreeMap<ChunkVersion, LogIndex>,
     repairs: Repairs,
+    /// Orders to open volumes again that wait for nodes.
+    rescans: BTreeMap<RequestId, volumes::Rescan>,
+    last_rescan: u64,
 }
 
 impl Files {
@@ -138,6 +142,8 @@ impl Files {
             emptied: BTreeMap::new(),
             rolled_back: false,
             giving_up: BTreeMap::new(),
+            rescans: BTreeMap::new(),
+            last_rescan: 0,
         }
     }
 
@@ -153,7 +159,7 @@ impl Files {
 
     /// Sums that must stay bounded.
     pub(super) fn load(&self) -> usize {
-        self.writes.len() + self.repairs.load()
+        self.writes.len() + self.repairs.load() + self.rescans.len()
     }
 
     pub(super) fn check_invariants(&self) {

@@ -1,10 +1,10 @@
-//! Chunks and volumes as lists show them.
+//! Chunks as lists show them.
 
 use std::collections::BTreeSet;
 
 use crate::admin::Refusal;
 use crate::controller::Controller;
-use crate::dfs::ask::{ChunkPage, ChunkRow, ChunkState, ReplicaRow, ReplicaState, VolumeRow};
+use crate::dfs::ask::{ChunkPage, ChunkRow, ChunkState, ReplicaRow, ReplicaState};
 use crate::dfs::ids::ChunkId;
 use crate::dfs::namespace::ChunkView;
 use crate::dfs::path::DfsPath;
@@ -133,28 +133,6 @@ impl Controller {
         let hosts: Vec<Option<HostId>> = view.holders().map(|node| self.host_of(node)).collect();
         let different: BTreeSet<Option<HostId>> = hosts.iter().copied().collect();
         different.len() < hosts.len()
-    }
-
-    pub(super) fn volume_rows(&self) -> Vec<VolumeRow> {
-        let mut rows = Vec::new();
-        for slot in self.members.data_nodes() {
-            let node = &self.members.all[slot].member.site.alias;
-            for volume in &self.files.stocks[slot].volumes {
-                rows.push(VolumeRow {
-                    node: node.clone(),
-                    slot: volume.slot,
-                    path: volume.path.clone(),
-                    id: volume.id,
-                    state: volume.state,
-                    capacity: volume.capacity,
-                    free: volume.free,
-                    chunks: volume.chunks,
-                    chunk_bytes: volume.chunk_bytes,
-                    reason: volume.reason.clone(),
-                });
-            }
-        }
-        rows
     }
 }
 

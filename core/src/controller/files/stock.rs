@@ -32,6 +32,8 @@ pub(in crate::controller) struct Stock {
     pub(super) extras: BTreeMap<ChunkVersion, Extra>,
     /// Its volumes.
     pub(super) volumes: Vec<VolumeFacts>,
+    /// When it told of them.
+    pub(super) volumes_at: Timestamp,
 }
 
 /// A content that a node has and the log does not say so.
@@ -83,11 +85,23 @@ impl Stock {
         readable.next().is_some_and(slow) && readable.all(slow)
     }
 
+    /// How its volumes are, as it says now.
+    pub(super) fn volumes_told(&mut self, now: Timestamp, volumes: Vec<VolumeFacts>) {
+        self.volumes = volumes;
+        self.volumes_at = now;
+    }
+
+    /// What is known of the volume that a content lies on.
+    pub(super) fn volume_of(&self, entry: &ReplicaEntry) -> Option<&VolumeFacts> {
+        self.volumes.iter().find(|it| it.slot == entry.volume)
+    }
+
     /// A new registration: nothing is known until it has reported.
     pub(in crate::controller) fn forget(&mut self) {
         let volumes = core::mem::take(&mut self.volumes);
         *self = Self {
             volumes,
+            volumes_at: self.volumes_at,
             ..Self::default()
         };
     }

@@ -31,6 +31,7 @@ impl Controller {
         let node = self.node_of(slot);
         let names = &self.state.namespace;
         let findings = node.map(|node| self.files.stocks[slot].apply(whole, node, names));
+        self.files.stocks[slot].volumes_at = now;
         self.files.balance.heard(slot);
         if let Some(node) = node {
             // What it has prepared is in the report, or is no more.
@@ -132,7 +133,7 @@ impl Controller {
         slot: Slot,
         volumes: VolumesNow,
     ) {
-        self.files.stocks[slot].volumes = volumes.volumes;
+        self.files.stocks[slot].volumes_told(now, volumes.volumes);
         self.files.balance.heard(slot);
         self.refresh_place(now, slot);
     }

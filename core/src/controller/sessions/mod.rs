@@ -121,6 +121,9 @@ impl Controller {
             Message::CopyEnded(ended) if role == Role::DataNode => {
                 self.copy_ended(now, slot, &ended);
             }
+            Message::VolumesRescanned(done) if role == Role::DataNode => {
+                self.volumes_rescanned(now, slot, done);
+            }
             other => {
                 let text = format!(
                     "ignored {} from {}: a {role} may not send it",

@@ -276,6 +276,7 @@ impl Controller {
             remarks,
             fork: self.state.fork,
             earlier_forks: self.state.earlier_forks.clone(),
+            owners: self.volume_owners(),
         };
         let text = format!(
             "{alias} registered under epoch {epoch} (pid {} at {})",

@@ -6,10 +6,11 @@ use crate::admin::Refusal;
 use crate::dfs::ask::VolumeState;
 use crate::dfs::ids::{StageId, VolumeId, VolumeSlot};
 use crate::event::Event;
-use crate::ids::{ClusterId, NodeEpoch};
+use crate::ids::{ClusterId, LogIndex, NodeEpoch};
 use crate::io::Effect;
 use crate::outbox::Outbox;
 use crate::store::label::{self, Claim, Verdict};
+use crate::store::scan::LabelFound;
 use crate::store::volume::{Volume, VolumeRules};
 use crate::store::{Label, Opened, VolumeTrouble};
 use crate::time::Timestamp;
@@ -45,13 +46,33 @@ impl Shelves {
         result: Result<Opened, VolumeTrouble>,
         around: &mut ShelvesAround<'_>,
     ) {
+        let is_out = matches!(self.shelf(slot), Some(Shelf::Opening | Shelf::Out { .. }));
         match result {
-            Ok(opened) => self.judge_label(now, slot, Box::new(opened), around),
+            Ok(opened) if is_out => self.judge_label(now, slot, Box::new(opened), around),
+            // It is in use, and nobody asked for it to be read.
+            Ok(_) => {}
+            // It is about to be read anew: what was wrong with it before says nothing of that.
+            Err(_) if self.again.get(&slot).is_some_and(|again| !again.reads) => {}
             Err(trouble) => {
                 let state = label::state_of(&trouble);
-                self.put_out(slot, state, trouble.reason, around.out);
+                self.put_out(slot, state, trouble.reason, None, around.out);
             }
         }
+    }
+
+    /// What a label means for this node.
+    pub(super) fn judge(&self, slot: VolumeSlot, found: &LabelFound) -> Verdict {
+        let path = self.path(slot);
+        let claim = Claim {
+            node: self.node,
+            cluster: self.cluster,
+            path,
+            remembered: self.labels.of(path),
+            alias: &self.alias,
+            epoch: self.labels.epoch_of(path),
+            owners: &self.owners,
+        };
+        label::judge(&claim, found)
     }
 
     fn judge_label(
@@ -62,20 +83,31 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         let path = self.path(slot).to_owned();
-        let claim = Claim {
-            node: self.node,
-            cluster: self.cluster,
-            path: &path,
-            remembered: self.labels.of(&path),
-        };
-        match label::judge(&claim, &opened.label) {
+        let verdict = self.judge(slot, &opened.label);
+        if let Verdict::Use { label, .. } | Verdict::Adopt { label, .. } = &verdict
+            && let Some(twin) = self.twin(slot, label.volume)
+        {
+            let label = label.clone();
+            self.refuse_twins(slot, twin, &label, around.out);
+            return;
+        }
+        match verdict {
             Verdict::Use {
                 label,
                 heal: None,
                 instead_of,
             } => {
                 self.tell_exchange(slot, label.volume, instead_of, around.out);
-                self.take_into_use(now, slot, label.volume, &opened, around);
+                self.take_into_use(now, slot, label, &opened, around);
+            }
+            Verdict::Adopt { label, from } => {
+                let text = format!(
+                    "{path} is volume {} of {from}, and becomes this node's by order (log index {}): \
+                     what is on it counts here from now on",
+                    label.volume, label.epoch
+                );
+                around.out.notify(Event::warning("volume.adopted", text));
+                self.write_label(slot, &label, opened, around.out);
             }
             Verdict::Use {
                 label,
@@ -94,6 +126,7 @@ impl Shelves {
                     volume: self.labels.draw(),
                     owner: self.node,
                     alias: self.alias.clone(),
+                    epoch: LogIndex(0),
                 };
                 let text = format!("{path} is empty and becomes volume {}", label.volume);
                 around.out.notify(Event::info("volume.new", text));
@@ -104,7 +137,63 @@ impl Shelves {
                     *shelf = Shelf::Read(opened);
                 }
             }
-            Verdict::Refuse { state, reason } => self.put_out(slot, state, reason, around.out),
+            Verdict::Refuse { state, reason } => {
+                let label = opened.label.label().cloned();
+                self.put_out(slot, state, reason, label, around.out);
+            }
+        }
+    }
+
+    /// Another volume of this node that is in use, or about to be, under the same identity.
+    fn twin(&self, slot: VolumeSlot, volume: VolumeId) -> Option<VolumeSlot> {
+        let mut all = slots(self.shelves.len()).zip(&self.shelves);
+        let twin = all.find(|(other, shelf)| {
+            let known = match shelf {
+                Shelf::Open(shelf) => Some(shelf.label.volume),
+                Shelf::Labelling { label, .. } => Some(label.volume),
+                _ => None,
+            };
+            *other != slot && known == Some(volume)
+        });
+        twin.map(|(other, _)| other)
+    }
+
+    /// Two volumes of this node have one identity: a disk was copied. Which of them is the copy nobody
+    /// knows who finds both at the same time; one that was in use before is not doubted.
+    fn refuse_twins(
+        &mut self,
+        slot: VolumeSlot,
+        twin: VolumeSlot,
+        label: &Label,
+        out: &mut Outbox,
+    ) {
+        let reason = |path: &str, other: &str| {
+            format!(
+                "volume {path} has the same label as {other}, volume {}: one is a copy of the other. \
+                 Nothing on it was changed. Take the copy away, or empty it, and `vaquita volume \
+                 rescan {}`",
+                label.volume, self.alias
+            )
+        };
+        let (here, there) = (self.path(slot), self.path(twin));
+        let (ours, theirs) = (reason(here, there), reason(there, here));
+        let round = self.round_of(slot);
+        let in_use_before = match self.shelves.get(usize::from(twin.0)) {
+            Some(Shelf::Open(shelf)) => shelf.round != round,
+            _ => false,
+        };
+        let foreign = VolumeState::Foreign;
+        self.put_out(slot, foreign, ours, Some(label.clone()), out);
+        if !in_use_before {
+            self.put_out(twin, foreign, theirs, Some(label.clone()), out);
+        }
+    }
+
+    /// The number of the opening that a volume is just subject to.
+    fn round_of(&self, slot: VolumeSlot) -> u64 {
+        match self.again.contains_key(&slot) {
+            true => self.round,
+            false => 0,
         }
     }
 
@@ -134,6 +223,7 @@ impl Shelves {
         out: &mut Outbox,
     ) {
         let ticket = out.ticket();
+        self.under_way.insert(ticket, slot);
         out.push(Effect::Volume {
             slot,
             batch: label::label_batch(ticket, label),
@@ -142,7 +232,7 @@ impl Shelves {
         if let Some(shelf) = self.shelf(slot) {
             *shelf = Shelf::Labelling {
                 ticket,
-                volume: label.volume,
+                label: label.clone(),
                 opened,
             };
         }
@@ -152,16 +242,17 @@ impl Shelves {
         &mut self,
         now: Timestamp,
         slot: VolumeSlot,
-        volume: VolumeId,
+        label: Label,
         opened: &Opened,
         around: &mut ShelvesAround<'_>,
     ) {
         let rules = VolumeRules {
             path: self.path(slot).to_owned(),
-            volume,
+            volume: label.volume,
             data_sync: self.config.data_sync,
         };
-        self.labels.remember(&rules.path, volume, around.out);
+        self.labels
+            .remember(&rules.path, label.volume, label.epoch, around.out);
         let volume = Volume::new(rules, opened, around.limits, *around.planted, now);
         for damage in volume.damage() {
             let text = format!("{}: {}", volume.rules().path, damage.reason);
@@ -170,6 +261,8 @@ impl Shelves {
         let chunk_bytes = volume.entries().map(|content| content.len).sum();
         let shelf = InUse {
             volume,
+            label,
+            round: self.round_of(slot),
             capacity: opened.capacity,
             free: opened.free,
             chunk_bytes,
@@ -187,10 +280,26 @@ impl Shelves {
         slot: VolumeSlot,
         state: VolumeState,
         reason: String,
+        label: Option<Label>,
         out: &mut Outbox,
     ) {
         let text = format!("volume {} is {}: {reason}", self.path(slot), state.as_str());
         out.notify(Event::error("volume.out", text));
+        self.let_go(slot, &reason, out);
+        out.push(Effect::CloseVolume { slot });
+        if let Some(shelf) = self.shelf(slot) {
+            *shelf = Shelf::Out {
+                state,
+                reason,
+                label,
+            };
+        }
+        self.again.remove(&slot);
+        self.facts_changed = true;
+    }
+
+    /// Ends what is under way on a volume, and forgets what was known of it.
+    pub(super) fn let_go(&mut self, slot: VolumeSlot, reason: &str, out: &mut Outbox) {
         let stages: Vec<StageId> = self
             .stages
             .iter()
@@ -199,17 +308,19 @@ impl Shelves {
             .collect();
         for stage in stages {
             let refusal = Refusal::Unavailable {
-                reason: reason.clone(),
+                reason: reason.to_owned(),
             };
             self.answer(stage, Err(refusal), out);
             out.push(Effect::DropStage { stage });
         }
-        if let Some(shelf) = self.shelf(slot) {
-            let was_open = matches!(shelf, Shelf::Open(_));
-            *shelf = Shelf::Out { state, reason };
-            self.contents_lost |= was_open;
-        }
         self.leaving.retain(|_, it| it.entry.volume != slot);
-        self.facts_changed = true;
+        let Some(Shelf::Open(shelf)) = self.shelves.get(usize::from(slot.0)) else {
+            return;
+        };
+        // What was found damaged there may be whole, when it is read anew.
+        for content in shelf.volume.entries() {
+            self.corrupt.remove(&content.version);
+        }
+        self.contents_changed = true;
     }
 }

@@ -113,12 +113,29 @@ fn a_label_has_these_bytes() {
     assert_eq!(
         hex(&bytes),
         concat!(
-            "5651564c0100000037000000733b9e0a8450c1c1c1c1c1c1c1c1c1c1c1c1c1c1",
+            "5651564c0100000038000000b48a11ff8550c1c1c1c1c1c1c1c1c1c1c1c1c1c1",
             "c1c1507e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e500a0a0a0a0a0a0a0a0a0a0a0a",
-            "0a0a0a0a624431"
+            "0a0a0a0a62443100"
         )
     );
     assert_eq!(label::decode(&bytes), Ok(good_label()));
+}
+
+#[test]
+fn a_label_from_before_there_were_epochs_has_none() {
+    let bytes = unhex(concat!(
+        "5651564c0100000037000000733b9e0a8450c1c1c1c1c1c1c1c1c1c1c1c1c1c1",
+        "c1c1507e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e500a0a0a0a0a0a0a0a0a0a0a0a",
+        "0a0a0a0a624431"
+    ));
+    assert_eq!(label::decode(&bytes), Ok(good_label()));
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[test]

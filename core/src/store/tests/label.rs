@@ -1,10 +1,14 @@
 //! Label or refuse.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::rig::{Rig, open};
 use crate::dfs::ask::VolumeState;
 use crate::dfs::ids::VolumeId;
 use crate::disk::FileName;
-use crate::ids::{ClusterId, DiskTicket, NodeId};
+use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
+use crate::message::VolumeOwner;
 use crate::metalog::tests::choices::for_all;
 use crate::metalog::tests::disk::{Crash, ModelDisk};
 use crate::planted::Planted;
@@ -19,7 +23,156 @@ fn claim() -> Claim<'static> {
         cluster: Some(good_label().cluster),
         path: "/disk",
         remembered: Some(VOLUME),
+        alias: &ALIAS,
+        epoch: LogIndex(0),
+        owners: &NO_OWNERS,
     }
+}
+
+static ALIAS: LazyLock<Alias> = LazyLock::new(|| good_label().alias);
+static NO_OWNERS: BTreeMap<VolumeId, VolumeOwner> = BTreeMap::new();
+
+/// The good volume was given to this node, at this path, by the record 40.
+fn given(node: NodeId, path: &str) -> BTreeMap<VolumeId, VolumeOwner> {
+    let owner = VolumeOwner {
+        volume: VOLUME,
+        node,
+        epoch: LogIndex(40),
+        path: path.to_owned(),
+        alias: Alias::new("D2").unwrap(),
+    };
+    BTreeMap::from([(VOLUME, owner)])
+}
+
+fn someone() -> NodeId {
+    NodeId::new([0x77; 16])
+}
+
+/// The label of somebody else's volume, as of a record.
+fn theirs(epoch: u64) -> LabelFound {
+    LabelFound::Here(Label {
+        owner: someone(),
+        alias: Alias::new("D7").unwrap(),
+        epoch: LogIndex(epoch),
+        ..good_label()
+    })
+}
+
+#[test]
+fn a_volume_that_was_given_to_a_node_gets_its_label_at_that_place_and_once() {
+    let owners = given(good_label().owner, "/disk");
+    let mut claim = Claim {
+        owners: &owners,
+        remembered: None,
+        ..claim()
+    };
+    let wanted = Label {
+        epoch: LogIndex(40),
+        ..good_label()
+    };
+    let adopt = Verdict::Adopt {
+        label: wanted.clone(),
+        from: Alias::new("D7").unwrap(),
+    };
+    assert_eq!(judge(&claim, &theirs(0)), adopt);
+    // A crash behind the record: the old owner's label, or the new one, or one of each.
+    assert_eq!(judge(&claim, &theirs(39)), adopt);
+    let fresh = judge(&claim, &LabelFound::Here(wanted.clone()));
+    assert!(
+        matches!(&fresh, Verdict::Use { label, heal: Some(_), .. } if *label == wanted),
+        "{fresh:?}"
+    );
+    claim.epoch = LogIndex(40);
+    assert_eq!(
+        judge(&claim, &LabelFound::Here(wanted.clone())),
+        used(wanted)
+    );
+    claim.epoch = LogIndex(0);
+    // A copy of the disk from before, at another place.
+    claim.path = "/other";
+    let (state, reason) = refusal(&claim, &theirs(0));
+    assert_eq!(state, VolumeState::Foreign);
+    assert!(reason.contains("older copy"), "{reason}");
+    // The same in the place of the disk that was given, which the node has used.
+    claim.path = "/disk";
+    claim.epoch = LogIndex(40);
+    let (_, reason) = refusal(&claim, &theirs(0));
+    assert!(reason.contains("older copy"), "{reason}");
+    assert!(reason.contains("vaquita volume adopt D1 /disk"), "{reason}");
+}
+
+#[test]
+fn a_copy_of_a_volume_that_was_given_away_is_refused_to_whom_it_belonged() {
+    let owners = given(someone(), "/elsewhere");
+    let claim = Claim {
+        owners: &owners,
+        ..claim()
+    };
+    let (state, reason) = refusal(&claim, &LabelFound::Here(good_label()));
+    assert_eq!(state, VolumeState::Foreign);
+    assert!(reason.contains("was given to node D2"), "{reason}");
+    // It came back by a later order, of which this list does not know.
+    let back = Label {
+        epoch: LogIndex(50),
+        ..good_label()
+    };
+    let claim = Claim {
+        epoch: LogIndex(50),
+        ..claim
+    };
+    assert_eq!(judge(&claim, &LabelFound::Here(back.clone())), used(back));
+}
+
+#[test]
+fn a_crash_while_a_volume_is_given_to_a_node_leaves_one_that_is_used_or_given_again() {
+    let owners = given(good_label().owner, "/disk");
+    let claim = Claim {
+        owners: &owners,
+        remembered: None,
+        ..claim()
+    };
+    let LabelFound::Here(before) = theirs(0) else {
+        panic!("it is a label");
+    };
+    let wanted = Label {
+        epoch: LogIndex(40),
+        ..good_label()
+    };
+    let mut disk = ModelDisk::default();
+    for op in label_batch(DiskTicket(1), &before).ops {
+        disk.carry_out(&op).unwrap();
+    }
+    for (done, op) in label_batch(DiskTicket(2), &wanted).ops.iter().enumerate() {
+        disk.carry_out(op).unwrap();
+        for_all(200, done as u64, |choices| {
+            let files = disk.crash(Crash::Garbage, choices).contents();
+            let (label, _) = scan(&files).unwrap();
+            let verdict = judge(&claim, &label);
+            let again = match &verdict {
+                Verdict::Adopt { label, .. } => *label == wanted,
+                Verdict::Use { label, heal, .. } => *label == wanted && heal.is_some(),
+                _ => false,
+            };
+            assert!(again, "after {done}: {verdict:?}");
+        });
+    }
+}
+
+#[test]
+fn nobody_elses_volume_is_used_whatever_was_given() {
+    let owners = given(good_label().owner, "/disk");
+    let claim = Claim {
+        owners: &owners,
+        ..claim()
+    };
+    let (state, _) = refusal(&claim, &theirs(41));
+    assert_eq!(state, VolumeState::Foreign);
+    let LabelFound::Here(mut label) = theirs(0) else {
+        panic!("it is a label");
+    };
+    label.cluster = ClusterId::new([9; 16]);
+    let (_, reason) = refusal(&claim, &LabelFound::Here(label));
+    assert!(reason.contains("another cluster"), "{reason}");
 }
 
 fn used(label: Label) -> Verdict {

@@ -801,7 +801,7 @@ impl Volume {
     fn fail(&mut self, fault: &DiskFault) {
         let reason = format!(
             "volume {} failed ({fault}): it takes nothing any more, and its chunks are read from \
-             other replicas. Look at the disk; a restart of the node reads the volume again",
+             other replicas. Look at the disk; `vaquita volume rescan` has the node read it again",
             self.rules.path
         );
         self.phase = Phase::Failed(reason.clone());

@@ -38,8 +38,9 @@ use crate::message::{
     CopyEnded, CopyReplica, Desired, DesiredNode, DfsAnswer, DfsAsk, Envelope, ExitNotice, Fenced,
     Fork, Leaving, LogRead, Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register,
     Registered, RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry,
-    ReplicaNews, Report, ReportApplied, RestartPolicy, RollbackSeen, VolumeFacts, VolumesNow,
-    WantReport, Witness,
+    ReplicaNews, Report, ReportApplied, RescanVolumes, RescannedVolume, RestartPolicy,
+    RollbackSeen, VolumeFacts, VolumeOwner, VolumeOwners, VolumesNow, VolumesRescanned, WantReport,
+    Witness,
 };
 use crate::metalog::LogPart;
 use crate::mirror::words::{
@@ -47,6 +48,7 @@ use crate::mirror::words::{
     MirrorSettled, MirrorSurvey, MirrorSurveyed, PartHeld,
 };
 use crate::process::{ProcessExit, ProcessIdentity};
+use crate::store::Label;
 use crate::wire::codec;
 
 // ---- the files ----
@@ -208,6 +210,25 @@ fn volume_facts() -> VolumeFacts {
         reason: "86 % full".to_owned(),
         chunks: 12,
         chunk_bytes: 345_678,
+        for_ms: 65_000,
+        label: Some(Label {
+            cluster: ClusterId::new(id(1)),
+            volume: VolumeId(id(0x70)),
+            owner: node(),
+            alias: alias("P1-NODE1"),
+            epoch: LogIndex(41),
+        }),
+        removed: true,
+    }
+}
+
+fn volume_owner() -> VolumeOwner {
+    VolumeOwner {
+        volume: VolumeId(id(0x70)),
+        node: node(),
+        epoch: LogIndex(41),
+        path: "/disks/b".to_owned(),
+        alias: alias("P1-NODE1"),
     }
 }
 
@@ -333,6 +354,7 @@ fn messages() -> Vec<Message> {
                 at: LogIndex(7),
                 accepted: false,
             }],
+            owners: vec![volume_owner()],
         }),
         Message::RegistrationRefused(RegistrationRefused {
             incarnation: Incarnation::new(id(6)),
@@ -498,6 +520,23 @@ fn messages() -> Vec<Message> {
                 volume: VolumeSlot(1),
             }),
             reason: "none".to_owned(),
+        }),
+        Message::RescanVolumes(RescanVolumes {
+            id: RequestId(6),
+            owners: vec![volume_owner()],
+            forget: Some("/disks/b".to_owned()),
+        }),
+        Message::VolumesRescanned(VolumesRescanned {
+            id: RequestId(6),
+            volumes: vec![RescannedVolume {
+                was: VolumeState::Missing,
+                opened: true,
+                now: volume_facts(),
+            }],
+            refused: "it is in use".to_owned(),
+        }),
+        Message::VolumeOwners(VolumeOwners {
+            owners: vec![volume_owner()],
         }),
     ]
     .into_iter()
@@ -797,6 +836,8 @@ fn answers() -> Vec<Answer> {
             chunks: 12,
             chunk_bytes: 345_678,
             reason: "96 % full".to_owned(),
+            for_ms: 65_000,
+            doing: "new chunks go elsewhere".to_owned(),
         }]),
         Answer::Repairs(RepairStatus {
             holds: vec!["suspended".to_owned()],

@@ -8,14 +8,14 @@ use super::golden_messages::{
 };
 use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
 use crate::admin::Right;
-use crate::dfs::ids::InodeId;
+use crate::dfs::ids::{InodeId, VolumeId};
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, NodeId, Role};
 use crate::later_version;
 use crate::membership::{NodeRegistered, NodeReplaced};
 use crate::state::{
     AcceptedLoss, ClusterCreated, ControllerStarted, Duty, LineageBegun, LossSettled, NodeDesired,
-    NodeDuty, Record,
+    NodeDuty, Record, VolumeOwned,
 };
 
 /// The name of a record's file. Whoever adds a record is led here by the compiler, and owes an instance
@@ -41,6 +41,7 @@ const fn record_name(record: &Record) -> &'static str {
             Duty::Maintenance { .. } => "NodeDuty-Maintenance",
         },
         Record::NodeReplaced(_) => "NodeReplaced",
+        Record::VolumeOwned(_) => "VolumeOwned",
         Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
         Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
         Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
@@ -106,6 +107,17 @@ fn records() -> Vec<(u16, Record)> {
             Record::NodeReplaced(NodeReplaced {
                 alias: alias("P1-NODE1"),
                 node: node(),
+            }),
+        ),
+        (
+            11,
+            Record::VolumeOwned(VolumeOwned {
+                volume: VolumeId(id(0x70)),
+                node: node(),
+                alias: alias("P1-NODE1"),
+                path: "/disks/b".to_owned(),
+                before: NodeId::new(id(0x5b)),
+                by: "alice".to_owned(),
             }),
         ),
     ];

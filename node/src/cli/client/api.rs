@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::address::{Server, ServerOption};
 use super::logins::{Login, Logins};
 use super::transport::{Answer, Call, TransportError, exchange};
-use super::views::{LogView, NodeView, OrderView, RepairView, StatusView, TokenView, UserView};
+use super::views::{
+    LogView, NodeView, OrderView, RepairView, RescanView, StatusView, TokenView, UserView,
+};
 use crate::cli::exit::{Failure, Status};
 use crate::percent::segment;
 
@@ -405,6 +407,31 @@ impl Api {
         let body = json!({ "alias": alias });
         let path = "/api/v1/nodes/replace";
         self.json(Method::POST, path, Some(body)).await
+    }
+
+    /// Has data nodes open again what is not open; all if none is named.
+    pub(in crate::cli) async fn rescan(
+        &mut self,
+        aliases: &[String],
+    ) -> Result<Vec<RescanView>, ApiError> {
+        let body = match aliases {
+            [] => json!({ "all": true }),
+            aliases => json!({ "aliases": aliases }),
+        };
+        let path = "/api/v1/volumes/rescan";
+        self.json(Method::POST, path, Some(body)).await
+    }
+
+    /// Has the volume at a directory of a node adopted, or forgotten.
+    pub(in crate::cli) async fn volume_order(
+        &mut self,
+        order: &str,
+        node: &str,
+        path: &str,
+    ) -> Result<Vec<RescanView>, ApiError> {
+        let body = json!({ "node": node, "path": path });
+        let path = format!("/api/v1/volumes/{order}");
+        self.json(Method::POST, &path, Some(body)).await
     }
 
     pub(in crate::cli) async fn log(

@@ -1,7 +1,7 @@
 //! What the API answers, as far as commands look at it. Fields that a later server adds are
 //! ignored here and still printed by `--json`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::terminal::Colour;
 
@@ -184,6 +184,24 @@ pub(in crate::cli) struct VolumeView {
     pub(in crate::cli) chunks: u64,
     pub(in crate::cli) chunk_bytes: u64,
     #[serde(default)]
+    pub(in crate::cli) reason: String,
+    /// Milliseconds for which it has been so.
+    #[serde(default)]
+    pub(in crate::cli) for_ms: u64,
+    /// What is being done about it.
+    #[serde(default)]
+    pub(in crate::cli) doing: String,
+}
+
+/// What came of opening a volume again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(in crate::cli) struct RescanView {
+    pub(in crate::cli) node: String,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) was: Option<String>,
+    pub(in crate::cli) now: Option<String>,
+    pub(in crate::cli) opened: bool,
+    pub(in crate::cli) chunks: u64,
     pub(in crate::cli) reason: String,
 }
 

@@ -176,7 +176,7 @@ fn chunks(count: u64) -> String {
 }
 
 /// A time for people.
-fn span(ms: u64) -> String {
+pub(super) fn span(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),

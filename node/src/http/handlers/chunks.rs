@@ -81,13 +81,3 @@ pub(super) async fn show<F: Front>(
         other => Err(unexpected(&Told::Dfs(other))),
     }
 }
-
-pub(super) async fn volumes<F: Front>(
-    State(app): Shared<F>,
-    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
-) -> Answer {
-    match ask(&app, caller, Ask::Volumes).await? {
-        ask::Answer::Volumes(rows) => Ok(json(&rows)),
-        other => Err(unexpected(&Told::Dfs(other))),
-    }
-}

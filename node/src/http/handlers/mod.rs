@@ -9,6 +9,7 @@ mod pages;
 mod repair;
 mod session;
 mod users;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -75,7 +76,10 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::RenamePath => on(filter, dfs::rename::<F>),
         Endpoint::ListChunks => on(filter, chunks::list::<F>),
         Endpoint::ShowChunk => on(filter, chunks::show::<F>),
-        Endpoint::ListVolumes => on(filter, chunks::volumes::<F>),
+        Endpoint::ListVolumes => on(filter, volumes::list::<F>),
+        Endpoint::RescanVolumes => on(filter, volumes::rescan::<F>),
+        Endpoint::AdoptVolume => on(filter, volumes::adopt::<F>),
+        Endpoint::ForgetVolume => on(filter, volumes::forget::<F>),
         Endpoint::ShowRepair => on(filter, repair::show::<F>),
         Endpoint::ListUnknown => on(filter, chunks::unknown::<F>),
         Endpoint::SettleLoss => on(filter, repair::settle::<F>),

@@ -38,13 +38,13 @@ pub(super) async fn list<F: Front>(
 /// Which nodes an order is for: `{"aliases": ["P1-NODE1"]}` or `{"all": true}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+pub(super) struct Chosen {
     aliases: Option<Vec<String>>,
     all: Option<bool>,
 }
 
 impl Chosen {
-    fn selection(self) -> Result<Selection, Problem> {
+    pub(super) fn selection(self) -> Result<Selection, Problem> {
         match (self.aliases, self.all.unwrap_or(false)) {
             (None, true) => Ok(Selection::All),
             (Some(aliases), false) if !aliases.is_empty() => Ok(Selection::Aliases(aliases)),

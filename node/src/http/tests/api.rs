@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use vaquita_core::admin::{
-    Caller, LogPiece, LogRange, NodeState, OrderRow, Refusal, Response, Right, Selection, Verb,
+    Caller, LogPiece, LogRange, NodeState, OrderRow, Refusal, RescanRow, Response, Right,
+    Selection, Verb,
 };
+use vaquita_core::dfs::ask::VolumeState;
 use vaquita_core::ids::{Alias, Role};
 use vaquita_core::secret::Password;
 use vaquita_core::state::Duty;
@@ -231,6 +233,60 @@ async fn nodes_are_started_by_alias_and_stopped_all_at_once() {
             Verb::StopNodes(Selection::All),
         ]
     );
+}
+
+#[tokio::test]
+async fn volumes_are_opened_again_adopted_and_forgotten() {
+    let named = || ("P1-NODE1".to_owned(), "/disk1".to_owned());
+    let rescan = Verb::RescanVolumes(Selection::Aliases(vec!["P1-NODE1".to_owned()]));
+    let (node, path) = named();
+    let adopt = Verb::AdoptVolume { node, path };
+    let (node, path) = named();
+    let forget = Verb::ForgetVolume { node, path };
+    let one = r#"{"node":"P1-NODE1","path":"/disk1"}"#;
+    for (order, body, verb) in [
+        ("rescan", r#"{"aliases":["P1-NODE1"]}"#, rescan),
+        ("adopt", one, adopt),
+        ("forget", one, forget),
+    ] {
+        let row = RescanRow {
+            node: Alias::new("P1-NODE1").unwrap(),
+            path: "/disk1".to_owned(),
+            was: Some(VolumeState::Missing),
+            now: Some(VolumeState::Good),
+            opened: true,
+            chunks: 7,
+            reason: String::new(),
+        };
+        let front = FakeFront::telling([Ok(Response::Rescanned(vec![row]))]);
+        let answer = request("POST", format!("/api/v1/volumes/{order}"))
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        let told = json!([{
+            "node": "P1-NODE1", "path": "/disk1", "was": "missing", "now": "good", "opened": true,
+            "chunks": 7, "reason": "",
+        }]);
+        assert_eq!(answer.json(), told, "{order}");
+        assert_eq!(front.verbs(), [verb]);
+    }
+    for (order, body) in [
+        ("rescan", "{}"),
+        ("rescan", one),
+        ("adopt", r#"{"node":"P1-NODE1"}"#),
+        ("adopt", r#"{"all":true}"#),
+        ("forget", r#"{"node":"P1-NODE1","path":7}"#),
+    ] {
+        let front = FakeFront::telling([]);
+        let answer = request("POST", format!("/api/v1/volumes/{order}"))
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.status, 422, "{order} {body}");
+        assert!(front.verbs().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -395,6 +395,8 @@ async fn volumes_are_listed() {
         chunks: 3,
         chunk_bytes: 800,
         reason: "91 % full".to_owned(),
+        for_ms: 65_000,
+        doing: "new chunks go elsewhere".to_owned(),
     };
     let answer = request("GET", "/api/v1/volumes")
         .token(FILES)
@@ -405,7 +407,7 @@ async fn volumes_are_listed() {
         json!([{
             "node": "P1-NODE1", "slot": 1, "path": "/disk1", "id": "ab".repeat(16),
             "state": "high", "capacity": 1000, "free": 90, "chunks": 3, "chunk_bytes": 800,
-            "reason": "91 % full",
+            "reason": "91 % full", "for_ms": 65_000, "doing": "new chunks go elsewhere",
         }])
     );
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use vaquita_core::controller::{Controller, StockView};
 use vaquita_core::dfs::ask::EntryKind;
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::{ChunkId, ChunkVersion};
 use vaquita_core::dfs::path::DfsPath;
-use vaquita_core::ids::NodeId;
+use vaquita_core::ids::{Alias, NodeId};
 use vaquita_core::store::scan::scan;
 use vaquita_core::time::Timestamp;
 
@@ -109,8 +110,39 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
                 stock.extras
             ));
         }
-        if let Some(what) = disks_differ(world, node, &entries) {
+        if let Some(what) = uses_anothers_volume(machine, alias, id, &stock) {
+            return Some(what);
+        }
+        if let Some(what) = disks_differ(world, node, &stock, &entries) {
             return Some(format!("{alias}: {what}"));
+        }
+    }
+    None
+}
+
+/// Whether a node uses a volume that was given to another, or that another uses as well.
+fn uses_anothers_volume(
+    machine: &Controller,
+    alias: &Alias,
+    node: NodeId,
+    stock: &StockView,
+) -> Option<String> {
+    let in_use = stock.volumes.iter().filter(|it| it.state.is_readable());
+    for volume in in_use.filter_map(|it| it.id) {
+        let owner = machine.state().owners.get(&volume);
+        if owner.is_some_and(|owner| owner.node != node) {
+            return Some(format!(
+                "{alias} uses volume {volume}, which was given to another node"
+            ));
+        }
+        let rows = machine.rows(Timestamp::ZERO).into_iter();
+        let others = rows.map(|row| row.alias).filter(|it| it != alias);
+        for other in others {
+            let theirs = machine.stock_of(&other).map(|it| it.volumes);
+            let mut theirs = theirs.into_iter().flatten();
+            if theirs.any(|it| it.state.is_readable() && it.id == Some(volume)) {
+                return Some(format!("{alias} and {other} use the same volume, {volume}"));
+            }
         }
     }
     None
@@ -188,10 +220,16 @@ fn files_of(world: &VaquitaWorld) -> Vec<(String, bool)> {
 fn disks_differ(
     world: &VaquitaWorld,
     node: NodeIx,
+    stock: &StockView,
     entries: &BTreeMap<ChunkVersion, (u64, Digest)>,
 ) -> Option<String> {
     let mut there = BTreeMap::new();
     for slot in 0..world.volumes(node) {
+        let known = stock.volumes.iter().find(|it| it.slot.0 == slot);
+        if known.is_some_and(|it| !it.state.is_readable()) {
+            // It is not in use, and what is on it is none of the node's business.
+            continue;
+        }
         let disk = world.volume(node, slot)?;
         if disk.used() > disk.profile.capacity {
             return Some(format!("volume {slot} is fuller than it can be"));

@@ -466,7 +466,10 @@ impl Controller {
                 let giving_up = self.files.giving_up.contains_key(&version);
                 let repairs = &self.files.repairs;
                 let full = repairs.under_way().0 >= repairs.concurrency;
-                if !full && !repairs.is_copied(version) && !giving_up {
+                if !repairs.is_copied(version) && !giving_up && self.adopt_from_any(now, version) {
+                    return;
+                }
+                if !full && !self.files.repairs.is_copied(version) && !giving_up {
                     self.begin_copy(now, version, urgency, &standing);
                 }
             }
@@ -512,6 +515,15 @@ impl Controller {
         self.look_at_chunk(now, version.chunk);
     }
 
+    /// Has a good replica count that a node has beside what the log says, if there is one: it need not
+    /// be copied.
+    fn adopt_from_any(&mut self, now: Timestamp, version: ChunkVersion) -> bool {
+        let slots: Vec<Slot> = self.members.data_nodes().collect();
+        let claims = |slot: &Slot| self.files.stocks[*slot].claims(version).is_some();
+        let slots: Vec<Slot> = slots.into_iter().filter(claims).collect();
+        slots.into_iter().any(|slot| self.adopt(now, slot, version))
+    }
+
     /// A node has a good replica beside what the log says, of a chunk that has too few: it counts from
     /// now on.
     pub(super) fn adopt(&mut self, now: Timestamp, slot: Slot, version: ChunkVersion) -> bool {
@@ -527,6 +539,12 @@ impl Controller {
         let standing = self.standing(now, &view);
         let mut with: Vec<(NodeId, Slot)> = standing.readable().collect();
         with.push((node, slot));
+        let given = self.is_on_given_volume(slot, node, version);
+        if given {
+            // Those that are away have a host as well.
+            let awaited = standing.awaited.iter();
+            with.extend(awaited.filter_map(|it| Some((*it, self.slot_of(*it)?))));
+        }
         let apart =
             self.files.config.level != ReliabilityLevel::NeverShare || !self.shares_a_host(&with);
         // One that is drained helps as well where there are too few that can be read: it is given away
@@ -535,7 +553,13 @@ impl Controller {
             true => standing.leaving.len(),
             false => 0,
         };
-        let wanted = standing.expected() + leaving < self.files.config.factor;
+        // What came with a volume that was given to the node counts although whoever had the volume is
+        // waited for: it will not come back with it.
+        let expected = match given {
+            true => standing.good.len(),
+            false => standing.expected(),
+        };
+        let wanted = expected + leaving < self.files.config.factor;
         let busy =
             self.files.repairs.is_copied(version) || self.files.giving_up.contains_key(&version);
         if !(same && wanted && apart) || busy {

@@ -158,6 +158,8 @@ fn an_answer_that_does_not_fit_is_refused_in_its_place() {
         id: RequestId(1),
     };
     let row = |path: String| VolumeRow {
+        for_ms: u64::MAX,
+        doing: String::new(),
         node: controller.members.all[slot].member.site.alias.clone(),
         slot: VolumeSlot(0),
         path,

@@ -14,6 +14,9 @@ fn a_node_whose_disks_are_slow_is_asked_last() {
     for (slow, ..) in &nodes {
         for (slot, ..) in &nodes {
             let volumes = vec![VolumeFacts {
+                for_ms: 0,
+                label: None,
+                removed: false,
                 slot: VolumeSlot(0),
                 path: "/disk".to_owned(),
                 id: None,

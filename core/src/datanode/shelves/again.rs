@@ -1,0 +1,263 @@
+//! Opening volumes again while the node runs.
+//!
+//! A volume that is not in use is opened as at the start of the process: what the node knew of it is
+//! forgotten, its label is read and judged, and its files are read from the disk. It is never gone on
+//! with: after a fault nobody knows what of its last writes is there. It is read when all that was
+//! handed out for it has come back, so that nothing changes behind the reader.
+
+use super::{Shelf, Shelves, ShelvesAround, slots};
+use crate::dfs::ask::VolumeState;
+use crate::dfs::ids::{ChunkVersion, VolumeSlot};
+use crate::event::Event;
+use crate::ids::RequestId;
+use crate::io::Effect;
+use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumesRescanned};
+use crate::outbox::Outbox;
+use crate::store::label::Verdict;
+use crate::store::scan::LabelFound;
+use crate::time::Timestamp;
+
+/// Orders that wait for their answers at most: whoever asks more often hears nothing of the oldest.
+const RESCANS_MAX: usize = 16;
+
+/// A volume that is being opened again.
+#[derive(Debug)]
+pub(super) struct Again {
+    was: VolumeState,
+    reason: String,
+    /// Whether it is being read; before, what was handed out for it has to come back.
+    pub(super) reads: bool,
+}
+
+impl Again {
+    /// How it was, and why.
+    pub(super) fn why(&self) -> String {
+        match self.reason.is_empty() {
+            true => format!("it was {}", self.was.as_str()),
+            false => format!("it was {} ({})", self.was.as_str(), self.reason),
+        }
+    }
+}
+
+/// An order that is being carried out.
+#[derive(Debug)]
+pub(super) struct Rescan {
+    id: RequestId,
+    /// How each volume was, and whether it is opened again.
+    before: Vec<(VolumeState, bool)>,
+    refused: String,
+}
+
+impl Shelves {
+    /// Opens again each volume that is not in use, by order.
+    pub(in crate::datanode) fn rescan(
+        &mut self,
+        now: Timestamp,
+        order: RescanVolumes,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let RescanVolumes { id, owners, forget } = order;
+        self.round += 1;
+        // Before anything else, so that it is told how each volume was before it was given away.
+        let states: Vec<VolumeState> = self.shelves.iter().map(Shelf::state).collect();
+        self.take_owners(now, owners, around);
+        let refused = forget.map(|path| self.forget(&path, around.out));
+        let refused = refused.and_then(Result::err).unwrap_or_default();
+        let mut before = Vec::new();
+        for (slot, was) in slots(self.shelves.len()).zip(states) {
+            if refused.is_empty() && self.may_open_again(slot) {
+                self.open_again(slot, around);
+            }
+            before.push((was, self.again.contains_key(&slot)));
+        }
+        if self.rescans.len() >= RESCANS_MAX {
+            self.rescans.remove(0);
+        }
+        self.rescans.push(Rescan {
+            id,
+            before,
+            refused,
+        });
+    }
+
+    /// Whether a volume is neither in use nor just being opened.
+    fn may_open_again(&mut self, slot: VolumeSlot) -> bool {
+        match self.shelf(slot) {
+            Some(Shelf::Out { .. }) => true,
+            Some(Shelf::Open(shelf)) => shelf.volume.state() == VolumeState::Failed,
+            _ => false,
+        }
+    }
+
+    /// Forgets which volume was at a directory.
+    ///
+    /// # Errors
+    /// If it is in use, or nothing is known of one there.
+    fn forget(&mut self, path: &str, out: &mut Outbox) -> Result<(), String> {
+        let slot = slots(self.shelves.len()).find(|slot| self.path(*slot) == path);
+        if let Some(slot) = slot
+            && !self.may_open_again(slot)
+        {
+            return Err(format!(
+                "the volume {path} is in use, or just being opened: nothing was forgotten. Take its \
+                 line out of `volumes` first, or take its disk away"
+            ));
+        }
+        if !self.labels.forget(path, out) && slot.is_none() {
+            return Err(format!(
+                "this node knows of no volume at {path}: `vaquita volume list` shows those that it knows"
+            ));
+        }
+        let text = format!("the volume that was at {path} is missed no longer, by order");
+        out.notify(Event::warning("volume.forgotten", text));
+        self.facts_changed = true;
+        Ok(())
+    }
+
+    /// Forgets all that is known of a volume, and has it opened.
+    pub(super) fn open_again(&mut self, slot: VolumeSlot, around: &mut ShelvesAround<'_>) {
+        let Some(shelf) = self.shelf(slot) else {
+            return;
+        };
+        let was = shelf.state();
+        let reason = match shelf {
+            Shelf::Open(shelf) => shelf.reason(),
+            Shelf::Out { reason, .. } => reason.clone(),
+            _ => String::new(),
+        };
+        self.let_go(slot, &reason, around.out);
+        if let Some(shelf) = self.shelf(slot) {
+            *shelf = Shelf::Opening;
+        }
+        let again = Again {
+            was,
+            reason,
+            reads: false,
+        };
+        self.again.insert(slot, again);
+        self.facts_changed = true;
+        self.go_on_opening(slot, around);
+    }
+
+    /// Has a volume read that is to be opened again, once nothing is on its way to it.
+    pub(super) fn go_on_opening(&mut self, slot: VolumeSlot, around: &mut ShelvesAround<'_>) {
+        let busy = self.under_way.values().any(|it| *it == slot);
+        if let Some(again) = self.again.get_mut(&slot)
+            && !again.reads
+            && (!busy || around.planted.reopen_amid_writes)
+        {
+            again.reads = true;
+            around.out.push(Effect::OpenVolume { slot });
+        }
+    }
+
+    /// A volume that was read may be used: what is on it counts.
+    pub(super) fn is_ready(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        self.facts_changed = true;
+        self.drop_doubles(now, slot);
+        if let Some(again) = self.again.remove(&slot) {
+            let chunks = self.volume(slot).map_or(0, |volume| volume.len());
+            let text = format!(
+                "{} is in use again, with {chunks} chunks: {}",
+                self.path(slot),
+                again.why()
+            );
+            around.out.notify(Event::info("volume.back", text));
+        }
+        if self.reported && !around.planted.report_nothing_reopened {
+            self.contents_changed = true;
+        }
+    }
+
+    /// A node has a content once: what came to another of its volumes while this one was away is kept
+    /// there.
+    fn drop_doubles(&mut self, now: Timestamp, slot: VolumeSlot) {
+        let others: Vec<VolumeSlot> = self
+            .open()
+            .filter(|(other, volume)| *other != slot && volume.state().is_readable())
+            .map(|(other, _)| other)
+            .collect();
+        let Some(Shelf::Open(shelf)) = self.shelves.get(usize::from(slot.0)) else {
+            return;
+        };
+        let has = |version: ChunkVersion| {
+            let there = |other: &VolumeSlot| match self.shelves.get(usize::from(other.0)) {
+                Some(Shelf::Open(it)) => it.volume.content(version).is_some(),
+                _ => false,
+            };
+            !self.corrupt.contains(&version) && others.iter().any(there)
+        };
+        let doubles: Vec<(ChunkVersion, u64)> = shelf
+            .volume
+            .entries()
+            .filter(|content| has(content.version))
+            .map(|content| (content.version, content.len))
+            .collect();
+        for (version, len) in doubles {
+            if let Some(volume) = self.volume(slot) {
+                volume.trash(version, now);
+            }
+            self.count_bytes(slot, len, u64::wrapping_sub);
+        }
+    }
+
+    /// Takes note of which volumes were given to whom. What is in use here and is another node's by
+    /// now is put out; what was given to this node is opened again.
+    pub(in crate::datanode) fn take_owners(
+        &mut self,
+        now: Timestamp,
+        owners: Vec<VolumeOwner>,
+        around: &mut ShelvesAround<'_>,
+    ) {
+        let node = self.node;
+        let heeds = |it: &VolumeOwner| !around.planted.ignore_volume_owners || it.node == node;
+        let owners = owners.into_iter().filter(heeds);
+        self.owners = owners.map(|it| (it.volume, it)).collect();
+        for slot in slots(self.shelves.len()) {
+            let (label, in_use) = match self.shelf(slot) {
+                Some(Shelf::Open(shelf)) => (shelf.label.clone(), true),
+                Some(Shelf::Out {
+                    label: Some(label), ..
+                }) => (label.clone(), false),
+                _ => continue,
+            };
+            match self.judge(slot, &LabelFound::Here(label.clone())) {
+                Verdict::Refuse { state, reason } if in_use => {
+                    self.put_out(slot, state, reason, Some(label), around.out);
+                }
+                Verdict::Adopt { .. } => self.open_again(slot, around),
+                _ => {}
+            }
+        }
+        self.drain_at(now, around);
+    }
+
+    /// The answers to orders that have been carried out.
+    pub(in crate::datanode) fn take_rescanned(&mut self, now: Timestamp) -> Vec<VolumesRescanned> {
+        if self.rescans.is_empty() || !self.again.is_empty() {
+            return Vec::new();
+        }
+        let facts = self.facts(now);
+        let done = core::mem::take(&mut self.rescans).into_iter();
+        let answer = |rescan: Rescan| VolumesRescanned {
+            id: rescan.id,
+            volumes: rescan
+                .before
+                .into_iter()
+                .zip(&facts)
+                .map(|((was, opened), now)| RescannedVolume {
+                    was,
+                    opened,
+                    now: now.clone(),
+                })
+                .collect(),
+            refused: rescan.refused,
+        };
+        done.map(answer).collect()
+    }
+}
