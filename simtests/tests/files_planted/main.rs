@@ -3,6 +3,7 @@
 
 mod mirrors;
 mod repair;
+mod volumes;
 
 use std::time::Duration;
 
@@ -511,7 +512,7 @@ const HUNTS: &[Hunt] = &[
         drive: a_good_day_on_unequal_disks,
         shows: "was acknowledged, and a loss of power now would leave",
         without: &[],
-        within: 4,
+        within: 12,
     },
     Hunt {
         bug: "share_hosts",
@@ -574,6 +575,12 @@ fn planted_bugs_of_mirrors_are_found() {
     find(mirrors::HUNTS, None);
 }
 
+/// The same for volumes that are opened again, or given to other nodes.
+#[test]
+fn planted_bugs_of_volumes_are_found() {
+    find(volumes::HUNTS, None);
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "which seed found what is worth knowing"
@@ -610,7 +617,8 @@ fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
 /// Each hunt plants the one bug that it is called by.
 #[test]
 fn hunts_plant_what_they_are_called_by() {
-    for it in HUNTS.iter().chain(repair::HUNTS).chain(mirrors::HUNTS) {
+    let others = [mirrors::HUNTS, repair::HUNTS, volumes::HUNTS];
+    for it in HUNTS.iter().chain(others.into_iter().flatten()) {
         assert_plants(it.bug, it.plant);
     }
 }
