@@ -223,6 +223,180 @@ async fn a_volume_that_is_not_mounted_is_missing_and_nothing_is_written_below() 
     cluster.put(SECOND, "g", b"x").await.with(201);
 }
 
+/// The volumes of a node, as the controller shows them.
+async fn volumes_of(cluster: &Cluster, node: &str) -> Vec<Value> {
+    let mut rows = cluster.json("volume list").await;
+    rows.retain(|row| row["node"] == node);
+    rows
+}
+
+/// The process id of a node.
+async fn pid_of(cluster: &Cluster, node: &str) -> Value {
+    let rows = cluster.json("node list").await;
+    let row = rows.iter().find(|row| row["alias"] == node).unwrap();
+    row["pid"].clone()
+}
+
+/// Orders something of the volume at a directory, and returns what was said. Paths here have blanks.
+async fn order_of_volume(cluster: &Cluster, order: &str, node: &str, path: &Path) -> String {
+    let mut command = cluster.place.command();
+    let words = [order, node].map(OsString::from);
+    let words = words.into_iter().chain([path.into()]);
+    let output = command.arg("volume").args(words).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn copied(cluster: &Cluster) -> Value {
+    let out = cluster.vaquita("repair status --json").await.ok();
+    let status: Value = serde_json::from_str(&out).unwrap();
+    status["copied"].clone()
+}
+
+#[tokio::test]
+async fn a_volume_that_is_mounted_while_its_node_runs_is_opened_again() {
+    let cluster = of_two(|_| ()).await;
+    let sizes = [("small", 200 * KIB), ("large", 3 * MIB)];
+    for (path, len) in sizes {
+        let bytes = content(len as u64, len);
+        cluster.put(FIRST, path, &bytes).await.with(201);
+    }
+    let (mounted, away) = (home_volume(&cluster, "P1"), cluster.path("P1/away"));
+    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    fs::rename(&mounted, &away).unwrap();
+    fs::create_dir(&mounted).unwrap();
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    until_volume(&cluster, "missing").await;
+    let pid = pid_of(&cluster, "P1-NODE1").await;
+    let listed = cluster.vaquita("volume list").await.ok();
+    assert!(listed.contains("missing for"), "{listed}");
+    assert!(
+        listed.contains("vaquita volume rescan P1-NODE1"),
+        "{listed}"
+    );
+    assert!(listed.contains("what is done: "), "{listed}");
+    let status = cluster.vaquita("status").await.out;
+    assert!(status.contains("is missing for"), "{status}");
+    let rescanned = cluster.vaquita("volume rescan P1-NODE1").await;
+    assert!(
+        rescanned.out.contains("missing  missing"),
+        "{}",
+        rescanned.out
+    );
+    rescanned.failed(1);
+    // The process holds nothing of what it does not use.
+    fs::remove_dir_all(&mounted).unwrap();
+    fs::rename(&away, &mounted).unwrap();
+    let rescanned = cluster.vaquita("volume rescan --all").await.ok();
+    assert!(rescanned.contains("missing  good"), "{rescanned}");
+    assert!(rescanned.contains("left alone"), "{rescanned}");
+    until_volume(&cluster, "good").await;
+    until_well(&cluster).await;
+    assert_eq!(copied(&cluster).await, 0);
+    assert_eq!(pid_of(&cluster, "P1-NODE1").await, pid);
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    for (path, len) in sizes {
+        let got = cluster.get_file(FIRST, path).await.with(200);
+        assert_same(&got.body, &content(len as u64, len), path);
+    }
+}
+
+#[tokio::test]
+async fn disks_that_were_exchanged_are_adopted_by_order() {
+    let cluster = of_two(|_| ()).await;
+    let sizes = [("small", 200 * KIB), ("large", 3 * MIB)];
+    for (path, len) in sizes {
+        let bytes = content(len as u64, len);
+        cluster.put(FIRST, path, &bytes).await.with(201);
+    }
+    cluster.vaquita("repair suspend").await.ok();
+    cluster.vaquita("node stop --all --wait").await.ok();
+    let (one, other) = (home_volume(&cluster, "P1"), home_volume(&cluster, "P2"));
+    let between = cluster.path("between");
+    fs::rename(&one, &between).unwrap();
+    fs::rename(&other, &one).unwrap();
+    fs::rename(&between, &other).unwrap();
+    cluster.vaquita("node start --all --wait").await.ok();
+    let told = reason(&until_volume(&cluster, "foreign").await);
+    let cure = format!("vaquita volume adopt P1-NODE1 {}", one.display());
+    assert!(told.contains("belongs to node P2-NODE1"), "{told}");
+    assert!(told.contains(&cure), "{told}");
+    let err = cluster
+        .vaquita("volume adopt P1-NODE1 /elsewhere")
+        .await
+        .failed(1);
+    assert!(err.contains("has no volume at /elsewhere"), "{err}");
+    for (node, path) in [("P1-NODE1", &one), ("P2-NODE1", &other)] {
+        let said = order_of_volume(&cluster, "adopt", node, path).await;
+        assert!(said.contains("foreign  good"), "{said}");
+    }
+    cluster.vaquita("repair resume").await.ok();
+    until_well(&cluster).await;
+    assert_eq!(copied(&cluster).await, 0);
+    cluster
+        .until_log("P4/log/controller.log", "is given to P1-NODE1")
+        .await;
+    // It stands, whatever starts anew.
+    cluster.vaquita("node stop --all --wait").await.ok();
+    cluster.vaquita("node start --all --wait").await.ok();
+    until_volume(&cluster, "good").await;
+    until_well(&cluster).await;
+    for (site, (path, len)) in [FIRST, SECOND].into_iter().zip(sizes) {
+        let got = cluster.get_file(site, path).await.with(200);
+        assert_same(&got.body, &content(len as u64, len), path);
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_is_taken_out_is_told_and_a_new_one_is_used() {
+    let mut cluster = of_two(|_| ()).await;
+    let bytes = content(1, 3 * MIB);
+    cluster.put(FIRST, "f", &bytes).await.with(201);
+    let (before, fresh) = (home_volume(&cluster, "P1"), cluster.path("P1/fresh"));
+    fs::create_dir(&fresh).unwrap();
+    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    let line = format!("P1-NODE1.volumes={}", fresh.display());
+    cluster.add_line("P4/config/cluster.cfg", &line);
+    cluster.take("P4").stop().await;
+    cluster.start_controller();
+    cluster.log_in_again().await;
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    let rows = cluster
+        .until("both are told", async || {
+            let rows = volumes_of(&cluster, "P1-NODE1").await;
+            let states: Vec<&Value> = rows.iter().map(|row| &row["state"]).collect();
+            (states == ["good", "missing"]).then_some(rows)
+        })
+        .await;
+    assert_eq!(rows[0]["path"], fresh.display().to_string());
+    assert_eq!(rows[1]["path"], before.display().to_string());
+    let told = reason(&rows[1]);
+    assert!(
+        told.contains("is not in `volumes` of this node any more"),
+        "{told}"
+    );
+    let status = cluster.vaquita("status").await.out;
+    assert!(status.contains("gone from the configuration"), "{status}");
+    // What was on it is made anew, and nothing of it was touched.
+    until_well(&cluster).await;
+    assert_eq!(copied(&cluster).await, 1);
+    let left = Tree::of(&before).into_files();
+    assert!(
+        left.keys()
+            .any(|path| path.extension().is_some_and(|it| it == "chunk"))
+    );
+    order_of_volume(&cluster, "forget", "P1-NODE1", &before).await;
+    cluster
+        .until("it is missed no longer", async || {
+            let rows = volumes_of(&cluster, "P1-NODE1").await;
+            (rows.len() == 1).then_some(())
+        })
+        .await;
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    let got = cluster.get_file(FIRST, "f").await.with(200);
+    assert_same(&got.body, &bytes, "from the new volume");
+}
+
 /// Turns one bit of a content over on P1's disk.
 fn flip(cluster: &Cluster, bytes: &[u8]) {
     flip_at(cluster, "P1", bytes, bytes.len() / 2);
