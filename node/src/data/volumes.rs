@@ -354,7 +354,7 @@ impl<E: Env> Volumes<E> {
     }
 
     /// Locks a volume's directory and looks at what is on it.
-    async fn open(&self, number: VolumeSlot) -> Result<Opened, VolumeTrouble> {
+    pub(super) async fn open(&self, number: VolumeSlot) -> Result<Opened, VolumeTrouble> {
         let Some(slot) = self.slot(number) else {
             let reason = format!("there is no volume {number}: that is a bug in this program");
             let kind = VolumeTroubleKind::Missing;

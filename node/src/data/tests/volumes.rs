@@ -97,6 +97,18 @@ async fn a_disk_that_begins_to_hang_costs_its_volume_and_nothing_else() {
     // The other volume lives on.
     node.told_of(|input| matches!(space(input), Some((VolumeSlot(1), _))))
         .await;
+    // It is not read again while what it was given before may still be carried out.
+    let volumes = node.data.shared.volumes.clone();
+    let again = volumes.open(VolumeSlot(0)).await.unwrap_err();
+    assert_eq!(again.kind, VolumeTroubleKind::Hung);
+    assert!(again.reason.contains("has not answered"), "{again:?}");
+    let life = volumes.life(VolumeSlot(0));
+    assert_eq!(life, 1, "it counts as opened, and was not");
+    // What was begun under an earlier opening writes nothing under a later one.
+    let file = FileName::fixed("file");
+    let stale = volumes.append(VolumeSlot(0), life - 1, &file, 0, bytes(1));
+    let stale = stale.await.unwrap_err().to_string();
+    assert!(stale.contains("was opened again"), "{stale}");
 }
 
 #[tokio::test(start_paused = true)]
