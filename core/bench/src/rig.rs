@@ -408,6 +408,9 @@ impl<D: Disk> Rig<D> {
                 reason: String::new(),
                 chunks: 0,
                 chunk_bytes: 0,
+                for_ms: 0,
+                label: None,
+                removed: false,
             }],
         }));
         self.tell(report);
