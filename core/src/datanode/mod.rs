@@ -657,6 +657,14 @@ impl DataNode {
         self.shelves.entries()
     }
 
+    /// Sum of what the node has by its own word and the number of the newest change in it, for the
+    /// checkers of the simulators: where neither has changed, [`DataNode::entries`] has not.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn inventory(&self) -> (u64, u64) {
+        (self.news.sum(), self.news.newest())
+    }
+
     /// Whether nothing is on its way to a disk, for the checkers of the simulators.
     #[doc(hidden)]
     #[must_use]

@@ -264,6 +264,7 @@ impl Cluster {
         world.add_checker(checkers::MirrorsFollow::default());
         if self.volumes > 0 {
             world.add_checker(files::checkers::Chunks::default());
+            world.add_checker(files::given_up::GivenUp::default());
         }
         world
     }

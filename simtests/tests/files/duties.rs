@@ -44,11 +44,11 @@ fn is_drained(world: &VaquitaWorld) -> bool {
 }
 
 /// How many contents a node has.
-fn has(world: &VaquitaWorld, name: &str) -> usize {
+pub(crate) fn has(world: &VaquitaWorld, name: &str) -> usize {
     contents(world, name).len()
 }
 
-fn contents(world: &VaquitaWorld, name: &str) -> Vec<ChunkVersion> {
+pub(crate) fn contents(world: &VaquitaWorld, name: &str) -> Vec<ChunkVersion> {
     match world.node(name).and_then(|node| world.machine(node)) {
         Some(Vaquita::DataNode(it)) => it.entries().iter().map(|entry| entry.version).collect(),
         _ => Vec::new(),

@@ -5,6 +5,7 @@ mod balance;
 mod crashes;
 mod duties;
 mod everyday;
+mod given_up;
 mod many;
 mod placement;
 mod rebuilt;

@@ -157,6 +157,21 @@ pub(crate) fn stop(world: &mut VaquitaWorld, names: &[&str]) -> Result<(), Failu
     })
 }
 
+/// Lets time pass, with clients going on, until something is so; for a minute at most.
+pub(crate) fn until(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+    what: &str,
+    so: impl Fn(&VaquitaWorld) -> bool,
+) -> Result<(), Failure> {
+    let end = world.now().after(seconds(60));
+    while !so(world) && world.now() < end {
+        clients.run_for(world, Duration::from_micros(500))?;
+    }
+    let reached = so(world);
+    expect(world, reached, &format!("not within a minute: {what}"))
+}
+
 /// Has repair wait, or go on.
 pub(crate) fn suspend_repair(world: &mut VaquitaWorld, suspend: bool) -> Result<(), Failure> {
     order(world, Verb::Dfs(Ask::SuspendRepair { suspend }));

@@ -216,6 +216,29 @@ impl Controller {
         })
     }
 
+    /// What members are told at this moment to give up of what they have, for the checkers of the
+    /// simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn given_up_now(&self, now: Timestamp) -> Vec<(Alias, ChunkVersion)> {
+        let mut told = Vec::new();
+        for slot in self.members.data_nodes() {
+            let extras = self.files.stocks[slot].extras.iter();
+            for (version, _) in extras.filter(|(_, extra)| extra.released == Some(now)) {
+                told.push((self.members.all[slot].member.site.alias.clone(), *version));
+            }
+        }
+        told
+    }
+
+    /// Whether so many members are away that the cause is likely not theirs, for the checkers of the
+    /// simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn sees_mass_event(&self) -> bool {
+        self.mass_event
+    }
+
     /// What chunks lack, for the checkers of the simulators.
     #[doc(hidden)]
     #[must_use]
