@@ -450,9 +450,13 @@ impl Controller {
         let mut unused: std::collections::BTreeMap<NodeId, Vec<ChunkVersion>> =
             std::collections::BTreeMap::new();
         for chunk in write.chunks {
-            let used: Vec<NodeId> = self
-                .names()
-                .chunk_version(chunk.version)
+            let view = self.names().chunk_version(chunk.version);
+            // The answer of who is not among the holders may have been lost, and not what it was about.
+            // Where replicas are lacking, the sweep judges by what the node says.
+            if view.is_some_and(|view| self.lacks_good_replicas(now, &view)) {
+                continue;
+            }
+            let used: Vec<NodeId> = view
                 .map(|view| view.holders().collect())
                 .unwrap_or_default();
             for (node, _) in chunk.places {
@@ -462,6 +466,7 @@ impl Controller {
             }
         }
         self.release(now, &unused);
+        self.files.hurry_sweep(now);
     }
 
     /// What is said to somebody who asks for a write again that was committed before.
