@@ -59,7 +59,8 @@ impl Controller {
             versions.retain(|version| {
                 let view = names.chunk_version(*version);
                 view.is_none_or(|view| {
-                    !view.is_held_by(*node) && !self.lacks_good_replicas(now, &view)
+                    let lacks = self.lacks_good_replicas(now, &view);
+                    !view.is_held_by(*node) && !lacks && self.may_judge()
                 })
             });
         }
@@ -120,6 +121,13 @@ impl Controller {
         self.release(now, &released);
     }
 
+    /// Whether what nodes have can be judged by anybody but the clients who give it up: all have said
+    /// what they have, as far as can be waited for, none knows more of the history than this
+    /// controller, and not so many are away at once that things are likely not as they seem.
+    const fn may_judge(&self) -> bool {
+        self.files.settled && !self.files.rolled_back && !self.mass_event
+    }
+
     /// Looks through what nodes have beside what the log says.
     pub(in crate::controller) fn sweep_files(&mut self, now: Timestamp) {
         if now < self.files.next_sweep {
@@ -131,7 +139,7 @@ impl Controller {
         for op in self.files.writes.silent_for(now, patience) {
             self.give_up_write(now, op, "nothing was heard of it for too long");
         }
-        if !self.files.settled || self.files.rolled_back || self.planted.keep_orphans {
+        if !self.may_judge() || self.planted.keep_orphans {
             return;
         }
         let data_nodes: Vec<Slot> = self.members.data_nodes().collect();
