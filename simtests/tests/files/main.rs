@@ -2,6 +2,7 @@
 //! `docs/simulation.md`; rulings are those of the architecture.
 
 mod balance;
+mod changed;
 mod crashes;
 mod duties;
 mod everyday;
@@ -15,3 +16,4 @@ mod scrub;
 mod story;
 mod told;
 mod volumes;
+mod wrong_disks;

@@ -58,6 +58,16 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
             continue;
         };
         let alias = world.alias(node);
+        let (identity, _, spoken, _) = data_node.identity();
+        let registered = machine.state().registry.get(alias).map(|it| it.epoch);
+        if registered != Some(spoken) || identity.witness.epoch != machine.epoch().0 {
+            return Some(format!(
+                "{alias} speaks under epoch {spoken} to controller epoch {}; granted were {registered:?} \
+                 under {}",
+                identity.witness.epoch,
+                machine.epoch().0
+            ));
+        }
         if !data_node.is_idle() || world.stages(node) > 0 {
             return Some(format!(
                 "{alias} is not idle and its driver holds {} stages",
@@ -81,7 +91,12 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
             return Some(format!("{alias} has not reported"));
         }
         if stock.sum != sum {
-            return Some(format!("the sums of what {alias} has differ"));
+            return Some(format!(
+                "the sums of what {alias} has differ: {} by the controller, {sum} of what its volumes \
+                 have, {:?} by its news",
+                stock.sum,
+                data_node.inventory()
+            ));
         }
         let mut missing: BTreeSet<ChunkId> = BTreeSet::new();
         let mut wanted = BTreeSet::new();
@@ -241,7 +256,11 @@ fn disks_differ(
         let Ok((_, found)) = scan(&Cached(disk)) else {
             return Some(format!("volume {slot} cannot be read"));
         };
-        there.extend(contents(&found));
+        for (version, what) in contents(&found) {
+            if there.insert(version, what).is_some() {
+                return Some(format!("chunk {version} is on two of its volumes"));
+            }
+        }
     }
     (there != *entries).then(|| {
         let disks: Vec<_> = there
