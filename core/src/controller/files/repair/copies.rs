@@ -377,9 +377,12 @@ impl Controller {
         // Those that are away have a host as well.
         let awaited = standing.awaited.iter();
         with.extend(awaited.map(|node| (*node, copy.target)));
-        with.push((node, copy.target));
         let apart = self.files.config.level == ReliabilityLevel::NeverShare;
-        if apart && !self.planted.share_hosts && self.shares_a_host(&with) {
+        // Others may share one among themselves: that is what it is to put right.
+        let shares = with
+            .iter()
+            .any(|it| self.host_of(it.0) == self.host_of(node));
+        if apart && !self.planted.share_hosts && shares {
             return Err(
                 "other replicas were lost meanwhile, and it shares a host with one that \
                         has to stay for that"
