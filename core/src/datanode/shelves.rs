@@ -605,7 +605,8 @@ impl Shelves {
                 before,
                 counts,
             } => {
-                if let Some((at, content)) = self.content(version).filter(|_| counts) {
+                let kept = counts && self.keep_once(now, slot, version);
+                if let Some((at, content)) = self.content(version).filter(|_| kept) {
                     // Whether it is counted here, and whether the controller knows of it.
                     let (counted, known) = match before {
                         Before::Nothing => (false, false),
@@ -652,6 +653,28 @@ impl Shelves {
                 self.damaged(now, version, &reason, around);
             }
         }
+    }
+
+    /// A content is on a volume now. Where it came by two ways, a volume that stood still has it later
+    /// than another: a node keeps it once, the older one unless that is damaged. Returns whether it is
+    /// the one that has just come.
+    fn keep_once(&mut self, now: Timestamp, slot: VolumeSlot, version: ChunkVersion) -> bool {
+        let elsewhere = self.open().find_map(|(other, volume)| {
+            let readable = other != slot && volume.state().is_readable();
+            Some((other, volume.content(version).filter(|_| readable)?))
+        });
+        let Some((other, content)) = elsewhere else {
+            return true;
+        };
+        let damaged = self.corrupt.contains(&version);
+        if damaged {
+            let entry = entry(other, &content);
+            self.leaving.insert(version, Leaving { entry, told: false });
+        }
+        if let Some(volume) = self.volume(if damaged { other } else { slot }) {
+            volume.trash(version, now);
+        }
+        damaged
     }
 
     fn count_bytes(&mut self, slot: VolumeSlot, len: u64, how: fn(u64, u64) -> u64) {
