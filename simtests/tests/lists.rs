@@ -84,6 +84,7 @@ fn every_test_in_the_lists_exists() {
     let lists = [
         ("### Scenarios", 2),
         ("### Invariants", 1),
+        ("### Liveness", 2),
         ("### Rules", 1),
     ];
     let lessons = include_str!("../../docs/lessons.md").lines();
@@ -107,7 +108,13 @@ fn every_test_in_the_lists_exists() {
 
 #[test]
 fn every_scenario_of_the_world_stands_in_a_list() {
-    let listed: BTreeSet<&str> = ["### Scenarios", "### Invariants", "### Rules"]
+    let lists = [
+        "### Scenarios",
+        "### Invariants",
+        "### Liveness",
+        "### Rules",
+    ];
+    let listed: BTreeSet<&str> = lists
         .iter()
         .flat_map(|section| names_in(section, 1))
         .collect();

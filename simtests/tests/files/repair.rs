@@ -166,6 +166,8 @@ fn a_node_that_comes_back_amid_its_repair_leaves_nothing_over() {
                 world.mark("repair.copied") > 0
             })?;
             world.power_on(lost);
+            let amid = !all_whole(world);
+            expect(world, amid, "all was made anew before it came back")?;
             wait_until(world, "all online", all_online)?;
             clients.run_for(world, seconds(60))?;
             expect_whole(world)?;
@@ -293,8 +295,10 @@ fn what_was_on_a_lost_disk_is_made_anew() {
             if world.seed() % 2 == 0 {
                 let what = DiskStep::Die;
                 world.disturb(&Step::Disk { node, what });
-                // Somebody has to touch it before it shows.
-                write_some(world, clients, 12)?;
+                // Somebody has to touch it before it shows, and what was there stays wanted.
+                for number in 20..32 {
+                    clients.have(world, put(&format!("/d/f{number}"), number, 5_000))?;
+                }
             } else {
                 stop(world, &["P2-NODE1"])?;
                 let what = DiskStep::Wipe;
@@ -303,6 +307,8 @@ fn what_was_on_a_lost_disk_is_made_anew() {
                 wait_until(world, "it is back", all_online)?;
             }
             clients.run_for(world, seconds(40))?;
+            let made = world.mark("repair.copied") > 0;
+            expect(world, made, "nothing was made anew")?;
             expect_whole(world)?;
             read_all(world, clients, 12)
         },
@@ -418,6 +424,8 @@ fn a_mass_failure_moves_nothing() {
             lost.iter().for_each(|host| world.power_cut(*host));
             clients.run_for(world, seconds(8) + 3 * WAIT)?;
             let what = format!("{:?}", repairs(world));
+            let seen = world.mark("cluster.mass_event") > 0;
+            expect(world, seen, "nobody sees that many are away")?;
             let idle = world.mark("repair.copied") == 0;
             expect(world, idle, &what)?;
             lost.iter().for_each(|host| world.power_on(*host));
