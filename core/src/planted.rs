@@ -101,6 +101,34 @@ pub struct Planted {
     pub mirror_unsynced: bool,
     /// The controller gives up chunks that the lost end of its log may have named.
     pub forget_accepted_loss: bool,
+    /// The controller waits for nodes that are away as long as they like to be.
+    pub await_for_ever: bool,
+    /// The controller tries again at once what has failed.
+    pub retry_at_once: bool,
+    /// The controller has as many copies made at a time as there are to make.
+    pub copy_without_bound: bool,
+    /// The controller counts replicas of nodes that are away where it gives up what is too many.
+    pub trim_in_hope: bool,
+    /// The controller gives up what is too many, and what no file has, while many nodes are away.
+    pub trim_in_mass_event: bool,
+    /// The controller gives up at once what writes of before its start have prepared.
+    pub sweep_at_once: bool,
+    /// The controller counts replicas of nodes that are away where it takes one from a drained node.
+    pub drain_in_hope: bool,
+    /// The controller calls a node drained although it alone has what others lack.
+    pub drained_with_needed: bool,
+    /// The controller takes a replica from the full node before the empty one has it.
+    pub move_without_copies: bool,
+    /// The controller does not miss what a node says that it lost.
+    pub pass_over_losses: bool,
+    /// The controller goes on believing what a node had by an earlier report.
+    pub keep_old_extras: bool,
+    /// The controller changes where replicas are, and does not write so into its log.
+    pub change_past_log: bool,
+    /// A data node keeps to itself what it finds damaged.
+    pub keep_damage_quiet: bool,
+    /// A data node tells how its volumes are whenever anything happens.
+    pub tell_volumes_always: bool,
     /// The controller forgets that its home once had a log.
     pub forget_history: bool,
     /// The controller takes a datagram for a node's whoever sealed it.

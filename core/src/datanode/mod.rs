@@ -338,7 +338,10 @@ impl DataNode {
             self.say(Message::ReplicaNews(news));
         }
         let period = self.base.limits.volumes_period;
-        if self.shelves.take_facts_changed() || now.since(self.volumes_told) >= period {
+        if self.shelves.take_facts_changed()
+            || now.since(self.volumes_told) >= period
+            || self.base.planted.tell_volumes_always
+        {
             self.volumes_told = now;
             let volumes = self.shelves.facts(now);
             self.say(Message::VolumesNow(VolumesNow { volumes }));

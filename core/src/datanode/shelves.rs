@@ -332,6 +332,9 @@ impl Shelves {
         around
             .out
             .notify(Event::error("volume.damaged_chunk", text));
+        if around.planted.keep_damage_quiet {
+            return;
+        }
         let change = ReplicaChange::Corrupt(entry(slot, &content));
         around.news.add(now, change, around.limits);
     }

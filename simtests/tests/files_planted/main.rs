@@ -3,6 +3,7 @@
 
 mod mirrors;
 mod repair;
+mod upkeep;
 mod volumes;
 
 use std::time::Duration;
@@ -104,6 +105,12 @@ fn put(path: &str, number: u64, len: usize) -> Order {
 
 fn get(path: &str) -> Order {
     Order::Get {
+        path: path.to_owned(),
+    }
+}
+
+fn remove(path: &str) -> Order {
+    Order::Remove {
         path: path.to_owned(),
     }
 }
@@ -581,6 +588,12 @@ fn planted_bugs_of_volumes_are_found() {
     find(volumes::HUNTS, None);
 }
 
+/// The same for what keeps replicas as they should be.
+#[test]
+fn planted_bugs_of_upkeep_are_found() {
+    find(upkeep::HUNTS, Some(repair::WAIT));
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "which seed found what is worth knowing"
@@ -617,7 +630,7 @@ fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
 /// Each hunt plants the one bug that it is called by.
 #[test]
 fn hunts_plant_what_they_are_called_by() {
-    let others = [mirrors::HUNTS, repair::HUNTS, volumes::HUNTS];
+    let others = [mirrors::HUNTS, repair::HUNTS, upkeep::HUNTS, volumes::HUNTS];
     for it in HUNTS.iter().chain(others.into_iter().flatten()) {
         assert_plants(it.bug, it.plant);
     }

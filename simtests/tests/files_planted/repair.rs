@@ -22,27 +22,27 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 pub(crate) const SCRUB: Duration = Duration::from_secs(100);
 
 /// The node that things are done to: alone on its host, so that another host can stand in.
-const NODE: &str = "P2-NODE1";
+pub(crate) const NODE: &str = "P2-NODE1";
 
-fn set(world: &mut VaquitaWorld, duty: Duty) {
+pub(crate) fn set(world: &mut VaquitaWorld, duty: Duty) {
     let nodes = nodes(&[NODE]);
     order(world, Verb::SetDuty { nodes, duty });
 }
 
-fn write_some(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+pub(crate) fn write_some(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     for number in 0..12 {
         clients.have(world, put(&format!("/f{number}"), number + 1, 5_000))?;
     }
     Ok(())
 }
 
-fn is_drained(world: &VaquitaWorld) -> bool {
+pub(crate) fn is_drained(world: &VaquitaWorld) -> bool {
     row(world, NODE).is_some_and(|row| row.admin == "drained")
 }
 
 /// Something that the log says of replicas and that is not so. Where no disk fails it never says that
 /// a node has what it has not, nor names fewer nodes than a chunk is to have replicas.
-fn untrue(world: &VaquitaWorld) -> Option<String> {
+pub(crate) fn untrue(world: &VaquitaWorld) -> Option<String> {
     let (_, machine) = controller(world)?;
     let factor = world.factory().cluster.files.factor;
     let running = world.nodes().filter_map(|node| match world.machine(node)? {
@@ -195,7 +195,10 @@ fn nothing_is_moved_for_little(
     expect(world, idle, "something was moved for little")
 }
 
-fn bytes_rot_unread(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+pub(crate) fn bytes_rot_unread(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
     write_some(world, clients)?;
     for _ in 0..20 {
         let node = format!("{NODE}/0");
@@ -208,7 +211,7 @@ fn bytes_rot_unread(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(
     expect(world, found, "nobody has found what is rotten")
 }
 
-fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
+pub(crate) fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
     if !so {
         world.fail(None, what.to_owned());
     }

@@ -343,5 +343,8 @@ impl Controller {
             why,
         };
         self.order_copy(copy, digest, &sources, false);
+        if self.planted.move_without_copies {
+            self.change_replicas(now, version, &[], &[from.node]);
+        }
     }
 }

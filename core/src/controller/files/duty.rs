@@ -234,6 +234,9 @@ impl Controller {
         if copies > 0 {
             return Some(format!("{copies} copies are on their way there"));
         }
+        if self.planted.drained_with_needed {
+            return None;
+        }
         let stock = &self.files.stocks[slot];
         let needed = stock.extras.keys().filter(|version| {
             let view = self.names().chunk_version(**version);

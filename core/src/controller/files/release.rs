@@ -59,7 +59,7 @@ impl Controller {
             versions.retain(|version| {
                 let view = names.chunk_version(*version);
                 view.is_none_or(|view| {
-                    let lacks = self.lacks_good_replicas(now, &view);
+                    let lacks = self.lacks_good_replicas(now, &view) && !self.planted.drain_in_hope;
                     !view.is_held_by(*node) && !lacks && self.may_judge()
                 })
             });
@@ -125,7 +125,8 @@ impl Controller {
     /// what they have, as far as can be waited for, none knows more of the history than this
     /// controller, and not so many are away at once that things are likely not as they seem.
     const fn may_judge(&self) -> bool {
-        self.files.settled && !self.files.rolled_back && !self.mass_event
+        let mass_event = self.mass_event && !self.planted.trim_in_mass_event;
+        self.files.settled && !self.files.rolled_back && !mass_event
     }
 
     /// Looks through what nodes have beside what the log says.
@@ -199,7 +200,11 @@ impl Controller {
                 .entry
                 .is_some_and(|entry| (entry.len, entry.digest) != (chunk.len(), chunk.digest()));
             let enough = chunk.holder_count().max(self.files.config.factor);
-            let all_good = self.good_replicas(&chunk) as usize >= enough;
+            let good = match self.planted.trim_in_hope {
+                true => chunk.holder_count(),
+                false => self.good_replicas(&chunk) as usize,
+            };
+            let all_good = good >= enough;
             return !placed && (differs || all_good);
         }
         let epoch = version.chunk.epoch();
@@ -212,7 +217,11 @@ impl Controller {
         }
         // A write that an earlier controller allocated may still be committed for a while; one of a
         // later controller is not this one's to judge.
-        epoch < self.epoch && now.since(self.files.started) >= self.limits.orphan_grace
+        let grace = match self.planted.sweep_at_once {
+            true => core::time::Duration::ZERO,
+            false => self.limits.orphan_grace,
+        };
+        epoch < self.epoch && now.since(self.files.started) >= grace
     }
 
     /// Notes that all who can have reported, once that is so.

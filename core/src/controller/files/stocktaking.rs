@@ -30,6 +30,10 @@ impl Controller {
         let report = whole.report;
         let node = self.node_of(slot);
         let names = &self.state.namespace;
+        let before = self
+            .planted
+            .keep_old_extras
+            .then(|| self.files.stocks[slot].extras.clone());
         let findings = node.map(|node| self.files.stocks[slot].apply(whole, node, names));
         self.files.stocks[slot].volumes_at = now;
         self.files.balance.heard(slot);
@@ -43,6 +47,12 @@ impl Controller {
         self.files.repairs.survey();
         if self.planted.miss_nothing {
             self.files.stocks[slot].missing.clear();
+        }
+        for (version, extra) in before.into_iter().flatten() {
+            self.files.stocks[slot]
+                .extras
+                .entry(version)
+                .or_insert(extra);
         }
         self.note_later_epochs(slot);
         let applied = ReportApplied { report };
@@ -103,6 +113,10 @@ impl Controller {
                 ReplicaChange::Corrupt(entry) => {
                     damaged += 1;
                     stock.removed(*entry, true, names);
+                    if self.planted.pass_over_losses {
+                        stock.missing.remove(&entry.version.chunk);
+                        stock.corrupt.remove(&entry.version);
+                    }
                     self.files.writes.doubt(node, entry.version);
                 }
             }

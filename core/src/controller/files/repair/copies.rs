@@ -361,7 +361,9 @@ impl Controller {
                     return Err("the node that fetched it is being drained meanwhile".to_owned());
                 }
                 (standing.readable().collect(), Vec::new())
-            } else if standing.is_enough_with_one_more(factor) {
+            } else if standing.is_enough_with_one_more(factor)
+                || (self.planted.drain_in_hope && standing.expected() + 1 >= factor)
+            {
                 // One that is moved for balance goes with them, if there are enough without it.
                 let moved = copy.moved_from.filter(|_| standing.good.len() >= factor);
                 let mut stay = standing.good.clone();
@@ -412,5 +414,8 @@ impl Controller {
         let chunk = copy.version.chunk;
         let at = Some(copy.target);
         self.files.repairs.wanted.failed(now, chunk, reason, at);
+        if self.planted.retry_at_once {
+            self.files.repairs.wanted.again(chunk);
+        }
     }
 }

@@ -90,6 +90,9 @@ impl Controller {
         if self.planted.await_nobody {
             return false;
         }
+        if self.planted.await_for_ever {
+            return true;
+        }
         if slot.is_some_and(|slot| self.is_in_maintenance(slot)) {
             return true;
         }

@@ -37,6 +37,7 @@ use crate::dfs::placement::{Fitness, ReliabilityLevel, Unfit};
 use crate::event::Event;
 use crate::ids::{NodeId, Role};
 use crate::membership::Slot;
+use crate::state::Record;
 use crate::time::Timestamp;
 
 use judge::Standing;
@@ -465,7 +466,8 @@ impl Controller {
             Urgency::LastCopy | Urgency::Degraded | Urgency::Leaving | Urgency::Misplaced => {
                 let giving_up = self.files.giving_up.contains_key(&version);
                 let repairs = &self.files.repairs;
-                let full = repairs.under_way().0 >= repairs.concurrency;
+                let full = repairs.under_way().0 >= repairs.concurrency
+                    && !self.planted.copy_without_bound;
                 if !repairs.is_copied(version) && !giving_up && self.adopt_from_any(now, version) {
                     return;
                 }
@@ -582,7 +584,7 @@ impl Controller {
 
     /// Notes in the log that a chunk is kept by other nodes than before. Those that need not keep it
     /// any more are told once the record is synced.
-    fn change_replicas(
+    pub(super) fn change_replicas(
         &mut self,
         now: Timestamp,
         chunk: ChunkVersion,
@@ -594,6 +596,11 @@ impl Controller {
             added: added.to_vec(),
             removed: removed.to_vec(),
         };
+        if self.planted.change_past_log {
+            let index = self.log.appended();
+            self.state.apply(index, &Record::Dfs(record));
+            return;
+        }
         let released = (removed.iter()).map(|node| (*node, vec![chunk])).collect();
         self.append_releasing(now, &record, released);
         for node in added {
