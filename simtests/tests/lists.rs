@@ -1,5 +1,5 @@
-//! The lists of `docs/simulation.md` and `docs/lessons.md` name tests, checkers and planted bugs that there are, and the
-//! scenarios of the World all stand in them.
+//! The lists of `docs/simulation.md`, `docs/fault-matrix.md` and `docs/lessons.md` name tests, checkers and planted
+//! bugs that there are, and the scenarios of the World all stand in them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,6 +57,30 @@ fn names_in(section: &str, skip: usize) -> Vec<&str> {
         .collect()
 }
 
+/// The rows of the page of faults: number, what happens, what must hold, tests.
+fn faults() -> impl Iterator<Item = [&'static str; 4]> {
+    let page = include_str!("../../docs/fault-matrix.md");
+    page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, number, happens, holds, tests, _] = cells[..] else {
+            return None;
+        };
+        let is_row = number.chars().all(|it| it.is_ascii_digit());
+        is_row.then_some([number, happens, holds, tests])
+    })
+}
+
+/// Every fault has its row, and each row a test, or says that there is none yet.
+#[test]
+fn no_fault_is_left_out() {
+    let numbers: Vec<usize> = faults().filter_map(|row| row[0].parse().ok()).collect();
+    assert_eq!(numbers, (1..=95).collect::<Vec<_>>());
+    for [number, happens, holds, tests] in faults() {
+        let shown = tests.contains('`') || [happens, holds, tests].concat().contains("*Not yet");
+        assert!(shown, "{number}: {happens}");
+    }
+}
+
 #[test]
 fn every_test_in_the_lists_exists() {
     let mut known: BTreeSet<String> = BTreeSet::new();
@@ -97,7 +121,11 @@ fn every_test_in_the_lists_exists() {
     let listed = lists
         .iter()
         .flat_map(|(section, skip)| names_in(section, *skip));
-    for name in listed.chain(lessons) {
+    let faults: Vec<&str> = faults()
+        .flat_map(|row| row[3].split('`').skip(1).step_by(2))
+        .collect();
+    assert!(faults.len() > 150, "the page of faults was not read");
+    for name in listed.chain(lessons).chain(faults) {
         let is_planted = planted.contains(&format!(" {name}: "));
         if !known.contains(name) && !is_planted {
             missing.push(name);

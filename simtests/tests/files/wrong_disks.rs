@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use simtests::disk::Files;
 use simtests::plan::{DiskStep, Step};
+use simtests::run::check;
 use simtests::vaquita::files::Done;
-use simtests::vaquita::{Cluster, MASTER, VaquitaWorld, all_online, nodes, order, row, wait_until};
+use simtests::vaquita::{
+    Cluster, MASTER, VaquitaWorld, all_online, controller, nodes, order, row, wait_until,
+};
 use simtests::world::{Failure, Transfer};
 use vaquita_core::admin::{NodeState, Verb};
 use vaquita_core::dfs::digest::BLOCK;
@@ -15,7 +18,9 @@ use vaquita_core::store::ALONE_HEADER;
 
 use crate::duties::{contents, has};
 use crate::repair::{WAIT, all_whole, expect_whole, host, impatient, read_all, write_some};
-use crate::story::{expect, get, named, put, remove, run, seconds, small, stop, until};
+use crate::story::{
+    Story, chunks_on_disks, expect, get, named, put, remove, run, seconds, small, stop, until,
+};
 
 fn volume(world: &VaquitaWorld, name: &str) -> Files {
     let node = named(world, name);
@@ -385,5 +390,59 @@ fn a_controller_that_ends_amid_the_mending_of_rot_mends_it_all_the_same() {
             expect_whole(world)?;
             read_all(world, clients, 8)
         },
+    );
+}
+
+/// 70: the disk of the controller's home says that it has synced, and has not; then its power fails. Its next
+/// process knows less than nodes have seen: they tell so and follow it in nothing, and every replica stays
+/// where it is.
+#[test]
+fn a_controller_whose_disk_has_lied_gives_nothing_up() {
+    let story = Story {
+        name: "wrong_disks::a_controller_whose_disk_has_lied_gives_nothing_up",
+        cluster: impatient,
+        drive: |world, clients| {
+            write_some(world, clients, 8)?;
+            for name in ["logs keep promises", "promises are durable", "epochs grow"] {
+                // The disk breaks them, and not the controller.
+                world.remove_checker(name);
+            }
+            clients.looks_at_disks = false;
+            let lies = |what| Step::Disk {
+                node: MASTER.to_owned(),
+                what,
+            };
+            world.disturb(&lies(DiskStep::Lie));
+            for number in 20..28 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 5_000))?;
+            }
+            clients.run_for(world, seconds(5))?;
+            let known = |world: &VaquitaWorld| {
+                controller(world).map(|it| it.1.state().namespace.chunks_after(None).count())
+            };
+            let (before, replicas) = (known(world), chunks_on_disks(world));
+            let lost = host(world, "h0");
+            world.power_cut(lost);
+            world.disturb(&lies(DiskStep::Well));
+            clients.run_for(world, seconds(2))?;
+            world.power_on(lost);
+            clients.run_for(world, seconds(180))?;
+            let forgot = known(world) < before;
+            expect(world, forgot, "the controller has lost nothing")?;
+            // What is left of the log may be refused, too.
+            let refused = controller(world).is_none();
+            let told = refused || world.mark("controller.rollback_seen") > 0;
+            expect(world, told, "nobody says that more has been seen")?;
+            let now = chunks_on_disks(world);
+            let what = format!("of {replicas} replicas {now} are left");
+            expect(world, now == replicas, &what)
+        },
+        rests: false,
+    };
+    let summary = check(&story, 6);
+    let told = summary.runs < 4 || summary.count("controller.rollback_seen") > 0;
+    assert!(
+        told,
+        "in no run did a controller start that knew too little"
     );
 }
