@@ -462,7 +462,7 @@ const HUNTS: &[Hunt] = &[
         drive: hosts_lose_power,
         shows: "only on its disks: [c",
         without: &[],
-        within: 40,
+        within: 120,
     },
     Hunt {
         bug: "tell_before_synced",
