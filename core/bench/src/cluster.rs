@@ -31,6 +31,8 @@ pub struct Plan {
     pub hosts: u8,
     /// Lines that are added to `controller.cfg`, such as `dataSync=0`.
     pub lines: Vec<String>,
+    /// Lines that are added to `cluster.cfg`, for data nodes.
+    pub node_lines: Vec<String>,
 }
 
 /// Where a cluster is and how to talk to it.
@@ -154,6 +156,7 @@ pub struct Cluster {
     /// What it said about its start, such as `all green after 218 ms: …`.
     pub green: String,
     directory: PathBuf,
+    program: PathBuf,
     servers: Servers,
     /// The `vaquita local` that was started last, until all that it left is ended too.
     process: Option<Child>,
@@ -176,24 +179,66 @@ impl Cluster {
             },
             green: String::new(),
             directory,
+            program: plan.vaquita.clone(),
             servers,
             process: None,
         };
         cluster.run(plan, stop)?;
-        if !plan.lines.is_empty() {
+        if !plan.lines.is_empty() || !plan.node_lines.is_empty() {
             // The files are written by the first start, and count from the next one on.
             cluster.stop()?;
-            let path = cluster.directory.join("controller.cfg");
-            let lines: String = plan.lines.iter().map(|line| format!("{line}\n")).collect();
-            let written = OpenOptions::new()
-                .append(true)
-                .open(&path)
-                .and_then(|mut file| file.write_all(lines.as_bytes()));
-            written.map_err(|error| format!("{}: {error}", path.display()))?;
+            cluster.configure("controller.cfg", &plan.lines)?;
+            cluster.configure("cluster.cfg", &plan.node_lines)?;
             cluster.run(plan, stop)?;
         }
         cluster.log_in(stop)?;
         Ok(cluster)
+    }
+
+    /// Adds lines to a configuration file. They count from the next start of its process on; the last
+    /// line for a key rules.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn configure(&self, file: &str, lines: &[String]) -> Result<(), String> {
+        let path = self.directory.join(file);
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let written = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(lines.as_bytes()));
+        written.map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Runs a command of the program as the operator does; returns what it printed.
+    ///
+    /// # Errors
+    /// Its complaint, if it does not end well.
+    pub fn vaquita(&self, words: &[&str]) -> Result<String, String> {
+        let line = words.join(" ");
+        let mut command = Command::new(&self.program);
+        for name in ["VAQUITA_SERVER", "VAQUITA_USER", "VAQUITA_PASSWORD"] {
+            command.env_remove(name);
+        }
+        let home = self.directory.with_file_name("home");
+        let ran = command
+            .args(words)
+            .env("HOME", home)
+            .env_remove("XDG_CONFIG_HOME")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("vaquita {line}: {error}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if ran.status.success() {
+            Ok(text(&ran.stdout))
+        } else {
+            Err(format!(
+                "vaquita {line} ended with {}: {}{}",
+                ran.status,
+                text(&ran.stdout),
+                text(&ran.stderr)
+            ))
+        }
     }
 
     fn run(&mut self, plan: &Plan, stop: &Stop) -> Result<(), String> {

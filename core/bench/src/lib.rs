@@ -17,6 +17,7 @@ pub mod command;
 pub mod content;
 pub mod cpu;
 pub mod http;
+pub mod load;
 pub mod ratio;
 pub mod rig;
 pub mod servers;

@@ -126,6 +126,18 @@ impl Servers {
     /// # Errors
     /// If it is not one of these, or cannot be killed or started.
     pub fn kill_and_revive(&self, pid: u32) -> Result<Revived, String> {
+        self.revive(pid, None, Duration::ZERO)
+    }
+
+    /// Kills one and then another one, which it would look after, and starts the first anew after a while.
+    ///
+    /// # Errors
+    /// As [`Servers::kill_and_revive`].
+    pub fn kill_with(&self, pid: u32, other: u32, after: Duration) -> Result<Revived, String> {
+        self.revive(pid, Some(other), after)
+    }
+
+    fn revive(&self, pid: u32, other: Option<u32>, after: Duration) -> Result<Revived, String> {
         let failed = |error: std::io::Error| format!("pid {pid} cannot be revived: {error}");
         let server = self.open(pid)?;
         let server = server.ok_or_else(|| format!("pid {pid} is none of this cluster"))?;
@@ -134,6 +146,13 @@ impl Servers {
         let directory = fs::read_link(format!("/proc/{pid}/cwd")).map_err(failed)?;
         server.signal(Signal::KILL)?;
         server.ended();
+        if let Some(other) = other
+            && let Some(other) = self.open(other)?
+        {
+            other.signal(Signal::KILL)?;
+            other.ended();
+        }
+        thread::sleep(after);
         let child = Command::new(program)
             .args(words.iter().skip(1))
             .current_dir(directory)

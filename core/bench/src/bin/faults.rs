@@ -59,6 +59,7 @@ fn measure(options: &Options, stop: &Stop) -> Result<(), String> {
         directory: room.path().join(number.to_string()),
         hosts: 4,
         lines: Vec::new(),
+        node_lines: Vec::new(),
     };
     for round in 1..options.rounds {
         let mut cluster = Cluster::start(&plan(round), stop)?;

@@ -153,6 +153,7 @@ impl<'a> Run<'a> {
             vaquita: self.options.place.program()?,
             directory: directory.clone(),
             hosts: self.options.hosts,
+            node_lines: Vec::new(),
             lines: vec![
                 format!("dataSync={data_sync}"),
                 format!("dfsReplicationFactor={}", self.options.replicas),
