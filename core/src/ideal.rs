@@ -569,9 +569,9 @@ impl Ideal {
                             None => Err(format!("there is no {}", ask.file)),
                         })
                     }
-                    Job::SurveyMirrors { cluster } => {
+                    Job::SurveyMirrors { cluster, deep } => {
                         let files = &self.disks[&at];
-                        let survey = |shelf| mirror::survey(files, shelf, cluster);
+                        let survey = |shelf| mirror::survey(files, shelf, cluster, deep);
                         let copies = (survey(Shelf::Present), survey(Shelf::Aside));
                         JobOutcome::MirrorsSurveyed(Ok(Box::new(copies)))
                     }

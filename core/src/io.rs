@@ -350,6 +350,8 @@ pub enum Job {
     SurveyMirrors {
         /// The cluster whose log they should be copies of.
         cluster: ClusterId,
+        /// Whether they are replayed, too.
+        deep: bool,
     },
 }
 

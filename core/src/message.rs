@@ -268,6 +268,12 @@ pub struct Registered {
     /// Volumes that were given to nodes by order, all of them.
     #[cbor(n(15), default)]
     pub owners: Vec<VolumeOwner>,
+    /// The process that had each of the last controller epochs in this history, oldest first.
+    #[cbor(n(16), default)]
+    pub instances: Vec<(ControllerEpoch, Incarnation)>,
+    /// Histories that an operator has left for this one, beside those that it forked from.
+    #[cbor(n(17), default)]
+    pub left_lineages: Vec<LineageId>,
 }
 
 /// Where a history of a cluster left the one before: a repair that gave records up, or a restored

@@ -44,7 +44,7 @@ pub(crate) enum Other {
 }
 
 impl Base {
-    /// Reads the home and begins.
+    /// Reads the home. The controller is not looked for before [`Uplink::start`].
     ///
     /// # Errors
     /// If a file of the home is damaged, or belongs to another node: nothing is changed.
@@ -103,7 +103,6 @@ impl Base {
         if !leftovers.is_empty() {
             base.cleaning = Some(base.out.disk(leftovers));
         }
-        base.uplink.start(now, &mut base.links, &mut base.out);
         Ok(base)
     }
 

@@ -156,11 +156,14 @@ pub struct LineageBegun {
 }
 
 /// An operator's word that the log is to be gone on with although its newest records may be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AcceptedLoss {
     /// No controller epoch up to here may be given out again: a node may have seen it.
     #[n(0)]
     pub epochs: ControllerEpoch,
+    /// Histories that members have followed and that the log does not contain.
+    #[cbor(n(1), default)]
+    pub left: Vec<LineageId>,
 }
 
 const CLUSTER_CREATED: u16 = 1;
@@ -274,6 +277,13 @@ pub struct ClusterState {
     /// labels say.
     #[cbor(n(13), default)]
     pub owners: BTreeMap<VolumeId, VolumeOwner>,
+    /// The process of each of the last controller epochs: two histories may have the same epoch, and never
+    /// the same process.
+    #[cbor(n(14), default)]
+    pub instances: BTreeMap<ControllerEpoch, Incarnation>,
+    /// Histories that an operator has left for this one, beside those that it forked from.
+    #[cbor(n(15), default)]
+    pub left_lineages: Vec<LineageId>,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -281,6 +291,8 @@ pub struct ClusterState {
 const RETIRED_MAX: usize = 16;
 /// Forks that are remembered. A constant for the same reason.
 const FORKS_MAX: usize = 64;
+/// Controllers that are remembered. A constant for the same reason.
+const INSTANCES_MAX: usize = 64;
 
 impl ClusterState {
     /// The newest controller epoch that was given out, or may have been; 0 before the first.
@@ -308,6 +320,10 @@ impl ClusterState {
             }
             Record::ControllerStarted(started) => {
                 self.epoch_starts.insert(started.epoch, index);
+                self.instances.insert(started.epoch, started.instance);
+                while self.instances.len() > INSTANCES_MAX {
+                    self.instances.pop_first();
+                }
             }
             Record::NodeRegistered(registered) => {
                 let alias = &registered.site.alias;
@@ -373,9 +389,12 @@ impl ClusterState {
             .extend(core::mem::replace(&mut self.fork, fork));
         let too_many = self.earlier_forks.len().saturating_sub(FORKS_MAX);
         self.earlier_forks.drain(..too_many);
-        if let Some(AcceptedLoss { epochs }) = begun.accepted {
-            self.epoch_floor = self.epoch_floor.max(epochs);
-            self.unsettled = self.unsettled.max(Some(epochs));
+        if let Some(AcceptedLoss { epochs, left }) = &begun.accepted {
+            self.epoch_floor = self.epoch_floor.max(*epochs);
+            self.unsettled = self.unsettled.max(Some(*epochs));
+            self.left_lineages.extend(left);
+            let too_many = self.left_lineages.len().saturating_sub(FORKS_MAX);
+            self.left_lineages.drain(..too_many);
         }
     }
 }

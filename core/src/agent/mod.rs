@@ -115,7 +115,8 @@ impl Agent {
             planted,
         } = config;
         let state: AgentState = read(files, &state_file())?.unwrap_or_default();
-        let base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        let mut base = Base::new(facts, secret.as_ref(), limits, planted, files, seed, now)?;
+        base.uplink.start(now, &mut base.links, &mut base.out);
         let mut agent = Self {
             base,
             node_lines,

@@ -66,7 +66,7 @@ pub(super) fn setup_code_file() -> FileName {
 }
 
 /// What a controller's home says of itself, beside the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct HomeIdentity {
     #[n(0)]
     pub(crate) cluster: ClusterId,
@@ -126,9 +126,10 @@ impl Controller {
         let HomeIdentity {
             cluster,
             lineage,
-            accepted,
+            ref accepted,
             ..
         } = self.identity;
+        let accepted = accepted.clone();
         self.links.join_cluster(cluster);
         if self.state.cluster.is_none() {
             self.append(&Record::ClusterCreated(ClusterCreated { cluster, lineage }));

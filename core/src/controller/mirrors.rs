@@ -41,7 +41,7 @@ pub(super) struct Mirrors {
     last_session: u64,
     /// Since when there are fewer seats than wanted.
     vacant_since: Option<Timestamp>,
-    /// Nodes that were told, in this session of theirs, to keep no copy.
+    /// Nodes that have no copy, or none any more, in this session of theirs.
     dismissed: BTreeSet<Slot>,
 }
 
@@ -59,6 +59,11 @@ struct Seat {
     anew: bool,
     /// Whether the copy has been complete since it was begun.
     settled: bool,
+    /// Whether the node is to keep none: it is asked what it has, and then told to remove it.
+    leaves: bool,
+    /// Whether what it has is of this history, and to be read: then it is how this log began, or this
+    /// controller has lost what it shows.
+    same_history: bool,
     /// Why the last attempt failed; empty if it did not.
     fault: String,
 }
@@ -106,8 +111,14 @@ impl Mirrors {
         self.dismissed.remove(&slot);
     }
 
+    /// Those that are to stay.
+    fn kept(&self) -> impl Iterator<Item = (Slot, &Seat)> {
+        let seats = self.seats.iter().map(|(slot, seat)| (*slot, seat));
+        seats.filter(|(_, seat)| !seat.leaves)
+    }
+
     fn is_complete(&self) -> bool {
-        self.seats.len() >= self.wanted && self.seats.values().all(|seat| seat.settled)
+        self.kept().count() >= self.wanted && self.kept().all(|(_, seat)| seat.settled)
     }
 }
 
@@ -121,7 +132,8 @@ impl Seat {
 impl Controller {
     /// Brings the copies forward.
     pub(super) fn tend_mirrors(&mut self, now: Timestamp) {
-        if self.mirrors.wanted == 0 {
+        // What is evidence against this controller's log stays as it is.
+        if self.mirrors.wanted == 0 || self.files.rolled_back {
             return;
         }
         let gone: Vec<Slot> = (self.mirrors.seats.keys().copied())
@@ -135,13 +147,13 @@ impl Controller {
         for slot in due {
             self.tend_mirror(now, slot);
         }
-        self.dismiss_others();
+        self.dismiss_others(now);
     }
 
     /// Gives free seats to nodes. Always the same ones as long as they are there: each holds what it
     /// was sent before.
     fn fill_seats(&mut self, now: Timestamp) {
-        if self.mirrors.seats.len() >= self.mirrors.wanted || self.files.rolled_back {
+        if self.mirrors.kept().count() >= self.mirrors.wanted {
             self.mirrors.vacant_since = None;
             return;
         }
@@ -158,7 +170,7 @@ impl Controller {
         // First one on each host, then whoever is there.
         for share_hosts in [false, true] {
             for (_, slot) in &ranked {
-                if self.mirrors.seats.len() >= self.mirrors.wanted {
+                if self.mirrors.kept().count() >= self.mirrors.wanted {
                     return;
                 }
                 if self.mirrors.seats.contains_key(slot)
@@ -173,17 +185,17 @@ impl Controller {
                     // It may come, and have most of it.
                     return;
                 }
-                self.open_mirror(now, *slot);
+                self.open_mirror(now, *slot, true);
             }
         }
     }
 
     fn host_has_seat(&self, slot: Slot) -> bool {
         let host = self.host_name(slot);
-        (self.mirrors.seats.keys()).any(|seat| self.host_name(*seat) == host)
+        (self.mirrors.kept()).any(|(seat, _)| self.host_name(seat) == host)
     }
 
-    fn open_mirror(&mut self, now: Timestamp, slot: Slot) {
+    fn open_mirror(&mut self, now: Timestamp, slot: Slot, keep: bool) {
         self.mirrors.last_session += 1;
         let session = self.mirrors.last_session;
         self.mirrors.dismissed.remove(&slot);
@@ -196,15 +208,16 @@ impl Controller {
             upto: LogIndex(0),
             anew: false,
             settled: false,
+            leaves: !keep,
+            same_history: false,
             fault: before.map(|seat| seat.fault).unwrap_or_default(),
         };
         self.mirrors.seats.insert(slot, seat);
-        let keep = true;
         self.tell(slot, Message::MirrorOpen(MirrorOpen { session, keep }));
     }
 
-    /// Once there are enough copies, the others are in the way.
-    fn dismiss_others(&mut self) {
+    /// Once there are enough copies, the others are in the way. Each is looked at before it goes.
+    fn dismiss_others(&mut self, now: Timestamp) {
         if !self.mirrors.is_complete() {
             return;
         }
@@ -216,12 +229,17 @@ impl Controller {
             })
             .collect();
         for slot in others {
-            self.mirrors.dismissed.insert(slot);
-            self.mirrors.last_session += 1;
-            let session = self.mirrors.last_session;
-            let keep = false;
-            self.tell(slot, Message::MirrorOpen(MirrorOpen { session, keep }));
+            self.open_mirror(now, slot, false);
         }
+    }
+
+    /// A node's copy was looked at and is of no use: it goes.
+    fn dismiss(&mut self, slot: Slot) {
+        if let Some(seat) = self.mirrors.seats.remove(&slot) {
+            let session = seat.session;
+            self.tell(slot, Message::MirrorSettled(MirrorSettled { session }));
+        }
+        self.mirrors.dismissed.insert(slot);
     }
 
     fn tend_mirror(&mut self, now: Timestamp, slot: Slot) {
@@ -230,7 +248,10 @@ impl Controller {
         };
         match seat.stage {
             Stage::Idle => self.next_piece(now, slot),
-            Stage::Resting(until) if now >= until => self.open_mirror(now, slot),
+            Stage::Resting(until) if now >= until => {
+                let keep = !seat.leaves;
+                self.open_mirror(now, slot, keep);
+            }
             Stage::Resting(_) => {}
             Stage::Opening | Stage::Reading { .. } | Stage::Sending { .. } => {
                 if now.since(seat.since) >= self.limits.mirror_patience {
@@ -243,6 +264,18 @@ impl Controller {
     /// Has the next piece read, if there is one.
     fn next_piece(&mut self, now: Timestamp, slot: Slot) {
         let own = self.log.files();
+        if self.files.rolled_back {
+            return;
+        }
+        if self
+            .mirrors
+            .seats
+            .get(&slot)
+            .is_some_and(|seat| seat.leaves)
+        {
+            self.dismiss(slot);
+            return;
+        }
         let Some(seat) = self.mirrors.seats.get_mut(&slot) else {
             return;
         };
@@ -333,18 +366,18 @@ impl Controller {
             return;
         }
         let copy = &has.copy;
-        if let Some(end) = copy.end
-            && Some(end.lineage) == self.state.lineage
-            && end.index > appended
-        {
-            let alias = self.members.all[slot].member.site.alias.clone();
-            self.mirrors.seats.remove(&slot);
-            self.found_behind(&alias, end.index);
-            return;
-        }
         seat.held = Held::of(copy);
         seat.anew = !copy.fault.is_empty();
-        if let Some(end) = copy.end
+        let lineage = copy.end.as_ref().map(|end| end.lineage);
+        seat.same_history = lineage.is_some() && lineage == self.state.lineage;
+        if let Some(end) = copy.end.as_ref().filter(|end| end.index > appended)
+            && seat.same_history
+        {
+            let reaches = end.index;
+            self.found_behind(slot, reaches);
+            return;
+        }
+        if let Some(end) = &copy.end
             && let Some((last, len)) = seat.held.last_segment()
             && own.segments.contains(&last)
         {
@@ -353,6 +386,11 @@ impl Controller {
                 .open
                 .filter(|(open, _)| *open == last)
                 .map(|(_, len)| len);
+            if limit.is_some_and(|limit| len > limit) && seat.same_history {
+                let reaches = end.index;
+                self.found_behind(slot, reaches);
+                return;
+            }
             if limit.is_none_or(|limit| len <= limit) {
                 let next = own.segments.iter().find(|first| **first > last);
                 let upto = next.map_or(own.synced, |next| LogIndex(next.0.saturating_sub(1)));
@@ -398,6 +436,11 @@ impl Controller {
             }
         };
         if expected.is_some() && piece.sum_before != expected {
+            if seat.same_history {
+                let reaches = seat.upto;
+                self.found_behind(slot, reaches);
+                return;
+            }
             seat.anew = true;
             self.next_piece(now, slot);
             return;
@@ -478,12 +521,15 @@ impl Controller {
         seat.turn(now, Stage::Resting(now.after(REST)));
     }
 
-    /// A copy goes further than the log that it is a copy of.
-    fn found_behind(&mut self, alias: &crate::ids::Alias, reaches: LogIndex) {
+    /// A copy shows records that the log it is a copy of does not have: it goes further, or it ends
+    /// otherwise.
+    fn found_behind(&mut self, slot: Slot, reaches: LogIndex) {
+        let alias = self.members.all[slot].member.site.alias.clone();
+        self.mirrors.seats.remove(&slot);
         let text = format!(
-            "{alias} has a copy of the controller's log up to record {reaches}, and the log in this home \
-             ends with record {}: the home is an old copy, or its disk has lost records. Nothing is given \
-             up. Stop the controller, then `vaquita meta rebuild` fetches the newest copy",
+            "{alias} has a copy of the controller's log up to record {reaches} that the log in this home, up \
+             to record {}, does not contain: the home is an old copy, or its disk has lost records. Nothing \
+             is given up. Stop the controller; `vaquita meta rebuild` looks for the newest log",
             self.log.appended()
         );
         self.files.rolled_back = true;
@@ -496,9 +542,9 @@ impl Controller {
 
     /// The copies as lists show them.
     pub(super) fn mirror_rows(&self, now: Timestamp) -> Vec<MirrorRow> {
-        (self.mirrors.seats.iter())
+        (self.mirrors.kept())
             .map(|(slot, seat)| MirrorRow {
-                alias: self.members.all[*slot].member.site.alias.clone(),
+                alias: self.members.all[slot].member.site.alias.clone(),
                 upto: seat.upto,
                 complete: seat.settled,
                 state: match seat.stage {
@@ -517,7 +563,7 @@ impl Controller {
 
     /// What an operator should know of the copies.
     pub(super) fn mirror_alarm(&self, now: Timestamp) -> Option<String> {
-        let complete = self.mirrors.seats.values().filter(|seat| seat.settled);
+        let complete = self.mirrors.kept().filter(|(_, seat)| seat.settled);
         let (complete, wanted) = (complete.count(), self.mirrors.wanted);
         let waited = now.since(self.started) >= self.limits.mirror_wait * 3;
         (complete < wanted && waited && self.members.data_nodes().count() > complete).then(|| {

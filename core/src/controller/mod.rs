@@ -222,6 +222,7 @@ impl Controller {
                 message,
             });
         }
+        let is_new = found.is_none();
         let identity = found.unwrap_or_else(|| HomeIdentity {
             cluster: ClusterId::new(secrets.next_16()),
             lineage: LineageId::new(secrets.next_16()),
@@ -238,7 +239,7 @@ impl Controller {
         })?;
         let state = commit::replay(&recovered)?;
         // Epochs that the lost end of the log gave out are not given out again.
-        let given = (identity.accepted)
+        let given = (identity.accepted.as_ref())
             .filter(|_| state.lineage != Some(identity.lineage))
             .map_or_else(Default::default, |accepted| accepted.epochs);
         let epoch = state.controller_epoch().max(given).next();
@@ -325,14 +326,14 @@ impl Controller {
             // The password was changed, and the process ended before the file was gone.
             controller.change_setup_file(SetupFile::Remove);
         }
-        if found.is_some() {
+        if !is_new {
             controller.open(now);
             controller.write_log();
         } else {
             // Which cluster this is has to be on disk before the first record names it.
             controller
                 .home
-                .save(&codec::encode(&identity), &mut controller.out);
+                .save(&codec::encode(&controller.identity), &mut controller.out);
         }
         Ok(controller)
     }

@@ -4,7 +4,7 @@
 //! disk. What comes in between belongs to a session that is over, or is from a peer that does not keep
 //! to the rules, and is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane};
 use crate::event::Event;
@@ -41,6 +41,8 @@ pub(super) enum Said {
 pub(super) struct Mirror {
     /// The newest session; zero if there is none.
     session: u64,
+    /// Whether the controller wants a mirror in that session, or asks before it has one removed.
+    keep: bool,
     /// What the present mirror has, and the one put aside. Of segments, only what is durable.
     present: BTreeMap<LogPart, u64>,
     aside: BTreeMap<LogPart, u64>,
@@ -49,6 +51,9 @@ pub(super) struct Mirror {
     work: Work,
     /// A session that begins when the work that is under way is done.
     next: Option<MirrorOpen>,
+    /// Removals that are on their way to the disk: what is looked at before they are done is not what
+    /// there will be.
+    removing: BTreeSet<DiskTicket>,
     /// Questions of rebuilds that are being answered.
     reads: BTreeMap<JobId, (ConnId, Question)>,
 }
@@ -58,14 +63,20 @@ enum Work {
     /// Nothing; pieces may come if there is a session.
     #[default]
     None,
-    /// The home is looked through, for a session that begins or a checkpoint that came.
-    Surveying { job: JobId, open: MirrorOpen },
+    /// The home is looked through: for a session that begins, for a checkpoint that came, or, before the
+    /// node registers at all, for what it has to hold a controller to.
+    Surveying {
+        job: JobId,
+        open: Option<MirrorOpen>,
+    },
     /// A piece is being written.
     Writing {
         ticket: DiskTicket,
         part: LogPart,
         len: u64,
         upto: LogIndex,
+        /// The history that the piece belongs to.
+        lineage: Option<LineageId>,
         complete: bool,
     },
 }
@@ -90,18 +101,37 @@ impl Mirror {
         self.begin(cluster, out);
     }
 
+    /// Looks what there is before the node registers.
+    pub(super) fn look(&mut self, cluster: ClusterId, out: &mut Outbox) {
+        let deep = false;
+        let job = out.job(Job::SurveyMirrors { cluster, deep });
+        self.work = Work::Surveying { job, open: None };
+    }
+
+    /// Whether that look is still under way.
+    pub(super) const fn is_looking(&self) -> bool {
+        matches!(self.work, Work::Surveying { open: None, .. })
+    }
+
     fn begin(&mut self, cluster: Option<ClusterId>, out: &mut Outbox) {
-        if let (Work::None, Some(cluster)) = (&self.work, cluster)
+        if let (Work::None, Some(cluster), true) = (&self.work, cluster, self.removing.is_empty())
             && let Some(open) = self.next.take()
         {
-            let job = out.job(Job::SurveyMirrors { cluster });
+            let deep = false;
+            let job = out.job(Job::SurveyMirrors { cluster, deep });
+            let open = Some(open);
             self.work = Work::Surveying { job, open };
         }
     }
 
     /// Bytes for the mirror.
-    pub(super) fn piece(&mut self, piece: MirrorPiece, out: &mut Outbox) -> Option<Said> {
-        if piece.session != self.session || self.session == 0 {
+    pub(super) fn piece(
+        &mut self,
+        piece: MirrorPiece,
+        lineage: Option<LineageId>,
+        out: &mut Outbox,
+    ) -> Option<Said> {
+        if piece.session != self.session || self.session == 0 || !self.keep {
             return None;
         }
         let there = match piece.part {
@@ -123,17 +153,22 @@ impl Mirror {
         }
         let mut ops = Vec::new();
         if piece.anew {
-            let remove = |part: &LogPart| DiskOp::Remove {
-                file: Shelf::Aside.file(*part),
+            let parts = core::mem::take(&mut self.present);
+            let given_up = |part: &LogPart| {
+                let from = Shelf::Present.file(*part);
+                if self.aside.is_empty() {
+                    let to = Shelf::Aside.file(*part);
+                    DiskOp::Rename { from, to }
+                } else {
+                    // What is aside is the last one that was complete, and this one never was.
+                    DiskOp::Remove { file: from }
+                }
             };
-            ops.extend(self.aside.keys().map(remove));
-            let rename = |part: &LogPart| DiskOp::Rename {
-                from: Shelf::Present.file(*part),
-                to: Shelf::Aside.file(*part),
-            };
-            ops.extend(self.present.keys().map(rename));
+            ops.extend(parts.keys().map(given_up));
             ops.push(DiskOp::SyncDir);
-            self.aside = core::mem::take(&mut self.present);
+            if self.aside.is_empty() {
+                self.aside = parts;
+            }
             self.coming = None;
         }
         let len = piece.offset + piece.bytes.len() as u64;
@@ -144,19 +179,36 @@ impl Mirror {
             part: piece.part,
             len,
             upto: piece.upto,
+            lineage,
             complete: piece.complete,
         };
         None
     }
 
-    /// The mirror is complete: what was put aside goes.
+    /// The mirror is complete, and what was put aside for it goes; or, where the controller wants none,
+    /// it has seen what there is, and all of it goes.
     pub(super) fn settled(&mut self, settled: MirrorSettled, out: &mut Outbox) {
-        if settled.session == self.session
-            && matches!(self.work, Work::None)
-            && !self.aside.is_empty()
-        {
-            let aside = core::mem::take(&mut self.aside);
-            remove(aside.keys().map(|part| Shelf::Aside.file(*part)), out);
+        if settled.session != self.session || !matches!(self.work, Work::None) {
+            return;
+        }
+        let aside = core::mem::take(&mut self.aside);
+        let mut files: Vec<FileName> = aside.keys().map(|it| Shelf::Aside.file(*it)).collect();
+        if !self.keep {
+            let present = core::mem::take(&mut self.present);
+            files.extend(present.keys().map(|part| Shelf::Present.file(*part)));
+            self.session = 0;
+        }
+        self.remove(files, out);
+    }
+
+    /// Removes files on the lane of the mirror's own writes, so that pieces that come later find them gone.
+    /// One that stays all the same means nothing.
+    fn remove(&mut self, files: impl IntoIterator<Item = FileName>, out: &mut Outbox) {
+        let files = files.into_iter();
+        let mut ops: Vec<DiskOp> = files.map(|file| DiskOp::Remove { file }).collect();
+        if !ops.is_empty() {
+            ops.push(DiskOp::SyncDir);
+            self.removing.insert(background(ops, out));
         }
     }
 
@@ -179,6 +231,10 @@ impl Mirror {
         cluster: Option<ClusterId>,
         out: &mut Outbox,
     ) -> Option<Vec<Said>> {
+        if self.removing.remove(&ticket) {
+            self.begin(cluster, out);
+            return Some(Vec::new());
+        }
         if !matches!(&self.work, Work::Writing { ticket: mine, .. } if *mine == ticket) {
             return None;
         }
@@ -188,6 +244,7 @@ impl Mirror {
             part,
             len,
             upto,
+            lineage,
             complete,
             ..
         } = work
@@ -206,7 +263,7 @@ impl Mirror {
                         LogPart::Segment(_) => drop(self.present.insert(part, len)),
                         LogPart::Checkpoint(_) => self.coming = Some((part, len)),
                     }
-                    said.extend((upto > LogIndex(0)).then_some(Said::Reaches(None, upto)));
+                    said.extend((upto > LogIndex(0)).then_some(Said::Reaches(lineage, upto)));
                     if self.session > 0 {
                         let session = self.session;
                         let fault = String::new();
@@ -241,8 +298,9 @@ impl Mirror {
         let aside = core::mem::take(&mut self.aside);
         let files = (present.keys())
             .flat_map(|part| [Shelf::Present.file(*part), coming(*part)])
-            .chain(aside.keys().map(|part| Shelf::Aside.file(*part)));
-        remove(files, out);
+            .chain(aside.keys().map(|part| Shelf::Aside.file(*part)))
+            .collect::<Vec<_>>();
+        self.remove(files, out);
     }
 
     /// Takes the outcome of a job. Returns `None` if it is not the mirror's.
@@ -267,7 +325,7 @@ impl Mirror {
             Ok(copies) => copies,
             Err(fault) => {
                 // Nothing may be concluded from that: the next session looks again.
-                let said = (self.next.is_none() && open.keep).then(|| {
+                let said = open.filter(|_| self.next.is_none()).map(|open| {
                     self.session = open.session;
                     self.refuse(LogPart::Segment(LogIndex(0)), fault)
                 });
@@ -285,27 +343,23 @@ impl Mirror {
         self.present = parts(&present);
         self.aside = parts(&aside);
         self.coming = None;
-        if !open.keep {
-            let present = core::mem::take(&mut self.present);
-            let aside = core::mem::take(&mut self.aside);
-            let files = (present.keys().map(|part| Shelf::Present.file(*part)))
-                .chain(aside.keys().map(|part| Shelf::Aside.file(*part)));
-            remove(files, out);
-        } else if self.next.is_none() {
+        for end in [&present.end, &aside.end].into_iter().flatten() {
+            said.push(Said::Reaches(Some(end.lineage), end.index));
+        }
+        if let Some(open) = open.filter(|_| self.next.is_none()) {
             self.session = open.session;
+            self.keep = open.keep;
             let superseded = superseded(&present);
             let mut copy = present;
             copy.parts.retain(|held| !superseded.contains(&held.part));
             for part in &superseded {
                 self.present.remove(part);
             }
-            remove(
-                superseded.iter().map(|part| Shelf::Present.file(*part)),
-                out,
-            );
-            said.extend((copy.end).map(|end| Said::Reaches(Some(end.lineage), end.index)));
+            let files = superseded.iter().map(|part| Shelf::Present.file(*part));
+            self.remove(files.collect::<Vec<_>>(), out);
+            let session = open.session;
             said.push(Said::Controller(Message::MirrorHas(MirrorHas {
-                session: open.session,
+                session,
                 copy,
             })));
         }
@@ -331,7 +385,8 @@ impl Mirror {
         };
         match cluster {
             Some(cluster) if self.reads.len() < READS_MAX => {
-                let job = out.job(Job::SurveyMirrors { cluster });
+                let deep = true;
+                let job = out.job(Job::SurveyMirrors { cluster, deep });
                 self.reads.insert(job, (conn, question));
                 None
             }
@@ -471,7 +526,7 @@ fn superseded(copy: &MirrorCopy) -> Vec<LogPart> {
         LogPart::Checkpoint(last) => Some(*last),
         LogPart::Segment(_) => None,
     });
-    let (Some(newest), Some(_)) = (newest.max(), copy.end) else {
+    let (Some(newest), Some(_)) = (newest.max(), &copy.end) else {
         return Vec::new();
     };
     let older =
@@ -481,16 +536,6 @@ fn superseded(copy: &MirrorCopy) -> Vec<LogPart> {
         _ => None,
     });
     older.chain(covered).copied().collect()
-}
-
-/// Removes files on the lane of the mirror's own writes, so that what comes later finds them gone. One
-/// that stays all the same means nothing.
-fn remove(files: impl Iterator<Item = FileName>, out: &mut Outbox) {
-    let mut ops: Vec<DiskOp> = files.map(|file| DiskOp::Remove { file }).collect();
-    if !ops.is_empty() {
-        ops.push(DiskOp::SyncDir);
-        background(ops, out);
-    }
 }
 
 fn background(ops: Vec<DiskOp>, out: &mut Outbox) -> DiskTicket {

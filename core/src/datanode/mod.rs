@@ -72,6 +72,8 @@ pub struct DataNode {
     relay: Relay,
     scrub: Scrub,
     mirror: Mirror,
+    /// Whether the controller is not looked for yet.
+    held_back: bool,
     tokens: TokenKey,
     /// The report that the controller waits for, while the volumes are still being read.
     report_due: Option<u64>,
@@ -134,11 +136,19 @@ impl DataNode {
             relay: Relay::new(now),
             scrub: Scrub::new(Prng::new(secrets.next_u64())),
             mirror: Mirror::default(),
+            held_back: true,
             tokens,
             report_due: None,
             volumes_told: now,
             ending: None,
         };
+        // A controller that has lost records is known by what the mirror has of them; the file in which
+        // the newest record that was seen is kept is a few seconds old.
+        let has_mirror = files.keys().any(crate::mirror::is_mirror);
+        if let (true, Some(cluster)) = (has_mirror, cluster) {
+            node.mirror.look(cluster, &mut node.base.out);
+        }
+        node.register_once_looked(now);
         node.tick(now);
         Ok(node)
     }
@@ -246,7 +256,8 @@ impl DataNode {
                 self.mirror.open(open, cluster, &mut self.base.out);
             }
             Message::MirrorPiece(piece) => {
-                let said = self.mirror.piece(piece, &mut self.base.out);
+                let lineage = self.base.uplink.identity().witness.lineage;
+                let said = self.mirror.piece(piece, lineage, &mut self.base.out);
                 self.mirror_says(said);
             }
             Message::MirrorSettled(settled) => self.mirror.settled(settled, &mut self.base.out),
@@ -375,6 +386,17 @@ impl DataNode {
                 // Whoever says one day that it goes on from an earlier record is contradicted.
                 Said::Reaches(lineage, index) => self.base.uplink.has_mirrored(lineage, index),
             }
+        }
+    }
+
+    /// Begins to look for the controller once it is known what to hold it to.
+    fn register_once_looked(&mut self, now: Timestamp) {
+        if self.held_back && !self.mirror.is_looking() {
+            self.held_back = false;
+            let Base {
+                uplink, links, out, ..
+            } = &mut self.base;
+            uplink.start(now, links, out);
         }
     }
 
@@ -743,6 +765,7 @@ impl Machine for DataNode {
                     .mirror
                     .job_done(job, outcome, cluster, &mut self.base.out);
                 self.mirror_says(said.into_iter().flatten());
+                self.register_once_looked(now);
             }
             Some(Input::Scrubbed { version, result }) => {
                 self.scrub.scrubbed(now, version, &result, &self.shelves);

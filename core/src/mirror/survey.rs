@@ -7,9 +7,12 @@ use super::words::{MirrorCopy, MirrorEnd, PartHeld};
 use crate::disk::FileName;
 use crate::ids::ClusterId;
 use crate::metalog::{self, Expected, LogPart};
+use crate::state;
 
 /// Reads the mirror of `cluster` on a shelf back as a controller would read its log. `files` are files
 /// of a node's home; those that do not belong to the mirror are ignored.
+///
+/// If it is `deep`, the log is replayed too, to say which controllers it knows.
 ///
 /// A write that a crash cut short is not counted: the part is as long as its good bytes. Takes time in
 /// proportion to the bytes: work for where it holds up nobody.
@@ -18,6 +21,7 @@ pub fn survey<B: AsRef<[u8]>>(
     files: &BTreeMap<FileName, B>,
     shelf: Shelf,
     cluster: ClusterId,
+    deep: bool,
 ) -> MirrorCopy {
     let parts: BTreeMap<LogPart, &[u8]> = (files.iter())
         .filter_map(|(name, bytes)| Some((shelf.part(name)?, bytes.as_ref())))
@@ -78,10 +82,22 @@ pub fn survey<B: AsRef<[u8]>>(
     let bytes = parts[&LogPart::Segment(first)];
     let good = usize::try_from(good).map_or(bytes.len(), |good| good.min(bytes.len()));
     copy.last_sum = crc32fast::hash(&bytes[..good]);
-    copy.end = Some(MirrorEnd {
+    let mut reaches = MirrorEnd {
         lineage,
         index: end.last_index(),
         epoch: end.epoch(),
-    });
+        instances: Vec::new(),
+        starts: Vec::new(),
+    };
+    if deep {
+        match state::replay(recovered.checkpoint, &recovered.records) {
+            Ok(state) => reaches.know_controllers(&state),
+            Err(malformed) => {
+                copy.fault = malformed.to_string();
+                return copy;
+            }
+        }
+    }
+    copy.end = Some(reaches);
     copy
 }

@@ -4,9 +4,10 @@ use core::fmt;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{ControllerEpoch, LineageId, LogIndex};
+use crate::ids::{ControllerEpoch, Incarnation, LineageId, LogIndex};
 use crate::message::Witness;
 use crate::metalog::LogPart;
+use crate::state::ClusterState;
 
 /// The controller wants a node to keep a mirror, or to keep none. Answered by [`MirrorHas`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -31,7 +32,7 @@ pub struct PartHeld {
 }
 
 /// How far a mirror reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct MirrorEnd {
     /// The history of its last segment.
     #[n(0)]
@@ -42,6 +43,27 @@ pub struct MirrorEnd {
     /// The newest controller epoch in the records behind its checkpoint; zero if there are none.
     #[n(2)]
     pub epoch: ControllerEpoch,
+    /// The process that had each of the last controller epochs, oldest first. Only where all of the log
+    /// was replayed, as for a rebuild.
+    #[cbor(n(3), default)]
+    pub instances: Vec<(ControllerEpoch, Incarnation)>,
+    /// The record with which each of these epochs began.
+    #[cbor(n(4), default)]
+    pub starts: Vec<(ControllerEpoch, LogIndex)>,
+}
+
+impl MirrorEnd {
+    /// Takes in which controllers the replayed log knows.
+    pub(crate) fn know_controllers(&mut self, state: &ClusterState) {
+        self.epoch = self.epoch.max(state.controller_epoch());
+        let known = state.instances.iter();
+        self.instances = known.map(|(epoch, instance)| (*epoch, *instance)).collect();
+        let starts = state.epoch_starts.iter();
+        self.starts = starts
+            .filter(|(epoch, _)| state.instances.contains_key(epoch))
+            .map(|(epoch, start)| (*epoch, *start))
+            .collect();
+    }
 }
 
 /// What a directory holds of a mirror.

@@ -54,6 +54,8 @@ pub(super) struct Choice {
     pub(super) parts: Vec<PartHeld>,
     /// No controller epoch up to here is given out again.
     pub(super) epochs: ControllerEpoch,
+    /// Histories that members have followed and that this one does not contain.
+    pub(super) left: Vec<LineageId>,
     /// The last record that a member was told of, if it is lost.
     lost_up_to: Option<LogIndex>,
     /// Whether the home is as it should be.
@@ -118,7 +120,7 @@ impl Findings {
             let copies: Vec<String> = copies
                 .map(|Copy { aside, copy, .. }| {
                     let what = if *aside { "a copy put aside" } else { "a copy" };
-                    match (copy.end, copy.fault.as_str()) {
+                    match (&copy.end, copy.fault.as_str()) {
                         (Some(end), _) => format!("{what} up to {}", up_to(end.index)),
                         (None, fault) => format!("{what} that cannot be used ({fault})"),
                     }
@@ -141,20 +143,18 @@ impl Findings {
         lines
     }
 
-    /// The lineage under the newest controller epoch that any member has seen.
-    fn newest_lineage(&self) -> Option<LineageId> {
-        let newest = self
-            .seen
-            .iter()
-            .max_by_key(|(_, seen)| (seen.epoch, seen.index));
-        newest.and_then(|(_, seen)| seen.lineage)
+    /// What was seen of the newest controller that any member has seen.
+    fn newest(&self) -> Option<Witness> {
+        let seen = self.seen.iter().map(|(_, seen)| *seen);
+        seen.max_by_key(|seen| (seen.epoch, seen.index))
     }
 
-    /// Chooses the history that is gone on with.
+    /// Chooses the history that is gone on with: the copy of the node named by `from`, if one is, or else
+    /// the newest.
     ///
     /// # Errors
     /// Why none is, and what to do.
-    pub(super) fn choose(&self, accept_loss: bool) -> Result<Choice, String> {
+    pub(super) fn choose(&self, accept_loss: bool, from: Option<&Alias>) -> Result<Choice, String> {
         let cluster = self.cluster()?;
         if !self.hearing.is_empty() {
             return Err(format!(
@@ -162,30 +162,28 @@ impl Findings {
                 names(&self.hearing)
             ));
         }
-        if let (true, Ok(Some(end))) = (self.home_is_rebuilt, &self.home) {
-            return Ok(Choice {
-                source: Source::Home,
-                from: "the home, which was rebuilt and not started since".to_owned(),
-                cluster,
-                end: end.index,
-                parts: Vec::new(),
-                epochs: ControllerEpoch(0),
-                lost_up_to: None,
-                nothing_to_do: true,
-            });
-        }
-        let newest = self.newest_lineage();
-        // A history that members have left for another one is the worse one, however long.
-        let rank = |end: &MirrorEnd| (Some(end.lineage) == newest, end.index);
-        let home = self.home.as_ref().ok().copied().flatten();
-        let copies = self.copies.iter();
-        let best = copies
-            .filter_map(|copy| Some((copy, copy.copy.end?)))
+        let newest = self.newest();
+        // A history that members have left for another one is the worse one, however long; and so is one
+        // in which another process had the newest epoch that they have seen: an old copy that went on.
+        let rank = |end: &MirrorEnd| {
+            let of_lineage = newest.is_some_and(|it| it.lineage == Some(end.lineage));
+            let has_it = newest.is_some_and(|seen| contains(end, &seen));
+            (of_lineage, has_it, end.index)
+        };
+        let home = self.home.as_ref().ok().and_then(Option::as_ref);
+        let home = home.filter(|_| from.is_none());
+        let best = (self.copies.iter())
+            .filter(|copy| from.is_none_or(|from| copy.alias == *from))
+            .filter_map(|copy| Some((copy, copy.copy.end.as_ref()?)))
             .max_by_key(|(copy, end)| (rank(end), !copy.aside));
         let (source, from, end, parts) = match (home, best) {
-            (Some(home), best) if best.is_none_or(|(_, end)| rank(&end) <= rank(&home)) => {
-                let from = "the log that is in the home".to_owned();
-                (Source::Home, from, home, Vec::new())
+            (Some(home), best) if best.is_none_or(|(_, end)| rank(end) <= rank(home)) => {
+                let from = if self.home_is_rebuilt {
+                    "the log in the home, which was rebuilt and not started since"
+                } else {
+                    "the log that is in the home"
+                };
+                (Source::Home, from.to_owned(), home, Vec::new())
             }
             (_, Some((copy, end))) => {
                 let source = Source::Node {
@@ -199,15 +197,25 @@ impl Findings {
         };
         let seen = self.seen.iter().map(|(_, seen)| seen);
         let told = (seen.clone())
-            .filter(|seen| seen.lineage == Some(end.lineage) || seen.lineage == newest)
+            .filter(|seen| contains(end, seen) || seen.lineage == newest.and_then(|it| it.lineage))
             .map(|seen| seen.index)
             .max()
             .unwrap_or_default();
-        let epoch = (seen.map(|seen| seen.epoch))
+        let mut left: Vec<LineageId> = (seen.clone())
+            .filter_map(|seen| seen.lineage)
+            .chain((self.copies.iter()).filter_map(|copy| Some(copy.copy.end.as_ref()?.lineage)))
+            .filter(|lineage| *lineage != end.lineage)
+            .collect();
+        left.sort_unstable();
+        left.dedup();
+        let epoch = (seen.clone().map(|seen| seen.epoch))
             .chain([end.epoch, self.home_epoch])
             .max()
             .unwrap_or_default();
-        let other_history = newest.is_some_and(|newest| newest != end.lineage);
+        let other_history = seen.into_iter().any(|seen| {
+            let told = LogIndex(0) < seen.index && seen.index <= end.index;
+            told && !contains(end, seen)
+        });
         let lost_up_to = (told > end.index || other_history).then_some(told);
         let complete = self.silent.iter().all(|(_, role, _)| *role == Role::Agent);
         let choice = Choice {
@@ -217,8 +225,12 @@ impl Findings {
             end: end.index,
             parts,
             epochs: ControllerEpoch(epoch.0.saturating_add(EPOCHS_LEFT_OUT)),
-            lost_up_to,
-            nothing_to_do: source == Source::Home && self.home_is_usable && lost_up_to.is_none(),
+            left,
+            // What a rebuild has accepted needs not be accepted again.
+            lost_up_to: lost_up_to.filter(|_| source != Source::Home || !self.home_is_rebuilt),
+            nothing_to_do: source == Source::Home
+                && self.home_is_usable
+                && (lost_up_to.is_none() || self.home_is_rebuilt),
         };
         if choice.nothing_to_do && (complete || !accept_loss) {
             return Ok(choice);
@@ -232,7 +244,7 @@ impl Findings {
                 up_to(choice.end),
                 up_to(told),
                 if other_history {
-                    " in a later history"
+                    " in a history that parted from it"
                 } else {
                     ""
                 }
@@ -295,13 +307,39 @@ impl fmt::Display for Choice {
                 "; records {} to {told} at least are lost",
                 end.next()
             ),
-            Some(_) => f.write_str("; a later history than this one is lost"),
-            None if self.nothing_to_do => f.write_str("; no member was told of more"),
+            Some(_) => f.write_str(
+                "; what members were told of in a history that parted from this one is lost",
+            ),
+            None if self.nothing_to_do => {
+                f.write_str("; no member that answered has more")
+            }
             None => f.write_str(
                 "; no member was told of more, and what was acknowledged in the last moments may be \
                  missing",
             ),
         }
+    }
+}
+
+/// Whether a history has in it what a member has seen of a controller: that very process had that epoch, and
+/// the next one began behind what was seen.
+fn contains(end: &MirrorEnd, seen: &Witness) -> bool {
+    if seen.lineage.is_some_and(|lineage| lineage != end.lineage) || seen.index > end.index {
+        return false;
+    }
+    let later = (end.starts.iter()).filter(|(epoch, _)| *epoch > seen.epoch);
+    if later
+        .map(|(_, start)| *start)
+        .any(|start| start <= seen.index)
+    {
+        return false;
+    }
+    let of_epoch = |(epoch, _): &&(ControllerEpoch, _)| *epoch == seen.epoch;
+    match (end.instances.iter().find(of_epoch), seen.instance) {
+        (Some((_, had)), Some(seen)) => *had == seen,
+        (Some(_), None) => true,
+        // Too long ago to be remembered, or never.
+        (None, _) => (end.instances.first()).is_none_or(|(oldest, _)| *oldest > seen.epoch),
     }
 }
 

@@ -11,10 +11,10 @@ use super::findings::{Choice, Source};
 use crate::controller::{HomeIdentity, home_file, repair_file};
 use crate::disk::{DiskOp, FileName};
 use crate::ids::{ClusterId, ControllerEpoch, LineageId, LogIndex};
-use crate::metalog::{self, CHECKPOINT_SLICE, Expected};
+use crate::metalog::{self, CHECKPOINT_SLICE, Expected, LogPart, Recovered};
 use crate::mirror::words::MirrorEnd;
 use crate::node_machine;
-use crate::state::{self, AcceptedLoss};
+use crate::state::{self, AcceptedLoss, ClusterState};
 use crate::state_file;
 use crate::wire::codec;
 
@@ -57,11 +57,13 @@ impl OwnHome {
                     durable: identity.durable,
                 };
                 match metalog::recover(files, &expected) {
-                    Ok(recovered) => Ok((recovered.lineage).map(|lineage| MirrorEnd {
-                        lineage,
-                        index: recovered.end.last_index(),
-                        epoch: recovered.end.epoch(),
-                    })),
+                    Ok(recovered) => {
+                        match state::replay(recovered.checkpoint, &recovered.records) {
+                            Ok(state) => Ok((recovered.lineage)
+                                .map(|lineage| reaches(lineage, &recovered, &state))),
+                            Err(malformed) => Err(malformed.to_string()),
+                        }
+                    }
                     Err(refusal) => Err(refusal.to_string()),
                 }
             }
@@ -76,7 +78,7 @@ impl OwnHome {
 
     /// The cluster that the home belongs to, if it says so.
     pub(super) fn cluster(&self) -> Option<ClusterId> {
-        self.identity.map(|identity| identity.cluster)
+        self.identity.as_ref().map(|identity| identity.cluster)
     }
 
     /// Whether a controller would start from it.
@@ -86,8 +88,9 @@ impl OwnHome {
 
     /// Whether it was rebuilt, and no controller has started from it since.
     pub(super) fn is_rebuilt(&self) -> bool {
-        let lineage = |identity: HomeIdentity| (identity.accepted).map(|_| identity.lineage);
-        match (self.identity.and_then(lineage), &self.log) {
+        let lineage =
+            |identity: &HomeIdentity| identity.accepted.as_ref().map(|_| identity.lineage);
+        match (self.identity.as_ref().and_then(lineage), &self.log) {
             (Some(begun), Ok(Some(end))) => !self.unfinished && begun != end.lineage,
             _ => false,
         }
@@ -132,6 +135,10 @@ impl OwnHome {
                 ops.extend(write_whole(&file, bytes));
             }
             ops.push(DiskOp::SyncDir);
+        } else if let Some(last) = self.files.iter().find(|file| is_segment(file)) {
+            // What is read is not always what a loss of power would leave.
+            let file = last.clone();
+            ops.extend([DiskOp::Sync { file }, DiskOp::SyncDir]);
         }
         let identity = HomeIdentity {
             cluster: choice.cluster,
@@ -139,6 +146,7 @@ impl OwnHome {
             durable: Some(choice.end),
             accepted: Some(AcceptedLoss {
                 epochs: choice.epochs,
+                left: choice.left.clone(),
             }),
         };
         ops.extend(write_whole(
@@ -168,6 +176,23 @@ impl fmt::Display for OwnHome {
             Err(fault) => write!(f, "its log cannot be used: {fault}"),
         }
     }
+}
+
+/// How far the home's own log goes.
+fn reaches(lineage: LineageId, recovered: &Recovered<'_>, state: &ClusterState) -> MirrorEnd {
+    let mut end = MirrorEnd {
+        lineage,
+        index: recovered.end.last_index(),
+        epoch: recovered.end.epoch(),
+        instances: Vec::new(),
+        starts: Vec::new(),
+    };
+    end.know_controllers(state);
+    end
+}
+
+fn is_segment(file: &FileName) -> bool {
+    matches!(LogPart::of(file), Some(LogPart::Segment(_)))
 }
 
 /// Reads a log as a controller would, and says what is in it.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use crate::disk::{DiskFault, FileName};
 use crate::event::Event;
-use crate::ids::{ConnId, DiskTicket, Incarnation, LineageId, LogIndex, Role, Site};
+use crate::ids::{Alias, ConnId, DiskTicket, Incarnation, LineageId, LogIndex, Role, Site};
 use crate::io::{Effect, ExitCode, Input, Machine};
 use crate::limits::Limits;
 use crate::links::{LinkEvent, Links};
@@ -56,6 +56,8 @@ pub struct RebuildConfig {
     pub write: bool,
     /// Whether to go on although records are lost, or may be.
     pub accept_loss: bool,
+    /// The node whose copy is to be taken, whatever else there is.
+    pub from: Option<Alias>,
     /// How long members are waited for.
     pub patience: Duration,
     /// Program version.
@@ -270,7 +272,7 @@ impl Rebuild {
         for line in findings.lines() {
             self.out.notify(Event::info("rebuild.found", line));
         }
-        let choice = match findings.choose(self.config.accept_loss) {
+        let choice = match findings.choose(self.config.accept_loss, self.config.from.as_ref()) {
             Ok(choice) => choice,
             Err(refusal) => {
                 self.fail(ExitCode::Refused, refusal);

@@ -27,7 +27,7 @@ impl Uplink {
             | Phase::Recording { conn, .. }
             | Phase::Reporting { conn, .. }
             | Phase::Online { conn } => Some(conn),
-            Phase::Founding | Phase::Waiting { .. } | Phase::GivenUp => None,
+            Phase::NotBegun | Phase::Founding | Phase::Waiting { .. } | Phase::GivenUp => None,
         }
     }
 

@@ -66,6 +66,8 @@ pub(crate) struct Inventory {
 
 #[derive(Debug)]
 enum Phase {
+    /// The controller is not looked for yet.
+    NotBegun,
     /// The identity is being written for the first time.
     Founding,
     Waiting {
@@ -101,6 +103,8 @@ pub(crate) struct Uplink {
     incarnation: Incarnation,
     identity: NodeIdentity,
     file: StateFile,
+    /// Whether this node has no identity on disk yet.
+    founding: bool,
     founding_save: Option<u64>,
     phase: Phase,
     attempt: u64,
@@ -150,19 +154,15 @@ impl Uplink {
             epoch: NodeEpoch(0),
             witness: Witness::default(),
         });
-        let phase = if founding {
-            Phase::Founding
-        } else {
-            Phase::Waiting { until: now }
-        };
         Self {
             lan_cluster: facts.lan_cluster,
             facts,
             incarnation,
             identity,
             file: StateFile::new(NodeIdentity::file()),
+            founding,
             founding_save: None,
-            phase,
+            phase: Phase::NotBegun,
             attempt: 1,
             reports: 0,
             redial_wait: Duration::ZERO,
@@ -189,7 +189,8 @@ impl Uplink {
         if let Some(cluster) = self.identity.cluster {
             links.join_cluster(cluster);
         }
-        if matches!(self.phase, Phase::Founding) {
+        if self.founding {
+            self.phase = Phase::Founding;
             self.founding_save = Some(self.save(out));
         } else {
             self.dial(now, links, out);
@@ -237,6 +238,7 @@ impl Uplink {
     pub(crate) fn describe(&self) -> String {
         let site = &self.facts.controller_site;
         match &self.phase {
+            Phase::NotBegun => "looking at what it has of the controller's log".to_owned(),
             Phase::Founding => "writing its identity for the first time".to_owned(),
             Phase::Waiting { .. } | Phase::Dialing { .. } if self.told.is_empty() => {
                 format!("connecting to the controller at {site}")
@@ -286,7 +288,11 @@ impl Uplink {
 
     /// Whether the node is at the service of a controller, on a connection that stands.
     pub(crate) fn hears_controller(&self) -> bool {
-        self.is_online() && !self.self_fenced
+        let member = matches!(
+            self.phase,
+            Phase::Recording { .. } | Phase::Reporting { .. } | Phase::Online { .. }
+        );
+        member && !self.self_fenced
     }
 
     /// The node has on its disk what the controller's log says up to `index`, in the history named if

@@ -4,7 +4,7 @@
 //! controller's side. The nodes were told of records and epochs, and keep the newest of them.
 
 use super::Uplink;
-use crate::ids::ControllerEpoch;
+use crate::ids::{ControllerEpoch, LogIndex};
 use crate::message::Registered;
 
 impl Uplink {
@@ -29,10 +29,18 @@ impl Uplink {
             let follows = fork.is_some()
                 && since.all(|fork| {
                     let fits = known <= fork.at || fork.accepted;
-                    known = known.min(fork.at);
+                    // What an operator has accepted needs not fit any more.
+                    known = if fork.accepted {
+                        LogIndex(0)
+                    } else {
+                        known.min(fork.at)
+                    };
                     fits
                 });
-            if !follows {
+            if granted.left_lineages.contains(&lineage) {
+                // What both have in common is not known, and need not be.
+                known = LogIndex(0);
+            } else if !follows {
                 return Some(format!(
                     "the controller at {} continues another history of this cluster than the one \
                      this node has seen up to index {}{}; it may have been repaired with a loss, or \
@@ -49,6 +57,20 @@ impl Uplink {
             return Some(format!(
                 "two controllers have epoch {epoch}; one of them runs on a copied home and has to \
                  be stopped"
+            ));
+        }
+        // A copy that went on has epochs of the same numbers, of other processes.
+        let of_epoch = |(known, _): &&(ControllerEpoch, _)| *known == seen.epoch;
+        let other = match granted.instances.iter().find(of_epoch) {
+            Some((_, instance)) => seen.instance.is_some_and(|seen| seen != *instance),
+            None => (granted.instances.first()).is_some_and(|(oldest, _)| *oldest < seen.epoch),
+        };
+        if seen.lineage == Some(granted.lineage) && other {
+            return Some(format!(
+                "the controller at {} goes on from an old copy of its home: in its history another \
+                 controller had epoch {}, which this node has seen up to index {}. Stop it; `vaquita meta \
+                 rebuild` looks for the newest log at the nodes",
+                self.facts.controller_site, seen.epoch, seen.index
             ));
         }
         let forgotten = granted

@@ -78,7 +78,7 @@ pub(super) async fn compute<E: Env>(
                 |error| format!("cannot read {}: {error}", ask.file),
             )))
         }
-        Job::SurveyMirrors { cluster } => survey(&env, &disk, cluster)
+        Job::SurveyMirrors { cluster, deep } => survey(&env, &disk, cluster, deep)
             .await
             .transpose()
             .map(|surveyed| JobOutcome::MirrorsSurveyed(surveyed.map(Box::new))),
@@ -157,6 +157,7 @@ async fn survey<E: Env>(
     env: &E,
     disk: &E::Disk,
     cluster: ClusterId,
+    deep: bool,
 ) -> Result<Option<(MirrorCopy, MirrorCopy)>, String> {
     let listing = disk.list().await.map_err(|error| error.to_string())?;
     let names: Vec<FileName> = (listing.files.into_keys())
@@ -176,7 +177,7 @@ async fn survey<E: Env>(
         files.insert(name, file);
     }
     let surveyed = env.compute(Effort::Replay, move || {
-        let shelf = |shelf| mirror::survey(&files, shelf, cluster);
+        let shelf = |shelf| mirror::survey(&files, shelf, cluster, deep);
         (shelf(Shelf::Present), shelf(Shelf::Aside))
     });
     Ok(surveyed.await)

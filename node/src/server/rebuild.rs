@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use vaquita_core::ids::LineageId;
+use vaquita_core::ids::{Alias, LineageId};
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::prng::SecretPrng;
@@ -16,12 +16,14 @@ use crate::env::Env as _;
 use crate::os_env::{self, OsEnv, watch_signals};
 
 /// How a home is rebuilt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rebuilding {
     /// Whether it is written; else only what would be done is told.
     pub write: bool,
     /// Whether to go on although records are lost, or may be.
     pub accept_loss: bool,
+    /// The node whose copy is to be taken, whatever else there is.
+    pub from: Option<Alias>,
     /// How long nodes are waited for.
     pub patience: Duration,
 }
@@ -58,6 +60,7 @@ async fn try_rebuild(
         lineage: LineageId::new(SecretPrng::new(env.seed()).next_16()),
         write: how.write,
         accept_loss: how.accept_loss,
+        from: how.from,
         patience: how.patience,
         build: controller.build,
         limits: Limits::default(),

@@ -235,11 +235,9 @@ async fn read_all<D: Disk, H>(disk: &D, start: &Start<H>) -> Result<Files, ExitR
         .map_err(|error| unreadable(start, "the list of files", &error))?;
     let mut files = BTreeMap::new();
     for name in listing.files.into_keys() {
-        // Of a leftover the name is enough.
-        let bytes = if name.is_temporary() {
+        // Of a leftover, and of a mirror, the name is enough.
+        let bytes = if name.is_temporary() || mirror::is_mirror(&name) {
             Vec::new()
-        } else if mirror::is_mirror(&name) {
-            continue;
         } else {
             disk.read(&name)
                 .await

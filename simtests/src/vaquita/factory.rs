@@ -111,6 +111,7 @@ impl VaquitaFactory {
             lineage: LineageId::new(SecretPrng::new(start.seed.clone()).next_16()),
             write: how.write,
             accept_loss: how.accept_loss,
+            from: (how.from).and_then(|host| Alias::new(&Cluster::node_name(host, 1)).ok()),
             patience: Duration::from_secs(10),
             build: "simulated".to_owned(),
             limits: self.cluster.limits.clone(),

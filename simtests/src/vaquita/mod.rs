@@ -86,6 +86,8 @@ pub struct Rebuilding {
     pub write: bool,
     /// Whether to go on although records are lost.
     pub accept_loss: bool,
+    /// The host whose node's copy is to be taken, whatever else there is.
+    pub from: Option<u32>,
 }
 
 impl Default for Cluster {

@@ -168,9 +168,9 @@ impl<F: Factory> World<F> {
                 Some(bytes) => Ok(Piece::cut(bytes.as_ref(), ask)),
                 None => Err(format!("cannot read {}: there is no such file", ask.file)),
             }),
-            Job::SurveyMirrors { cluster } => {
+            Job::SurveyMirrors { cluster, deep } => {
                 let files = slot.disk.files();
-                let survey = |shelf| mirror::survey(&files, shelf, *cluster);
+                let survey = |shelf| mirror::survey(&files, shelf, *cluster, *deep);
                 let copies = (survey(Shelf::Present), survey(Shelf::Aside));
                 JobOutcome::MirrorsSurveyed(Ok(Box::new(copies)))
             }

@@ -65,6 +65,7 @@ fn lose_home(world: &mut VaquitaWorld, other: Option<&Files>) {
     world.factory_mut().cluster.rebuild = Some(Rebuilding {
         write: false,
         accept_loss: false,
+        from: None,
     });
     world.kill(master);
     world.disk_mut(master).wipe();
@@ -113,14 +114,17 @@ fn ended_with(ended: &Ended, code: ExitCode, words: &str) -> bool {
 const ASK: Rebuilding = Rebuilding {
     write: false,
     accept_loss: false,
+    from: None,
 };
 const WRITE: Rebuilding = Rebuilding {
     write: true,
     accept_loss: false,
+    from: None,
 };
 const ACCEPT: Rebuilding = Rebuilding {
     write: true,
     accept_loss: true,
+    from: None,
 };
 
 fn some_files(world: &mut VaquitaWorld, clients: &mut Clients, from: u64) -> Result<(), Failure> {
@@ -416,4 +420,190 @@ fn a_rebuild_waits_for_who_may_know_more() {
             wait_until(world, "all are online", all_online)
         },
     );
+}
+
+/// Somebody restores an old copy of the home, and then starts everything anew, again and again, as one does.
+/// The old history grows no longer than the true one, is never followed, and is told from it.
+#[test]
+fn an_old_copy_that_goes_on_is_never_followed() {
+    run(
+        10,
+        "rebuilt::an_old_copy_that_goes_on_is_never_followed",
+        cluster,
+        |world, clients| {
+            // A controller from an old copy acts under epochs that others had: that is what this is about.
+            world.remove_checker("epochs grow");
+            world.remove_checker("logs keep promises");
+            some_files(world, clients, 0)?;
+            let master = world.node(MASTER).expect("there is a controller");
+            let old = world.disk(master).files();
+            world.disturb(&Step::Kill(MASTER.to_owned()));
+            wait_until(world, "all are online", |world| {
+                controller(world).is_some() && all_online(world)
+            })?;
+            some_files(world, clients, 10)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            let had = entries(world);
+            lose_home(world, Some(&old));
+            start_controller(world)?;
+            for round in 0..4 {
+                for host in 1..=4 {
+                    let node = world.node(&Cluster::node_name(host, 1));
+                    world.kill(node.expect("there is such a node"));
+                }
+                if round == 2 {
+                    run_anew(world, master);
+                }
+                world.run_for(seconds(15))?;
+            }
+            let nobody = !all_online(world);
+            expect(world, nobody, "an old copy was followed")?;
+            let done = rebuild(world, WRITE)?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            let same = state(world).namespace == before.namespace;
+            expect(world, same, "names are the newest")?;
+            wait_until(world, "all are online", all_online)?;
+            expect(world, entries(world) == had, "something was given up")
+        },
+    );
+}
+
+/// A home is rebuilt with a loss from an old copy, and lost again; the same old copy is all there is once
+/// more. What the nodes followed in between is left by an operator's word, and they follow that.
+#[test]
+fn a_home_is_rebuilt_twice_from_the_same_old_copy() {
+    crate::story::run_without_rest(
+        10,
+        "rebuilt::a_home_is_rebuilt_twice_from_the_same_old_copy",
+        |seed| {
+            let mut cluster = cluster(seed);
+            cluster.mirrors = 0;
+            cluster
+        },
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            let master = world.node(MASTER).expect("there is a controller");
+            let old = world.disk(master).files();
+            let early = state(world);
+            for round in 0..2 {
+                some_files(world, clients, 10 + 4 * round)?;
+                world.run_for(seconds(10))?;
+                let had = entries(world);
+                lose_home(world, Some(&old));
+                let refused = rebuild(world, WRITE)?;
+                let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
+                expect(
+                    world,
+                    so,
+                    &format!("a loss was not told: {}", refused.reason.message),
+                )?;
+                let done = rebuild(world, ACCEPT)?;
+                let so = ended_with(&done, ExitCode::Success, "start the controller");
+                expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+                start_controller(world)?;
+                wait_until(world, "all follow", all_online)?;
+                let same = state(world).namespace == early.namespace;
+                expect(world, same, "names are as the copy had them")?;
+                world.run_for(seconds(120))?;
+                expect(
+                    world,
+                    entries(world) == had,
+                    "what lost records named was given up",
+                )?;
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Power fails everywhere, and the controller's disk forgets what it had confirmed. The nodes with copies come
+/// up long after the others, which take their places. What only the copies show is never thrown away unseen.
+#[test]
+fn what_only_copies_show_is_not_thrown_away() {
+    let summary = crate::story::run_without_rest(
+        12,
+        "rebuilt::what_only_copies_show_is_not_thrown_away",
+        cluster,
+        |world, clients| {
+            world.remove_checker("epochs grow");
+            world.remove_checker("logs keep promises");
+            some_files(world, clients, 0)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let master = world.node(MASTER).expect("there is a controller");
+            let forgotten = world.disk(master).files();
+            some_files(world, clients, 10)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            let now = world.local_time(master).unwrap_or_default();
+            let (_, machine) = controller(world).expect("it runs");
+            let holders: Vec<String> = (machine.status(now).log_copies.iter())
+                .map(|copy| copy.alias.to_string())
+                .collect();
+            for host in 0..=4 {
+                world.disturb(&Step::PowerCut(format!("h{host}")));
+            }
+            let at = world.now();
+            world.disk_mut(master).replace(at, &forgotten);
+            let late: Vec<String> = holders
+                .iter()
+                .map(|name| format!("h{}", &name[1..2]))
+                .collect();
+            for host in 0..=4 {
+                let host = format!("h{host}");
+                if !late.contains(&host) {
+                    world.disturb(&Step::PowerOn(host));
+                }
+            }
+            start_controller(world)?;
+            world.run_for(seconds(60))?;
+            for host in late {
+                world.disturb(&Step::PowerOn(host));
+            }
+            world.run_for(seconds(60))?;
+            // Agents follow nobody, and so start nothing: a person starts the nodes by hand.
+            for host in 1..=4 {
+                let node = world.node(&Cluster::node_name(host, 1));
+                world.start(node.expect("there is such a node"));
+            }
+            world.run_for(seconds(20))?;
+            let now = world.local_time(master).unwrap_or_default();
+            let (_, machine) = controller(world).expect("it runs");
+            let alarms = machine.status(now).alarms;
+            let told = alarms.iter().any(|alarm| {
+                alarm.contains("refuses this controller") || alarm.contains("has a copy of")
+            });
+            expect(world, told, &format!("nobody was told: {alarms:?}"))?;
+            // Where the lossy history went on, each has what the other has not: an operator chooses.
+            let asked = rebuild(world, ASK)?;
+            let parted = ended_with(
+                &asked,
+                ExitCode::Refused,
+                "in a history that parted from it",
+            );
+            let plain = ended_with(&asked, ExitCode::Success, "nothing was changed");
+            expect(
+                world,
+                parted || plain,
+                &format!("a split was not told: {}", asked.reason.message),
+            )?;
+            let host = holders[0][1..2].parse().ok();
+            let done = rebuild(
+                world,
+                Rebuilding {
+                    from: host,
+                    ..ACCEPT
+                },
+            )?;
+            let so = ended_with(&done, ExitCode::Success, "start the controller");
+            expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+            start_controller(world)?;
+            let same = state(world).namespace == before.namespace;
+            expect(world, same, "names are as the copies had them")?;
+            wait_until(world, "all are online", all_online)
+        },
+    );
+    assert!(summary.count("rebuild.choice") > 0);
 }

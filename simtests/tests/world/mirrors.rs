@@ -47,14 +47,14 @@ fn on_disk(world: &VaquitaWorld, name: &str, shelf: Shelf) -> MirrorCopy {
     let node = world.node(name).expect("there is such a node");
     let cluster = controller(world).and_then(|(_, it)| it.state().cluster);
     let cluster = cluster.unwrap_or(ClusterId::new([0; 16]));
-    mirror::survey(&world.disk(node).files(), shelf, cluster)
+    mirror::survey(&world.disk(node).files(), shelf, cluster, false)
 }
 
 /// Holds what the copies are said to be against what is on the disks.
 fn compare(world: &mut VaquitaWorld) -> Result<(), Failure> {
     for row in copies(world) {
         let copy = on_disk(world, row.alias.as_str(), Shelf::Present);
-        let end = copy.end.map(|end| end.index);
+        let end = copy.end.as_ref().map(|end| end.index);
         let so = end >= Some(row.upto);
         let what = format!(
             "{} is said to have {} and has {copy:?}",

@@ -84,6 +84,12 @@ impl Controller {
                 let granted = Continuation::Granted { conn, slot, epoch };
                 self.when_synced(now, LogIndex(epoch.0), granted);
             }
+            Admission::Grant(_) if self.files.rolled_back => {
+                // An old copy of the home must not grow until it seems to be the longer history.
+                let text = "the controller's home is an old copy, as a data node has seen: nobody is let \
+                            in until that is settled (`vaquita meta rebuild`)";
+                self.refuse(now, conn, ask, RegistrationRefusal::NotNow, text.to_owned());
+            }
             Admission::Grant(registered) => {
                 let Some(slot) = slot else { return };
                 self.note_configuration(slot, ask);
@@ -276,6 +282,8 @@ impl Controller {
             remarks,
             fork: self.state.fork,
             earlier_forks: self.state.earlier_forks.clone(),
+            instances: self.state.instances.iter().map(|(&e, &i)| (e, i)).collect(),
+            left_lineages: self.state.left_lineages.clone(),
             owners: self.volume_owners(),
         };
         let text = format!(

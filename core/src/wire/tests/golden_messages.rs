@@ -355,6 +355,8 @@ fn messages() -> Vec<Message> {
                 accepted: false,
             }],
             owners: vec![volume_owner()],
+            instances: vec![(ControllerEpoch(2), Incarnation::new(id(4)))],
+            left_lineages: vec![LineageId::new(id(11))],
         }),
         Message::RegistrationRefused(RegistrationRefused {
             incarnation: Incarnation::new(id(6)),
@@ -558,6 +560,8 @@ fn mirror_messages() -> Vec<Message> {
             lineage: LineageId::new(id(8)),
             index: LogIndex(25),
             epoch: ControllerEpoch(3),
+            instances: vec![(ControllerEpoch(3), Incarnation::new(id(4)))],
+            starts: vec![(ControllerEpoch(3), LogIndex(22))],
         }),
         last_sum: 0x1234_5678,
         fault: "none".to_owned(),

@@ -93,6 +93,7 @@ fn records() -> Vec<(u16, Record)> {
                 lineage: LineageId::new(id(8)),
                 accepted: Some(AcceptedLoss {
                     epochs: ControllerEpoch(1007),
+                    left: vec![LineageId::new(id(7))],
                 }),
             }),
         ),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use vaquita_core::ids::Alias;
 use vaquita_core::io::ExitCode;
 
 use crate::cli::client::block_on;
@@ -35,9 +36,17 @@ pub(super) struct Rebuild {
     /// answer
     #[arg(long)]
     i_accept_loss: bool,
+    /// Take the copy of this node, whatever else there is: where two histories have parted, and each has
+    /// what the other has not
+    #[arg(long, value_name = "NODE", value_parser = alias)]
+    from: Option<Alias>,
     /// How long nodes are waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
+}
+
+fn alias(text: &str) -> Result<Alias, String> {
+    Alias::new(text).map_err(|error| error.to_string())
 }
 
 impl Rebuild {
@@ -46,6 +55,7 @@ impl Rebuild {
         let how = Rebuilding {
             write: self.write,
             accept_loss: self.i_accept_loss,
+            from: self.from.clone(),
             patience: Duration::from_secs(self.timeout),
         };
         let (told, lines) = std::sync::mpsc::channel();
