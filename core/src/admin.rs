@@ -95,6 +95,15 @@ pub enum Verb {
         /// The node, by alias or by `host:port`.
         node: String,
     },
+    /// Take a data node out of the cluster for good: its identity is refused from then on, and its replicas
+    /// do not count any more.
+    RemoveNode {
+        /// The node, by alias or by `host:port`.
+        node: String,
+        /// The alias once more, of who accepts that chunks are lost with it of which no other good replica
+        /// is there; `None` for who does not.
+        accept_loss: Option<String>,
+    },
     /// Say what data nodes are to be used for.
     SetDuty {
         /// Which nodes.

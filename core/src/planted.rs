@@ -93,6 +93,12 @@ pub struct Planted {
     pub endless_maintenance: bool,
     /// The controller moves replicas for whatever difference there is.
     pub endless_balance: bool,
+    /// A controller that starts knows nothing of nodes that have chunks and no row in the nodes file.
+    pub forget_orphans: bool,
+    /// The controller gives new replicas to such nodes, and leaves what they have there.
+    pub orphans_serve: bool,
+    /// The controller takes nodes out of the cluster whatever is lost with them.
+    pub remove_regardless: bool,
     /// The controller waits for no node that is away.
     pub await_nobody: bool,
     /// The controller repairs whatever stands against it.

@@ -16,7 +16,7 @@ use crate::dfs::ids::VolumeId;
 use crate::dfs::namespace::{DfsRecord, Namespace, Released};
 use crate::disk::FileName;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, Incarnation, LineageId, LogIndex, NodeId};
-use crate::membership::{NodeRegistered, NodeReplaced, Registry};
+use crate::membership::{NodeRegistered, NodeRemoved, NodeReplaced, Registry};
 use crate::message::{Fork, VolumeOwner};
 use crate::metalog::{self, CheckpointPlan};
 use crate::wire::codec::{self, Malformed};
@@ -46,6 +46,8 @@ pub enum Record {
     LossSettled(LossSettled),
     /// An operator gave a volume to a node; the record's index is the volume's epoch.
     VolumeOwned(VolumeOwned),
+    /// An operator took a data node out of the cluster for good.
+    NodeRemoved(NodeRemoved),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -177,6 +179,7 @@ const DFS: u16 = 8;
 const NODE_DUTY: u16 = 9;
 const LOSS_SETTLED: u16 = 10;
 const VOLUME_OWNED: u16 = 11;
+const NODE_REMOVED: u16 = 12;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -194,6 +197,7 @@ impl Record {
             Self::NodeDuty(record) => (NODE_DUTY, codec::encode(record)),
             Self::LossSettled(record) => (LOSS_SETTLED, codec::encode(record)),
             Self::VolumeOwned(record) => (VOLUME_OWNED, codec::encode(record)),
+            Self::NodeRemoved(record) => (NODE_REMOVED, codec::encode(record)),
         }
     }
 
@@ -217,6 +221,7 @@ impl Record {
             NODE_DUTY => Self::NodeDuty(codec::decode("NodeDuty", bytes)?),
             LOSS_SETTLED => Self::LossSettled(codec::decode("LossSettled", bytes)?),
             VOLUME_OWNED => Self::VolumeOwned(codec::decode("VolumeOwned", bytes)?),
+            NODE_REMOVED => Self::NodeRemoved(codec::decode("NodeRemoved", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -352,6 +357,23 @@ impl ClusterState {
                 self.registry.replace(index, replaced);
                 // What was to be done with it was meant for the one that is gone.
                 self.duties.remove(&replaced.alias);
+            }
+            Record::NodeRemoved(removed) => {
+                let alias = &removed.alias;
+                if self
+                    .registry
+                    .get(alias)
+                    .is_some_and(|it| it.node == removed.node)
+                {
+                    self.duties.remove(alias);
+                    // Its agent stops what may still run under the name.
+                    let order = Order {
+                        version: index,
+                        run: false,
+                    };
+                    self.orders.insert(alias.clone(), order);
+                }
+                self.registry.remove(index, removed);
             }
             Record::NodeDuty(NodeDuty { alias, duty }) => {
                 match duty {

@@ -215,6 +215,7 @@ fn what_is_hunted_is_what_the_planted_column_names() {
         include_str!("planted.rs"),
         include_str!("files_planted/main.rs"),
         include_str!("files_planted/mirrors.rs"),
+        include_str!("files_planted/orphans.rs"),
         include_str!("files_planted/repair.rs"),
         include_str!("files_planted/upkeep.rs"),
         include_str!("files_planted/volumes.rs"),

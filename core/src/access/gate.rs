@@ -61,6 +61,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
         | Verb::ReplaceNode { .. }
+        | Verb::RemoveNode { .. }
         | Verb::SetDuty { .. }
         | Verb::RescanVolumes(_)
         | Verb::AdoptVolume { .. }
@@ -339,6 +340,7 @@ impl Access {
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
+            | Verb::RemoveNode { .. }
             | Verb::SetDuty { .. }
             | Verb::RescanVolumes(_)
             | Verb::AdoptVolume { .. }

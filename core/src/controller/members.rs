@@ -26,6 +26,9 @@ pub struct Member {
     pub node_cfg: String,
 }
 
+/// The condition of a node that has chunks and no row in the nodes file.
+pub(super) const ORPHANED: &str = "orphaned";
+
 /// How far a member has come since it last registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
@@ -50,6 +53,9 @@ pub(super) struct Probing {
 #[derive(Debug)]
 pub(super) struct MemberState {
     pub(super) member: Member,
+    /// Whether it has no row in the nodes file, and is a member for the chunks alone that the log says it
+    /// has.
+    pub(super) orphaned: bool,
     /// The agent of its host; for a data node only.
     pub(super) agent: Option<Slot>,
     pub(super) presence: Presence,
@@ -101,7 +107,10 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(members: Vec<Member>, now: Timestamp) -> Self {
+    /// `orphans` come behind the rows of the nodes file.
+    pub(super) fn new(mut members: Vec<Member>, orphans: Vec<Member>, now: Timestamp) -> Self {
+        let listed = members.len();
+        members.extend(orphans);
         let by_alias: BTreeMap<_, _> = members
             .iter()
             .enumerate()
@@ -113,7 +122,8 @@ impl Members {
             .filter(|(_, member)| member.role == Role::Agent)
             .map(|(slot, member)| (member.host.clone(), slot))
             .collect();
-        let state = |member: Member| MemberState {
+        let state = |(slot, member): (Slot, Member)| MemberState {
+            orphaned: slot >= listed,
             agent: (member.role == Role::DataNode)
                 .then(|| agents.get(&member.host).copied())
                 .flatten(),
@@ -136,7 +146,7 @@ impl Members {
             desired_sent: Timestamp::ZERO,
             well_since: now,
         };
-        let all = members.into_iter().map(state).collect();
+        let all = members.into_iter().enumerate().map(state).collect();
         Self {
             all,
             by_alias,
@@ -191,6 +201,13 @@ impl Members {
         self.all[slot].keys = Some(keys);
     }
 
+    /// What a member was known by on the wire is void.
+    pub(super) fn forget_keys(&mut self, slot: Slot) {
+        if let Some(before) = self.all[slot].keys.take() {
+            self.by_node.remove(&before.node);
+        }
+    }
+
     pub(super) fn aliases(&self) -> Vec<Alias> {
         self.by_alias.keys().cloned().collect()
     }
@@ -198,6 +215,16 @@ impl Members {
     /// The data nodes of an agent's host.
     pub(super) fn children_of(&self, agent: Slot) -> impl Iterator<Item = Slot> + '_ {
         (0..self.all.len()).filter(move |&slot| self.all[slot].agent == Some(agent))
+    }
+
+    pub(super) fn has_orphans(&self) -> bool {
+        // They come last.
+        self.all.last().is_some_and(|state| state.orphaned)
+    }
+
+    pub(super) fn orphans(&self) -> impl Iterator<Item = Slot> + '_ {
+        let orphans = self.all.iter().rev().take_while(|state| state.orphaned);
+        self.all.len() - orphans.count()..self.all.len()
     }
 
     pub(super) fn agents(&self) -> impl Iterator<Item = Slot> + '_ {
@@ -293,8 +320,12 @@ impl Outlook<'_> {
 
     fn absent_data_node(&self, slot: Slot, health: Health) -> (NodeState, String) {
         let state = &self.members.all[slot];
+        if let Some(reason) = self.why_removed(slot) {
+            return (NodeState::Stopped, reason);
+        }
         let order = self.order(slot);
-        let wanted = order.is_some_and(|order| order.run);
+        // Nobody can start what has no configuration.
+        let wanted = order.is_some_and(|order| order.run) && !state.orphaned;
         let agent = state.agent.map(|agent| &self.members.all[agent]);
         let agent_here = agent.is_some_and(|agent| agent.presence != Presence::Away);
         let child = state.child.as_ref().filter(|_| agent_here);
@@ -346,6 +377,18 @@ impl Outlook<'_> {
         }
     }
 
+    /// What is to be done about a node that was taken out of the cluster and still has its row.
+    fn why_removed(&self, slot: Slot) -> Option<String> {
+        let member = &self.members.all[slot].member;
+        let site = &member.site;
+        let since = self.state.registry.removed_by(&site.alias)?;
+        Some(format!(
+            "it was removed from the cluster (log index {since}): take the line `{site},{}` out of \
+             cluster.nodes and restart the controller. A node with an empty home may take the name",
+            member.role
+        ))
+    }
+
     fn why_not_started(&self, slot: Slot, agent_here: bool) -> String {
         let state = &self.members.all[slot];
         match state.agent {
@@ -370,6 +413,17 @@ impl Outlook<'_> {
         let state = &self.members.all[slot];
         let (node_state, reason) = self.state(slot);
         let mut conditions = Vec::new();
+        if state.orphaned {
+            conditions.push(ORPHANED.to_owned());
+        }
+        if self
+            .state
+            .registry
+            .removed_by(&state.member.site.alias)
+            .is_some()
+        {
+            conditions.push("removed".to_owned());
+        }
         if state.presence != Presence::Away {
             if state.udp_blocked {
                 conditions.push("udp-blocked".to_owned());

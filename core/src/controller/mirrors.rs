@@ -158,7 +158,9 @@ impl Controller {
             return;
         }
         let since = *self.mirrors.vacant_since.get_or_insert(now);
+        // Who is to go keeps no copy.
         let mut ranked: Vec<(u64, Slot)> = (self.members.data_nodes())
+            .filter(|slot| !self.members.all[*slot].orphaned)
             .filter_map(|slot| Some((self.node_of(slot)?, slot)))
             .map(|(node, slot)| {
                 let bytes = node.as_bytes().iter();

@@ -13,6 +13,8 @@ mod commit;
 mod files;
 mod members;
 mod mirrors;
+mod orphans;
+mod remove;
 mod repair;
 mod replace;
 mod requests;
@@ -37,6 +39,7 @@ pub(crate) use commit::{HomeIdentity, home_file, repair_file};
 use files::Files;
 use members::{Members, Outlook};
 use mirrors::Mirrors;
+use orphans::Orphans;
 
 pub use crate::access::Bootstrap;
 use crate::access::{Access, SetupFile};
@@ -130,6 +133,7 @@ pub struct Controller {
     access: Access,
     files: Files,
     mirrors: Mirrors,
+    orphans: Orphans,
     /// What the record that was just applied gave up.
     released: Released,
     secrets: SecretPrng,
@@ -253,17 +257,22 @@ impl Controller {
         };
         let nonces = SecretPrng::new(Seed::new(secrets.next_32()));
         let keyring = Keyring::new(config.secret.as_ref());
+        let orphans = if config.planted.forget_orphans {
+            Vec::new()
+        } else {
+            orphans::find(&state, &config.members, &config.site.alias)
+        };
+        let members = config.members.len() + orphans.len();
         let soft = Files::new(
             config.files,
             &keyring,
             epoch,
-            config.members.len(),
+            members,
             secrets.next_u64(),
             now,
         );
         let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
-        let mut detector =
-            FailureDetector::new(config.members.len(), thresholds, &config.limits, now);
+        let mut detector = FailureDetector::new(members, thresholds, &config.limits, now);
         if config.planted.never_doubt_itself {
             detector.plant_certainty();
         }
@@ -298,11 +307,12 @@ impl Controller {
             state,
             waiting: BTreeMap::new(),
             links: Links::new(keyring, me, nonces).planted(&config.planted),
-            members: Members::new(config.members, now),
+            members: Members::new(config.members, orphans, now),
             detector,
             access: Access::new(),
             files: soft,
             mirrors: Mirrors::new(config.mirrors),
+            orphans: Orphans::default(),
             released: Released::new(),
             secrets,
             jobs: BTreeMap::new(),
@@ -375,11 +385,13 @@ impl Controller {
         }
     }
 
-    /// Every member as lists show it, in the order of the nodes file.
+    /// Every member as lists show it, in the order of the nodes file; those that have no row there come
+    /// last, as long as anything is to be done about them.
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<NodeRow> {
         let outlook = self.outlook(now);
         (0..self.members.len())
+            .filter(|slot| !self.is_forgotten(*slot))
             .map(|slot| {
                 let mut row = outlook.row(slot);
                 self.tell_duty(now, slot, &mut row);

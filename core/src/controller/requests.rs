@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use super::commit::Continuation;
 use super::files::Asker;
-use super::members::Presence;
+use super::members::{ORPHANED, Presence};
 use super::{Controller, JobPurpose, LogReadWaiting, Phase};
 use crate::access::Step;
 use crate::admin::{
-    LogRange, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection, StatusReport, Verb,
+    LogRange, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
+    StatusReport, Verb,
 };
 use crate::event::Event;
 use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
@@ -75,6 +76,10 @@ impl Controller {
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
             Verb::ReplaceNode { node } => self.replace_node(now, id, &node),
+            Verb::RemoveNode { node, accept_loss } => {
+                let by = identity.name().to_owned();
+                self.remove_node(now, id, &node, accept_loss.as_deref(), by)
+            }
             Verb::SetDuty { nodes, duty } => self.set_duty(now, id, &nodes, duty),
             Verb::RescanVolumes(nodes) => self.rescan_volumes(now, id, &nodes),
             Verb::AdoptVolume { node, path } => {
@@ -195,10 +200,13 @@ impl Controller {
         selection: &Selection,
         run: bool,
     ) -> Option<Reply> {
-        let slots = match self.selected(selection) {
+        let mut slots = match self.selected(selection) {
             Ok(slots) => slots,
             Err(refusal) => return Some(Err(refusal)),
         };
+        if run && let Some(refusal) = self.refused_start(selection, &mut slots) {
+            return Some(Err(refusal));
+        }
         let mut rows = Vec::new();
         let mut index = LogIndex(0);
         for slot in slots {
@@ -420,7 +428,10 @@ impl Controller {
     #[must_use]
     pub fn status(&self, now: Timestamp) -> StatusReport {
         let nodes = self.rows(now);
-        let data_nodes = nodes.iter().filter(|row| row.mode == Role::DataNode);
+        let is_orphan = |row: &NodeRow| row.conditions.iter().any(|it| it == ORPHANED);
+        let data_nodes = nodes
+            .iter()
+            .filter(|row| row.mode == Role::DataNode && !is_orphan(row));
         let total = data_nodes.clone().count();
         let online = data_nodes
             .filter(|row| row.state == NodeState::Online)
@@ -437,6 +448,7 @@ impl Controller {
             );
         }
         alarms.extend(self.mirror_alarm(now));
+        alarms.extend(self.orphan_alarms());
         for row in &nodes {
             let wants_a_look = !row.reason.is_empty()
                 && !matches!(row.state, NodeState::Starting | NodeState::Stopping);
@@ -448,7 +460,8 @@ impl Controller {
                     row.reason
                 ));
             }
-            for condition in &row.conditions {
+            // What is to be done about an orphan is told above.
+            for condition in row.conditions.iter().filter(|it| *it != ORPHANED) {
                 alarms.push(format!("{}: {condition}", row.alias));
             }
         }

@@ -53,6 +53,7 @@ impl Controller {
         self.sweep_files(now);
         self.tend_duties(now);
         self.tend_chunks(now);
+        self.tend_orphans();
         self.tend_balance(now);
         self.tend_mirrors(now);
         self.probe_absent_agents(now);
@@ -198,7 +199,15 @@ impl Controller {
                     None => true,
                     Some(order) => !order.run && self.restart_stopped,
                 };
+                // Nobody can start what has no configuration, or is refused.
+                let may = !member.orphaned
+                    && self
+                        .state
+                        .registry
+                        .removed_by(&member.member.site.alias)
+                        .is_none();
                 wanted
+                    && may
                     && member.presence == Presence::Away
                     && now.since(member.well_since) >= interval
             })
@@ -242,9 +251,15 @@ impl Controller {
     pub(super) fn tell_agent(&mut self, now: Timestamp, agent: Slot) {
         let synced = self.log.synced();
         let order = |alias: &Alias| self.state.orders.get(alias).copied();
+        // An orphan has no configuration to run with. Left out, what runs goes on; it can be stopped.
+        let can_be_told = |slot: &Slot| {
+            let member = &self.members.all[*slot];
+            !member.orphaned || order(&member.member.site.alias).is_some_and(|order| !order.run)
+        };
         let nodes: Vec<DesiredNode> = self
             .members
             .children_of(agent)
+            .filter(can_be_told)
             .map(|slot| {
                 let member = &self.members.all[slot].member;
                 let order = order(&member.site.alias);
@@ -278,6 +293,9 @@ impl Controller {
         let mut any = false;
         for slot in self.members.data_nodes() {
             let alias = &self.members.all[slot].member.site.alias;
+            if self.members.all[slot].orphaned {
+                continue;
+            }
             if self.state.orders.get(alias).is_some_and(|order| order.run) {
                 any = true;
                 if self.outlook(now).state(slot).0 != NodeState::Online {

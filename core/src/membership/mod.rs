@@ -9,5 +9,5 @@ mod tests;
 pub use failure_detector::{FailureDetector, Health, Slot, Thresholds, Verdict};
 pub use flap::FlapDamper;
 pub use registry::{
-    Admission, Circumstances, NodeRegistered, NodeReplaced, Registration, Registry,
+    Admission, Circumstances, NodeRegistered, NodeRemoved, NodeReplaced, Registration, Registry,
 };

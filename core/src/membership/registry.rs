@@ -81,6 +81,23 @@ pub struct NodeReplaced {
     pub node: NodeId,
 }
 
+/// The record of a data node that was taken out of the cluster for good.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeRemoved {
+    /// Its alias.
+    #[n(0)]
+    pub alias: Alias,
+    /// Its identity.
+    #[n(1)]
+    pub node: NodeId,
+    /// Who ordered it: a user, or whoever sits at the controller's console.
+    #[n(2)]
+    pub by: String,
+    /// Chunks that had no good replica but those that went with it; an operator accepted that.
+    #[n(3)]
+    pub lost: u64,
+}
+
 /// An identity that lost its alias.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Replaced {
@@ -89,6 +106,9 @@ struct Replaced {
     /// The record that says so.
     #[n(1)]
     since: LogIndex,
+    /// Whether the node was taken out of the cluster, and its alias not given to another.
+    #[cbor(n(2), default)]
+    removed: bool,
 }
 
 /// All registrations: a part of the state that the log replays.
@@ -101,6 +121,10 @@ pub struct Registry {
     #[n(1)]
     #[cbor(default)]
     replaced: BTreeMap<NodeId, Replaced>,
+    /// Aliases whose nodes were taken out of the cluster, each with the record that says so, until
+    /// another node registers under it.
+    #[cbor(n(2), default)]
+    removed: BTreeMap<Alias, LogIndex>,
 }
 
 /// What is known, beside the log, about who asks and who holds the alias.
@@ -120,6 +144,8 @@ pub struct Circumstances<'a> {
     pub holder_lives: bool,
     /// Chunks that the holder's last report named.
     pub holder_chunks: u64,
+    /// Whether the nodes file has the alias no more, and it is a member for the sake of its chunks alone.
+    pub orphaned: bool,
 }
 
 /// The answer to a registration, before anything is logged.
@@ -145,6 +171,19 @@ impl Registry {
     pub fn is_vacant(&self, alias: &Alias) -> bool {
         self.get(alias)
             .is_some_and(|held| self.replaced.contains_key(&held.node))
+    }
+
+    /// The record that took the node with this alias out of the cluster; `None` if it was not, or if
+    /// another has registered under the alias since.
+    #[must_use]
+    pub fn removed_by(&self, alias: &Alias) -> Option<LogIndex> {
+        self.removed.get(alias).copied()
+    }
+
+    /// What an identity was called that lost its alias; `None` if it did not.
+    #[must_use]
+    pub fn former_alias(&self, node: NodeId) -> Option<&Alias> {
+        self.replaced.get(&node).map(|it| &it.alias)
     }
 
     /// Every registration, by alias.
@@ -181,12 +220,22 @@ impl Registry {
         }
         if let Some(replaced) = self.replaced.get(&around.node) {
             let text = format!(
-                "this identity of {} was replaced by an operator, since log index {}: its home is \
+                "this identity of {} was {} by an operator, since log index {}: its home is \
                  not taken any more. Move the home away and start {alias} with an empty one to have \
                  it join as a new node",
-                replaced.alias, replaced.since
+                replaced.alias,
+                if replaced.removed {
+                    "removed"
+                } else {
+                    "replaced"
+                },
+                replaced.since
             );
             return Admission::Refuse(Why::IdentityMismatch, text);
+        }
+        if around.orphaned && self.get(alias).is_none_or(|held| held.node != around.node) {
+            // It is a member for the chunks of one identity, which this is not.
+            return Admission::Refuse(Why::UnknownAlias, unknown_alias(alias, &[]));
         }
         let Some(held) = self.nodes.get(alias) else {
             return Admission::Grant(Self::grant(ask, around.node));
@@ -236,6 +285,7 @@ impl Registry {
     /// Replays a granted registration.
     pub fn apply(&mut self, index: LogIndex, record: &NodeRegistered, retired_max: usize) {
         let mut retired = VecDeque::new();
+        self.removed.remove(&record.site.alias);
         if let Some(held) = self.nodes.remove(&record.site.alias) {
             retired = held.retired;
             if held.incarnation != record.incarnation {
@@ -266,8 +316,24 @@ impl Registry {
             let replaced = Replaced {
                 alias: alias.clone(),
                 since: index,
+                removed: false,
             };
             self.replaced.entry(*node).or_insert(replaced);
+        }
+    }
+
+    /// Replays that a node was taken out of the cluster. Nothing happens if the alias is another's by now.
+    pub fn remove(&mut self, index: LogIndex, record: &NodeRemoved) {
+        let NodeRemoved { alias, node, .. } = record;
+        if self.get(alias).is_some_and(|held| held.node == *node) {
+            let removed = Replaced {
+                alias: alias.clone(),
+                since: index,
+                removed: true,
+            };
+            self.nodes.remove(alias);
+            self.replaced.entry(*node).or_insert(removed);
+            self.removed.insert(alias.clone(), index);
         }
     }
 

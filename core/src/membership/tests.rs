@@ -234,6 +234,7 @@ fn judge_as(
         aliases: &[],
         holder_lives,
         holder_chunks,
+        orphaned: false,
     };
     registry.judge(ask, &around)
 }
@@ -362,6 +363,7 @@ fn a_misspelt_alias_is_named_with_the_nearest_one() {
         aliases: &[Alias::new("P1-NODE1").unwrap()],
         holder_lives: false,
         holder_chunks: 0,
+        orphaned: false,
     };
     let Admission::Refuse(RegistrationRefusal::UnknownAlias, text) = registry.judge(&ask, &around)
     else {
@@ -382,6 +384,7 @@ fn another_cluster_or_another_site_is_refused() {
         aliases: &[],
         holder_lives: false,
         holder_chunks: 0,
+        orphaned: false,
     };
     let foreign = registry.judge(&ask(1, 1), &around);
     assert_eq!(refusal(&foreign), Some(RegistrationRefusal::WrongCluster));
@@ -403,4 +406,70 @@ fn only_so_many_retired_incarnations_are_kept_newest_first() {
     let retired: &VecDeque<Incarnation> = &registry.get(&site("P1-NODE1").alias).unwrap().retired;
     assert_eq!(retired.len(), 16);
     assert_eq!(retired.back(), Some(&Incarnation::new([38; 16])));
+}
+
+#[test]
+fn a_node_that_was_removed_is_refused_and_its_name_is_free() {
+    let (old, new) = (NodeId::new([1; 16]), NodeId::new([2; 16]));
+    let mut registry = Registry::default();
+    let Admission::Grant(record) = judge_as(&registry, &ask(1, 1), old, false, 0) else {
+        panic!("the first one is let in");
+    };
+    registry.apply(LogIndex(5), &record, 16);
+    let alias = Alias::new("P1-NODE1").unwrap();
+    let removed = |node| NodeRemoved {
+        alias: alias.clone(),
+        node,
+        by: "alice".to_owned(),
+        lost: 0,
+    };
+    registry.remove(LogIndex(6), &removed(new));
+    assert_eq!(registry.removed_by(&alias), None, "that was another");
+    registry.remove(LogIndex(7), &removed(old));
+    assert!(registry.get(&alias).is_none() && registry.iter().count() == 0);
+    assert_eq!(registry.removed_by(&alias), Some(LogIndex(7)));
+    assert_eq!(registry.former_alias(old), Some(&alias));
+    let refused = judge_as(&registry, &ask(1, 2), old, false, 0);
+    let Admission::Refuse(RegistrationRefusal::IdentityMismatch, text) = &refused else {
+        panic!("it is let in: {refused:?}");
+    };
+    assert!(
+        text.contains("removed by an operator, since log index 7"),
+        "{text}"
+    );
+    let Admission::Grant(record) = judge_as(&registry, &ask(2, 1), new, false, 0) else {
+        panic!("a new node is not let in");
+    };
+    registry.apply(LogIndex(8), &record, 16);
+    assert_eq!(registry.removed_by(&alias), None, "it is another's now");
+    let refused = judge_as(&registry, &ask(1, 3), old, false, 0);
+    assert_eq!(
+        refusal(&refused),
+        Some(RegistrationRefusal::IdentityMismatch)
+    );
+}
+
+#[test]
+fn the_name_of_an_orphan_is_given_to_nobody_else() {
+    let mut registry = Registry::default();
+    let old = NodeId::new([1; 16]);
+    let Admission::Grant(record) = judge_as(&registry, &ask(1, 1), old, false, 0) else {
+        panic!("the first one is let in");
+    };
+    registry.apply(LogIndex(5), &record, 16);
+    let member = site("P1-NODE1");
+    let around = |node| Circumstances {
+        cluster: ClusterId::new([9; 16]),
+        claimed_cluster: None,
+        node,
+        member: Some((&member, Role::DataNode)),
+        aliases: &[],
+        holder_lives: false,
+        holder_chunks: 0,
+        orphaned: true,
+    };
+    let new = registry.judge(&ask(2, 1), &around(NodeId::new([2; 16])));
+    assert_eq!(refusal(&new), Some(RegistrationRefusal::UnknownAlias));
+    let same = registry.judge(&ask(2, 1), &around(old));
+    assert!(matches!(same, Admission::Grant(_)), "{same:?}");
 }

@@ -406,6 +406,10 @@ impl State {
                 let nodes = Selection::Aliases(vec![node.clone()]);
                 self.order(&nodes, false)
             }
+            Verb::RemoveNode { node, .. } => {
+                let nodes = Selection::Aliases(vec![node.clone()]);
+                self.order(&nodes, false)
+            }
             Verb::SetDuty { nodes, duty } => self.set_duty(nodes, *duty),
             Verb::RescanVolumes(selection) => {
                 let aliases: Vec<String> = match selection {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::repair::{chunks_on, of_four, read_all, status, write};
-use crate::rig::{DATA_NODES, KIB, content};
+use crate::rig::{Cluster, DATA_NODES, KIB, content};
 
 #[tokio::test]
 async fn a_node_is_drained_while_files_are_written_and_nothing_is_lost_with_its_disk() {
@@ -95,4 +95,94 @@ async fn a_node_in_maintenance_is_waited_for_and_told_so() {
             (well && status(&cluster).await["copied"] != 0).then_some(())
         })
         .await;
+}
+
+/// Waits until the controller answers again, and signs in.
+async fn restart_controller(cluster: &mut Cluster) {
+    cluster.take("P4").kill().await;
+    cluster.start_controller();
+    cluster.log_in_again().await;
+}
+
+#[tokio::test]
+async fn a_line_that_goes_from_cluster_nodes_orphans_its_node_and_loses_nothing() {
+    let mut cluster = of_four(600_000).await;
+    let files = write(&cluster).await;
+    let nodes = "P4/config/cluster.nodes";
+    let whole = cluster.read(nodes);
+    let line = whole
+        .lines()
+        .find(|line| line.contains(":P2-NODE1,"))
+        .expect("it has a line")
+        .to_owned();
+    let without: Vec<&str> = whole.lines().filter(|it| *it != line).collect();
+    let without = without.join("\n") + "\n";
+    cluster.edit(nodes, |_| without.clone());
+    restart_controller(&mut cluster).await;
+    let row = cluster
+        .until_row("P2-NODE1", |row| row.state == "online")
+        .await;
+    assert!(row.conditions.contains(&"orphaned".to_owned()));
+    let said = cluster.vaquita("status").await.ok();
+    assert!(
+        said.contains("P2-NODE1 is not in cluster.nodes but holds"),
+        "{said}"
+    );
+    assert!(said.contains(&line), "{said}");
+    for (_, site) in DATA_NODES {
+        read_all(&cluster, site, &files).await;
+    }
+    cluster
+        .until("it is emptied", async || {
+            (chunks_on(&cluster, "P2-NODE1").await == 0).then_some(())
+        })
+        .await;
+    let refused = cluster.vaquita("node serve P2-NODE1").await.failed(1);
+    assert!(refused.contains("Put the line"), "{refused}");
+    // The line is put back: it is a node like the others.
+    cluster.edit(nodes, |_| whole.clone());
+    restart_controller(&mut cluster).await;
+    let row = cluster
+        .until_row("P2-NODE1", |row| row.state == "online")
+        .await;
+    assert!(row.conditions.is_empty() && row.admin == "none", "{row:?}");
+}
+
+#[tokio::test]
+async fn a_node_is_removed_and_stays_out() {
+    let cluster = of_four(600_000).await;
+    let files = write(&cluster).await;
+    let refused = cluster.vaquita("node remove P2-NODE1").await.failed(1);
+    assert!(refused.contains("node drain P2-NODE1 --wait"), "{refused}");
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    let wrong = "node remove P2-NODE1 --i-accept-loss P3-NODE1";
+    cluster.vaquita(wrong).await.failed(1);
+    let said = cluster.vaquita("node remove P2-NODE1").await.ok();
+    assert!(
+        said.contains("out of cluster.nodes and restart the controller"),
+        "{said}"
+    );
+    cluster
+        .until("what it had is made anew", async || {
+            cluster
+                .json("chunk list --unwell")
+                .await
+                .is_empty()
+                .then_some(())
+        })
+        .await;
+    for (alias, site) in DATA_NODES {
+        if alias != "P2-NODE1" {
+            read_all(&cluster, site, &files).await;
+        }
+    }
+    cluster.vaquita("node start P2-NODE1").await.ok();
+    cluster
+        .until_log("P4/log/controller.log", "was removed by an operator")
+        .await;
+    let said = cluster.vaquita("node list P2-NODE1").await.ok();
+    assert!(
+        said.contains("[removed]") && said.contains("take the line"),
+        "{said}"
+    );
 }

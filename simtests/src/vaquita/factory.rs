@@ -98,6 +98,8 @@ impl VaquitaFactory {
                 });
             }
         }
+        let unlisted = &self.cluster.unlisted;
+        members.retain(|member| !unlisted.contains(&member.site.alias.as_str()));
         members
     }
 

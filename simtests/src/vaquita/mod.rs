@@ -63,6 +63,8 @@ pub struct Cluster {
     pub choice: VolumeRules,
     /// Data nodes of single hosts where they differ from `nodes_per_host`, from the first host on.
     pub uneven: Vec<u32>,
+    /// Data nodes that have no row in the nodes file which the controller reads when it starts.
+    pub unlisted: Vec<&'static str>,
     /// `dfsRecoveryWaitTime`: how long a node may be away before its replicas are made anew.
     pub recovery_wait: Option<Duration>,
     /// `scrubPeriod`: how long a volume takes to be read through.
@@ -111,6 +113,7 @@ impl Default for Cluster {
             data_sync: true,
             choice: VolumeRules::default(),
             uneven: Vec::new(),
+            unlisted: Vec::new(),
             recovery_wait: Some(Duration::from_secs(300)),
             scrub_period: Duration::from_secs(7 * 24 * 3600),
             settings: Settings::default(),

@@ -11,6 +11,7 @@ mod healthy_core;
 mod liveness;
 mod lost_rack;
 mod many;
+mod orphans;
 mod placement;
 mod rebuilt;
 mod repair;

@@ -2,6 +2,7 @@
 //! within a stated number of seeds, and a story that ends well without it.
 
 mod mirrors;
+mod orphans;
 mod repair;
 mod upkeep;
 mod volumes;
@@ -588,6 +589,12 @@ fn planted_bugs_of_volumes_are_found() {
     find(volumes::HUNTS, None);
 }
 
+/// The same for nodes that leave the nodes file, or the cluster.
+#[test]
+fn planted_bugs_of_orphans_are_found() {
+    find(orphans::HUNTS, Some(repair::WAIT));
+}
+
 /// The same for what keeps replicas as they should be.
 #[test]
 fn planted_bugs_of_upkeep_are_found() {
@@ -630,7 +637,13 @@ fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
 /// Each hunt plants the one bug that it is called by.
 #[test]
 fn hunts_plant_what_they_are_called_by() {
-    let others = [mirrors::HUNTS, repair::HUNTS, upkeep::HUNTS, volumes::HUNTS];
+    let others = [
+        mirrors::HUNTS,
+        orphans::HUNTS,
+        repair::HUNTS,
+        upkeep::HUNTS,
+        volumes::HUNTS,
+    ];
     for it in HUNTS.iter().chain(others.into_iter().flatten()) {
         assert_plants(it.bug, it.plant);
     }

@@ -25,6 +25,10 @@ fn every_verb() -> Vec<Verb> {
         Verb::ReplaceNode {
             node: "node1".to_owned(),
         },
+        Verb::RemoveNode {
+            node: "node1".to_owned(),
+            accept_loss: None,
+        },
         Verb::SetDuty {
             nodes: Selection::All,
             duty: Duty::Drain,
@@ -60,6 +64,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
+            | Verb::RemoveNode { .. }
             | Verb::SetDuty { .. }
             | Verb::RescanVolumes(_)
             | Verb::AdoptVolume { .. }
@@ -78,7 +83,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 20, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 21, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -148,6 +153,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("start nodes",         "y - - c A A A y"),
         ("stop nodes",          "y - - c A A A y"),
         ("replace a node",      "y - - c A A A y"),
+        ("remove a node",       "y - - c A A A y"),
         ("drain nodes",         "y - - c A A A y"),
         ("open volumes again",  "y - - c A A A y"),
         ("adopt a volume",      "y - - c A A A y"),

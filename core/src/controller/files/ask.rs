@@ -434,7 +434,11 @@ impl Controller {
     }
 
     /// What is known of the replica that a node has by the log.
-    pub(super) fn replica_state(&self, node: NodeId, version: ChunkVersion) -> ReplicaState {
+    pub(in crate::controller) fn replica_state(
+        &self,
+        node: NodeId,
+        version: ChunkVersion,
+    ) -> ReplicaState {
         let Some(slot) = self.slot_of(node) else {
             return ReplicaState::Away;
         };

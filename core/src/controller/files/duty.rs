@@ -39,10 +39,13 @@ impl Controller {
         selection: &Selection,
         duty: Duty,
     ) -> Option<Reply> {
-        let slots = match self.selected(selection) {
+        let mut slots = match self.selected(selection) {
             Ok(slots) => slots,
             Err(refusal) => return Some(Err(refusal)),
         };
+        if let Some(refusal) = self.refused_duty(selection, &mut slots, duty) {
+            return Some(Err(refusal));
+        }
         let refusal = match duty {
             Duty::Serve => None,
             Duty::Drain => self.too_few_without(&slots, Need::Replicas),
@@ -200,8 +203,9 @@ impl Controller {
         }
     }
 
-    /// What keeps a node that is being drained from being empty, in words; `None` once nothing does.
-    fn left_on(&self, now: Timestamp, slot: Slot) -> Option<String> {
+    /// What keeps a node from being taken away without a loss, in words: what it has, and what may come
+    /// there; `None` once nothing does.
+    pub(in crate::controller) fn left_on(&self, now: Timestamp, slot: Slot) -> Option<String> {
         let node = self.node_of(slot)?;
         if self.files.rolled_back {
             let text =
@@ -270,7 +274,12 @@ impl Controller {
         if self.planted.forget_duties && self.epoch > ControllerEpoch(1) {
             return Duty::Serve;
         }
-        self.state.duty(&self.members.all[slot].member.site.alias)
+        let member = &self.members.all[slot];
+        if member.orphaned && !self.planted.orphans_serve {
+            // It is to go, whatever was ordered while it had its row.
+            return Duty::Drain;
+        }
+        self.state.duty(&member.member.site.alias)
     }
 
     /// Whether an operator has a node emptied.
@@ -291,7 +300,7 @@ impl Controller {
 
     /// Notices what has come to its end: maintenances, and drained nodes.
     pub(in crate::controller) fn tend_duties(&mut self, now: Timestamp) {
-        if self.state.duties.is_empty() {
+        if self.state.duties.is_empty() && !self.members.has_orphans() {
             return;
         }
         self.tend_maintenance(now);
@@ -341,8 +350,7 @@ impl Controller {
     }
 
     fn tend_drained(&mut self, now: Timestamp) {
-        let draining: Vec<Slot> = (self.state.duties.keys())
-            .filter_map(|alias| self.members.slot(alias))
+        let draining: Vec<Slot> = (self.members.data_nodes())
             .filter(|slot| self.is_draining(*slot))
             .collect();
         for slot in draining {
@@ -363,10 +371,17 @@ impl Controller {
                 };
                 self.files.emptied.insert(slot, told);
                 let alias: &Alias = &self.members.all[slot].member.site.alias;
-                let text = format!(
-                    "{alias} is drained: nothing is lost with it. It may be stopped, and its line be \
-                     taken out of cluster.nodes"
-                );
+                let text = if self.members.all[slot].orphaned {
+                    format!(
+                        "{alias}, which is not in cluster.nodes, is drained: nothing is lost with it. \
+                         Once it is stopped it is in no list any more"
+                    )
+                } else {
+                    format!(
+                        "{alias} is drained: nothing is lost with it. It may be stopped, and its line \
+                         be taken out of cluster.nodes"
+                    )
+                };
                 self.out.notify(Event::info("node.drained", text));
             }
         }

@@ -339,6 +339,42 @@ impl Controller {
         })
     }
 
+    /// Replicas that each chunk is to have.
+    pub(super) const fn replicas_wanted(&self) -> usize {
+        self.files.config.factor
+    }
+
+    /// Whether all nodes that have chunks have said so, or were waited for long enough.
+    pub(super) const fn knows_what_nodes_have(&self) -> bool {
+        self.files.settled
+    }
+
+    /// Why it is not known at present of which chunks there are good replicas; `None` if it is.
+    pub(super) const fn why_unknown(&self) -> Option<&'static str> {
+        if !self.files.settled {
+            return Some("not all data nodes have reported since the controller started");
+        }
+        if self.files.rolled_back {
+            return Some(
+                "a data node has seen more of the cluster's history than this controller knows",
+            );
+        }
+        if self.mass_event {
+            return Some("many nodes went away at once");
+        }
+        None
+    }
+
+    /// A member is none any more: what was known of its files is void.
+    pub(super) fn forget_files_of(&mut self, now: Timestamp, slot: Slot) {
+        self.files.forget(slot);
+        self.files.emptied.remove(&slot);
+        self.files.maintenance_ends.remove(&slot);
+        self.forget_copies_of(now, slot);
+        self.refresh_place(now, slot);
+        self.files.repairs.survey();
+    }
+
     pub(super) fn node_of(&self, slot: Slot) -> Option<NodeId> {
         let alias = &self.members.all[slot].member.site.alias;
         self.state.registry.get(alias).map(|it| it.node)

@@ -102,7 +102,12 @@ impl Controller {
             return (ChunkState::Unconfirmed, unwell);
         }
         if good == 0 {
-            let reason = format!("no replica can be read: {unwell}; bring one of these nodes back");
+            let reason = if unwell.is_empty() {
+                "no replica can be read: its nodes were replaced or removed, and it is lost"
+                    .to_owned()
+            } else {
+                format!("no replica can be read: {unwell}; bring one of these nodes back")
+            };
             return (ChunkState::Unavailable, reason);
         }
         if good < factor {

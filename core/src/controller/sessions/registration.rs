@@ -58,6 +58,7 @@ impl Controller {
                 .registry
                 .get(alias)
                 .map_or(0, |held| self.names().chunks_on_count(held.node)),
+            orphaned: slot.is_some_and(|slot| self.members.all[slot].orphaned),
         };
         match self.state.registry.judge(ask, &around) {
             Admission::Refuse(refusal, text) => {

@@ -12,7 +12,7 @@ use crate::dfs::ids::{InodeId, VolumeId};
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, NodeId, Role};
 use crate::later_version;
-use crate::membership::{NodeRegistered, NodeReplaced};
+use crate::membership::{NodeRegistered, NodeRemoved, NodeReplaced};
 use crate::state::{
     AcceptedLoss, ClusterCreated, ControllerStarted, Duty, LineageBegun, LossSettled, NodeDesired,
     NodeDuty, Record, VolumeOwned,
@@ -42,6 +42,7 @@ const fn record_name(record: &Record) -> &'static str {
         },
         Record::NodeReplaced(_) => "NodeReplaced",
         Record::VolumeOwned(_) => "VolumeOwned",
+        Record::NodeRemoved(_) => "NodeRemoved",
         Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
         Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
         Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
@@ -108,6 +109,15 @@ fn records() -> Vec<(u16, Record)> {
             Record::NodeReplaced(NodeReplaced {
                 alias: alias("P1-NODE1"),
                 node: node(),
+            }),
+        ),
+        (
+            12,
+            Record::NodeRemoved(NodeRemoved {
+                alias: alias("P1-NODE1"),
+                node: node(),
+                by: "alice".to_owned(),
+                lost: 3,
             }),
         ),
         (

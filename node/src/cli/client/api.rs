@@ -409,6 +409,20 @@ impl Api {
         self.json(Method::POST, path, Some(body)).await
     }
 
+    /// Takes a data node out of the cluster; with the alias once more if a loss is accepted.
+    pub(in crate::cli) async fn remove_node(
+        &mut self,
+        alias: &str,
+        accept_loss_of: Option<&str>,
+    ) -> Result<Vec<OrderView>, ApiError> {
+        let mut body = json!({ "alias": alias });
+        if let Some(typed) = accept_loss_of {
+            body["accept_loss_of"] = json!(typed);
+        }
+        let path = "/api/v1/nodes/remove";
+        self.json(Method::POST, path, Some(body)).await
+    }
+
     /// Has data nodes open again what is not open; all if none is named.
     pub(in crate::cli) async fn rescan(
         &mut self,

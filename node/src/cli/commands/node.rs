@@ -18,7 +18,7 @@ use crate::cli::json;
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Terminal, harmless};
 
-/// List, start, stop, drain and replace data nodes, and read their logs
+/// List, start, stop, drain, replace and remove data nodes, and read their logs
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -29,6 +29,7 @@ Examples:
   vaquita node maintenance P1-NODE1 --for 30m
   vaquita node serve P1-NODE1         neither drained nor in maintenance any more
   vaquita node replace P1-NODE1       its disk was lost; a new one takes the name
+  vaquita node remove P1-NODE1        it is gone for good, and not waited for
   vaquita node log P1-NODE1 --lines 100")]
 pub(in crate::cli) struct Node {
     #[command(subcommand)]
@@ -80,6 +81,24 @@ enum Action {
         /// The data node
         #[arg(value_name = "ALIAS")]
         alias: String,
+        /// Print one JSON array: what became of the order
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a data node out of the cluster for good
+    ///
+    /// Its identity is refused from then on, and what it had is made anew elsewhere at once. It must be
+    /// drained, or not be online. Refused where chunks would be left with no good replica. Take its line
+    /// out of cluster.nodes afterwards, and restart the controller.
+    Remove {
+        #[command(flatten)]
+        server: ServerOption,
+        /// The data node
+        #[arg(value_name = "ALIAS")]
+        alias: String,
+        /// What nobody else has a good replica of is lost, and given up: type the alias once more
+        #[arg(long, value_name = "ALIAS")]
+        i_accept_loss: Option<String>,
         /// Print one JSON array: what became of the order
         #[arg(long)]
         json: bool,
@@ -138,6 +157,12 @@ impl Node {
                 alias,
                 json,
             } => replace(&server, &alias, json, terminal),
+            Action::Remove {
+                server,
+                alias,
+                i_accept_loss,
+                json,
+            } => remove(&server, &alias, i_accept_loss.as_deref(), json, terminal),
             Action::Log(log) => log.run(terminal),
         }
     }
@@ -264,6 +289,24 @@ fn replace(server: &ServerOption, alias: &str, json: bool, terminal: &mut Termin
     let mut api = Api::choose(server)?;
     block_on(async {
         let rows = api.replace(alias).await?;
+        if json {
+            let rows: Vec<_> = rows.iter().map(order_json).collect();
+            return json::array(terminal, &rows);
+        }
+        tell(&rows, terminal)
+    })
+}
+
+fn remove(
+    server: &ServerOption,
+    alias: &str,
+    accept_loss_of: Option<&str>,
+    json: bool,
+    terminal: &mut Terminal,
+) -> Outcome {
+    let mut api = Api::choose(server)?;
+    block_on(async {
+        let rows = api.remove_node(alias, accept_loss_of).await?;
         if json {
             let rows: Vec<_> = rows.iter().map(order_json).collect();
             return json::array(terminal, &rows);

@@ -58,6 +58,7 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::StartNodes => on(filter, nodes::start::<F>),
         Endpoint::StopNodes => on(filter, nodes::stop::<F>),
         Endpoint::ReplaceNode => on(filter, nodes::replace::<F>),
+        Endpoint::RemoveNode => on(filter, nodes::remove::<F>),
         Endpoint::DrainNodes => on(filter, nodes::drain::<F>),
         Endpoint::MaintainNodes => on(filter, nodes::maintain::<F>),
         Endpoint::ServeNodes => on(filter, nodes::serve::<F>),

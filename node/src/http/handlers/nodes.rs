@@ -96,6 +96,31 @@ pub(super) async fn replace<F: Front>(
     ordered(app.work(caller, verb).await?)
 }
 
+/// Which node is taken out of the cluster, and whose loss is accepted:
+/// `{"alias": "P1-NODE1", "accept_loss_of": "P1-NODE1"}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removed {
+    alias: String,
+    accept_loss_of: Option<String>,
+}
+
+pub(super) async fn remove<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    request: Request<Body>,
+) -> Answer {
+    let Removed {
+        alias,
+        accept_loss_of,
+    } = read_json(request, &app.settings.limits).await?;
+    let verb = Verb::RemoveNode {
+        node: alias,
+        accept_loss: accept_loss_of,
+    };
+    ordered(app.work(caller, verb).await?)
+}
+
 pub(super) async fn drain<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,

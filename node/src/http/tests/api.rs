@@ -371,6 +371,41 @@ async fn the_alias_of_one_node_is_given_away() {
 }
 
 #[tokio::test]
+async fn one_node_is_removed_and_a_loss_is_accepted_by_its_name() {
+    for (body, loss) in [
+        (r#"{"alias":"P1-NODE1"}"#, None),
+        (
+            r#"{"alias":"P1-NODE1","accept_loss_of":"P1-NODE1"}"#,
+            Some("P1-NODE1"),
+        ),
+    ] {
+        let front = FakeFront::telling([Ok(Response::Ordered(Vec::new()))]);
+        let answer = request("POST", "/api/v1/nodes/remove")
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.json(), json!([]));
+        let (node, accept_loss) = ("P1-NODE1".to_owned(), loss.map(str::to_owned));
+        assert_eq!(front.verbs(), [Verb::RemoveNode { node, accept_loss }]);
+    }
+    for body in [
+        "{}",
+        r#"{"all":true}"#,
+        r#"{"alias":"A","accept_loss_of":true}"#,
+        r#"{"alias":"A","i_accept_loss":"A"}"#,
+    ] {
+        let front = FakeFront::default();
+        let answer = request("POST", "/api/v1/nodes/remove")
+            .token(ADMIN)
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(answer.status, 422, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_for_no_node_or_for_two_choices_is_refused() {
     for body in [
         "{}",

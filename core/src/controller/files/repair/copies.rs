@@ -208,7 +208,10 @@ impl Controller {
         }
         let name = |node: NodeId, slot: Option<Slot>| match slot {
             Some(slot) => self.members.all[slot].member.site.alias.to_string(),
-            None => format!("node {node}, which is in no file,"),
+            None => match self.state.registry.former_alias(node) {
+                Some(alias) => format!("the former {alias}"),
+                None => format!("node {node}, which is in no file,"),
+            },
         };
         let gone: Vec<String> = (standing.gone.iter())
             .map(|&(node, slot)| {
