@@ -331,10 +331,11 @@ impl Controller {
         }
         let name = |slot: Slot| &self.members.all[slot].member.site.alias;
         let text = format!(
-            "chunk {chunk} of {path} ({} bytes) was copied from {} to {}: {}",
+            "chunk {chunk} of {path} ({} bytes) was copied from {} to {} in {} ms: {}",
             copy.len,
             name(copy.source),
             name(copy.target),
+            now.since(copy.since).as_millis(),
             copy.why
         );
         self.out.notify(Event::info("repair.copied", text));
@@ -408,12 +409,17 @@ impl Controller {
         }
         let name = |slot: Slot| &self.members.all[slot].member.site.alias;
         let text = format!(
-            "chunk {} was not copied from {} to {}: {reason}",
+            "chunk {} ({} bytes) was not copied from {} to {}, after {} ms: {reason}. It was for: {}",
             copy.version,
+            copy.len,
             name(copy.source),
-            name(copy.target)
+            name(copy.target),
+            now.since(copy.since).as_millis(),
+            copy.why
         );
-        self.out.notify(Event::warning("repair.failed", text));
+        // One a copy: when a node goes there are many, and what they mean is told of the node. What does
+        // not get on stands in the status.
+        self.out.notify(Event::info("repair.failed", text));
         let chunk = copy.version.chunk;
         let at = Some(copy.target);
         self.files.repairs.wanted.failed(now, chunk, reason, at);
