@@ -75,6 +75,8 @@ pub struct Planted {
     pub report_nothing_reopened: bool,
     /// A data node goes on with a copy of a volume that was given to another one.
     pub ignore_volume_owners: bool,
+    /// A data node looks for what it has on volumes that have failed as soon as on those that can be read.
+    pub seek_on_failed_volumes: bool,
     /// A data node takes chunks for scrubbed that it has not read.
     pub scrub_nothing: bool,
     /// The controller says that a node is drained although writes are under way there.

@@ -434,10 +434,14 @@ impl DataNode {
             StoreAsk::Find {
                 version,
                 even_damaged,
-            } => Some(self.shelves.find(version, even_damaged)),
-            StoreAsk::Damaged { version, reason } => {
+            } => Some(self.shelves.find(version, even_damaged, &self.base.planted)),
+            StoreAsk::Damaged {
+                volume,
+                version,
+                reason,
+            } => {
                 let (shelves, mut around) = self.shelves();
-                shelves.damaged(now, version, &reason, &mut around);
+                shelves.damaged(now, volume, version, &reason, &mut around);
                 Some(Ok(StoreAnswer::Done))
             }
         };

@@ -168,7 +168,7 @@ impl Scrub {
         let (version, len) = (content.version, content.len);
         let first = pass.read.map_or(version, |(first, _)| first);
         pass.read = Some((first, version));
-        if planted.scrub_nothing || shelves.is_damaged(version) {
+        if planted.scrub_nothing || shelves.is_damaged(slot, version) {
             // What is known to be damaged is being seen to.
             pass.next = now.after(PAUSE_MIN);
             return;

@@ -60,10 +60,11 @@ pub(super) struct Shelves {
     shelves: Vec<Shelf>,
     labels: Labels,
     stages: BTreeMap<StageId, Stage>,
-    /// Contents whose release is on its way to the disk.
-    leaving: BTreeMap<ChunkVersion, Leaving>,
-    /// Contents that were found damaged: neither served nor counted.
-    corrupt: BTreeSet<ChunkVersion>,
+    /// Replicas whose release is on its way to the disk.
+    leaving: BTreeMap<(VolumeSlot, ChunkVersion), Leaving>,
+    /// Replicas that were found damaged: neither served nor counted. Damage is a replica's on its volume:
+    /// the same content may be whole on another one.
+    corrupt: BTreeSet<(VolumeSlot, ChunkVersion)>,
     draws: Prng,
     last_stage: u64,
     /// Under which registration chunks are prepared at present.
@@ -277,52 +278,67 @@ impl Shelves {
 
     // ---- chunks that are here ----
 
-    /// Where a content is.
-    pub(super) fn find(&self, version: ChunkVersion, even_damaged: bool) -> StoreReply {
-        if self.corrupt.contains(&version) && !even_damaged {
-            return Err(Refusal::Unavailable {
-                reason: format!("chunk {version} was found damaged here"),
-            });
+    /// Where a content is: on a volume that can be read, if it is on one. What is on another volume may
+    /// still be had, and never hides what is whole.
+    pub(super) fn find(
+        &self,
+        version: ChunkVersion,
+        even_damaged: bool,
+        planted: &Planted,
+    ) -> StoreReply {
+        let mut damaged = false;
+        let mut best = None;
+        for (slot, volume) in self.open() {
+            let Some(extent) = volume.find(version) else {
+                continue;
+            };
+            let readable = volume.state().is_readable() || planted.seek_on_failed_volumes;
+            let is_damaged = self.is_damaged(slot, version);
+            damaged |= is_damaged;
+            if is_damaged && !even_damaged {
+                continue;
+            }
+            // What was released from one volume may have come to another since.
+            let counts = volume.content(version).is_some();
+            let rank = (!readable, is_damaged, !counts);
+            if best.as_ref().is_none_or(|(best, _)| rank < *best) {
+                let volume = slot;
+                best = Some((rank, StoreAnswer::Found { volume, extent }));
+            }
         }
-        let found = |counts: bool| {
-            self.open().find_map(|(slot, volume)| {
-                let extent = volume.find(version)?;
-                let fits = volume.content(version).is_some() == counts;
-                fits.then_some(StoreAnswer::Found {
-                    volume: slot,
-                    extent,
-                })
-            })
-        };
-        // What was released from one volume may have come to another since.
-        found(true)
-            .or_else(|| found(false))
-            .ok_or_else(|| Refusal::NotFound {
+        match best {
+            Some((_, found)) => Ok(found),
+            None if damaged => Err(Refusal::Unavailable {
+                reason: format!("chunk {version} was found damaged here"),
+            }),
+            None => Err(Refusal::NotFound {
                 what: format!("chunk {version} is not here"),
-            })
+            }),
+        }
     }
 
-    /// The volume that has a content in damaged form.
+    /// The volume that has a content in damaged form, and can take another one in its place.
     fn damaged_at(&self, version: ChunkVersion) -> Option<VolumeSlot> {
-        let damaged = self.corrupt.contains(&version);
-        damaged
-            .then(|| self.content(version))
-            .flatten()
-            .map(|(slot, _)| slot)
+        let mut there = self.replicas(version).map(|(slot, _)| slot);
+        there.find(|slot| self.is_damaged(*slot, version))
     }
 
-    /// A content was read, and found damaged.
+    /// A replica was read, and found damaged. One on a volume that cannot be read counts nowhere, and
+    /// what is wrong with it is the volume.
     pub(super) fn damaged(
         &mut self,
         now: Timestamp,
+        slot: VolumeSlot,
         version: ChunkVersion,
         reason: &str,
         around: &mut ShelvesAround<'_>,
     ) {
-        let Some((slot, content)) = self.content(version) else {
+        let mut there = self.replicas(version);
+        let Some((_, content)) = there.find(|(at, _)| *at == slot) else {
             return;
         };
-        if !self.corrupt.insert(version) {
+        drop(there);
+        if !self.corrupt.insert((slot, version)) {
             return;
         }
         let text = format!(
@@ -347,9 +363,9 @@ impl Shelves {
         readable.map(|(slot, it)| (slot, &it.volume, it.chunk_bytes))
     }
 
-    /// Whether a content was found damaged.
-    pub(super) fn is_damaged(&self, version: ChunkVersion) -> bool {
-        self.corrupt.contains(&version)
+    /// Whether the replica on this volume was found damaged.
+    pub(super) fn is_damaged(&self, slot: VolumeSlot, version: ChunkVersion) -> bool {
+        self.corrupt.contains(&(slot, version))
     }
 
     pub(super) fn scrub_period(&self) -> Duration {
@@ -363,15 +379,17 @@ impl Shelves {
         version: ChunkVersion,
         around: &mut ShelvesAround<'_>,
     ) {
-        if let Some((slot, content)) = self.content(version) {
-            let entry = entry(slot, &content);
-            if let Some(volume) = self.volume(slot)
+        let counted: Vec<(VolumeSlot, Content)> = self.replicas(version).collect();
+        for (slot, content) in &counted {
+            let entry = entry(*slot, content);
+            if let Some(volume) = self.volume(*slot)
                 && volume.trash(version, now)
-                && volume.state().is_readable()
             {
-                self.leaving.insert(version, Leaving { entry, told: true });
+                let leaving = Leaving { entry, told: true };
+                self.leaving.insert((*slot, version), leaving);
             }
-        } else {
+        }
+        if counted.is_empty() {
             // It may be on its way.
             for shelf in &mut self.shelves {
                 if let Shelf::Open(shelf) = shelf {
@@ -382,9 +400,11 @@ impl Shelves {
         self.drain(around);
     }
 
-    fn content(&self, version: ChunkVersion) -> Option<(VolumeSlot, Content)> {
-        self.open()
-            .find_map(|(slot, volume)| Some((slot, volume.content(version)?)))
+    /// Where a content counts: on volumes that can be read. One that has failed may have it as well,
+    /// and nobody takes its word for that.
+    fn replicas(&self, version: ChunkVersion) -> impl Iterator<Item = (VolumeSlot, Content)> {
+        self.readable()
+            .filter_map(move |(slot, volume, _)| Some((slot, volume.content(version)?)))
     }
 
     /// What the node has, for a report. What is leaving is not among it, and so is not told to be gone
@@ -403,9 +423,9 @@ impl Shelves {
             .open()
             .filter(|(_, volume)| volume.state().is_readable())
             .flat_map(|(slot, volume)| volume.entries().map(move |content| entry(slot, &content)))
-            .filter(|entry| !self.corrupt.contains(&entry.version))
+            .filter(|entry| !self.is_damaged(entry.volume, entry.version))
             .collect();
-        entries.sort_unstable_by_key(|entry| entry.version);
+        entries.sort_unstable_by_key(|entry| (entry.version, entry.volume));
         entries.dedup_by_key(|entry| entry.version);
         entries
     }
@@ -609,22 +629,23 @@ impl Shelves {
                 counts,
             } => {
                 let kept = counts && self.keep_once(now, slot, version);
-                if let Some((at, content)) = self.content(version).filter(|_| kept) {
+                let content = self.volume(slot).and_then(|it| it.content(version));
+                if let Some(content) = content.filter(|_| kept) {
                     // Whether it is counted here, and whether the controller knows of it.
                     let (counted, known) = match before {
                         Before::Nothing => (false, false),
                         Before::Same => (true, true),
-                        Before::Leaving => match self.leaving.remove(&version) {
+                        Before::Leaving => match self.leaving.remove(&(slot, version)) {
                             // A report that was made meanwhile does not have it.
                             Some(leaving) => (true, leaving.told),
                             None => (false, false),
                         },
                     };
                     if !counted {
-                        self.count_bytes(at, content.len, u64::wrapping_add);
+                        self.count_bytes(slot, content.len, u64::wrapping_add);
                     }
-                    if self.corrupt.remove(&version) || !known {
-                        let change = ReplicaChange::Added(entry(at, &content));
+                    if self.corrupt.remove(&(slot, version)) || !known {
+                        let change = ReplicaChange::Added(entry(slot, &content));
                         around.news.add(now, change, around.limits);
                     }
                 }
@@ -641,8 +662,8 @@ impl Shelves {
                 around.out.push(Effect::DropStage { stage });
             }
             StoreEvent::Trashed { version } => {
-                let was_corrupt = self.corrupt.remove(&version);
-                let Some(Leaving { entry, told }) = self.leaving.remove(&version) else {
+                let was_corrupt = self.corrupt.remove(&(slot, version));
+                let Some(Leaving { entry, told }) = self.leaving.remove(&(slot, version)) else {
                     return;
                 };
                 self.count_bytes(slot, entry.len, u64::wrapping_sub);
@@ -653,7 +674,7 @@ impl Shelves {
             }
             StoreEvent::Removed { .. } => self.facts_changed = true,
             StoreEvent::Suspect { version, reason } => {
-                self.damaged(now, version, &reason, around);
+                self.damaged(now, slot, version, &reason, around);
             }
         }
     }
@@ -662,22 +683,37 @@ impl Shelves {
     /// than another: a node keeps it once, the older one unless that is damaged. Returns whether it is
     /// the one that has just come.
     fn keep_once(&mut self, now: Timestamp, slot: VolumeSlot, version: ChunkVersion) -> bool {
-        let elsewhere = self.open().find_map(|(other, volume)| {
-            let readable = other != slot && volume.state().is_readable();
-            Some((other, volume.content(version).filter(|_| readable)?))
-        });
-        let Some((other, content)) = elsewhere else {
+        let volume = self.volume(slot);
+        if volume.is_none_or(|it| !it.state().is_readable()) {
+            // It has failed since, and nothing is given up for what is on it.
+            return false;
+        }
+        let mut elsewhere = self.replicas(version).filter(|(other, _)| *other != slot);
+        let Some((other, content)) = elsewhere.next() else {
             return true;
         };
-        let damaged = self.corrupt.contains(&version);
-        if damaged {
-            let entry = entry(other, &content);
-            self.leaving.insert(version, Leaving { entry, told: false });
-        }
-        if let Some(volume) = self.volume(if damaged { other } else { slot }) {
-            volume.trash(version, now);
+        drop(elsewhere);
+        let damaged = self.is_damaged(other, version);
+        match damaged {
+            true => self.drop_damaged(now, other, &content),
+            false => {
+                if let Some(volume) = self.volume(slot) {
+                    volume.trash(version, now);
+                }
+            }
         }
         damaged
+    }
+
+    /// Gives up a replica that was found damaged: the content is whole on another volume. The controller
+    /// knows that this one does not count.
+    fn drop_damaged(&mut self, now: Timestamp, slot: VolumeSlot, content: &Content) {
+        let (entry, told) = (entry(slot, content), false);
+        let leaving = Leaving { entry, told };
+        self.leaving.insert((slot, content.version), leaving);
+        if let Some(volume) = self.volume(slot) {
+            volume.trash(content.version, now);
+        }
     }
 
     fn count_bytes(&mut self, slot: VolumeSlot, len: u64, how: fn(u64, u64) -> u64) {

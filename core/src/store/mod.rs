@@ -64,6 +64,8 @@ pub enum StoreAsk {
     /// or the disk does not give them back. Answered by [`StoreAnswer::Done`]: it is served no more,
     /// and the controller is told. What somebody else says of it, the driver looks at first.
     Damaged {
+        /// The volume that it was read from: the content may be whole on another one.
+        volume: VolumeSlot,
         /// The content.
         version: ChunkVersion,
         /// What is wrong with it, in words.

@@ -249,6 +249,7 @@ impl<E: Env> Reading<E> {
         let reason = match unfit {
             Unfit::Damaged(reason) => {
                 self.data.shared.store.tell(StoreAsk::Damaged {
+                    volume: self.volume,
                     version: self.version,
                     reason: reason.clone(),
                 });

@@ -754,6 +754,7 @@ impl<F: Factory> World<F> {
                 };
                 if let Some(version) = version {
                     let damaged = StoreAsk::Damaged {
+                        volume: *volume,
                         version,
                         reason: reason.clone(),
                     };

@@ -17,6 +17,7 @@ use vaquita_core::ids::Alias;
 use vaquita_core::store::RecordKind;
 use vaquita_core::store::scan::scan;
 
+use crate::repair::all_whole;
 use crate::story::{
     expect, get, named, put, reads_at, remove, run, seconds, small, stop, suspend_repair, timed,
 };
@@ -109,6 +110,70 @@ fn a_volume_that_fails_is_read_around() {
             world.kill(node);
             clients.run_for(world, seconds(10))?;
             wait_until(world, "all online", all_online)
+        },
+    );
+}
+
+/// A volume dies, and what was on it is made anew on the other volume of the same node. With the other
+/// holders down, it is read there: what failed hides nothing that is whole. The disk is mended and opened
+/// again: what is there twice by then is kept once.
+#[test]
+fn what_was_made_anew_beside_a_dead_volume_is_read() {
+    run(
+        6,
+        "volumes::what_was_made_anew_beside_a_dead_volume_is_read",
+        |_| {
+            let mut cluster = Cluster::of(3).with_files();
+            cluster.volumes = 2;
+            cluster
+        },
+        |world, clients| {
+            for number in 0..12 {
+                let len = if number % 2 == 0 { 2_000 } else { 9_000 };
+                clients.have(world, put(&format!("/d/f{number}"), number, len))?;
+            }
+            // What is looked at in the order of volumes meets the dead one first, or last.
+            let dead = usize::from(world.seed().is_multiple_of(3));
+            let disk = format!("P2-NODE1/{dead}");
+            world.disturb(&Step::Disk {
+                node: disk.clone(),
+                what: DiskStep::Die,
+            });
+            let state = |world: &VaquitaWorld| -> Option<VolumeState> {
+                let alias = Alias::new("P2-NODE1").ok()?;
+                let known = controller(world)?.1.stock_of(&alias)?;
+                Some(known.volumes.get(dead)?.state)
+            };
+            let mut number = 200;
+            while state(world) != Some(VolumeState::Failed) {
+                clients.have(world, put("/d/h", number, 9_000))?;
+                number += 1;
+                expect(world, number < 260, "no fault was met")?;
+            }
+            wait_until(world, "every chunk is whole", all_whole)?;
+            let made = world.mark("repair.copied");
+            expect(world, made > 0, "nothing was made anew")?;
+            let damaged = world.mark("volume.damaged_chunk");
+            stop(world, &["P1-NODE1", "P3-NODE1"])?;
+            let left = named(world, "P2-NODE1");
+            for number in 0..12 {
+                reads_at(world, clients, left, &format!("/d/f{number}"), number)?;
+            }
+            let taken = world.mark("volume.damaged_chunk") - damaged;
+            let what = format!("{taken} good replicas were taken for damaged ones");
+            expect(world, taken == 0, &what)?;
+            let what = DiskStep::Well;
+            world.disturb(&Step::Disk { node: disk, what });
+            order(world, Verb::RescanVolumes(nodes(&["P2-NODE1"])));
+            wait_until(world, "the volume is back", |world| {
+                state(world) == Some(VolumeState::Good)
+            })?;
+            for number in 0..12 {
+                reads_at(world, clients, left, &format!("/d/f{number}"), number)?;
+            }
+            order(world, Verb::StartNodes(nodes(&["P1-NODE1", "P3-NODE1"])));
+            wait_until(world, "all online", all_online)?;
+            wait_until(world, "every chunk is whole", all_whole)
         },
     );
 }

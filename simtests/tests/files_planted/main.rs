@@ -46,6 +46,8 @@ struct Hunted<'a> {
     planted: bool,
     /// `dfsRecoveryWaitTime`, where the story is about repair.
     recovery_wait: Option<Duration>,
+    /// Volumes of each node.
+    volumes: u16,
 }
 
 impl Scenario for Hunted<'_> {
@@ -62,6 +64,7 @@ impl Scenario for Hunted<'_> {
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
         let mut cluster = Cluster::of(4).with_tiny_limits().with_files();
         cluster.uneven = vec![2];
+        cluster.volumes = self.volumes;
         cluster.files.level = ReliabilityLevel::NeverShare;
         if self.recovery_wait.is_some() {
             cluster.recovery_wait = self.recovery_wait;
@@ -568,25 +571,26 @@ const HUNTS: &[Hunt] = &[
 /// none that comes without it.
 #[test]
 fn planted_bugs_of_the_file_system_are_found() {
-    find(HUNTS, None);
+    find(HUNTS, None, 1);
 }
 
 /// The same for what repairs it, and empties nodes.
 #[test]
 fn planted_bugs_of_repair_are_found() {
-    find(repair::HUNTS, Some(repair::WAIT));
+    find(repair::HUNTS, Some(repair::WAIT), 1);
 }
 
 /// The same for copies of the controller's log.
 #[test]
 fn planted_bugs_of_mirrors_are_found() {
-    find(mirrors::HUNTS, None);
+    find(mirrors::HUNTS, None, 1);
 }
 
 /// The same for volumes that are opened again, or given to other nodes.
 #[test]
 fn planted_bugs_of_volumes_are_found() {
-    find(volumes::HUNTS, None);
+    find(volumes::HUNTS, None, 1);
+    find(volumes::OF_TWO, None, 2);
 }
 
 /// The same for nodes that leave the nodes file, or the cluster.
@@ -598,14 +602,14 @@ fn planted_bugs_of_orphans_are_found() {
 /// The same for what keeps replicas as they should be.
 #[test]
 fn planted_bugs_of_upkeep_are_found() {
-    find(upkeep::HUNTS, Some(repair::WAIT));
+    find(upkeep::HUNTS, Some(repair::WAIT), 1);
 }
 
 #[expect(
     clippy::print_stderr,
     reason = "which seed found what is worth knowing"
 )]
-fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
+fn find(hunts: &[Hunt], recovery_wait: Option<Duration>, volumes: u16) {
     let only = std::env::var("VAQUITA_HUNT").ok();
     let mut missed = Vec::new();
     for it in hunts {
@@ -616,6 +620,7 @@ fn find(hunts: &[Hunt], recovery_wait: Option<Duration>) {
             hunt: it,
             planted,
             recovery_wait,
+            volumes,
         };
         for seed in 0..2 {
             let outcome = run_one(&hunted(false), seed, TraceMode::Fingerprint);
@@ -643,6 +648,7 @@ fn hunts_plant_what_they_are_called_by() {
         repair::HUNTS,
         upkeep::HUNTS,
         volumes::HUNTS,
+        volumes::OF_TWO,
     ];
     for it in HUNTS.iter().chain(others.into_iter().flatten()) {
         assert_plants(it.bug, it.plant);

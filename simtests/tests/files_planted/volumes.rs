@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use simtests::plan::{DiskStep, Step};
-use simtests::vaquita::files::Clients;
+use simtests::vaquita::files::{Clients, Done};
 use simtests::vaquita::{VaquitaWorld, all_online, controller, nodes, order, row, wait_until};
 use simtests::world::Failure;
 use vaquita_core::admin::{NodeState, Selection, Verb};
 use vaquita_core::dfs::ask::VolumeState;
+use vaquita_core::time::Timestamp;
 
-use crate::{Hunt, named, put, seconds};
+use crate::{Hunt, get, named, put, seconds};
 
 /// The node whose disk fails, or is moved.
 const NODE: &str = "P2-NODE1";
@@ -77,15 +78,61 @@ fn a_disk_fails_amid_writes(
     until_state(world, NODE, VolumeState::Good)
 }
 
+fn until_stopped(world: &mut VaquitaWorld, names: &[&str]) -> Result<(), Failure> {
+    wait_until(world, "they have stopped", |world| {
+        let stopped =
+            |name: &&str| row(world, name).is_some_and(|row| row.state == NodeState::Stopped);
+        names.iter().all(stopped)
+    })
+}
+
+/// Of three nodes one loses a volume: what was there is made anew on its other one, and is all there is
+/// when the other nodes are down.
+fn a_volume_dies_beside_another(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    let (away, others) = (["P1-NODE1", "P1-NODE2"], ["P3-NODE1", "P4-NODE1"]);
+    order(world, Verb::StopNodes(nodes(&away)));
+    until_stopped(world, &away)?;
+    write_some(world, clients)?;
+    disk(world, DiskStep::Die);
+    for number in 0..40 {
+        clients.have(world, put("/g", 100 + number, 5_000))?;
+        if state(world, NODE) == Some(VolumeState::Failed) {
+            break;
+        }
+    }
+    until_state(world, NODE, VolumeState::Failed)?;
+    wait_until(world, "every chunk is made anew", |world| {
+        let status = controller(world).map(|(_, it)| it.repairs(Timestamp::ZERO));
+        status.is_some_and(|it| {
+            !it.surveying && it.copies.is_empty() && it.last_copy + it.degraded == 0
+        })
+    })?;
+    order(world, Verb::StopNodes(nodes(&others)));
+    until_stopped(world, &others)?;
+    let entry = named(world, NODE);
+    for number in 0..8 {
+        let ticket = clients.begin(world, Some(entry), get(&format!("/f{number}")));
+        let read = clients.wait(world, ticket)?;
+        if read != Done::Read(number + 1) {
+            world.fail(None, format!("a file cannot be read any more: {read:?}"));
+            world.finish()?;
+        }
+    }
+    disk(world, DiskStep::Well);
+    order(world, Verb::RescanVolumes(nodes(&[NODE])));
+    until_state(world, NODE, VolumeState::Good)?;
+    order(world, Verb::StartNodes(Selection::All));
+    wait_until(world, "all online", all_online)
+}
+
 /// A disk is moved to another node, which adopts it, and a copy stays where it was.
 fn a_copy_stays_behind(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     write_some(world, clients)?;
     order(world, Verb::StopNodes(nodes(&[NODE, OTHER])));
-    wait_until(world, "they have stopped", |world| {
-        let stopped =
-            |name: &&str| row(world, name).is_some_and(|row| row.state == NodeState::Stopped);
-        [NODE, OTHER].iter().all(stopped)
-    })?;
+    until_stopped(world, &[NODE, OTHER])?;
     let (one, other) = (named(world, NODE), named(world, OTHER));
     world.copy_volume((one, 0), (other, 0));
     order(world, Verb::StartNodes(nodes(&[OTHER])));
@@ -126,3 +173,13 @@ pub(crate) const HUNTS: &[Hunt] = &[
         within: 2,
     },
 ];
+
+/// On nodes of two volumes each.
+pub(crate) const OF_TWO: &[Hunt] = &[Hunt {
+    bug: "seek_on_failed_volumes",
+    plant: |bugs| bugs.seek_on_failed_volumes = true,
+    drive: a_volume_dies_beside_another,
+    shows: "a file cannot be read any more",
+    without: &[],
+    within: 2,
+}];

@@ -175,7 +175,7 @@ impl Shelves {
     }
 
     /// A node has a content once: what came to another of its volumes while this one was away is kept
-    /// there.
+    /// there, unless it was found damaged there.
     fn drop_doubles(&mut self, now: Timestamp, slot: VolumeSlot) {
         let others: Vec<VolumeSlot> = self
             .open()
@@ -190,7 +190,8 @@ impl Shelves {
                 Some(Shelf::Open(it)) => it.volume.content(version).is_some(),
                 _ => false,
             };
-            !self.corrupt.contains(&version) && others.iter().any(there)
+            let whole = |other: &VolumeSlot| !self.is_damaged(*other, version);
+            others.iter().any(|other| there(other) && whole(other))
         };
         let doubles: Vec<(ChunkVersion, u64)> = shelf
             .volume

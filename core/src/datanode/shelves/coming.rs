@@ -106,7 +106,7 @@ impl Shelves {
         };
         coming.waiting = Some(id);
         let (slot, version) = (coming.slot, coming.version);
-        let replaces = self.damaged_at(version) == Some(slot);
+        let replaces = self.is_damaged(slot, version);
         let put = match self.volume(slot) {
             Some(volume) => volume.put(stage, summary, replaces),
             None => Err(Refusal::Unavailable {
@@ -115,7 +115,7 @@ impl Shelves {
         };
         let reply = match put {
             Ok(Putting::UnderWay) => None,
-            Ok(Putting::Already) if self.corrupt.contains(&version) => {
+            Ok(Putting::Already) if self.is_damaged(slot, version) => {
                 self.drop_stage(stage, around.out);
                 Some(Err(Refusal::Unavailable {
                     reason: format!(

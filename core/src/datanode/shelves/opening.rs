@@ -314,13 +314,11 @@ impl Shelves {
             out.push(Effect::DropStage { stage });
         }
         self.leaving.retain(|_, it| it.entry.volume != slot);
-        let Some(Shelf::Open(shelf)) = self.shelves.get(usize::from(slot.0)) else {
-            return;
-        };
-        // What was found damaged there may be whole, when it is read anew.
-        for content in shelf.volume.entries() {
-            self.corrupt.remove(&content.version);
+        // What was found damaged there may be whole, when it is read anew. What was found damaged on
+        // another volume is so still.
+        self.corrupt.retain(|(at, _)| *at != slot);
+        if let Some(Shelf::Open(_)) = self.shelves.get(usize::from(slot.0)) {
+            self.contents_changed = true;
         }
-        self.contents_changed = true;
     }
 }
