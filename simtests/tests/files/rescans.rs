@@ -5,16 +5,17 @@ use simtests::plan::{DiskStep, Step};
 use simtests::streams::Stream;
 use simtests::vaquita::files::Done;
 use simtests::vaquita::{
-    Cluster, MASTER, VaquitaWorld, all_online, controller, nodes, order, rows, wait_until,
+    Cluster, MASTER, Vaquita, VaquitaWorld, all_online, controller, nodes, order, rows, wait_until,
 };
 use simtests::world::{AtOp, Failure, NodeIx};
 use vaquita_core::admin::{Refusal, RescanRow, Response, Selection, Verb};
 use vaquita_core::dfs::ask::VolumeState;
 use vaquita_core::ids::Alias;
 use vaquita_core::message::VolumeFacts;
+use vaquita_core::store::ALONE_HEADER;
 
 use crate::repair::{all_whole, read_all, write_some};
-use crate::story::{expect, named, put, run, seconds, small, stop, suspend_repair};
+use crate::story::{expect, named, put, reads_at, run, seconds, small, stop, suspend_repair};
 
 /// Four hosts with a node each, of two volumes each.
 fn two_volumes(seed: u64) -> Cluster {
@@ -560,6 +561,101 @@ fn an_order_to_open_again_is_always_answered() {
             until_state(world, "P2-NODE1", 1, VolumeState::Good)?;
             wait_until(world, "every chunk is whole", all_whole)?;
             read_all(world, clients, 6)
+        },
+    );
+}
+
+/// As many nodes as replicas, of two volumes each, which read all that they have in a minute.
+fn three_that_scrub(_: u64) -> Cluster {
+    Cluster {
+        volumes: 2,
+        scrub_period: core::time::Duration::from_secs(60),
+        ..Cluster::of(3).with_files()
+    }
+}
+
+/// Flips a bit of each chunk that one volume of a node has for itself and that another one has, too.
+/// Returns how many.
+fn rot_doubles(world: &mut VaquitaWorld, node: NodeIx, (rots, other): (u16, u16)) -> u64 {
+    let counted: Vec<String> = match world.machine(node) {
+        Some(Vaquita::DataNode(machine)) => {
+            let entries = machine.entries().into_iter();
+            let here = entries.filter(|it| it.volume.0 == rots);
+            here.map(|it| format!("chunk-{}-{}.chunk", it.version.chunk, it.version.generation))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    let there = world.volume(node, other).map(|disk| disk.files());
+    let there = there.unwrap_or_default();
+    let now = world.now();
+    let Some(disk) = world.volume_mut(node, rots) else {
+        return 0;
+    };
+    let mut all = disk.files();
+    let mut rotten = 0;
+    for (name, bytes) in &mut all {
+        let is_double = there.keys().any(|it| it == name);
+        if is_double && counted.iter().any(|it| it == name.as_str()) {
+            let header = usize::try_from(ALONE_HEADER).expect("it is short");
+            bytes[header + 17] ^= 4;
+            rotten += 1;
+        }
+    }
+    disk.replace(now, &all);
+    rotten
+}
+
+/// A volume fails, what was on it is made anew on the other one of the node, and rots there. The one that
+/// failed is opened again: what is whole on it is kept, and not what was found damaged beside it.
+#[test]
+fn of_two_replicas_on_a_node_the_whole_one_is_kept() {
+    run(
+        6,
+        "rescans::of_two_replicas_on_a_node_the_whole_one_is_kept",
+        three_that_scrub,
+        |world, clients| {
+            for number in 0..12 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 6_000))?;
+            }
+            // The one that fails is looked at first, or last.
+            let fails = u16::from(world.seed().is_multiple_of(2));
+            let slot = usize::from(fails);
+            let (bad, name) = (format!("P2-NODE1/{fails}"), "P2-NODE1");
+            let node = named(world, name);
+            disk(world, &bad, DiskStep::FailSync);
+            let mut number = 200;
+            while state(world, name, slot) != Some(VolumeState::Failed) {
+                clients.have(world, put("/d/h", number, 6_000))?;
+                number += 1;
+                expect(world, number < 260, "no fault was met")?;
+            }
+            wait_until(world, "every chunk is whole", all_whole)?;
+            suspend_repair(world, true)?;
+            let rotten = rot_doubles(world, node, (1 - fails, fails));
+            expect(world, rotten > 0, "nothing is there twice")?;
+            clients.run_for(world, seconds(150))?;
+            let found = world.mark("volume.damaged_chunk");
+            let what = format!("{rotten} chunks are rotten, and {found} were found");
+            expect(world, found == rotten, &what)?;
+            disk(world, &bad, DiskStep::Well);
+            rescan(world, name)?;
+            until_state(world, name, slot, VolumeState::Good)?;
+            stop(world, &["P1-NODE1", "P3-NODE1"])?;
+            for number in 0..12 {
+                reads_at(world, clients, node, &format!("/d/f{number}"), number)?;
+            }
+            start(world, &["P1-NODE1", "P3-NODE1"])?;
+            let copied = world.mark("repair.copied");
+            suspend_repair(world, false)?;
+            wait_until(world, "every chunk is whole", all_whole)?;
+            clients.run_for(world, seconds(150))?;
+            let (again, more) = (
+                world.mark("volume.damaged_chunk") - found,
+                world.mark("repair.copied") - copied,
+            );
+            let what = format!("{again} rotten chunks were kept, {more} were made anew");
+            expect(world, again == 0 && more == 0, &what)
         },
     );
 }

@@ -7,7 +7,7 @@
 
 use super::{Shelf, Shelves, ShelvesAround, slots};
 use crate::dfs::ask::VolumeState;
-use crate::dfs::ids::{ChunkVersion, VolumeSlot};
+use crate::dfs::ids::VolumeSlot;
 use crate::event::Event;
 use crate::ids::RequestId;
 use crate::io::Effect;
@@ -15,6 +15,7 @@ use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumesRescann
 use crate::outbox::Outbox;
 use crate::store::label::Verdict;
 use crate::store::scan::LabelFound;
+use crate::store::volume::Content;
 use crate::time::Timestamp;
 
 /// Orders that wait for their answers at most: whoever asks more often hears nothing of the oldest.
@@ -177,33 +178,25 @@ impl Shelves {
     /// A node has a content once: what came to another of its volumes while this one was away is kept
     /// there, unless it was found damaged there.
     fn drop_doubles(&mut self, now: Timestamp, slot: VolumeSlot) {
-        let others: Vec<VolumeSlot> = self
-            .open()
-            .filter(|(other, volume)| *other != slot && volume.state().is_readable())
-            .map(|(other, _)| other)
-            .collect();
         let Some(Shelf::Open(shelf)) = self.shelves.get(usize::from(slot.0)) else {
             return;
         };
-        let has = |version: ChunkVersion| {
-            let there = |other: &VolumeSlot| match self.shelves.get(usize::from(other.0)) {
-                Some(Shelf::Open(it)) => it.volume.content(version).is_some(),
-                _ => false,
-            };
-            let whole = |other: &VolumeSlot| !self.is_damaged(*other, version);
-            others.iter().any(|other| there(other) && whole(other))
+        let there = |content: Content| {
+            let mut others = self.replicas(content.version);
+            let (other, at_other) = others.find(|(other, _)| *other != slot)?;
+            Some((other, content, at_other))
         };
-        let doubles: Vec<(ChunkVersion, u64)> = shelf
-            .volume
-            .entries()
-            .filter(|content| has(content.version))
-            .map(|content| (content.version, content.len))
-            .collect();
-        for (version, len) in doubles {
-            if let Some(volume) = self.volume(slot) {
-                volume.trash(version, now);
+        let doubles: Vec<(VolumeSlot, Content, Content)> =
+            shelf.volume.entries().filter_map(there).collect();
+        for (other, here, at_other) in doubles {
+            if self.is_damaged(other, here.version) {
+                self.drop_damaged(now, other, &at_other);
+                continue;
             }
-            self.count_bytes(slot, len, u64::wrapping_sub);
+            if let Some(volume) = self.volume(slot) {
+                volume.trash(here.version, now);
+            }
+            self.count_bytes(slot, here.len, u64::wrapping_sub);
         }
     }
 
