@@ -596,7 +596,7 @@ fn planted_bugs_of_volumes_are_found() {
 /// The same for nodes that leave the nodes file, or the cluster.
 #[test]
 fn planted_bugs_of_orphans_are_found() {
-    find(orphans::HUNTS, Some(repair::WAIT));
+    find(orphans::HUNTS, Some(repair::WAIT), 1);
 }
 
 /// The same for what keeps replicas as they should be.
