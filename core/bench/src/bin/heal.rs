@@ -57,7 +57,7 @@ struct Options {
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Where the files are.
 const DIRECTORY: &str = "heal";
 /// Data nodes, each on a host of its own; the last one joins late.
