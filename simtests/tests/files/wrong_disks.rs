@@ -427,8 +427,11 @@ fn a_controller_whose_disk_has_lied_gives_nothing_up() {
             clients.run_for(world, seconds(2))?;
             world.power_on(lost);
             clients.run_for(world, seconds(180))?;
-            let forgot = known(world) < before;
-            expect(world, forgot, "the controller has lost nothing")?;
+            if known(world) >= before {
+                // A loss of power may leave even what was never synced.
+                return Ok(());
+            }
+            world.count("test.forgot", 1);
             // What is left of the log may be refused, too.
             let refused = controller(world).is_none();
             let told = refused || world.mark("controller.rollback_seen") > 0;
@@ -440,9 +443,11 @@ fn a_controller_whose_disk_has_lied_gives_nothing_up() {
         rests: false,
     };
     let summary = check(&story, 6);
-    let told = summary.runs < 4 || summary.count("controller.rollback_seen") > 0;
-    assert!(
-        told,
-        "in no run did a controller start that knew too little"
-    );
+    if summary.runs >= 4 {
+        assert!(summary.count("test.forgot") >= 3, "disks forget too little");
+        assert!(
+            summary.count("controller.rollback_seen") > 0,
+            "in no run did a controller start that knew too little"
+        );
+    }
 }
