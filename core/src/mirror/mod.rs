@@ -6,7 +6,7 @@
 //! the mirror that reaches furthest ([`rebuild`](crate::rebuild)).
 //!
 //! This module has what both sides share: the words ([`words`]), what a directory holds of a mirror
-//! ([`survey()`]), and what a mirror needs next ([`next_step`]). All of it is computed from names,
+//! ([`survey()`]), and what a mirror needs next (`next_step`). All of it is computed from names,
 //! lengths and bytes; who reads and writes them is elsewhere.
 //!
 //! # What always holds
