@@ -117,8 +117,18 @@ impl Mirrors {
         seats.filter(|(_, seat)| !seat.leaves)
     }
 
+    /// Those that get on. One that does not is no copy to count on.
+    fn at_work(&self) -> impl Iterator<Item = (Slot, &Seat)> {
+        self.kept()
+            .filter(|(_, seat)| !matches!(seat.stage, Stage::Resting(_)))
+    }
+
+    fn are_enough(&self) -> bool {
+        self.at_work().count() >= self.wanted
+    }
+
     fn is_complete(&self) -> bool {
-        self.kept().count() >= self.wanted && self.kept().all(|(_, seat)| seat.settled)
+        self.are_enough() && self.at_work().all(|(_, seat)| seat.settled)
     }
 }
 
@@ -153,7 +163,7 @@ impl Controller {
     /// Gives free seats to nodes. Always the same ones as long as they are there: each holds what it
     /// was sent before.
     fn fill_seats(&mut self, now: Timestamp) {
-        if self.mirrors.kept().count() >= self.mirrors.wanted {
+        if self.mirrors.are_enough() {
             self.mirrors.vacant_since = None;
             return;
         }
@@ -172,7 +182,7 @@ impl Controller {
         // First one on each host, then whoever is there.
         for share_hosts in [false, true] {
             for (_, slot) in &ranked {
-                if self.mirrors.kept().count() >= self.mirrors.wanted {
+                if self.mirrors.are_enough() {
                     return;
                 }
                 if self.mirrors.seats.contains_key(slot)
@@ -194,7 +204,7 @@ impl Controller {
 
     fn host_has_seat(&self, slot: Slot) -> bool {
         let host = self.host_name(slot);
-        (self.mirrors.kept()).any(|(seat, _)| self.host_name(seat) == host)
+        (self.mirrors.at_work()).any(|(seat, _)| self.host_name(seat) == host)
     }
 
     fn open_mirror(&mut self, now: Timestamp, slot: Slot, keep: bool) {
@@ -251,7 +261,8 @@ impl Controller {
         match seat.stage {
             Stage::Idle => self.next_piece(now, slot),
             Stage::Resting(until) if now >= until => {
-                let keep = !seat.leaves;
+                // Another may have taken its place.
+                let keep = !seat.leaves && !self.mirrors.are_enough();
                 self.open_mirror(now, slot, keep);
             }
             Stage::Resting(_) => {}
@@ -503,7 +514,7 @@ impl Controller {
         }
     }
 
-    /// Leaves a node alone that does not get on, and has another take its place if there is one.
+    /// Leaves a node alone that does not get on. Another takes its place if there is one.
     fn rest_mirror(&mut self, now: Timestamp, slot: Slot, fault: String) {
         let Some(seat) = self.mirrors.seats.get_mut(&slot) else {
             return;

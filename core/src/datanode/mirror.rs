@@ -383,19 +383,19 @@ impl Mirror {
             witness,
             hears_controller,
         };
-        match cluster {
-            Some(cluster) if self.reads.len() < READS_MAX => {
-                let deep = true;
-                let job = out.job(Job::SurveyMirrors { cluster, deep });
-                self.reads.insert(job, (conn, question));
-                None
-            }
+        let Some(cluster) = cluster else {
             // A node that never joined a cluster has nothing.
-            _ => Some(Said::Asker(
-                conn,
-                answer(question, JobOutcome::MirrorsSurveyed(Ok(Box::default()))),
-            )),
+            let nothing = JobOutcome::MirrorsSurveyed(Ok(Box::default()));
+            return Some(Said::Asker(conn, answer(question, nothing)));
+        };
+        if self.reads.len() >= READS_MAX {
+            // Whoever hears nothing does not take it for nothing.
+            return None;
         }
+        let deep = true;
+        let job = out.job(Job::SurveyMirrors { cluster, deep });
+        self.reads.insert(job, (conn, question));
+        None
     }
 
     /// Whoever rebuilds a controller's home wants bytes.
@@ -547,3 +547,6 @@ fn background(ops: Vec<DiskOp>, out: &mut Outbox) -> DiskTicket {
     }));
     ticket
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,11 @@ impl Findings {
                 continue;
             };
             let surveyed = &answer.surveyed;
+            if surveyed.present.parts.is_empty() && !surveyed.present.fault.is_empty() {
+                // It could not look: what it has is not known.
+                let fault = surveyed.present.fault.clone();
+                found.silent.push((alias.clone(), asked.role, fault));
+            }
             found.clusters.extend(
                 answer
                     .peer
@@ -99,7 +104,7 @@ impl Findings {
                 found.hearing.push(alias.clone());
             }
             for (aside, copy) in [(false, &surveyed.present), (true, &surveyed.aside)] {
-                if copy.end.is_some() || !copy.fault.is_empty() {
+                if !copy.parts.is_empty() {
                     found.copies.push(Copy {
                         member,
                         alias: alias.clone(),
@@ -157,9 +162,10 @@ impl Findings {
     pub(super) fn choose(&self, accept_loss: bool, from: Option<&Alias>) -> Result<Choice, String> {
         let cluster = self.cluster()?;
         if !self.hearing.is_empty() {
+            let hearing: Vec<&str> = self.hearing.iter().map(Alias::as_str).collect();
             return Err(format!(
-                "{} hears a controller at this moment: stop that controller first. Nothing was changed",
-                names(&self.hearing)
+                "a controller is heard at this moment, by {}: stop it first. Nothing was changed",
+                hearing.join(", ")
             ));
         }
         let newest = self.newest();
@@ -217,7 +223,12 @@ impl Findings {
             told && !contains(end, seen)
         });
         let lost_up_to = (told > end.index || other_history).then_some(told);
-        let complete = self.silent.iter().all(|(_, role, _)| *role == Role::Agent);
+        // An agent keeps no copy.
+        let silent: Vec<&str> = (self.silent.iter())
+            .filter(|(_, role, _)| *role == Role::DataNode)
+            .map(|(alias, ..)| alias.as_str())
+            .collect();
+        let complete = silent.is_empty();
         let choice = Choice {
             source,
             from,
@@ -236,30 +247,30 @@ impl Findings {
             return Ok(choice);
         }
         if !accept_loss && let Some(told) = choice.lost_up_to {
+            let first = if complete {
+                String::new()
+            } else {
+                format!("start {}, which may have a copy, or ", silent.join(", "))
+            };
+            let parted = if other_history {
+                " in a history that parted from it"
+            } else {
+                ""
+            };
             return Err(format!(
-                "the best there is, {}, ends with {}, and a member was told of {}{}. Look for another \
-                 copy of the controller's home; if there is none, --i-accept-loss goes on without these \
-                 records. Nothing was changed",
+                "the best there is, {}, ends with {}, and a member was told of {}{parted}. Nothing was \
+                 changed: {first}look for another copy of the controller's home; if there is none, \
+                 --i-accept-loss goes on without these records",
                 choice.from,
                 up_to(choice.end),
                 up_to(told),
-                if other_history {
-                    " in a history that parted from it"
-                } else {
-                    ""
-                }
             ));
         }
         if !accept_loss && !complete {
-            let silent: Vec<Alias> = self
-                .silent
-                .iter()
-                .map(|(alias, ..)| alias.clone())
-                .collect();
             return Err(format!(
-                "{} did not answer and may have more of the log. Start them, or go on without them by \
-                 --i-accept-loss. Nothing was changed",
-                names(&silent)
+                "{} did not answer and may have more of the log. Nothing was changed: start what does not \
+                 answer, or go on without it by --i-accept-loss",
+                silent.join(", ")
             ));
         }
         Ok(choice)
@@ -341,9 +352,4 @@ fn contains(end: &MirrorEnd, seen: &Witness) -> bool {
         // Too long ago to be remembered, or never.
         (None, _) => (end.instances.first()).is_none_or(|(oldest, _)| *oldest > seen.epoch),
     }
-}
-
-fn names(aliases: &[Alias]) -> String {
-    let names: Vec<&str> = aliases.iter().map(Alias::as_str).collect();
-    names.join(", ")
 }

@@ -91,6 +91,8 @@ struct Asked {
     site: Site,
     role: Role,
     conn: Option<ConnId>,
+    /// Whether a question is on its way: looking through a long log takes a while.
+    waiting: bool,
     answer: Option<Box<Answer>>,
     /// Why there is no answer.
     fault: String,
@@ -147,6 +149,7 @@ impl Rebuild {
                 site: site.clone(),
                 role: *role,
                 conn: None,
+                waiting: false,
                 answer: None,
                 fault: "it was not reached".to_owned(),
             })
@@ -176,9 +179,11 @@ impl Rebuild {
             Phase::Asking => {
                 for (member, asked) in self.asked.iter_mut().enumerate() {
                     // A controller that was just stopped is missed a moment later.
-                    if let (Some(answer), Some(conn)) = (&asked.answer, asked.conn)
+                    if let (Some(answer), Some(conn), false) =
+                        (&asked.answer, asked.conn, asked.waiting)
                         && answer.surveyed.hears_controller
                     {
+                        asked.waiting = true;
                         let nonce = member as u64;
                         let survey = Message::MirrorSurvey(MirrorSurvey { nonce });
                         (self.links).send(conn, Envelope::default(), survey, &mut self.out);
@@ -227,6 +232,7 @@ impl Rebuild {
             asked.fault = format!("{} ({}) answers there", peer.alias, peer.role);
             return;
         }
+        asked.waiting = true;
         let nonce = member as u64;
         let survey = Message::MirrorSurvey(MirrorSurvey { nonce });
         (self.links).send(conn, Envelope::default(), survey, &mut self.out);
@@ -235,6 +241,7 @@ impl Rebuild {
     fn lost(&mut self, member: usize, reason: String) {
         let asked = &mut self.asked[member];
         asked.conn = None;
+        asked.waiting = false;
         asked.fault = reason;
         if let Phase::Fetching(fetch) = &self.phase
             && fetch.member == member
@@ -251,6 +258,7 @@ impl Rebuild {
         match message {
             Message::MirrorSurveyed(surveyed) if matches!(self.phase, Phase::Asking) => {
                 let asked = &mut self.asked[member];
+                asked.waiting = false;
                 let peer = asked.conn.and_then(|conn| self.links.peer(conn)).cloned();
                 if let (Some(peer), true) = (peer, surveyed.nonce == member as u64) {
                     asked.answer = Some(Box::new(Answer { peer, surveyed }));

@@ -62,11 +62,7 @@ fn entries(world: &VaquitaWorld) -> Vec<Vec<ReplicaEntry>> {
 fn lose_home(world: &mut VaquitaWorld, other: Option<&Files>) {
     let master = world.node(MASTER).expect("there is a controller");
     // What comes up in its place only asks, and is told so before it comes.
-    world.factory_mut().cluster.rebuild = Some(Rebuilding {
-        write: false,
-        accept_loss: false,
-        from: None,
-    });
+    world.factory_mut().cluster.rebuild = Some(ASK);
     world.kill(master);
     world.disk_mut(master).wipe();
     if let Some(files) = other {
@@ -75,8 +71,24 @@ fn lose_home(world: &mut VaquitaWorld, other: Option<&Files>) {
     }
 }
 
-/// Runs a rebuild to its end.
-fn rebuild(world: &mut VaquitaWorld, how: Rebuilding) -> Result<Ended, Failure> {
+/// Runs a rebuild to its end, which has to be this one.
+fn rebuild(
+    world: &mut VaquitaWorld,
+    how: Rebuilding,
+    code: ExitCode,
+    words: &str,
+) -> Result<(), Failure> {
+    let ended = run_rebuild(world, how)?;
+    let so = ended_with(&ended, code, words);
+    let what = format!(
+        "a rebuild that should say {words:?} ended so: {:?}",
+        ended.reason
+    );
+    expect(world, so, &what)
+}
+
+/// Runs a rebuild to whatever end.
+fn run_rebuild(world: &mut VaquitaWorld, how: Rebuilding) -> Result<Ended, Failure> {
     let master = world.node(MASTER).expect("there is a controller");
     world.factory_mut().cluster.rebuild = Some(how);
     run_anew(world, master);
@@ -137,6 +149,15 @@ fn some_files(world: &mut VaquitaWorld, clients: &mut Clients, from: u64) -> Res
     Ok(())
 }
 
+fn read_files(world: &mut VaquitaWorld, clients: &mut Clients, from: u64) -> Result<(), Failure> {
+    for number in from..from + 4 {
+        let read = clients.have(world, get(&format!("/d/f{number}")))?;
+        let read = matches!(read, Done::Read(_));
+        expect(world, read, "a file could not be read")?;
+    }
+    Ok(())
+}
+
 /// The disk of the controller's home is lost. What the nodes keep of the log makes it anew: the same
 /// names, rights and chunks; the nodes follow it, and every file is read.
 #[test]
@@ -150,23 +171,9 @@ fn a_lost_home_is_rebuilt_from_the_nodes() {
             wait_until(world, "two copies are complete", complete)?;
             let before = state(world);
             lose_home(world, None);
-            let told = rebuild(world, ASK)?;
-            let so = ended_with(&told, ExitCode::Success, "nothing was changed");
-            expect(world, so, "only what would be done was asked")?;
-            let done = rebuild(world, WRITE)?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(
-                world,
-                so,
-                &format!("it was not rebuilt: {}", done.reason.message),
-            )?;
-            let again = rebuild(world, WRITE)?;
-            let so = ended_with(&again, ExitCode::Success, "nothing is to be done");
-            expect(
-                world,
-                so,
-                &format!("it was rebuilt twice: {}", again.reason.message),
-            )?;
+            rebuild(world, ASK, ExitCode::Success, "nothing was changed")?;
+            rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
+            rebuild(world, WRITE, ExitCode::Success, "nothing is to be done")?;
             start_controller(world)?;
             let after = state(world);
             expect(
@@ -176,11 +183,7 @@ fn a_lost_home_is_rebuilt_from_the_nodes() {
             )?;
             expect(world, after.access == before.access, "rights are the same")?;
             wait_until(world, "all are online", all_online)?;
-            for number in 0..4 {
-                let read = clients.have(world, get(&format!("/d/f{number}")))?;
-                let read = matches!(read, Done::Read(_));
-                expect(world, read, "a file could not be read")?;
-            }
+            read_files(world, clients, 0)?;
             some_files(world, clients, 10)?;
             wait_until(world, "two copies are complete again", complete)
         },
@@ -205,20 +208,8 @@ fn lose_the_newest_records(world: &mut VaquitaWorld, clients: &mut Clients) -> R
     world.factory_mut().cluster.mirrors = 2;
     let had = entries(world);
     lose_home(world, None);
-    let refused = rebuild(world, WRITE)?;
-    let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
-    expect(
-        world,
-        so,
-        &format!("a loss was not told: {}", refused.reason.message),
-    )?;
-    let done = rebuild(world, ACCEPT)?;
-    let so = ended_with(&done, ExitCode::Success, "start the controller");
-    expect(
-        world,
-        so,
-        &format!("it was not rebuilt: {}", done.reason.message),
-    )?;
+    rebuild(world, WRITE, ExitCode::Refused, "--i-accept-loss")?;
+    rebuild(world, ACCEPT, ExitCode::Success, "start the controller")?;
     start_controller(world)?;
     expect(
         world,
@@ -233,11 +224,7 @@ fn lose_the_newest_records(world: &mut VaquitaWorld, clients: &mut Clients) -> R
         entries(world) == had,
         "what the lost records named was given up",
     )?;
-    for number in 0..4 {
-        let read = clients.have(world, get(&format!("/d/f{number}")))?;
-        let read = matches!(read, Done::Read(_));
-        expect(world, read, "a file could not be read")?;
-    }
+    read_files(world, clients, 0)?;
     Ok(())
 }
 
@@ -259,12 +246,7 @@ fn what_is_given_up_after_a_loss_is_missed() {
         cluster.planted.forget_accepted_loss = true;
         cluster
     };
-    let story = Story {
-        name: KEPT,
-        cluster: careless,
-        drive: lose_the_newest_records,
-        rests: false,
-    };
+    let story = Story::new(KEPT, careless, lose_the_newest_records).without_rest();
     for seed in 0..3 {
         let outcome = run_one(&story, seed, TraceMode::Fingerprint);
         let failure = outcome.failure.expect("it is found");
@@ -312,13 +294,7 @@ fn an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date() {
                 .iter()
                 .any(|alarm| alarm.contains("refuses this controller"));
             expect(world, told, "nobody said that the home is an old copy")?;
-            let done = rebuild(world, WRITE)?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(
-                world,
-                so,
-                &format!("it was not rebuilt: {}", done.reason.message),
-            )?;
+            rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
             start_controller(world)?;
             let after = state(world);
             expect(
@@ -367,7 +343,7 @@ fn a_rebuild_that_is_cut_short_is_done_again() {
             world.disturb(&never);
             world.disturb(&Step::PowerOn("h0".to_owned()));
             world.run_for(Duration::from_secs(3))?;
-            let done = rebuild(world, WRITE)?;
+            let done = run_rebuild(world, WRITE)?;
             let so = done.reason.code == ExitCode::Success;
             expect(
                 world,
@@ -400,22 +376,10 @@ fn a_rebuild_waits_for_who_may_know_more() {
             wait_until(world, "two copies are complete", complete)?;
             lose_home(world, None);
             world.disturb(&Step::Isolate("h3".to_owned()));
-            let refused = rebuild(world, WRITE)?;
-            let so = ended_with(&refused, ExitCode::Refused, "P3-NODE1");
-            expect(
-                world,
-                so,
-                &format!("it did not wait: {}", refused.reason.message),
-            )?;
+            rebuild(world, WRITE, ExitCode::Refused, "P3-NODE1")?;
             world.disturb(&Step::HealAll);
             world.run_for(seconds(5))?;
-            let done = rebuild(world, WRITE)?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(
-                world,
-                so,
-                &format!("it was not rebuilt: {}", done.reason.message),
-            )?;
+            rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
             start_controller(world)?;
             wait_until(world, "all are online", all_online)
         },
@@ -459,9 +423,7 @@ fn an_old_copy_that_goes_on_is_never_followed() {
             }
             let nobody = !all_online(world);
             expect(world, nobody, "an old copy was followed")?;
-            let done = rebuild(world, WRITE)?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+            rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
             start_controller(world)?;
             let same = state(world).namespace == before.namespace;
             expect(world, same, "names are the newest")?;
@@ -493,16 +455,8 @@ fn a_home_is_rebuilt_twice_from_the_same_old_copy() {
                 world.run_for(seconds(10))?;
                 let had = entries(world);
                 lose_home(world, Some(&old));
-                let refused = rebuild(world, WRITE)?;
-                let so = ended_with(&refused, ExitCode::Refused, "--i-accept-loss");
-                expect(
-                    world,
-                    so,
-                    &format!("a loss was not told: {}", refused.reason.message),
-                )?;
-                let done = rebuild(world, ACCEPT)?;
-                let so = ended_with(&done, ExitCode::Success, "start the controller");
-                expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+                rebuild(world, WRITE, ExitCode::Refused, "--i-accept-loss")?;
+                rebuild(world, ACCEPT, ExitCode::Success, "start the controller")?;
                 start_controller(world)?;
                 wait_until(world, "all follow", all_online)?;
                 let same = state(world).namespace == early.namespace;
@@ -577,7 +531,7 @@ fn what_only_copies_show_is_not_thrown_away() {
             });
             expect(world, told, &format!("nobody was told: {alarms:?}"))?;
             // Where the lossy history went on, each has what the other has not: an operator chooses.
-            let asked = rebuild(world, ASK)?;
+            let asked = run_rebuild(world, ASK)?;
             let parted = ended_with(
                 &asked,
                 ExitCode::Refused,
@@ -590,15 +544,11 @@ fn what_only_copies_show_is_not_thrown_away() {
                 &format!("a split was not told: {}", asked.reason.message),
             )?;
             let host = holders[0][1..2].parse().ok();
-            let done = rebuild(
-                world,
-                Rebuilding {
-                    from: host,
-                    ..ACCEPT
-                },
-            )?;
-            let so = ended_with(&done, ExitCode::Success, "start the controller");
-            expect(world, so, &format!("not rebuilt: {}", done.reason.message))?;
+            let chosen = Rebuilding {
+                from: host,
+                ..ACCEPT
+            };
+            rebuild(world, chosen, ExitCode::Success, "start the controller")?;
             start_controller(world)?;
             let same = state(world).namespace == before.namespace;
             expect(world, same, "names are as the copies had them")?;

@@ -26,6 +26,23 @@ pub(crate) struct Story {
     pub(crate) rests: bool,
 }
 
+impl Story {
+    pub(crate) fn new(name: &'static str, cluster: fn(u64) -> Cluster, drive: Drive) -> Self {
+        Self {
+            name,
+            cluster,
+            drive,
+            rests: true,
+        }
+    }
+
+    /// The same, that does not come to rest.
+    pub(crate) fn without_rest(mut self) -> Self {
+        self.rests = false;
+        self
+    }
+}
+
 impl Scenario for Story {
     type Factory = VaquitaFactory;
 
@@ -59,13 +76,7 @@ pub(crate) fn run(
     cluster: fn(u64) -> Cluster,
     drive: Drive,
 ) -> Summary {
-    let story = Story {
-        name,
-        cluster,
-        drive,
-        rests: true,
-    };
-    check(&story, seeds)
+    check(&Story::new(name, cluster, drive), seeds)
 }
 
 /// The same, without coming to rest: where something acknowledged is lost by an operator's word.
@@ -75,13 +86,7 @@ pub(crate) fn run_without_rest(
     cluster: fn(u64) -> Cluster,
     drive: Drive,
 ) -> Summary {
-    let story = Story {
-        name,
-        cluster,
-        drive,
-        rests: false,
-    };
-    check(&story, seeds)
+    check(&Story::new(name, cluster, drive).without_rest(), seeds)
 }
 
 /// Four hosts with a node each, three replicas, of which two are needed.

@@ -67,8 +67,20 @@ fn compare(world: &mut VaquitaWorld) -> Result<(), Failure> {
 
 /// Has something written into the log, so often.
 fn write(world: &mut VaquitaWorld, times: u32) -> Result<(), Failure> {
+    write_about(world, times, |_| true)
+}
+
+/// The same, about some of the nodes.
+fn write_about(
+    world: &mut VaquitaWorld,
+    times: u32,
+    about: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
     for round in 0..times {
         let name = Cluster::node_name(1 + round % 4, 1);
+        if !about(&name) {
+            continue;
+        }
         let verb = if round % 8 < 4 {
             Verb::StopNodes(nodes(&[&name]))
         } else {
@@ -234,10 +246,19 @@ fn a_full_disk_costs_the_copy_and_not_the_node() {
                     what: DiskStep::Room(bytes),
                 };
                 // For the node's own small files, and not for much of a log.
-                world.disturb(&room(700));
-                write(world, 12)?;
+                world.disturb(&room(300));
+                for _ in 0..10 {
+                    if world.mark("mirror.disk") == 0 {
+                        write_about(world, 8, |it| it != name)?;
+                    }
+                }
+                let full = world.mark("mirror.disk") > 0;
+                expect(world, full, "the disk does not get full")?;
                 order(world, Verb::StartNodes(vaquita_core::admin::Selection::All));
-                world.run_for(seconds(5))?;
+                wait_until(world, "another has taken its place", |it| {
+                    let fit = |row: &MirrorRow| row.complete && row.alias.as_str() != name;
+                    copies(it).iter().filter(|row| fit(row)).count() == 2
+                })?;
                 world.disturb(&room(1 << 20));
                 wait_until(world, "there are two copies again", |it| complete(it, 2))?;
                 compare(world)?;
