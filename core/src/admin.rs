@@ -443,6 +443,14 @@ pub enum Refusal {
         #[n(0)]
         reason: String,
     },
+    /// No volume of the node that was asked has room for the chunk, or too few nodes had: free space.
+    #[n(15)]
+    #[error("{reason}")]
+    NoRoom {
+        /// Which volumes, and what they have left.
+        #[n(0)]
+        reason: String,
+    },
 }
 
 impl From<NoPlace> for Refusal {

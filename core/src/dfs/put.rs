@@ -80,6 +80,8 @@ pub enum PutInput {
         node: NodeId,
         /// Why, in words.
         reason: String,
+        /// Whether the replica itself said that it has no room ([`Refusal::NoRoom`]).
+        no_room: bool,
         /// Whether the driver still has the chunk's bytes and can send them elsewhere.
         bytes_kept: bool,
     },
@@ -167,6 +169,9 @@ struct Chunk {
     open: BTreeSet<NodeId>,
     prepared: Vec<(Holder, u64, Digest)>,
     failures: Vec<(NodeId, String)>,
+    /// Whether something else than want of room was the reason of one of them, so that to try again
+    /// may help.
+    may_pass: bool,
     bytes_kept: bool,
     /// How often other places were asked for.
     rounds: u32,
@@ -247,12 +252,14 @@ impl Put {
                 number,
                 node,
                 reason,
+                no_room,
                 bytes_kept,
             } => {
                 if let Some(chunk) = self.chunks.get_mut(number)
                     && chunk.open.remove(&node)
                 {
                     chunk.failures.push((node, reason));
+                    chunk.may_pass |= !no_room;
                     chunk.bytes_kept = bytes_kept;
                     self.failed_nodes.insert(node);
                 }
@@ -300,6 +307,7 @@ impl Put {
             open: BTreeSet::new(),
             prepared: Vec::new(),
             failures: Vec::new(),
+            may_pass: false,
             bytes_kept: false,
             rounds: 0,
             settled: false,
@@ -479,6 +487,7 @@ impl Put {
                  sent"
             );
             chunk.failures.push((holder.node, reason));
+            chunk.may_pass = true;
             self.failed_nodes.insert(holder.node);
         }
         if chunk.prepared.len() < self.factor
@@ -504,12 +513,18 @@ impl Put {
             })
             .collect();
         let reason = format!(
-            "only {} of {} replicas that are needed could be written ({}); try again",
+            "only {} of {} replicas that are needed could be written ({})",
             chunk.prepared.len(),
             self.min_write,
             failures.join("; ")
         );
-        self.give_up(Refusal::Unavailable { reason });
+        let refusal = if chunk.may_pass || failures.is_empty() {
+            let reason = format!("{reason}; try again");
+            Refusal::Unavailable { reason }
+        } else {
+            Refusal::NoRoom { reason }
+        };
+        self.give_up(refusal);
     }
 
     fn commit_if_complete(&mut self) {

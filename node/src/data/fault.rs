@@ -83,6 +83,15 @@ impl TransferFault {
         matches!(self, Self::Mismatch { .. })
     }
 
+    /// Whether the peer has no room for the bytes.
+    #[must_use]
+    pub const fn is_want_of_room(&self) -> bool {
+        let Self::Refused { refusal, .. } = self else {
+            return false;
+        };
+        matches!(refusal, Refusal::NoRoom { .. })
+    }
+
     /// Whether it is certain that the peer has kept nothing.
     #[must_use]
     pub const fn nothing_was_sent(&self) -> bool {

@@ -325,6 +325,7 @@ impl<E: Env> Writing<'_, E> {
                     number,
                     node,
                     reason: fault.to_string(),
+                    no_room: fault.is_want_of_room(),
                     bytes_kept,
                 });
             }

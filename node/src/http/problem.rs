@@ -122,6 +122,9 @@ impl From<Refusal> for Problem {
                     .detail("need", place.need)
                     .detail("have", place.have)
             }
+            Refusal::NoRoom { .. } => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", message)
+            }
             Refusal::Stale { .. } => Self::new(StatusCode::CONFLICT, "stale", message),
             // The core may learn refusals that this interface has no status for yet.
             _ => Self::new(StatusCode::CONFLICT, "refused", message),

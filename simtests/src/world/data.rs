@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::ask::Holder;
 use vaquita_core::dfs::digest::{BLOCK, Digest, Summary};
 use vaquita_core::dfs::ids::{ChunkVersion, StageId, VolumeSlot};
@@ -72,7 +73,7 @@ pub enum Carried {
         digest: Digest,
     },
     /// It is not done.
-    Refused(String),
+    Refused(Refusal),
     /// Verified bytes of a chunk; more may follow.
     Bytes {
         /// Offset of the first.
@@ -491,7 +492,7 @@ impl<F: Factory> World<F> {
         let Some(id) = waiting else { return };
         let answer = match reply {
             Err(refusal) => {
-                self.answer_transfer(id, Carried::Refused(refusal.to_string()));
+                self.answer_transfer(id, Carried::Refused(refusal));
                 return;
             }
             Ok(answer) => answer,
@@ -629,7 +630,8 @@ impl<F: Factory> World<F> {
         }
         if let Err(message) = written {
             self.ask_store(at, None, StoreAsk::Cancel { stage });
-            self.answer_transfer(id, Carried::Refused(message));
+            let reason = message;
+            self.answer_transfer(id, Carried::Refused(Refusal::Unavailable { reason }));
             return;
         }
         match summary {
@@ -760,7 +762,7 @@ impl<F: Factory> World<F> {
                     };
                     self.ask_store(at, None, damaged);
                 }
-                self.answer_transfer(id, Carried::Refused(reason));
+                self.answer_transfer(id, Carried::Refused(Refusal::Unavailable { reason }));
             }
         }
     }

@@ -55,7 +55,7 @@ impl Shelves {
                     Ok(slot) => slot,
                     Err(none) => {
                         let reason = none.to_string();
-                        return Some(Err(Refusal::Unavailable { reason }));
+                        return Some(Err(Refusal::NoRoom { reason }));
                     }
                 }
             }

@@ -126,6 +126,7 @@ fn failed(number: usize, n: u8, bytes_kept: bool) -> PutInput {
         number,
         node: node(n),
         reason: "broke".to_owned(),
+        no_room: false,
         bytes_kept,
     }
 }
@@ -255,6 +256,36 @@ fn without_another_place_there_are_too_few_and_the_write_is_given_up() {
         ),
         "{effects:?}"
     );
+}
+
+#[test]
+fn too_few_for_want_of_room_alone_is_said_and_not_called_passing() {
+    for (also_broke, passes) in [(false, false), (true, true)] {
+        let mut desk = Desk::begin();
+        desk.write(0, &[1, 2]);
+        let no_room = PutInput::Failed {
+            number: 0,
+            node: node(2),
+            reason: "no room".to_owned(),
+            no_room: true,
+            bytes_kept: false,
+        };
+        desk.tell(no_room);
+        let effects = desk.tell(if also_broke {
+            failed(0, 1, false)
+        } else {
+            prepared(0, 1)
+        });
+        let [_, PutEffect::Finished(Err(refusal))] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        assert_eq!(
+            matches!(refusal, Refusal::Unavailable { .. }),
+            passes,
+            "{refusal}"
+        );
+        assert_eq!(matches!(refusal, Refusal::NoRoom { .. }), !passes);
+    }
 }
 
 #[test]

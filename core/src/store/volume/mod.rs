@@ -440,7 +440,7 @@ impl Volume {
             });
         }
         if size > self.room() {
-            return Err(Refusal::Unavailable {
+            return Err(Refusal::NoRoom {
                 reason: format!(
                     "volume {} has room for {} bytes beside what is promised and its reserve, and \
                      the chunk takes {size}: free space there, or add a volume",

@@ -694,6 +694,7 @@ impl Clients {
                     other => PutInput::Failed {
                         number,
                         node,
+                        no_room: matches!(other, Carried::Refused(Refusal::NoRoom { .. })),
                         reason: format!("{other:?}"),
                         bytes_kept: keeps,
                     },
