@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cluster::{Access, Cluster};
 use crate::content::{Content, scatter};
 use crate::http::{Client, Failure};
@@ -366,11 +368,7 @@ pub fn until_well(cluster: &Cluster, stop: &Stop) -> Result<(), String> {
     let begun = Instant::now();
     let mut left = 0;
     while begun.elapsed() < PATIENCE && !stop.is_wanted() {
-        let unwell = controller
-            .json("/api/v1/chunks?unwell=true")
-            .map_err(|failure| format!("the controller does not list its chunks: {failure}"))?;
-        let rows = unwell["rows"].as_array();
-        left = rows.ok_or("the list of chunks has no rows")?.len();
+        left = some_unwell(&mut controller)?.len();
         if left == 0 {
             println!(
                 "afterwards: every chunk is well, {:.1} s later",
@@ -381,4 +379,28 @@ pub fn until_well(cluster: &Cluster, stop: &Stop) -> Result<(), String> {
         stop.sleep(PERIOD * 20);
     }
     Err(format!("{left} chunks or more are not well"))
+}
+
+/// Chunks that are not as they should be, as the controller lists them: none only if all were looked
+/// at. A page of the list covers a bounded number of chunks, well or not, so that an empty one says
+/// nothing of those behind it.
+///
+/// # Errors
+/// If the controller does not answer.
+pub fn some_unwell(controller: &mut Client) -> Result<Vec<Value>, String> {
+    let mut after = String::new();
+    loop {
+        let mut page = controller
+            .json(&format!("/api/v1/chunks?unwell=true{after}"))
+            .map_err(|failure| format!("the controller does not list its chunks: {failure}"))?;
+        let Value::Array(rows) = page["rows"].take() else {
+            return Err("the list of chunks has no rows".to_owned());
+        };
+        if !rows.is_empty() || page["more"] == false {
+            return Ok(rows);
+        }
+        let upto = page["upto"].as_str();
+        let upto = upto.ok_or("a page of chunks does not say how far it goes")?;
+        after = format!("&after={upto}");
+    }
 }

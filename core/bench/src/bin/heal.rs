@@ -28,7 +28,7 @@ use serde_json::Value;
 use vaquita_bench::cluster::{Cluster, Member, Plan};
 use vaquita_bench::command::{self, Place};
 use vaquita_bench::http::Client;
-use vaquita_bench::load::{Load, until_well};
+use vaquita_bench::load::{Load, some_unwell, until_well};
 use vaquita_bench::servers::Revived;
 use vaquita_bench::stop::Stop;
 
@@ -58,6 +58,8 @@ struct Options {
 const PERIOD: Duration = Duration::from_millis(20);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// How long a host is away: nobody tells of its end, so that its silence has to be noticed first.
+const HOST_AWAY: Duration = Duration::from_secs(20);
 /// Where the files are.
 const DIRECTORY: &str = "heal";
 /// Data nodes, each on a host of its own; the last one joins late.
@@ -294,9 +296,11 @@ impl Trial {
             let watcher = scope.spawn(|| watch.look(access.controller(stop)?, stop));
             let over = Over(&watch.over);
             let begun = Instant::now();
-            step(self, &mut controller, stop)?;
+            let stepped = step(self, &mut controller, stop);
             let done = Instant::now();
-            self.until(stop, "well again", || is_well(&mut controller))?;
+            stepped
+                .and_then(|()| self.until(stop, "well again", || is_well(&mut controller)))
+                .map_err(|why| format!("{why}: {}", what_is_wrong(&mut controller)))?;
             drop(over);
             watcher
                 .join()
@@ -512,7 +516,7 @@ impl Trial {
         let (agent, node) = (pid("P6-agent")?, pid(NODES[4])?);
         // The agent first: it would start the node again.
         self.revived
-            .push(servers.kill_with(agent, node, self.between)?);
+            .push(servers.kill_with(agent, node, HOST_AWAY)?);
         self.until_member(controller, stop, NODES[4], |it| it.state == "online")
     }
 
@@ -526,10 +530,12 @@ impl Trial {
 
     fn drain(&mut self, controller: &mut Client, stop: &Stop) -> Result<(), String> {
         self.cluster.vaquita(&["node", "drain", NODES[0]])?;
-        self.until(stop, "drained", || {
-            let rows = controller.json("/api/v1/nodes").ok()?;
-            let drained = |row: &Value| row["alias"] == NODES[0] && row["admin"] == "drained";
-            rows.as_array()?.iter().any(drained).then_some(())
+        // It is called drained ten minutes after the controller's start at the earliest, since writes
+        // from before may end there: what it keeps has to be elsewhere now.
+        self.until(stop, "emptied", || {
+            let now = repair(controller).ok()?;
+            let idle = now["copies"].as_array()?.is_empty() && now["surveying"] == false;
+            (now["leaving"] == 0 && idle).then_some(())
         })?;
         self.cluster.vaquita(&["node", "serve", NODES[0]]).map(drop)
     }
@@ -620,15 +626,26 @@ impl Watch {
     }
 }
 
+/// How repair is, and the first chunks that are not as they should be, for whoever has to find out why.
+fn what_is_wrong(controller: &mut Client) -> String {
+    let status = repair(controller).unwrap_or_else(Value::String);
+    let unwell = some_unwell(controller).map_or_else(Value::String, |rows| {
+        rows.into_iter().take(3).collect::<Value>()
+    });
+    let nodes = controller
+        .json("/api/v1/nodes")
+        .map_or_else(|failure| failure.to_string(), |rows| rows.to_string());
+    format!("{status}; {unwell}; {nodes}")
+}
+
 /// Whether every chunk is as it should be, and nothing is on its way.
 fn is_well(controller: &mut Client) -> Option<()> {
-    let unwell = controller.json("/api/v1/chunks?unwell=true&limit=1").ok()?;
-    let none = unwell["rows"].as_array()?.is_empty() && unwell["more"] == false;
     let now = repair(controller).ok()?;
     let nothing = ["last_copy", "degraded", "misplaced", "leaving"]
         .iter()
         .all(|name| now[name] == 0);
-    (none && nothing && now["copies"].as_array()?.is_empty()).then_some(())
+    let idle = nothing && now["copies"].as_array()?.is_empty() && now["surveying"] == false;
+    (idle && some_unwell(controller).ok()?.is_empty()).then_some(())
 }
 
 fn repair(controller: &mut Client) -> Result<Value, String> {
