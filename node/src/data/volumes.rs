@@ -361,12 +361,10 @@ impl<E: Env> Volumes<E> {
             return Err(VolumeTrouble { kind, reason });
         };
         // Whatever it was: it is locked and read anew.
-        let before = std::mem::replace(&mut *slot.state(), State::Opening);
-        let was_open = matches!(before, State::Open(_) | State::Hung(_));
-        drop(before);
+        drop(std::mem::replace(&mut *slot.state(), State::Opening));
         let opening = async {
             self.come_back(slot).await?;
-            slot.life.fetch_add(1, Ordering::AcqRel);
+            let was_open = slot.life.fetch_add(1, Ordering::AcqRel) > 0;
             let disk = self.lock(slot, was_open).await?;
             let opened = self.scan(slot, &disk).await?;
             Ok((disk, opened))
@@ -405,7 +403,8 @@ impl<E: Env> Volumes<E> {
         timeout(patience, coming).await.map_err(|_| Closed::Hung)
     }
 
-    /// Locks a volume's directory. One that this process has just let go of may take a moment.
+    /// Locks a volume's directory. One that this process may have had may take a moment: whoever is
+    /// done with it gives it back a moment after it is told so.
     async fn lock(&self, slot: &Slot<E::Disk>, was_open: bool) -> Result<E::Disk, Closed> {
         let limit = self.shared.limits.disk_timeout;
         let mut patience = if was_open { COME_BACK } else { Duration::ZERO };
@@ -527,7 +526,7 @@ impl<E: Env> Volumes<E> {
 
     /// Lets go of a directory that is not in use, so that it can be unmounted, or another process have
     /// it.
-    fn let_go(&self, slot: VolumeSlot) {
+    pub(super) fn let_go(&self, slot: VolumeSlot) {
         let Some(slot) = self.slot(slot) else { return };
         let mut state = slot.state();
         if let State::Open(_) = *state {

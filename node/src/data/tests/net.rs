@@ -143,6 +143,12 @@ impl Env for MemoryEnv {
     async fn open_disk(&self, directory: &Path) -> Result<MemoryDisk, OpenDiskError> {
         let disk = self.disk(&directory.display().to_string());
         disk.hang().await;
+        if disk.with(|directory| directory.in_use) {
+            return Err(OpenDiskError::InUse {
+                directory: directory.display().to_string(),
+                holder: None,
+            });
+        }
         Ok(disk)
     }
 
@@ -212,6 +218,7 @@ struct Directory {
     hangs: bool,
     fault: Option<DiskFaultKind>,
     read_fault: Option<Errno>,
+    in_use: bool,
 }
 
 impl MemoryDisk {
@@ -232,6 +239,11 @@ impl MemoryDisk {
     /// From now on every reading of a part of a file ends like this.
     pub(super) fn fail_reads(&self, errno: Option<Errno>) {
         self.with(|directory| directory.read_fault = errno);
+    }
+
+    /// Whether somebody has it locked from now on.
+    pub(super) fn lock(&self, in_use: bool) {
+        self.with(|directory| directory.in_use = in_use);
     }
 
     /// Turns a bit of a file over.

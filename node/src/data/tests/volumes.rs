@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::sync::mpsc;
 use vaquita_core::dfs::ids::VolumeSlot;
 use vaquita_core::disk::{DiskBatch, DiskFaultKind, DiskOp, FileName, Lane};
 use vaquita_core::ids::DiskTicket;
@@ -12,7 +13,7 @@ use super::net::MemoryEnv;
 use super::node::{Node, Setup};
 use super::transfers::{all, store, wanted};
 use super::{MIB, bytes, version};
-use crate::data::volumes::time_limit;
+use crate::data::volumes::{Volumes, time_limit};
 use crate::data::{DataLimits, TransferFault};
 
 fn opened(input: &Input) -> Option<&Result<Opened, VolumeTrouble>> {
@@ -336,4 +337,33 @@ async fn an_empty_volume_has_no_label_and_nothing_else() {
     let seen = super::super::scan::look(&disk).unwrap();
     let others = vec!["stray".to_owned()];
     assert_eq!(seen.0, LabelFound::None { others });
+}
+
+/// Whoever is done with a directory gives its lock back a moment after it is told so: a volume that was
+/// judged to be another node's, and is adopted at once, is not "in use" for that.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_this_process_has_just_let_go_of_is_waited_for() {
+    let env = MemoryEnv::new();
+    let (events, _told) = mpsc::channel(16);
+    let directories = vec!["volume0".into()];
+    let volumes = Volumes::new(env.clone(), directories, &DataLimits::default(), events);
+    let (slot, disk) = (VolumeSlot(0), env.disk("volume0"));
+    disk.lock(true);
+    // Somebody else has it, for all that this process knows: that is told at once.
+    let begun = tokio::time::Instant::now();
+    let trouble = volumes.open(slot).await.unwrap_err();
+    assert_eq!(trouble.kind, VolumeTroubleKind::InUse);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    disk.lock(false);
+    volumes.open(slot).await.unwrap();
+    volumes.let_go(slot);
+    disk.lock(true);
+    let opening = volumes.open(slot);
+    tokio::pin!(opening);
+    tokio::select! {
+        opened = &mut opening => panic!("{opened:?}"),
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+    disk.lock(false);
+    opening.await.unwrap();
 }
