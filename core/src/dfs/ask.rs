@@ -17,8 +17,8 @@ use crate::admin::Right;
 use crate::ids::{Alias, Endpoint, NodeEpoch, NodeId};
 
 pub use rows::{
-    AwaitedRow, ChunkPage, ChunkRow, ChunkState, CopyRow, RepairStatus, ReplicaRow, StuckRow,
-    UnknownPage, UnknownRow, VolumeRow, VolumeState,
+    AwaitedRow, ChunkPage, ChunkRow, ChunkState, CopyRow, HistoryPage, HistoryRow, RepairStatus,
+    ReplicaDeed, ReplicaRow, StuckRow, UnknownPage, UnknownRow, VolumeRow, VolumeState,
 };
 
 /// One question or order about the file system.
@@ -238,6 +238,19 @@ pub enum Ask {
     /// Give these up. Answered by [`Answer::Repairs`].
     #[n(20)]
     SettleLoss,
+    /// What was done about replicas lately, and why. Answered by [`Answer::History`].
+    #[n(21)]
+    History {
+        /// Only what was done about this chunk.
+        #[n(0)]
+        chunk: Option<ChunkId>,
+        /// The number of the last row of the page before.
+        #[n(1)]
+        before: Option<u64>,
+        /// How many rows at most.
+        #[n(2)]
+        limit: u32,
+    },
 }
 
 impl Ask {
@@ -265,7 +278,8 @@ impl Ask {
             | Self::Repairs
             | Self::SuspendRepair { .. }
             | Self::Unknown { .. }
-            | Self::SettleLoss => None,
+            | Self::SettleLoss
+            | Self::History { .. } => None,
         }
     }
 
@@ -282,7 +296,8 @@ impl Ask {
             | Self::Volumes
             | Self::Authorize { .. }
             | Self::Repairs
-            | Self::Unknown { .. } => true,
+            | Self::Unknown { .. }
+            | Self::History { .. } => true,
             // What is told of an outcome is made to stand.
             Self::Outcome { .. }
             | Self::MakeDir { .. }
@@ -310,7 +325,8 @@ impl Ask {
             | Self::Chunk { .. }
             | Self::Volumes
             | Self::Repairs
-            | Self::Unknown { .. } => Right::DfsRead,
+            | Self::Unknown { .. }
+            | Self::History { .. } => Right::DfsRead,
             Self::MakeDir { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
@@ -450,6 +466,9 @@ pub enum Answer {
     /// Rows of contents that no file has.
     #[n(12)]
     Unknown(#[n(0)] UnknownPage),
+    /// What was done about replicas.
+    #[n(13)]
+    History(#[n(0)] HistoryPage),
 }
 
 /// What is at a path.

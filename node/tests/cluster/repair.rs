@@ -85,6 +85,27 @@ async fn what_was_on_a_node_that_is_gone_is_made_anew_and_nothing_is_left_over_w
     cluster
         .until_log("P4/log/controller.log", "P2-NODE1 is lost")
         .await;
+    let deeds = cluster.json("repair history --limit 1000").await;
+    let copied = deeds.iter().filter(|deed| deed["what"] == "copied");
+    let copied: Vec<&Value> = copied.collect();
+    assert_eq!(copied.len(), lost, "{deeds:?}");
+    for deed in copied {
+        assert_eq!(deed["given_up"], serde_json::json!(["P2-NODE1"]), "{deed}");
+        let said = deed["reason"].as_str().unwrap();
+        assert!(said.contains("P2-NODE1 is lost"), "{deed}");
+        let row = rows.iter().find(|row| row["chunk"] == deed["chunk"]);
+        let row = row.unwrap_or_else(|| panic!("{deed}"));
+        let holds = |name: &Value| {
+            let replicas = row["replicas"].as_array().unwrap();
+            replicas.iter().any(|it| it["node"] == *name)
+        };
+        assert!(holds(&deed["from"]) && holds(&deed["to"]), "{deed}: {row}");
+    }
+    let one = deeds[0]["chunk"].as_str().unwrap();
+    let line = format!("repair history --chunk {one}");
+    let said = cluster.vaquita(&line).await.ok();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains(one) && said.contains("P2-NODE1"), "{said}");
 
     cluster.vaquita("node start P2-NODE1 --wait").await.ok();
     cluster

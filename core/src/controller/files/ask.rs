@@ -185,6 +185,15 @@ impl Controller {
                 let limit = limit.clamp(1, PAGE_MAX) as usize;
                 Some(Ok(Answer::Unknown(self.unknown_page(after, limit))))
             }
+            Ask::History {
+                chunk,
+                before,
+                limit,
+            } => {
+                let limit = limit.clamp(1, PAGE_MAX) as usize;
+                let page = self.repair_history(now, chunk, before, limit);
+                Some(Ok(Answer::History(page)))
+            }
             Ask::Authorize { .. } => Some(Ok(Answer::Done)),
             change => {
                 if let Err(refusal) = self.may_change_files() {

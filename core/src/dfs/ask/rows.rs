@@ -55,6 +55,77 @@ pub struct UnknownRow {
     pub nodes: Vec<Alias>,
 }
 
+/// What was done about replicas, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct HistoryPage {
+    /// The rows.
+    #[n(0)]
+    pub rows: Vec<HistoryRow>,
+    /// Whether more follow: ask again before the last row.
+    #[n(1)]
+    pub more: bool,
+    /// How many, since this controller started, are too old to be kept here. Its log file has them.
+    #[n(2)]
+    pub forgotten: u64,
+}
+
+/// Something that was done about a chunk's replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct HistoryRow {
+    /// Its number among those of this controller's life, from 1.
+    #[n(0)]
+    pub number: u64,
+    /// Milliseconds since then.
+    #[n(1)]
+    pub ago_ms: u64,
+    /// What was done.
+    #[n(2)]
+    pub what: ReplicaDeed,
+    /// The chunk.
+    #[n(3)]
+    pub chunk: ChunkId,
+    /// Which content.
+    #[n(4)]
+    pub generation: Generation,
+    /// How many bytes.
+    #[n(5)]
+    pub len: u64,
+    /// Where the bytes came from, if any did.
+    #[n(6)]
+    pub from: Option<Alias>,
+    /// The node that has it then, or was to have it.
+    #[n(7)]
+    pub to: Option<Alias>,
+    /// The nodes whose replicas count no more: they are lost, damaged, too many, or leave.
+    #[n(8)]
+    pub given_up: Vec<String>,
+    /// Milliseconds that it took.
+    #[n(9)]
+    pub took_ms: u64,
+    /// Why.
+    #[n(10)]
+    pub reason: String,
+}
+
+/// What is done about a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum ReplicaDeed {
+    /// A node fetched it, and it counts, in the place of those that are given up.
+    #[n(0)]
+    Copied,
+    /// A node was to fetch it, and that failed.
+    #[n(1)]
+    NotCopied,
+    /// A node had it beside what the log said, and it counts from now on.
+    #[n(2)]
+    Adopted,
+    /// It counts no more, and what is there is removed.
+    #[n(3)]
+    GivenUp,
+}
+
 /// What chunks lack, and what is being done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
 pub struct RepairStatus {

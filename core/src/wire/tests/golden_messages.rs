@@ -17,9 +17,9 @@ use minicbor::{Decode, Encode};
 use crate::admin::{LogPiece, LogRange, Refusal, Right};
 use crate::dfs::ask::{
     Allocation, Answer, Ask, AwaitedRow, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState,
-    Commit, Committed, CopyRow, Entry, EntryKind, Expect, FileLayout, Holder, Listing, Outcome,
-    RepairStatus, ReplicaPlace, ReplicaRow, ReplicaState, StuckRow, UnknownPage, UnknownRow, Usage,
-    VolumeRow, VolumeState, WrittenChunk,
+    Commit, Committed, CopyRow, Entry, EntryKind, Expect, FileLayout, HistoryPage, HistoryRow,
+    Holder, Listing, Outcome, RepairStatus, ReplicaDeed, ReplicaPlace, ReplicaRow, ReplicaState,
+    StuckRow, UnknownPage, UnknownRow, Usage, VolumeRow, VolumeState, WrittenChunk,
 };
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{
@@ -663,6 +663,7 @@ const fn ask_name(ask: &Ask) -> &'static str {
         Ask::Repairs => "Repairs",
         Ask::SuspendRepair { .. } => "SuspendRepair",
         Ask::Unknown { .. } => "Unknown",
+        Ask::History { .. } => "History",
         Ask::SettleLoss => "SettleLoss",
     }
 }
@@ -742,6 +743,11 @@ fn asks() -> Vec<Ask> {
             limit: 100,
         },
         Ask::SettleLoss,
+        Ask::History {
+            chunk: Some(VERSION.chunk),
+            before: Some(17),
+            limit: 100,
+        },
     ]
 }
 
@@ -767,6 +773,7 @@ const fn answer_name(answer: &Answer) -> &'static str {
         Answer::Volumes(_) => "Volumes",
         Answer::Repairs(_) => "Repairs",
         Answer::Unknown(_) => "Unknown",
+        Answer::History(_) => "History",
     }
 }
 
@@ -889,6 +896,23 @@ fn answers() -> Vec<Answer> {
                 nodes: vec![alias("P1-NODE1")],
             }],
             more: true,
+        }),
+        Answer::History(HistoryPage {
+            rows: vec![HistoryRow {
+                number: 17,
+                ago_ms: 1500,
+                what: ReplicaDeed::Copied,
+                chunk: VERSION.chunk,
+                generation: VERSION.generation,
+                len: 300,
+                from: Some(alias("P1-NODE1")),
+                to: Some(alias("P2-NODE1")),
+                given_up: vec!["P3-NODE1".to_owned()],
+                took_ms: 20,
+                reason: "1 of 2 replicas are there: P3-NODE1 is lost".to_owned(),
+            }],
+            more: false,
+            forgotten: 3,
         }),
     ]
 }

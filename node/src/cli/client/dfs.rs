@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vaquita_core::dfs::path::DfsPath;
 
 use super::api::{Api, ApiError};
-use super::views::{EntryView, UsageView};
+use super::views::{EntryView, HistoryPageView, UsageView};
 use crate::percent::segment;
 
 /// Most rows of a page, as the server has it.
@@ -98,6 +98,37 @@ impl Api {
         let target = format!("/api/v1/repair/unknown?limit={PAGE}");
         let id = |row: &Value| Some(row.get("chunk")?.as_str()?.to_owned());
         self.pages(&target, "rows", id).await
+    }
+
+    /// The last `count` things that were done about replicas, the newest first, and how many older ones
+    /// the controller has forgotten.
+    pub(in crate::cli) async fn repair_history(
+        &mut self,
+        chunk: Option<&str>,
+        count: u32,
+    ) -> Result<HistoryPageView, ApiError> {
+        let mut all = HistoryPageView::default();
+        let mut before = String::new();
+        let mut left = count;
+        loop {
+            let limit = PAGE.min(left);
+            let mut target = format!("/api/v1/repair/history?limit={limit}{before}");
+            if let Some(chunk) = chunk {
+                target.push_str(&format!("&chunk={}", segment(chunk)));
+            }
+            let page: HistoryPageView = self.json(Method::GET, &target, None).await?;
+            all.forgotten = page.forgotten;
+            all.more = page.more;
+            let last = page.rows.last().map(|row| row.number);
+            left = left.saturating_sub(u32::try_from(page.rows.len()).unwrap_or(u32::MAX));
+            all.rows.extend(page.rows);
+            match last {
+                Some(last) if page.more && left > 0 => {
+                    before = format!("&before={last}");
+                }
+                _ => return Ok(all),
+            }
+        }
     }
 
     /// One chunk, as the server sent it.

@@ -233,6 +233,30 @@ pub(in crate::cli) struct RepairView {
     pub(in crate::cli) unknown_bytes: u64,
 }
 
+/// What was done about replicas, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct HistoryPageView {
+    pub(in crate::cli) rows: Vec<DeedView>,
+    pub(in crate::cli) more: bool,
+    pub(in crate::cli) forgotten: u64,
+}
+
+/// Something that was done about a chunk's replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct DeedView {
+    pub(in crate::cli) number: u64,
+    pub(in crate::cli) ago_ms: u64,
+    pub(in crate::cli) what: String,
+    pub(in crate::cli) chunk: String,
+    pub(in crate::cli) generation: u64,
+    pub(in crate::cli) len: u64,
+    pub(in crate::cli) from: Option<String>,
+    pub(in crate::cli) to: Option<String>,
+    pub(in crate::cli) given_up: Vec<String>,
+    pub(in crate::cli) took_ms: u64,
+    pub(in crate::cli) reason: String,
+}
+
 /// A content that no file has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(in crate::cli) struct UnknownView {

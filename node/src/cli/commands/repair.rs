@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::client::{Api, RepairView, ServerOption, block_on};
+use crate::cli::client::{Api, DeedView, RepairView, ServerOption, block_on};
 use crate::cli::exit::Outcome;
 use crate::cli::json;
 use crate::cli::size;
@@ -18,6 +18,7 @@ after its node has gone. `vaquita chunk list --unwell` names the chunks.
 
 Examples:
   vaquita repair status
+  vaquita repair history --chunk 0000020000000011
   vaquita repair suspend              before work on the network or on many hosts
   vaquita repair resume")]
 pub(in crate::cli) struct Repair {
@@ -32,6 +33,24 @@ enum Action {
         #[command(flatten)]
         server: ServerOption,
         /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what was done about replicas lately, the newest first, and why
+    ///
+    /// The controller keeps the last few thousand in memory; its log file has a line of each for longer
+    /// (`vaquita node log CONTROLLER`).
+    History {
+        /// Only what was done about this chunk (`vaquita chunk list`)
+        #[arg(long, value_name = "CHUNK")]
+        chunk: Option<String>,
+        /// How many rows at most
+        #[arg(long, value_name = "COUNT", default_value_t = 50,
+              value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        #[command(flatten)]
+        server: ServerOption,
+        /// Print a JSON array, a line each
         #[arg(long)]
         json: bool,
     },
@@ -63,6 +82,12 @@ impl Repair {
     pub(in crate::cli) fn run(self, terminal: &mut Terminal) -> Outcome {
         let (server, order, as_json) = match self.action {
             Action::Status { server, json } => (server, None, json),
+            Action::History {
+                chunk,
+                limit,
+                server,
+                json,
+            } => return history(&server, chunk.as_deref(), limit, json, terminal),
             Action::Suspend { server } => (server, Some("suspend"), false),
             Action::Resume { server } => (server, Some("resume"), false),
             Action::Settle { server, .. } => (server, Some("settle"), false),
@@ -77,6 +102,62 @@ impl Repair {
             Ok(terminal.say(text(&status, terminal).trim_end())?)
         })
     }
+}
+
+fn history(
+    server: &ServerOption,
+    chunk: Option<&str>,
+    limit: u32,
+    as_json: bool,
+    terminal: &mut Terminal,
+) -> Outcome {
+    let mut api = Api::choose(server)?;
+    let page = block_on(async { Ok(api.repair_history(chunk, limit).await?) })?;
+    if as_json {
+        return json::array(terminal, &page.rows);
+    }
+    let mut text = match page.rows.is_empty() {
+        true => match chunk {
+            Some(chunk) => format!("nothing was done about chunk {chunk} lately\n"),
+            None => "nothing was done about replicas since the controller started\n".to_owned(),
+        },
+        false => deeds(&page.rows).render(terminal),
+    };
+    if page.more {
+        text.push_str("there are older ones: --limit shows more\n");
+    } else if page.forgotten > 0 {
+        text.push_str(&format!(
+            "{} older ones are kept in the controller's log file only\n",
+            page.forgotten
+        ));
+    }
+    Ok(terminal.say(text.trim_end())?)
+}
+
+fn deeds(rows: &[DeedView]) -> Table {
+    let columns = [
+        "AGO", "WHAT", "CHUNK", "SIZE", "FROM", "TO", "GIVEN UP", "TOOK", "WHY",
+    ];
+    let mut table = Table::new(&columns).right(3).right(7);
+    let or_dash = |name: &Option<String>| Cell::new(name.as_deref().unwrap_or("-"));
+    for row in rows {
+        let given_up = match row.given_up.is_empty() {
+            true => "-".to_owned(),
+            false => row.given_up.join(", "),
+        };
+        table.row([
+            Cell::new(span(row.ago_ms)),
+            Cell::new(row.what.replace('_', " ")),
+            Cell::new(&row.chunk),
+            Cell::new(size::human(row.len)),
+            or_dash(&row.from),
+            or_dash(&row.to),
+            Cell::new(given_up),
+            Cell::new(format!("{} ms", row.took_ms)),
+            Cell::new(&row.reason),
+        ]);
+    }
+    table
 }
 
 fn text(status: &RepairView, terminal: &Terminal) -> String {

@@ -48,12 +48,41 @@ pub(super) async fn unknown<F: Front>(
     }
 }
 
+pub(super) async fn history<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref(), &["chunk", "before", "limit"])?;
+    let before = match query.get("before") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            Problem::invalid("`before` takes the number of a row, as a page shows it")
+        })?),
+    };
+    let verb = Ask::History {
+        chunk: chunk_in(&query, "chunk")?,
+        before,
+        limit: query.count("limit", app.settings.limits.page_rows)?,
+    };
+    match ask(&app, caller, verb).await? {
+        ask::Answer::History(page) => Ok(json(&page)),
+        other => Err(unexpected(&Told::Dfs(other))),
+    }
+}
+
 /// The chunk behind which a page begins.
 fn after(query: &Query) -> Result<Option<ChunkId>, Problem> {
-    match query.get("after") {
+    chunk_in(query, "after")
+}
+
+fn chunk_in(query: &Query, name: &str) -> Result<Option<ChunkId>, Problem> {
+    match query.get(name) {
         None => Ok(None),
         Some(text) => ChunkId::parse(text).map(Some).ok_or_else(|| {
-            Problem::invalid("`after` takes a chunk as a list shows it, 16 hexadecimal digits")
+            Problem::invalid(format!(
+                "`{name}` takes a chunk as a list shows it, 16 hexadecimal digits"
+            ))
         }),
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::ForgetVolume => on(filter, volumes::forget::<F>),
         Endpoint::ShowRepair => on(filter, repair::show::<F>),
         Endpoint::ListUnknown => on(filter, chunks::unknown::<F>),
+        Endpoint::RepairHistory => on(filter, chunks::history::<F>),
         Endpoint::SettleLoss => on(filter, repair::settle::<F>),
         Endpoint::SuspendRepair => on(filter, repair::suspend::<F>),
         Endpoint::ResumeRepair => on(filter, repair::resume::<F>),

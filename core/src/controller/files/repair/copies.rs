@@ -1,10 +1,11 @@
 //! Copies: which node fetches a chunk from which, and what comes of it.
 
+use super::history::Deed;
 use super::judge::Standing;
 use super::{Copy, Urgency};
 use crate::controller::Controller;
 use crate::controller::members::Presence;
-use crate::dfs::ask::{Holder, ReplicaState};
+use crate::dfs::ask::{Holder, ReplicaDeed, ReplicaState};
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{ChunkVersion, CopyId, OpId};
 use crate::dfs::placement::{self, ReliabilityLevel, Wish};
@@ -206,13 +207,6 @@ impl Controller {
         if urgency == Urgency::Misplaced {
             return "its replicas share a host".to_owned();
         }
-        let name = |node: NodeId, slot: Option<Slot>| match slot {
-            Some(slot) => self.members.all[slot].member.site.alias.to_string(),
-            None => match self.state.registry.former_alias(node) {
-                Some(alias) => format!("the former {alias}"),
-                None => format!("node {node}, which is in no file,"),
-            },
-        };
         let gone: Vec<String> = (standing.gone.iter())
             .map(|&(node, slot)| {
                 let away = slot.is_none_or(|it| self.members.all[it].presence != Presence::Online);
@@ -223,13 +217,13 @@ impl Controller {
                     true => "is lost",
                     false => "has it no more",
                 };
-                format!("{} {what}", name(node, slot))
+                format!("{} {what}", self.name_of(node))
             })
             .chain(
                 standing
                     .leaving
                     .iter()
-                    .map(|&(node, slot)| format!("{} is being drained", name(node, Some(slot)))),
+                    .map(|&(node, _)| format!("{} is being drained", self.name_of(node))),
             )
             .collect();
         if standing.readable().next().is_none() {
@@ -246,6 +240,15 @@ impl Controller {
         match gone.is_empty() {
             true => counts,
             false => format!("{counts}: {}", gone.join(", ")),
+        }
+    }
+
+    /// What people call a node.
+    pub(super) fn name_of(&self, node: NodeId) -> String {
+        match (self.slot_of(node), self.state.registry.former_alias(node)) {
+            (Some(slot), _) => self.members.all[slot].member.site.alias.to_string(),
+            (None, Some(alias)) => format!("the former {alias}"),
+            (None, None) => format!("node {node}, which is in no file"),
         }
     }
 
@@ -309,9 +312,11 @@ impl Controller {
             // What was missing or damaged there is no more once its news say so, in a moment.
             self.files.repairs.wanted.wait(now, chunk);
         }
+        let mut given_up = Vec::new();
         if !is_holder {
             match self.in_place_of(now, copy, node) {
                 Ok(removed) => {
+                    given_up.extend(removed.iter().map(|node| self.name_of(*node)));
                     if copy.moved_from.is_some_and(|from| removed.contains(&from)) {
                         let until = now.after(self.limits.trash_hold);
                         let balance = &mut self.files.balance;
@@ -339,6 +344,7 @@ impl Controller {
             copy.why
         );
         self.out.notify(Event::info("repair.copied", text));
+        self.note_copy(now, copy, ReplicaDeed::Copied, given_up, copy.why.clone());
         self.look_at_chunk(now, chunk);
     }
 
@@ -398,6 +404,28 @@ impl Controller {
         Ok(removed)
     }
 
+    fn note_copy(
+        &mut self,
+        now: Timestamp,
+        copy: &Copy,
+        what: ReplicaDeed,
+        given_up: Vec<String>,
+        why: String,
+    ) {
+        let alias = |slot: Slot| self.members.all[slot].member.site.alias.clone();
+        let deed = Deed {
+            version: copy.version,
+            len: copy.len,
+            what,
+            from: Some(alias(copy.source)),
+            to: Some(alias(copy.target)),
+            given_up,
+            took: now.since(copy.since),
+            why,
+        };
+        self.files.repairs.history.add(now, deed);
+    }
+
     pub(super) fn copy_failed(&mut self, now: Timestamp, id: CopyId, reason: String) {
         let Some(copy) = self.files.repairs.remove(id) else {
             return;
@@ -420,6 +448,8 @@ impl Controller {
         // One a copy: when a node goes there are many, and what they mean is told of the node. What does
         // not get on stands in the status.
         self.out.notify(Event::info("repair.failed", text));
+        let why = format!("{reason}; it was for: {}", copy.why);
+        self.note_copy(now, &copy, ReplicaDeed::NotCopied, Vec::new(), why);
         let chunk = copy.version.chunk;
         let at = Some(copy.target);
         self.files.repairs.wanted.failed(now, chunk, reason, at);

@@ -22,6 +22,7 @@
 //! likely not theirs, or by a controller that is behind what a node has seen.
 
 mod copies;
+mod history;
 mod judge;
 mod status;
 mod wanted;
@@ -31,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::controller::Controller;
 use crate::controller::members::Presence;
+use crate::dfs::ask::ReplicaDeed;
 use crate::dfs::ids::{ChunkId, ChunkVersion, CopyId};
 use crate::dfs::namespace::DfsRecord;
 use crate::dfs::placement::{Fitness, ReliabilityLevel, Unfit};
@@ -40,6 +42,7 @@ use crate::membership::Slot;
 use crate::state::Record;
 use crate::time::Timestamp;
 
+use history::{Deed, History};
 use judge::Standing;
 use wanted::WantedChunks;
 
@@ -94,6 +97,7 @@ pub(super) struct Repairs {
     /// Whether an operator has it wait.
     suspended: bool,
     done: Done,
+    history: History,
     pace: Pace,
 }
 
@@ -183,6 +187,7 @@ impl Repairs {
             given_up: BTreeSet::new(),
             suspended: false,
             done: Done::default(),
+            history: History::default(),
             pace: Pace::default(),
         }
     }
@@ -500,19 +505,27 @@ impl Controller {
             return;
         }
         self.files.repairs.done.given_up += removed.len() as u64;
-        let names: Vec<String> = removed
-            .iter()
-            .map(|node| match self.slot_of(*node) {
-                Some(slot) => self.members.all[slot].member.site.alias.to_string(),
-                None => node.to_string(),
-            })
-            .collect();
+        let why = format!(
+            "it has {} good replicas and needs {factor}",
+            standing.good.len()
+        );
+        let given_up: Vec<String> = removed.iter().map(|node| self.name_of(*node)).collect();
         let text = format!(
-            "chunk {version} has {} good replicas and needs {factor}: {} need not keep it",
-            standing.good.len(),
-            names.join(", ")
+            "chunk {version}: {} need not keep it, since {why}",
+            given_up.join(", ")
         );
         self.out.notify(Event::info("repair.given_up", text));
+        let deed = Deed {
+            version,
+            len: self.names().chunk_version(version).map_or(0, |it| it.len()),
+            what: ReplicaDeed::GivenUp,
+            from: None,
+            to: None,
+            given_up,
+            took: Duration::ZERO,
+            why,
+        };
+        self.files.repairs.history.add(now, deed);
         self.change_replicas(now, version, &[], &removed);
         self.look_at_chunk(now, version.chunk);
     }
@@ -568,15 +581,27 @@ impl Controller {
             return false;
         }
         let gone = standing.gone.first().map(|(gone, _)| *gone);
+        let len = view.len();
         self.files.repairs.done.adopted += 1;
-        let text = format!(
-            "{} has a good replica of chunk {version}, of which {} of {} are there: it counts from \
-             now on",
-            self.members.all[slot].member.site.alias,
+        let alias = self.members.all[slot].member.site.alias.clone();
+        let why = format!(
+            "it had it already, and {} of {} replicas were there",
             standing.expected(),
             self.files.config.factor
         );
+        let text = format!("{alias} counts as a holder of chunk {version} from now on: {why}");
         self.out.notify(Event::info("repair.adopted", text));
+        let deed = Deed {
+            version,
+            len,
+            what: ReplicaDeed::Adopted,
+            from: None,
+            to: Some(alias),
+            given_up: gone.map(|gone| self.name_of(gone)).into_iter().collect(),
+            took: Duration::ZERO,
+            why,
+        };
+        self.files.repairs.history.add(now, deed);
         self.change_replicas(now, version, &[node], gone.as_slice());
         self.look_at_chunk(now, version.chunk);
         true

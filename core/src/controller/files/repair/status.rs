@@ -5,7 +5,8 @@ use core::time::Duration;
 use super::{Pace, Urgency};
 use crate::controller::Controller;
 use crate::controller::members::Presence;
-use crate::dfs::ask::{AwaitedRow, CopyRow, RepairStatus, StuckRow};
+use crate::dfs::ask::{AwaitedRow, CopyRow, HistoryPage, RepairStatus, StuckRow};
+use crate::dfs::ids::ChunkId;
 use crate::event::Event;
 use crate::membership::Slot;
 use crate::time::Timestamp;
@@ -73,6 +74,17 @@ impl Controller {
         }
     }
 
+    /// What was done about replicas lately; see [`Ask::History`](crate::dfs::ask::Ask::History).
+    pub(in crate::controller::files) fn repair_history(
+        &self,
+        now: Timestamp,
+        chunk: Option<ChunkId>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> HistoryPage {
+        self.files.repairs.history.page(now, chunk, before, limit)
+    }
+
     /// The nodes that are away and waited for, and that chunks miss.
     fn awaited_nodes(&self, now: Timestamp) -> Vec<AwaitedRow> {
         let wait = self.detector.thresholds().lost;
@@ -109,7 +121,7 @@ impl Controller {
     }
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
