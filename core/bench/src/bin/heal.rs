@@ -25,9 +25,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use rustix::process::Signal;
 use serde_json::Value;
-use vaquita_bench::cluster::{Cluster, Member, Plan};
+use vaquita_bench::cluster::{Access, Cluster, Member, Plan};
 use vaquita_bench::command::{self, Place};
-use vaquita_bench::http::Client;
+use vaquita_bench::content::Content;
+use vaquita_bench::http::{Client, Failure};
 use vaquita_bench::load::{Load, some_unwell, until_well};
 use vaquita_bench::servers::Revived;
 use vaquita_bench::stop::Stop;
@@ -44,6 +45,9 @@ struct Options {
     /// Seconds of load before the first step, and after each
     #[arg(long, default_value_t = 4)]
     between: u64,
+    /// Files of 64 MiB that are put before the first step
+    #[arg(long, default_value_t = 0)]
+    large: u64,
     /// MiB of each data node's disk
     #[arg(long, default_value_t = 2048)]
     disk: u64,
@@ -60,6 +64,8 @@ const PERIOD: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How long a host is away: nobody tells of its end, so that its silence has to be noticed first.
 const HOST_AWAY: Duration = Duration::from_secs(20);
+/// Length of a large file, which is a chunk.
+const LARGE: usize = 64 << 20;
 /// Where the files are.
 const DIRECTORY: &str = "heal";
 /// Data nodes, each on a host of its own; the last one joins late.
@@ -251,6 +257,8 @@ impl Trial {
         access.make_directory(DIRECTORY, stop)?;
         access.until_files_are_taken(DIRECTORY, stop)?;
         let entries = access.data_nodes(stop)?;
+        let large = Large::new(options.large);
+        large.put(&access, &entries, stop)?;
         let load = Load::new(DIRECTORY, Duration::from_millis(options.pause), entries);
         let done = load.during(options.clients, &access, stop, || {
             load.begin_phase("no step".to_owned());
@@ -279,6 +287,7 @@ impl Trial {
         done?;
         load.judge()?;
         load.verify(&self.cluster, stop)?;
+        large.verify(&access, stop)?;
         until_well(&self.cluster, stop)
     }
 
@@ -562,6 +571,58 @@ impl Trial {
             .push(servers.kill_and_revive(servers.of_mode("controller")?)?);
         for node in NODES {
             self.until_member(controller, stop, node, |it| it.state == "online")?;
+        }
+        Ok(())
+    }
+}
+
+/// Files that are there before the first step, and nobody changes.
+#[derive(Debug)]
+struct Large {
+    count: u64,
+    content: Option<Content>,
+}
+
+impl Large {
+    fn new(count: u64) -> Self {
+        let content = (count > 0).then(|| Content::new(LARGE));
+        Self { count, content }
+    }
+
+    fn put(&self, access: &Access, entries: &[String], stop: &Stop) -> Result<(), String> {
+        self.each(entries, access, stop, |client, path, bytes| {
+            client.put(path, bytes)
+        })
+    }
+
+    /// Reads them through whatever nodes there are now.
+    fn verify(&self, access: &Access, stop: &Stop) -> Result<(), String> {
+        let entries = access.data_nodes(stop)?;
+        self.each(&entries, access, stop, |client, path, bytes| {
+            client.get(path, bytes)
+        })?;
+        if self.count > 0 {
+            println!("{} files of 64 MiB were read and are equal", self.count);
+        }
+        Ok(())
+    }
+
+    fn each(
+        &self,
+        entries: &[String],
+        access: &Access,
+        stop: &Stop,
+        what: impl Fn(&mut Client, &str, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), String> {
+        let Some(content) = &self.content else {
+            return Ok(());
+        };
+        for number in 0..self.count {
+            let entry = &entries[usize::try_from(number).unwrap_or_default() % entries.len()];
+            let mut client = Client::new(entry, Some(&access.token), stop)?;
+            let path = format!("{DIRECTORY}/large{number}");
+            what(&mut client, &path, content.of(number << 8 | 0xff, LARGE))
+                .map_err(|failure| format!("dfs://{path}: {failure}"))?;
         }
         Ok(())
     }
