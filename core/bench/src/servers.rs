@@ -227,6 +227,12 @@ impl Server {
 pub struct Revived(Child);
 
 impl Revived {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Asks it to end, and waits.
     ///
     /// # Errors

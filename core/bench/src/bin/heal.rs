@@ -54,6 +54,9 @@ struct Options {
     /// Leave out steps whose number is below this one
     #[arg(long, default_value_t = 0)]
     from: usize,
+    /// Leave out steps from this number on
+    #[arg(long, default_value_t = STEPS.len())]
+    before: usize,
     #[command(flatten)]
     place: Place,
 }
@@ -269,7 +272,7 @@ impl Trial {
             println!("|---|---|---|---|---|---|");
             stop.sleep(self.between * 3);
             for (number, (what, step)) in STEPS.iter().enumerate() {
-                if number < options.from {
+                if !(options.from..options.before).contains(&number) {
                     continue;
                 }
                 load.begin_phase((*what).to_owned());
@@ -567,8 +570,11 @@ impl Trial {
         self.cluster
             .configure("controller.cfg", &[line.to_owned()])?;
         let servers = self.cluster.servers();
-        self.revived
-            .push(servers.kill_and_revive(servers.of_mode("controller")?)?);
+        let controller_pid = servers.of_mode("controller")?;
+        let revived = servers.kill_and_revive(controller_pid)?;
+        // It may have been one that was started anew itself.
+        self.revived.retain(|it| it.pid() != controller_pid);
+        self.revived.push(revived);
         for node in NODES {
             self.until_member(controller, stop, node, |it| it.state == "online")?;
         }
