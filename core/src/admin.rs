@@ -128,6 +128,15 @@ pub enum Verb {
         /// The directory.
         path: String,
     },
+    /// Say whether a volume is to be emptied, so that its disk can be taken away without a loss.
+    SetVolumeDuty {
+        /// The node that has it, by alias or by `host:port`.
+        node: String,
+        /// The volume's directory there.
+        path: String,
+        /// Whether it is to be emptied, or to serve again.
+        drain: bool,
+    },
     /// A piece of a node's log file, running or not.
     ReadLog {
         /// The node.

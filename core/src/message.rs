@@ -28,8 +28,8 @@ use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec::{self, Malformed};
 
 pub use volumes::{
-    RescanVolumes, RescannedVolume, VolumeFacts, VolumeOwner, VolumeOwners, VolumesNow,
-    VolumesRescanned,
+    RescanVolumes, RescannedVolume, VolumeDrain, VolumeFacts, VolumeOwner, VolumeOwners,
+    VolumesNow, VolumesRescanned,
 };
 
 /// Who speaks, and under which epochs.
@@ -280,6 +280,9 @@ pub struct Registered {
     /// Histories that an operator has left for this one, beside those that it forked from.
     #[cbor(n(17), default)]
     pub left_lineages: Vec<LineageId>,
+    /// Volumes that are drained by order, all of them.
+    #[cbor(n(18), default)]
+    pub draining: Vec<VolumeDrain>,
 }
 
 /// Where a history of a cluster left the one before: a repair that gave records up, or a restored
@@ -496,6 +499,9 @@ pub enum ReplicaChange {
     /// The content is there and damaged. It counts as gone.
     #[n(2)]
     Corrupt(#[n(0)] ReplicaEntry),
+    /// The content, which was told of before, lies on another volume of the node now.
+    #[n(3)]
+    Moved(#[n(0)] ReplicaEntry),
 }
 
 impl ReplicaChange {
@@ -503,7 +509,10 @@ impl ReplicaChange {
     #[must_use]
     pub const fn entry(&self) -> &ReplicaEntry {
         match self {
-            Self::Added(entry) | Self::Removed(entry) | Self::Corrupt(entry) => entry,
+            Self::Added(entry)
+            | Self::Removed(entry)
+            | Self::Corrupt(entry)
+            | Self::Moved(entry) => entry,
         }
     }
 }

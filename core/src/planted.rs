@@ -119,6 +119,10 @@ pub struct Planted {
     pub trim_in_hope: bool,
     /// The controller gives up what is too many, and what no file has, while many nodes are away.
     pub trim_in_mass_event: bool,
+    /// A volume counts as drained although its node has not heard of the order.
+    pub drained_unheard: bool,
+    /// A node puts new chunks on a volume that is drained.
+    pub put_on_drained_volumes: bool,
     /// The controller gives up at once what writes of before its start have prepared.
     pub sweep_at_once: bool,
     /// The controller counts replicas of nodes that are away where it takes one from a drained node.

@@ -48,6 +48,8 @@ pub enum Record {
     VolumeOwned(VolumeOwned),
     /// An operator took a data node out of the cluster for good.
     NodeRemoved(NodeRemoved),
+    /// An operator said whether a volume is to be emptied.
+    VolumeDuty(VolumeDuty),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -125,6 +127,26 @@ pub struct VolumeOwned {
     pub by: String,
 }
 
+/// See [`Record::VolumeDuty`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeDuty {
+    /// The volume, whosever it is.
+    #[n(0)]
+    pub volume: VolumeId,
+    /// Whether it is to be emptied, or to serve again.
+    #[n(1)]
+    pub drain: bool,
+    /// The node that had it when this was ordered, for people.
+    #[n(2)]
+    pub alias: Alias,
+    /// The directory at which it was there, for people.
+    #[n(3)]
+    pub path: String,
+    /// Who ordered it: a user, or whoever sits at the controller's console.
+    #[n(4)]
+    pub by: String,
+}
+
 /// What a data node is to be used for, whether it runs or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum Duty {
@@ -180,6 +202,7 @@ const NODE_DUTY: u16 = 9;
 const LOSS_SETTLED: u16 = 10;
 const VOLUME_OWNED: u16 = 11;
 const NODE_REMOVED: u16 = 12;
+const VOLUME_DUTY: u16 = 13;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -198,6 +221,7 @@ impl Record {
             Self::LossSettled(record) => (LOSS_SETTLED, codec::encode(record)),
             Self::VolumeOwned(record) => (VOLUME_OWNED, codec::encode(record)),
             Self::NodeRemoved(record) => (NODE_REMOVED, codec::encode(record)),
+            Self::VolumeDuty(record) => (VOLUME_DUTY, codec::encode(record)),
         }
     }
 
@@ -222,6 +246,7 @@ impl Record {
             LOSS_SETTLED => Self::LossSettled(codec::decode("LossSettled", bytes)?),
             VOLUME_OWNED => Self::VolumeOwned(codec::decode("VolumeOwned", bytes)?),
             NODE_REMOVED => Self::NodeRemoved(codec::decode("NodeRemoved", bytes)?),
+            VOLUME_DUTY => Self::VolumeDuty(codec::decode("VolumeDuty", bytes)?),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -289,6 +314,9 @@ pub struct ClusterState {
     /// Histories that an operator has left for this one, beside those that it forked from.
     #[cbor(n(15), default)]
     pub left_lineages: Vec<LineageId>,
+    /// Volumes that are to be emptied, with the record that said so.
+    #[cbor(n(16), default)]
+    pub draining_volumes: BTreeMap<VolumeId, LogIndex>,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -393,6 +421,10 @@ impl ClusterState {
                 };
                 self.owners.insert(owned.volume, owner);
             }
+            Record::VolumeDuty(VolumeDuty { volume, drain, .. }) => match drain {
+                true => drop(self.draining_volumes.insert(*volume, index)),
+                false => drop(self.draining_volumes.remove(volume)),
+            },
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
         Released::new()

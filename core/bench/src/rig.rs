@@ -398,6 +398,7 @@ impl<D: Disk> Rig<D> {
             as_of: 0,
             entries: Vec::new(),
             volumes: vec![VolumeFacts {
+                draining: None,
                 slot: VolumeSlot(0),
                 path: "/volume".to_owned(),
                 id: Some(VolumeId(id)),

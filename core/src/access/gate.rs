@@ -66,6 +66,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         | Verb::RescanVolumes(_)
         | Verb::AdoptVolume { .. }
         | Verb::ForgetVolume { .. }
+        | Verb::SetVolumeDuty { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -345,6 +346,7 @@ impl Access {
             | Verb::RescanVolumes(_)
             | Verb::AdoptVolume { .. }
             | Verb::ForgetVolume { .. }
+            | Verb::SetVolumeDuty { .. }
             | Verb::ReadLog { .. }
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \

@@ -48,6 +48,9 @@ pub(super) enum Continuation {
     Release(Released),
     /// A volume was given to a node: all are told, and the node opens it.
     VolumeGiven { id: RequestId, slot: Slot },
+    /// Whoever ordered that a volume be drained, or serve again, waits for this answer; nodes are told
+    /// first.
+    VolumeDuty { id: RequestId, reply: Reply },
 }
 
 /// Name of the file that says which cluster and which history a home belongs to.
@@ -198,6 +201,7 @@ impl Controller {
             Continuation::Look { asker, result } => self.answer_files(asker, result),
             Continuation::Release(released) => self.release_synced(now, &released),
             Continuation::VolumeGiven { id, slot } => self.volume_given(now, id, slot),
+            Continuation::VolumeDuty { id, reply } => self.volume_duty_noted(now, id, reply),
         }
     }
 

@@ -87,6 +87,10 @@ impl Controller {
                 self.adopt_volume(now, id, &node, path, by)
             }
             Verb::ForgetVolume { node, path } => self.forget_volume(now, id, &node, path),
+            Verb::SetVolumeDuty { node, path, drain } => {
+                let by = identity.name().to_owned();
+                self.set_volume_duty(now, id, &node, &path, drain, by)
+            }
             Verb::ReadLog {
                 alias,
                 generation,

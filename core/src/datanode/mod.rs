@@ -220,12 +220,12 @@ impl DataNode {
         }
         for event in self.base.uplink.take_events() {
             match event {
-                UplinkEvent::Registered { report, owners } => {
+                UplinkEvent::Registered { report, volumes } => {
                     self.report_due = Some(report);
                     let identity = self.base.uplink.identity();
                     let (epoch, cluster) = (identity.epoch, identity.cluster);
                     let (shelves, mut around) = self.shelves();
-                    shelves.take_owners(now, owners, &mut around);
+                    shelves.take_owners(now, volumes, &mut around);
                     shelves.registered(now, epoch, cluster, &mut around);
                 }
                 UplinkEvent::Online => {}
@@ -263,7 +263,7 @@ impl DataNode {
             Message::MirrorSettled(settled) => self.mirror.settled(settled, &mut self.base.out),
             Message::VolumeOwners(told) => {
                 let (shelves, mut around) = self.shelves();
-                shelves.take_owners(now, told.owners, &mut around);
+                shelves.take_owners(now, told, &mut around);
             }
             Message::RescanVolumes(order) => {
                 let (shelves, mut around) = self.shelves();

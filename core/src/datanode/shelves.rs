@@ -21,7 +21,7 @@ use crate::dfs::ids::{ChunkVersion, StageId, VolumeId, VolumeSlot};
 use crate::dfs::placement::{self};
 use crate::disk::DiskFault;
 use crate::event::Event;
-use crate::ids::{Alias, ClusterId, DiskTicket, NodeEpoch, NodeId, RequestId};
+use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeEpoch, NodeId, RequestId};
 use crate::io::Effect;
 use crate::limits::Limits;
 use crate::message::{ReplicaChange, ReplicaEntry, VolumeOwner};
@@ -74,6 +74,8 @@ pub(super) struct Shelves {
     cluster: Option<ClusterId>,
     /// Which volumes were given to which nodes by order, as far as this node was told.
     owners: BTreeMap<VolumeId, VolumeOwner>,
+    /// Which volumes are drained by order, as far as this node was told: nothing new is put there.
+    draining: BTreeMap<VolumeId, LogIndex>,
     /// Batches that were handed out and have not come back. What is read while one of them is on its way
     /// to the disk may change behind the reader.
     under_way: BTreeMap<DiskTicket, VolumeSlot>,
@@ -221,6 +223,7 @@ impl Shelves {
             epoch: NodeEpoch(0),
             cluster,
             owners: BTreeMap::new(),
+            draining: BTreeMap::new(),
             under_way: BTreeMap::new(),
             again: BTreeMap::new(),
             rescans: Vec::new(),
@@ -258,6 +261,18 @@ impl Shelves {
                 Shelf::Open(shelf) => Some((slot, &**shelf)),
                 _ => None,
             })
+    }
+
+    /// By which order a volume that is in use is drained, if it is.
+    fn drain_order(&self, slot: VolumeSlot) -> Option<LogIndex> {
+        match self.shelves.get(usize::from(slot.0)) {
+            Some(Shelf::Open(shelf)) => self.draining.get(&shelf.label.volume).copied(),
+            _ => None,
+        }
+    }
+
+    fn is_draining(&self, slot: VolumeSlot) -> bool {
+        self.drain_order(slot).is_some()
     }
 
     fn open(&self) -> impl Iterator<Item = (VolumeSlot, &Volume)> {
@@ -628,7 +643,10 @@ impl Shelves {
                 before,
                 counts,
             } => {
-                let kept = counts && self.keep_once(now, slot, version);
+                let (kept, moved) = match counts {
+                    true => self.keep_once(now, slot, version),
+                    false => (false, false),
+                };
                 let content = self.volume(slot).and_then(|it| it.content(version));
                 if let Some(content) = content.filter(|_| kept) {
                     // Whether it is counted here, and whether the controller knows of it.
@@ -644,8 +662,12 @@ impl Shelves {
                     if !counted {
                         self.count_bytes(slot, content.len, u64::wrapping_add);
                     }
+                    let entry = entry(slot, &content);
                     if self.corrupt.remove(&(slot, version)) || !known {
-                        let change = ReplicaChange::Added(entry(slot, &content));
+                        let change = match moved && before == Before::Nothing {
+                            true => ReplicaChange::Moved(entry),
+                            false => ReplicaChange::Added(entry),
+                        };
                         around.news.add(now, change, around.limits);
                     }
                 }
@@ -680,34 +702,38 @@ impl Shelves {
     }
 
     /// A content is on a volume now. Where it came by two ways, a volume that stood still has it later
-    /// than another: a node keeps it once, the older one unless that is damaged. Returns whether it is
-    /// the one that has just come.
-    fn keep_once(&mut self, now: Timestamp, slot: VolumeSlot, version: ChunkVersion) -> bool {
+    /// than another: a node keeps it once, the older one unless that is damaged, or on a volume that is
+    /// drained. Returns whether it is the one that has just come, and whether a whole one was given up
+    /// for it.
+    fn keep_once(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        version: ChunkVersion,
+    ) -> (bool, bool) {
         let volume = self.volume(slot);
         if volume.is_none_or(|it| !it.state().is_readable()) {
             // It has failed since, and nothing is given up for what is on it.
-            return false;
+            return (false, false);
         }
         let mut elsewhere = self.replicas(version).filter(|(other, _)| *other != slot);
         let Some((other, content)) = elsewhere.next() else {
-            return true;
+            return (true, false);
         };
         drop(elsewhere);
         let damaged = self.is_damaged(other, version);
-        match damaged {
-            true => self.drop_damaged(now, other, &content),
-            false => {
-                if let Some(volume) = self.volume(slot) {
-                    volume.trash(version, now);
-                }
-            }
+        let moved = !damaged && self.is_draining(other) && !self.is_draining(slot);
+        if damaged || moved {
+            self.drop_other(now, other, &content);
+        } else if let Some(volume) = self.volume(slot) {
+            volume.trash(version, now);
         }
-        damaged
+        (damaged || moved, moved)
     }
 
-    /// Gives up a replica that was found damaged: the content is whole on another volume. The controller
-    /// knows that this one does not count.
-    fn drop_damaged(&mut self, now: Timestamp, slot: VolumeSlot, content: &Content) {
+    /// Gives up a replica that the content on another volume takes the place of. The controller need not
+    /// be told: it knows that this one was damaged, or hears that it has moved.
+    fn drop_other(&mut self, now: Timestamp, slot: VolumeSlot, content: &Content) {
         let (entry, told) = (entry(slot, content), false);
         let leaving = Leaving { entry, told };
         self.leaving.insert((slot, content.version), leaving);

@@ -18,7 +18,8 @@ use crate::ids::{Alias, Endpoint, NodeEpoch, NodeId};
 
 pub use rows::{
     AwaitedRow, ChunkPage, ChunkRow, ChunkState, CopyRow, HistoryPage, HistoryRow, RepairStatus,
-    ReplicaDeed, ReplicaRow, StuckRow, UnknownPage, UnknownRow, VolumeRow, VolumeState,
+    ReplicaDeed, ReplicaRow, StuckRow, UnknownPage, UnknownRow, VolumeAdmin, VolumeRow,
+    VolumeState,
 };
 
 /// One question or order about the file system.

@@ -49,6 +49,17 @@ pub struct VolumeFacts {
     /// Whether it is in `volumes` no more: the node used it before, and has not opened it.
     #[cbor(n(12), default)]
     pub removed: bool,
+    /// The order by which the node drains it: it puts nothing new there.
+    #[cbor(n(13), default)]
+    pub draining: Option<LogIndex>,
+}
+
+impl VolumeFacts {
+    /// Whether new chunks may be put there.
+    #[must_use]
+    pub const fn takes_chunks(&self) -> bool {
+        self.state.is_writable() && self.draining.is_none()
+    }
 }
 
 /// Who owns a volume that was given to a node by order: another node's label on it counts no more, nor
@@ -72,13 +83,27 @@ pub struct VolumeOwner {
     pub alias: Alias,
 }
 
-/// The controller tells every data node which volumes were given to whom, whenever that has changed.
-/// [`Registered`] says it as well.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+/// The controller tells every data node which volumes were given to whom, and which are drained,
+/// whenever that has changed. [`Registered`](super::Registered) says it as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct VolumeOwners {
-    /// All of them.
+    /// All that were given.
     #[n(0)]
     pub owners: Vec<VolumeOwner>,
+    /// All that are drained, whosever they are.
+    #[cbor(n(1), default)]
+    pub draining: Vec<VolumeDrain>,
+}
+
+/// A volume is to be emptied by order: nothing new is put there, and what is there goes elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeDrain {
+    /// The volume.
+    #[n(0)]
+    pub volume: VolumeId,
+    /// The record of the controller's log that says so.
+    #[n(1)]
+    pub order: LogIndex,
 }
 
 /// The controller wants a node to open again each volume that is not open. Answered by
@@ -95,6 +120,9 @@ pub struct RescanVolumes {
     /// one, and nobody misses the one before.
     #[n(2)]
     pub forget: Option<String>,
+    /// As in [`VolumeOwners`].
+    #[cbor(n(3), default)]
+    pub draining: Vec<VolumeDrain>,
 }
 
 /// What came of opening volumes again.

@@ -33,7 +33,7 @@ use crate::io::ExitCode;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::membership::Thresholds;
-use crate::message::{Envelope, Message, Ping, Pong, VolumeOwner, Witness};
+use crate::message::{Envelope, Message, Ping, Pong, VolumeOwners, Witness};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::Prng;
@@ -44,11 +44,9 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(crate) enum UplinkEvent {
     /// Registered: messages to the controller arrive from now on. It waits for a report with this
-    /// number before the node is online, and has said which volumes were given to whom.
-    Registered {
-        report: u64,
-        owners: Vec<VolumeOwner>,
-    },
+    /// number before the node is online, and has said which volumes were given to whom, and which are
+    /// drained.
+    Registered { report: u64, volumes: VolumeOwners },
     /// The controller has applied the report.
     Online,
     /// A message that is not the uplink's.
@@ -116,7 +114,7 @@ pub(crate) struct Uplink {
     lan_cluster: bool,
     members: u64,
     /// Which volumes were given to which nodes, as the grant said.
-    owners: Vec<VolumeOwner>,
+    volumes: VolumeOwners,
     /// When the newest question was *sent* that the controller has answered, by whichever way. The
     /// controller heard this node no earlier, so that the node, which counts from here, fences
     /// itself before the controller gives it up, whichever direction is cut.
@@ -169,7 +167,7 @@ impl Uplink {
             prng: Prng::new(seed),
             thresholds: Thresholds::from_timeout(Duration::from_secs(8), None),
             members: 0,
-            owners: Vec::new(),
+            volumes: VolumeOwners::default(),
             answered: now,
             asked: None,
             doubted: None,

@@ -11,7 +11,7 @@ use crate::links::Links;
 use crate::membership::Thresholds;
 use crate::message::{
     Envelope, Message, Register, Registered, RegistrationRefusal, RegistrationRefused,
-    RollbackSeen, Witness,
+    RollbackSeen, VolumeOwners, Witness,
 };
 use crate::outbox::Outbox;
 use crate::time::Timestamp;
@@ -71,7 +71,10 @@ impl Uplink {
         }
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
-        self.owners = granted.owners;
+        self.volumes = VolumeOwners {
+            owners: granted.owners,
+            draining: granted.draining,
+        };
         self.identity.cluster = Some(granted.cluster);
         let before = core::mem::replace(&mut self.identity.epoch, granted.node_epoch);
         if before != granted.node_epoch {
@@ -178,7 +181,7 @@ impl Uplink {
         };
         self.events.push(UplinkEvent::Registered {
             report: self.reports,
-            owners: core::mem::take(&mut self.owners),
+            volumes: core::mem::take(&mut self.volumes),
         });
         self.beats.next = now;
         self.tick(now, around);

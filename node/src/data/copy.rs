@@ -41,10 +41,6 @@ async fn fetch_and_keep<E: Env>(data: &Data<E>, order: &CopyReplica) -> Result<H
     let mut reasons = Vec::new();
     for place in &order.sources {
         let source = Peer::from(place);
-        if data.is_own(&source) {
-            // The controller does not mean this; a chunk is not fetched from where it is to go.
-            continue;
-        }
         let fetching = match data.fetch(&source, wanted, 0, order.len).await {
             Ok(fetching) => fetching,
             Err(fault) => {

@@ -426,6 +426,14 @@ impl State {
                 let reason = format!("{path} is in use");
                 Err(Refusal::Conflict { reason })
             }
+            Verb::SetVolumeDuty { node, path, drain } => Ok(Response::Ordered(vec![OrderRow {
+                alias: Alias::new(node).unwrap(),
+                changed: true,
+                note: match drain {
+                    true => format!("{path} is drained, 12 chunks are there"),
+                    false => format!("{path} takes new chunks again"),
+                },
+            }])),
             Verb::ReadLog { range, .. } => {
                 let LogRange::Tail { len } = *range else {
                     panic!("{range:?}");

@@ -653,6 +653,35 @@ async fn volumes_are_opened_again_adopted_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_volume_is_drained_and_serves_again() {
+    let (_cluster, place) = FakeCluster::with_one_data_node().await;
+    let said = place.run("volume drain P1-NODE1 /disk0").await.ok();
+    assert_eq!(said, "P1-NODE1: /disk0 is drained, 12 chunks are there\n");
+    // The list says that it serves: somebody else has called it off.
+    let err = place
+        .run("volume drain P1-NODE1 /disk0/ --wait")
+        .await
+        .failed(1);
+    assert!(
+        err.contains("/disk0 is drained no more: the order was called off"),
+        "{err}"
+    );
+    // This one is nowhere in the list.
+    let err = place
+        .run("volume drain P1-NODE1 /disk9 --wait --timeout 0")
+        .await
+        .failed(1);
+    assert!(err.contains("/disk9 is not drained after "), "{err}");
+    let said = place.run("volume serve P1-NODE1 /disk0").await.ok();
+    assert_eq!(said, "P1-NODE1: /disk0 takes new chunks again\n");
+    place.run("volume drain P1-NODE1").await.failed(64);
+    place
+        .run("volume drain P1-NODE1 /disk0 --timeout 3")
+        .await
+        .failed(64);
+}
+
+#[tokio::test]
 async fn a_server_that_is_a_data_node_serves_by_itself() {
     let cluster = FakeCluster::settled();
     let address = cluster

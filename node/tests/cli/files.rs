@@ -8,7 +8,7 @@ use bytes::Bytes;
 use vaquita_core::admin::{Caller, Refusal};
 use vaquita_core::dfs::ask::{
     Answer, Ask, ChunkPage, ChunkRow, ChunkState, Committed, Entry, EntryKind, Expect, Listing,
-    Outcome, ReplicaRow, ReplicaState, Usage, VolumeRow, VolumeState, file_digest,
+    Outcome, ReplicaRow, ReplicaState, Usage, VolumeAdmin, VolumeRow, VolumeState, file_digest,
 };
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::{
@@ -385,6 +385,7 @@ impl Tree {
             }
             Ask::Volumes => Ok(Answer::Volumes(vec![
                 VolumeRow {
+                    admin: VolumeAdmin::None,
                     node: Alias::new("P1-NODE1").unwrap(),
                     slot: VolumeSlot(0),
                     path: "/disk0".to_owned(),
@@ -399,6 +400,7 @@ impl Tree {
                     doing: String::new(),
                 },
                 VolumeRow {
+                    admin: VolumeAdmin::None,
                     node: Alias::new("P1-NODE1").unwrap(),
                     slot: VolumeSlot(1),
                     path: "/disk1".to_owned(),

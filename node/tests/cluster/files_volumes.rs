@@ -239,12 +239,23 @@ async fn pid_of(cluster: &Cluster, node: &str) -> Value {
 
 /// Orders something of the volume at a directory, and returns what was said. Paths here have blanks.
 async fn order_of_volume(cluster: &Cluster, order: &str, node: &str, path: &Path) -> String {
+    order_volume(cluster, &[order], node, path).await.unwrap()
+}
+
+/// The same; what was said is an error if it was refused.
+async fn order_volume(
+    cluster: &Cluster,
+    order: &[&str],
+    node: &str,
+    path: &Path,
+) -> Result<String, String> {
     let mut command = cluster.place.command();
-    let words = [order, node].map(OsString::from);
-    let words = words.into_iter().chain([path.into()]);
-    let output = command.arg("volume").args(words).output().await.unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    command.arg("volume").args(order).arg(node).arg(path);
+    let output = command.output().await.unwrap();
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8(output.stderr).unwrap()),
+    }
 }
 
 async fn copied(cluster: &Cluster) -> Value {
@@ -654,4 +665,97 @@ async fn a_full_volume_takes_nothing_more_and_loses_nothing() {
             (reply.status == 201).then_some(())
         })
         .await;
+}
+
+/// One of two volumes is drained while files are there: what is on it moves to the other one, on the same
+/// node; its directory can be taken away then, and the node does without.
+#[tokio::test]
+async fn a_volume_is_drained_and_taken_away() {
+    let cluster = of_two(|cluster| {
+        let there = cluster.path("").join("disks");
+        fs::create_dir(&there).unwrap();
+        let (one, two) = (there.join("one"), there.join("two"));
+        let line = format!("P1-NODE1.volumes={},{}", one.display(), two.display());
+        cluster.add_line("P4/config/cluster.cfg", &line);
+    })
+    .await;
+    cluster.until_volumes(3).await;
+    let leaves = cluster.path("disks/two");
+    let shown = leaves.to_str().unwrap().to_owned();
+    let chunks_there = || {
+        let names = names(&leaves);
+        let is_chunk =
+            |name: &&OsString| Path::new(name).extension().is_some_and(|it| it == "chunk");
+        names.iter().filter(is_chunk).count()
+    };
+    let mut files = Vec::new();
+    while chunks_there() < 2 {
+        let number = files.len() as u64;
+        assert!(number < 200, "the volume gets nothing");
+        let len = if number.is_multiple_of(2) {
+            2 * MIB
+        } else {
+            20 * KIB
+        };
+        let (path, bytes) = (format!("f{number}"), content(number, len));
+        cluster.put(FIRST, &path, &bytes).await.with(201);
+        files.push((path, bytes));
+    }
+    let wrong = cluster.vaquita("volume drain P1-NODE1 /nowhere").await;
+    assert_eq!(wrong.status, 1, "{}", wrong.err);
+    assert!(
+        wrong.err.contains("has no volume at /nowhere, but at "),
+        "{}",
+        wrong.err
+    );
+    let said = order_volume(&cluster, &["drain", "--wait"], "P1-NODE1", &leaves).await;
+    let said = said.unwrap();
+    assert!(said.contains(&format!("{shown} is drained  (")), "{said}");
+    let rows = cluster.json("volume list").await;
+    let row = rows
+        .iter()
+        .find(|row| row["path"] == shown.as_str())
+        .unwrap();
+    assert_eq!(
+        (&row["admin"], &row["chunks"]),
+        (&"drained".into(), &0.into()),
+        "{row}"
+    );
+    let list = cluster.vaquita("volume list").await.ok();
+    assert!(list.contains("good [drained]"), "{list}");
+    assert!(
+        list.contains("it is drained: nothing is lost with it"),
+        "{list}"
+    );
+    // It moved within the node: both nodes have every chunk, as before.
+    for row in cluster.json("chunk list").await {
+        let replicas = row["replicas"].as_array().unwrap();
+        assert_eq!(
+            (replicas.len(), &row["state"]),
+            (2, &"healthy".into()),
+            "{row}"
+        );
+    }
+    let deeds = cluster.json("repair history").await;
+    let within = |deed: &&Value| {
+        deed["what"] == "copied" && deed["from"] == "P1-NODE1" && deed["to"] == "P1-NODE1"
+    };
+    assert!(deeds.iter().filter(within).count() >= 2, "{deeds:?}");
+    // The last one cannot go: there are two hosts, and two replicas.
+    let last = cluster.path("disks/one");
+    let refused = order_volume(&cluster, &["drain"], "P1-NODE1", &last).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("is the last volume of P1-NODE1"),
+        "{refused}"
+    );
+    // A restart of everybody changes nothing about it; then the disk is taken away.
+    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    fs::remove_dir_all(&leaves).unwrap();
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
+    for (path, bytes) in &files {
+        let got = cluster.get_file(FIRST, path).await.with(200);
+        assert_same(&got.body, bytes, path);
+    }
 }

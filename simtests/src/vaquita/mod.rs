@@ -270,6 +270,7 @@ impl Cluster {
         if self.volumes > 0 {
             world.add_checker(files::checkers::Chunks::default());
             world.add_checker(files::given_up::GivenUp::default());
+            world.add_checker(files::drained::DrainedIsEmpty);
         }
         world
     }

@@ -19,5 +19,6 @@ mod rescans;
 mod scrub;
 mod story;
 mod told;
+mod volume_drains;
 mod volumes;
 mod wrong_disks;

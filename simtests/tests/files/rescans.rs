@@ -26,7 +26,7 @@ fn two_volumes(seed: u64) -> Cluster {
 }
 
 /// What a node tells of one of its volumes.
-fn volume(world: &VaquitaWorld, node: &str, slot: usize) -> Option<VolumeFacts> {
+pub(crate) fn volume(world: &VaquitaWorld, node: &str, slot: usize) -> Option<VolumeFacts> {
     let alias = Alias::new(node).ok()?;
     let known = controller(world)?.1.stock_of(&alias)?;
     known.volumes.get(slot).cloned()
@@ -36,7 +36,7 @@ fn state(world: &VaquitaWorld, node: &str, slot: usize) -> Option<VolumeState> {
     volume(world, node, slot).map(|it| it.state)
 }
 
-fn until_state(
+pub(crate) fn until_state(
     world: &mut VaquitaWorld,
     node: &str,
     slot: usize,
@@ -49,7 +49,10 @@ fn until_state(
 }
 
 /// Has something ordered, and waits for the answer.
-fn answer(world: &mut VaquitaWorld, verb: Verb) -> Result<Result<Response, Refusal>, Failure> {
+pub(crate) fn answer(
+    world: &mut VaquitaWorld,
+    verb: Verb,
+) -> Result<Result<Response, Refusal>, Failure> {
     let master = named(world, MASTER);
     let id = order(world, verb).expect("there is a controller");
     wait_until(world, "the order is answered", |world| {
@@ -85,7 +88,7 @@ fn adopt(node: &str, path: &str) -> Verb {
     }
 }
 
-fn forget(node: &str, path: &str) -> Verb {
+pub(crate) fn forget(node: &str, path: &str) -> Verb {
     Verb::ForgetVolume {
         node: node.to_owned(),
         path: path.to_owned(),
@@ -93,7 +96,7 @@ fn forget(node: &str, path: &str) -> Verb {
 }
 
 /// The order is refused in these words.
-fn refused(world: &mut VaquitaWorld, verb: Verb, words: &str) -> Result<(), Failure> {
+pub(crate) fn refused(world: &mut VaquitaWorld, verb: Verb, words: &str) -> Result<(), Failure> {
     let answer = answer(world, verb)?;
     let so = answer
         .as_ref()
@@ -102,7 +105,7 @@ fn refused(world: &mut VaquitaWorld, verb: Verb, words: &str) -> Result<(), Fail
     expect(world, so, &what)
 }
 
-fn disk(world: &mut VaquitaWorld, disk: &str, what: DiskStep) {
+pub(crate) fn disk(world: &mut VaquitaWorld, disk: &str, what: DiskStep) {
     let node = disk.to_owned();
     world.disturb(&Step::Disk { node, what });
 }

@@ -147,6 +147,22 @@ fn a_copy_stays_behind(world: &mut VaquitaWorld, clients: &mut Clients) -> Resul
     wait_until(world, "all online", all_online)
 }
 
+/// A volume is drained that its node was last heard of as empty, and more is written then.
+fn a_volume_is_drained(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    write_some(world, clients)?;
+    let drain = Verb::SetVolumeDuty {
+        node: NODE.to_owned(),
+        path: format!("/{NODE}/0"),
+        drain: true,
+    };
+    order(world, drain);
+    clients.run_for(world, seconds(20))?;
+    for nth in 0..12 {
+        clients.have(world, put(&format!("/g{nth}"), 100 + nth, 5_000))?;
+    }
+    Ok(())
+}
+
 pub(crate) const HUNTS: &[Hunt] = &[
     Hunt {
         bug: "report_nothing_reopened",
@@ -172,14 +188,32 @@ pub(crate) const HUNTS: &[Hunt] = &[
         without: &[],
         within: 2,
     },
+    Hunt {
+        bug: "drained_unheard",
+        plant: |bugs| bugs.drained_unheard = true,
+        drive: a_volume_is_drained,
+        shows: "is told to be drained, and has",
+        without: &[],
+        within: 4,
+    },
 ];
 
 /// On nodes of two volumes each.
-pub(crate) const OF_TWO: &[Hunt] = &[Hunt {
-    bug: "seek_on_failed_volumes",
-    plant: |bugs| bugs.seek_on_failed_volumes = true,
-    drive: a_volume_dies_beside_another,
-    shows: "a file cannot be read any more",
-    without: &[],
-    within: 2,
-}];
+pub(crate) const OF_TWO: &[Hunt] = &[
+    Hunt {
+        bug: "seek_on_failed_volumes",
+        plant: |bugs| bugs.seek_on_failed_volumes = true,
+        drive: a_volume_dies_beside_another,
+        shows: "a file cannot be read any more",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "put_on_drained_volumes",
+        plant: |bugs| bugs.put_on_drained_volumes = true,
+        drive: a_volume_is_drained,
+        shows: "is told to be drained, and has",
+        without: &[],
+        within: 4,
+    },
+];

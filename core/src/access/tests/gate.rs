@@ -42,6 +42,11 @@ fn every_verb() -> Vec<Verb> {
             node: "node1".to_owned(),
             path: "/disk".to_owned(),
         },
+        Verb::SetVolumeDuty {
+            node: "node1".to_owned(),
+            path: "/disk".to_owned(),
+            drain: true,
+        },
         Verb::ListUsers,
         add_user("somebody", false),
         remove_user("plain"),
@@ -69,6 +74,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::RescanVolumes(_)
             | Verb::AdoptVolume { .. }
             | Verb::ForgetVolume { .. }
+            | Verb::SetVolumeDuty { .. }
             | Verb::ReadLog { .. }
             | Verb::ListUsers
             | Verb::AddUser { .. }
@@ -83,7 +89,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 21, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 22, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -158,6 +164,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("open volumes again",  "y - - c A A A y"),
         ("adopt a volume",      "y - - c A A A y"),
         ("forget a volume",     "y - - c A A A y"),
+        ("drain a volume",      "y - - c A A A y"),
         ("list users",          "y - - c A A A y"),
         ("add a user",          "y - - c A A A y"),
         ("remove a user",       "y - - c A A A y"),

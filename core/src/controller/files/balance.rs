@@ -236,7 +236,7 @@ impl Controller {
     fn fill_of(&self, slot: Slot, coming: i64) -> Option<Fill> {
         let volumes = self.files.stocks[slot].volumes.iter();
         let (mut bytes, mut free) = (0_u64, 0_u64);
-        for volume in volumes.filter(|it| it.state.is_writable()) {
+        for volume in volumes.filter(|it| it.takes_chunks()) {
             bytes = bytes.saturating_add(volume.chunk_bytes);
             free = free.saturating_add(volume.free);
         }

@@ -116,6 +116,11 @@ impl Controller {
         }
     }
 
+    /// Why a node cannot be drained, because of those that would be left.
+    pub(super) fn too_few_to_drain(&self, slot: Slot) -> Option<Refusal> {
+        self.too_few_without(&[slot], Need::Replicas)
+    }
+
     /// Why nodes cannot be done without, because of those that would be left.
     ///
     /// For a drain a place is wanted for each replica of a chunk, be it that the node there is just away;
@@ -123,7 +128,7 @@ impl Controller {
     /// needs.
     fn too_few_without(&self, without: &[Slot], need: Need) -> Option<Refusal> {
         let serves = |slot: &Slot| match need {
-            Need::Replicas => !self.is_draining(*slot),
+            Need::Replicas => !self.is_draining(*slot) && !self.drains_all_volumes(*slot),
             Need::Writes => self.duty(*slot) == Duty::Serve,
         };
         let stays = |slot: &Slot| {

@@ -7,6 +7,7 @@
 
 mod ask;
 mod balance;
+mod drain;
 mod duty;
 mod fit;
 mod release;
@@ -22,7 +23,8 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use crate::dfs::ids::{ChunkId, ChunkVersion};
+use crate::dfs::ask::VolumeAdmin;
+use crate::dfs::ids::{ChunkId, ChunkVersion, VolumeSlot};
 use crate::dfs::namespace::Namespace;
 use crate::dfs::placement::{Candidate, Candidates, Fitness, ReliabilityLevel, Space, Unfit};
 use crate::dfs::placement::{VolumeChoice, VolumeRules};
@@ -172,6 +174,7 @@ impl Files {
 fn space_of(volumes: &[VolumeFacts], rules: &VolumeRules) -> Space {
     let choices: Vec<VolumeChoice> = volumes
         .iter()
+        .filter(|volume| volume.draining.is_none())
         .map(|volume| VolumeChoice {
             slot: volume.slot,
             state: volume.state,
@@ -214,6 +217,20 @@ impl Controller {
             extras: stock.extras.keys().copied().collect(),
             volumes: stock.volumes.clone(),
         })
+    }
+
+    /// Volumes that are told to be drained, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn drained_volumes(&self) -> Vec<(Alias, VolumeSlot)> {
+        let mut drained = Vec::new();
+        for slot in self.members.data_nodes() {
+            let volumes = self.files.stocks[slot].volumes.iter();
+            let alias = &self.members.all[slot].member.site.alias;
+            let told = volumes.filter(|it| self.volume_admin(it) == VolumeAdmin::Drained);
+            drained.extend(told.map(|it| (alias.clone(), it.slot)));
+        }
+        drained
     }
 
     /// What members are told at this moment to give up of what they have, for the checkers of the

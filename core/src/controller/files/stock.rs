@@ -30,6 +30,8 @@ pub(in crate::controller) struct Stock {
     pub(super) corrupt: BTreeSet<ChunkVersion>,
     /// What it has beside what the log says.
     pub(super) extras: BTreeMap<ChunkVersion, Extra>,
+    /// What the log says it has, and it has on volumes that are drained.
+    pub(super) draining: BTreeSet<ChunkVersion>,
     /// Its volumes.
     pub(super) volumes: Vec<VolumeFacts>,
     /// When it told of them.
@@ -89,6 +91,26 @@ impl Stock {
     pub(super) fn volumes_told(&mut self, now: Timestamp, volumes: Vec<VolumeFacts>) {
         self.volumes = volumes;
         self.volumes_at = now;
+    }
+
+    /// Takes note of where a content lies that the log says it has.
+    fn note_place(&mut self, entry: &ReplicaEntry) {
+        if self
+            .volume_of(entry)
+            .is_some_and(|volume| volume.draining.is_some())
+        {
+            self.draining.insert(entry.version);
+        } else {
+            self.draining.remove(&entry.version);
+        }
+    }
+
+    /// The node has a content that it had on another volume of its own now.
+    pub(super) fn moved(&mut self, entry: ReplicaEntry) {
+        match self.extras.get_mut(&entry.version) {
+            Some(extra) => extra.entry = Some(entry),
+            None => self.note_place(&entry),
+        }
     }
 
     /// What is known of the volume that a content lies on.
@@ -182,7 +204,9 @@ impl Stock {
                 take_extra(self, entry);
             }
             match entries.next_if(|entry| entry.version == version) {
-                Some(entry) if (entry.len, entry.digest) == (view.len(), view.digest()) => {}
+                Some(entry) if (entry.len, entry.digest) == (view.len(), view.digest()) => {
+                    self.note_place(&entry);
+                }
                 Some(entry) => {
                     findings.divergent.push(entry);
                     self.missing.insert(version.chunk);
@@ -210,6 +234,7 @@ impl Stock {
         match committed {
             Some(view) if (view.len(), view.digest()) == (entry.len, entry.digest) => {
                 self.missing.remove(&version.chunk);
+                self.note_place(&entry);
                 false
             }
             other => {
@@ -226,6 +251,7 @@ impl Stock {
         self.sum = self.sum.wrapping_sub(entry.fingerprint());
         let version = entry.version;
         let was_extra = self.extras.remove(&version).is_some();
+        self.draining.remove(&version);
         if names.chunk_version(version).is_some() && !was_extra {
             self.missing.insert(version.chunk);
         }
@@ -238,12 +264,16 @@ impl Stock {
 
     /// A content that the node had, as something beside, is now what the log says it has.
     pub(super) fn committed(&mut self, version: ChunkVersion) {
-        self.extras.remove(&version);
+        let extra = self.extras.remove(&version);
+        if let Some(entry) = extra.and_then(|extra| extra.entry) {
+            self.note_place(&entry);
+        }
     }
 
     /// Nobody has a use for a content of which the log said that the node has it.
     pub(super) fn given_up(&mut self, version: ChunkVersion) {
         let missing = self.missing.remove(&version.chunk);
+        self.draining.remove(&version);
         if self.is_known() && !missing && !self.corrupt.contains(&version) {
             let (entry, released) = (None, None);
             self.extras.insert(version, Extra { entry, released });

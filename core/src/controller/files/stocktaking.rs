@@ -106,6 +106,7 @@ impl Controller {
                         divergent.push(*entry);
                     }
                 }
+                ReplicaChange::Moved(entry) => stock.moved(*entry),
                 ReplicaChange::Removed(entry) => {
                     stock.removed(*entry, false, names);
                     self.files.writes.doubt(node, entry.version);

@@ -52,7 +52,7 @@ enum Goal {
 }
 
 /// The one spelling of a directory.
-fn spelling(path: &str) -> &str {
+pub(super) fn spelling(path: &str) -> &str {
     match path.trim_end_matches('/') {
         "" => path,
         trimmed => trimmed,
@@ -144,6 +144,7 @@ impl Controller {
                         id,
                         owners: self.volume_owners(),
                         forget: forget.clone(),
+                        draining: self.draining_volumes(),
                     };
                     self.tell(slot, Message::RescanVolumes(order));
                 }
@@ -396,15 +397,24 @@ impl Controller {
         id: RequestId,
         slot: Slot,
     ) {
-        let owners = self.volume_owners();
-        let others: Vec<Slot> = self.members.data_nodes().filter(|it| *it != slot).collect();
-        for other in others {
-            let owners = owners.clone();
-            self.tell(other, Message::VolumeOwners(VolumeOwners { owners }));
-        }
+        self.tell_about_volumes(Some(slot));
         // The order says it to the new owner.
         if let Some(reply) = self.rescan(now, id, &[slot], None, Goal::Open) {
             self.reply(id, reply);
+        }
+    }
+
+    /// Tells all data nodes but one which volumes were given to whom, and which are drained.
+    pub(super) fn tell_about_volumes(&mut self, but: Option<Slot>) {
+        let told = VolumeOwners {
+            owners: self.volume_owners(),
+            draining: self.draining_volumes(),
+        };
+        let nodes: Vec<Slot> = (self.members.data_nodes())
+            .filter(|it| Some(*it) != but)
+            .collect();
+        for slot in nodes {
+            self.tell(slot, Message::VolumeOwners(told.clone()));
         }
     }
 
@@ -450,6 +460,7 @@ impl Controller {
                     reason: volume.reason.clone(),
                     for_ms: volume.for_ms.saturating_add(old),
                     doing: self.doing_about(slot, volume),
+                    admin: self.volume_admin(volume),
                 });
             }
         }
@@ -460,6 +471,9 @@ impl Controller {
     fn doing_about(&self, slot: Slot, volume: &VolumeFacts) -> String {
         let alias = &self.members.all[slot].member.site.alias;
         match volume.state {
+            _ if self.drain_of(volume).is_some() && volume.state.is_readable() => {
+                self.doing_about_drain(slot, volume)
+            }
             VolumeState::Good => String::new(),
             VolumeState::Opening => {
                 "it is being read; its chunks count as soon as that is done".to_owned()

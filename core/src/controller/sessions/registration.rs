@@ -286,6 +286,7 @@ impl Controller {
             instances: self.state.instances.iter().map(|(&e, &i)| (e, i)).collect(),
             left_lineages: self.state.left_lineages.clone(),
             owners: self.volume_owners(),
+            draining: self.draining_volumes(),
         };
         let text = format!(
             "{alias} registered under epoch {epoch} (pid {} at {})",

@@ -5,13 +5,15 @@
 //! with: after a fault nobody knows what of its last writes is there. It is read when all that was
 //! handed out for it has come back, so that nothing changes behind the reader.
 
-use super::{Shelf, Shelves, ShelvesAround, slots};
+use std::collections::BTreeMap;
+
+use super::{InUse, Shelf, Shelves, ShelvesAround, slots};
 use crate::dfs::ask::VolumeState;
-use crate::dfs::ids::VolumeSlot;
+use crate::dfs::ids::{VolumeId, VolumeSlot};
 use crate::event::Event;
-use crate::ids::RequestId;
+use crate::ids::{LogIndex, RequestId};
 use crate::io::Effect;
-use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumesRescanned};
+use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumeOwners, VolumesRescanned};
 use crate::outbox::Outbox;
 use crate::store::label::Verdict;
 use crate::store::scan::LabelFound;
@@ -57,11 +59,16 @@ impl Shelves {
         order: RescanVolumes,
         around: &mut ShelvesAround<'_>,
     ) {
-        let RescanVolumes { id, owners, forget } = order;
+        let RescanVolumes {
+            id,
+            owners,
+            forget,
+            draining,
+        } = order;
         self.round += 1;
         // Before anything else, so that it is told how each volume was before it was given away.
         let states: Vec<VolumeState> = self.shelves.iter().map(Shelf::state).collect();
-        self.take_owners(now, owners, around);
+        self.take_owners(now, VolumeOwners { owners, draining }, around);
         let refused = forget.map(|path| self.forget(&path, around.out));
         let refused = refused.and_then(Result::err).unwrap_or_default();
         let mut before = Vec::new();
@@ -190,7 +197,7 @@ impl Shelves {
             shelf.volume.entries().filter_map(there).collect();
         for (other, here, at_other) in doubles {
             if self.is_damaged(other, here.version) {
-                self.drop_damaged(now, other, &at_other);
+                self.drop_other(now, other, &at_other);
                 continue;
             }
             if let Some(volume) = self.volume(slot) {
@@ -200,14 +207,28 @@ impl Shelves {
         }
     }
 
-    /// Takes note of which volumes were given to whom. What is in use here and is another node's by
-    /// now is put out; what was given to this node is opened again.
+    /// Takes note of which volumes were given to whom, and which are drained. What is in use here and is
+    /// another node's by now is put out; what was given to this node is opened again. Of a volume that is
+    /// drained from now on, or no more, the controller has to hear what is on it.
     pub(in crate::datanode) fn take_owners(
         &mut self,
         now: Timestamp,
-        owners: Vec<VolumeOwner>,
+        told: VolumeOwners,
         around: &mut ShelvesAround<'_>,
     ) {
+        let VolumeOwners { owners, draining } = told;
+        let draining = draining.iter().map(|it| (it.volume, it.order)).collect();
+        let before = core::mem::replace(&mut self.draining, draining);
+        let of = |drains: &BTreeMap<VolumeId, LogIndex>, it: &InUse| {
+            drains.get(&it.label.volume).copied()
+        };
+        if self
+            .in_use()
+            .any(|(_, it)| of(&before, it) != of(&self.draining, it))
+        {
+            self.contents_changed = true;
+            self.facts_changed = true;
+        }
         let node = self.node;
         let heeds = |it: &VolumeOwner| !around.planted.ignore_volume_owners || it.node == node;
         let owners = owners.into_iter().filter(heeds);

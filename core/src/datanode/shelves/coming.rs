@@ -30,6 +30,7 @@ impl Shelves {
         }
         let choices: Vec<VolumeChoice> = self
             .in_use()
+            .filter(|(slot, _)| !self.is_draining(*slot) || around.planted.put_on_drained_volumes)
             .map(|(slot, shelf)| VolumeChoice {
                 slot,
                 state: shelf.state(),
@@ -37,8 +38,10 @@ impl Shelves {
                 free: shelf.free.saturating_sub(shelf.volume.promised()),
             })
             .collect();
-        let here = self.damaged_at(token.version).or_else(|| {
-            let mut open = self.open();
+        // What is on a volume that is drained has to be written elsewhere, damaged or not.
+        let damaged = self.damaged_at(token.version);
+        let here = damaged.filter(|it| !self.is_draining(*it)).or_else(|| {
+            let mut open = self.open().filter(|(slot, _)| !self.is_draining(*slot));
             let has = |it: &(VolumeSlot, &Volume)| {
                 it.1.find(token.version).is_some() && it.1.state().is_writable()
             };

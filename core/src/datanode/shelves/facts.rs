@@ -106,7 +106,11 @@ impl Shelves {
                 ..blank(slot, path, shelf.state(), shelf.reason())
             },
         };
-        VolumeFacts { for_ms, ..facts }
+        VolumeFacts {
+            for_ms,
+            draining: self.drain_order(slot),
+            ..facts
+        }
     }
 
     /// Whether how the volumes are has changed since this was last asked.
@@ -130,5 +134,6 @@ fn blank(slot: VolumeSlot, path: &str, state: VolumeState, reason: String) -> Vo
         for_ms: 0,
         label: None,
         removed: false,
+        draining: None,
     }
 }

@@ -352,9 +352,29 @@ pub struct VolumeRow {
     /// For how long it has been as it is, in milliseconds, as far as its node's process knows.
     #[cbor(n(10), default)]
     pub for_ms: u64,
-    /// What is being done about what is not well; empty when it is.
+    /// What is being done about what is not well, or how far a drain is; empty where there is neither.
     #[cbor(n(11), default)]
     pub doing: String,
+    /// What an operator has ordered.
+    #[cbor(n(12), default)]
+    pub admin: VolumeAdmin,
+}
+
+/// What an operator has ordered for a volume, and what has become of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum VolumeAdmin {
+    /// It serves.
+    #[n(0)]
+    #[default]
+    None,
+    /// It is to be emptied, and has chunks.
+    #[n(1)]
+    Draining,
+    /// It is empty, and nothing comes there: nothing is lost with it.
+    #[n(2)]
+    Drained,
 }
 
 /// How a volume is.

@@ -19,7 +19,7 @@ use crate::dfs::ask::{
     Allocation, Answer, Ask, AwaitedRow, ChunkGrant, ChunkPage, ChunkPlace, ChunkRow, ChunkState,
     Commit, Committed, CopyRow, Entry, EntryKind, Expect, FileLayout, HistoryPage, HistoryRow,
     Holder, Listing, Outcome, RepairStatus, ReplicaDeed, ReplicaPlace, ReplicaRow, ReplicaState,
-    StuckRow, UnknownPage, UnknownRow, Usage, VolumeRow, VolumeState, WrittenChunk,
+    StuckRow, UnknownPage, UnknownRow, Usage, VolumeAdmin, VolumeRow, VolumeState, WrittenChunk,
 };
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{
@@ -39,8 +39,8 @@ use crate::message::{
     Fork, Leaving, LogRead, Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register,
     Registered, RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry,
     ReplicaNews, Report, ReportApplied, RescanVolumes, RescannedVolume, RestartPolicy,
-    RollbackSeen, VolumeFacts, VolumeOwner, VolumeOwners, VolumesNow, VolumesRescanned, WantReport,
-    Witness,
+    RollbackSeen, VolumeDrain, VolumeFacts, VolumeOwner, VolumeOwners, VolumesNow,
+    VolumesRescanned, WantReport, Witness,
 };
 use crate::metalog::LogPart;
 use crate::mirror::words::{
@@ -219,6 +219,14 @@ fn volume_facts() -> VolumeFacts {
             epoch: LogIndex(41),
         }),
         removed: true,
+        draining: Some(LogIndex(42)),
+    }
+}
+
+fn volume_drain() -> VolumeDrain {
+    VolumeDrain {
+        volume: VolumeId(id(0x70)),
+        order: LogIndex(42),
     }
 }
 
@@ -357,6 +365,7 @@ fn messages() -> Vec<Message> {
             owners: vec![volume_owner()],
             instances: vec![(ControllerEpoch(2), Incarnation::new(id(4)))],
             left_lineages: vec![LineageId::new(id(11))],
+            draining: vec![volume_drain()],
         }),
         Message::RegistrationRefused(RegistrationRefused {
             incarnation: Incarnation::new(id(6)),
@@ -491,6 +500,7 @@ fn messages() -> Vec<Message> {
                 ReplicaChange::Added(replica_entry()),
                 ReplicaChange::Removed(replica_entry()),
                 ReplicaChange::Corrupt(replica_entry()),
+                ReplicaChange::Moved(replica_entry()),
             ],
         }),
         Message::NewsApplied(NewsApplied { upto: 5 }),
@@ -527,6 +537,7 @@ fn messages() -> Vec<Message> {
             id: RequestId(6),
             owners: vec![volume_owner()],
             forget: Some("/disks/b".to_owned()),
+            draining: vec![volume_drain()],
         }),
         Message::VolumesRescanned(VolumesRescanned {
             id: RequestId(6),
@@ -539,6 +550,7 @@ fn messages() -> Vec<Message> {
         }),
         Message::VolumeOwners(VolumeOwners {
             owners: vec![volume_owner()],
+            draining: vec![volume_drain()],
         }),
     ]
     .into_iter()
@@ -849,6 +861,7 @@ fn answers() -> Vec<Answer> {
             reason: "96 % full".to_owned(),
             for_ms: 65_000,
             doing: "new chunks go elsewhere".to_owned(),
+            admin: VolumeAdmin::Draining,
         }]),
         Answer::Repairs(RepairStatus {
             holds: vec!["suspended".to_owned()],

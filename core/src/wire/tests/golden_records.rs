@@ -15,7 +15,7 @@ use crate::later_version;
 use crate::membership::{NodeRegistered, NodeRemoved, NodeReplaced};
 use crate::state::{
     AcceptedLoss, ClusterCreated, ControllerStarted, Duty, LineageBegun, LossSettled, NodeDesired,
-    NodeDuty, Record, VolumeOwned,
+    NodeDuty, Record, VolumeDuty, VolumeOwned,
 };
 
 /// The name of a record's file. Whoever adds a record is led here by the compiler, and owes an instance
@@ -43,6 +43,7 @@ const fn record_name(record: &Record) -> &'static str {
         Record::NodeReplaced(_) => "NodeReplaced",
         Record::VolumeOwned(_) => "VolumeOwned",
         Record::NodeRemoved(_) => "NodeRemoved",
+        Record::VolumeDuty(_) => "VolumeDuty",
         Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
         Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
         Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
@@ -109,6 +110,16 @@ fn records() -> Vec<(u16, Record)> {
             Record::NodeReplaced(NodeReplaced {
                 alias: alias("P1-NODE1"),
                 node: node(),
+            }),
+        ),
+        (
+            13,
+            Record::VolumeDuty(VolumeDuty {
+                volume: VolumeId(id(0x70)),
+                drain: true,
+                alias: alias("P1-NODE1"),
+                path: "/disks/b".to_owned(),
+                by: "alice".to_owned(),
             }),
         ),
         (

@@ -448,6 +448,18 @@ impl Api {
         self.json(Method::POST, &path, Some(body)).await
     }
 
+    /// Orders that a volume be emptied (`drain`), or serve again (`serve`).
+    pub(in crate::cli) async fn volume_duty(
+        &mut self,
+        order: &str,
+        node: &str,
+        path: &str,
+    ) -> Result<Vec<OrderView>, ApiError> {
+        let body = json!({ "node": node, "path": path });
+        let path = format!("/api/v1/volumes/{order}");
+        self.json(Method::POST, &path, Some(body)).await
+    }
+
     pub(in crate::cli) async fn log(
         &mut self,
         alias: &str,

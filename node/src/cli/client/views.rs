@@ -191,6 +191,9 @@ pub(in crate::cli) struct VolumeView {
     /// What is being done about it.
     #[serde(default)]
     pub(in crate::cli) doing: String,
+    /// `none`, `draining`, `drained`; a server that is older does not say.
+    #[serde(default)]
+    pub(in crate::cli) admin: String,
 }
 
 /// What came of opening a volume again.

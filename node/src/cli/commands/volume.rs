@@ -1,8 +1,12 @@
 //! `vaquita volume`: the disks that chunks lie on.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use tokio::time::{Instant, sleep};
 
 use super::repair::span;
+use super::status::duration;
 use crate::cli::client::{Api, RescanView, ServerOption, VolumeView, block_on};
 use crate::cli::exit::{Failure, Outcome, Status};
 use crate::cli::json;
@@ -10,7 +14,7 @@ use crate::cli::size;
 use crate::cli::table::{Cell, Table};
 use crate::cli::terminal::{Colour, Terminal, harmless};
 
-/// Show the volumes of the data nodes, and have them opened again, adopted or forgotten
+/// Show the volumes of the data nodes, and have them opened again, emptied, adopted or forgotten
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -18,6 +22,7 @@ Examples:
   vaquita volume list --json | jq -r '.[] | select(.state != \"good\") | .path'
   vaquita volume rescan P1-NODE1              a disk was mounted, or mended
   vaquita volume adopt P2-NODE1 /disk3        the disk was in another server before
+  vaquita volume drain P1-NODE1 /disk1 --wait the disk is to be taken away
   vaquita volume forget P1-NODE1 /disk1       the disk is lost, and a new one is in its place")]
 pub(in crate::cli) struct Volume {
     #[command(subcommand)]
@@ -69,6 +74,36 @@ enum Action {
     /// Nobody misses it any more, and an empty directory in its place becomes a new volume. Nothing is
     /// deleted. Refused while it is in use.
     Forget(Named),
+    /// Empty a volume, so that its disk can be taken away without a loss
+    ///
+    /// Nothing new is put there, and each replica on it goes to another volume of the node, or to another
+    /// node where there is no room. It is read from meanwhile. Refused where it is the last volume of a
+    /// node that cannot be done without.
+    Drain {
+        #[command(flatten)]
+        volume: Duty,
+        /// Return once it is drained
+        #[arg(long)]
+        wait: bool,
+        /// Seconds to wait, at most a day if not said
+        #[arg(long, value_name = "SECONDS", requires = "wait")]
+        timeout: Option<u64>,
+    },
+    /// Call off that a volume be emptied: it takes new chunks again
+    Serve(Duty),
+}
+
+/// One volume, to be used or not.
+#[derive(Args, Clone, Debug)]
+struct Duty {
+    #[command(flatten)]
+    server: ServerOption,
+    /// The data node
+    #[arg(value_name = "ALIAS")]
+    node: String,
+    /// The volume's directory there, as in `volumes`
+    #[arg(value_name = "PATH")]
+    path: String,
 }
 
 /// One volume.
@@ -103,8 +138,106 @@ impl Volume {
             }
             Action::Adopt(named) => named.order("adopt", terminal),
             Action::Forget(named) => named.order("forget", terminal),
+            Action::Drain {
+                volume,
+                wait,
+                timeout,
+            } => {
+                let mut api = volume.order("drain", terminal)?;
+                if !wait {
+                    return Ok(());
+                }
+                let patience = timeout.map_or(DRAIN_PATIENCE, Duration::from_secs);
+                block_on(volume.until_drained(&mut api, patience, terminal))
+            }
+            Action::Serve(volume) => volume.order("serve", terminal).map(drop),
         }
     }
+}
+
+/// How long one waits for a drain, if nothing is said.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// How often a volume that is drained is looked at, and told of.
+const DRAIN_PERIOD: Duration = Duration::from_millis(200);
+const TOLD_EVERY: Duration = Duration::from_secs(2);
+
+impl Duty {
+    fn order(&self, order: &str, terminal: &mut Terminal) -> Result<Api, Failure> {
+        let mut api = Api::choose(&self.server)?;
+        let (node, path) = (&self.node, &self.path);
+        let rows = block_on(async { Ok(api.volume_duty(order, node, path).await?) })?;
+        for row in rows {
+            let (alias, note) = (harmless(&row.alias), harmless(&row.note));
+            terminal.say(format!("{alias}: {note}"))?;
+        }
+        Ok(api)
+    }
+
+    async fn until_drained(
+        &self,
+        api: &mut Api,
+        patience: Duration,
+        terminal: &mut Terminal,
+    ) -> Outcome {
+        let begun = Instant::now();
+        let mut told: Option<(u64, Duration)> = None;
+        let path = self.path.trim_end_matches('/');
+        loop {
+            let volumes: Vec<VolumeView> = volumes_in(api.raw("/api/v1/volumes").await?)?;
+            let elapsed = begun.elapsed();
+            let is_it = |it: &&VolumeView| self.is_node(&it.node) && it.path == path;
+            // One that its node does not tell of just now is waited for.
+            if let Some(volume) = volumes.iter().find(is_it) {
+                let chunks = volume.chunks;
+                match volume.admin.as_str() {
+                    "drained" => {
+                        let after = duration(millis(elapsed));
+                        return Ok(terminal.say(format!("{path} is drained  ({after})"))?);
+                    }
+                    "draining" => {}
+                    _ => {
+                        let text = format!("{path} is drained no more: the order was called off");
+                        return Err(Failure::new(Status::No, text));
+                    }
+                }
+                let is_news =
+                    told.is_none_or(|(before, at)| before != chunks && elapsed >= at + TOLD_EVERY);
+                if is_news {
+                    told = Some((chunks, elapsed));
+                    let after = duration(millis(elapsed));
+                    let doing = harmless(&volume.doing);
+                    terminal.say(format!("{path}: {doing}  ({after})"))?;
+                }
+            }
+            if elapsed >= patience {
+                let text = format!(
+                    "{path} is not drained after {}; that goes on, and `vaquita volume list` shows how far \
+                     it is",
+                    duration(millis(elapsed))
+                );
+                return Err(Failure::new(Status::No, text));
+            }
+            sleep(DRAIN_PERIOD).await;
+        }
+    }
+
+    /// Whether it was named by its alias; one that was named by its address is known by the path alone.
+    fn is_node(&self, alias: &str) -> bool {
+        self.node == alias || self.node.contains(':')
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn volumes_in(rows: serde_json::Value) -> Result<Vec<VolumeView>, Failure> {
+    serde_json::from_value(rows).map_err(|error| {
+        Failure::new(
+            Status::Bug,
+            format!("the server's answer makes no sense here: {error}"),
+        )
+    })
 }
 
 impl Named {
@@ -122,23 +255,21 @@ fn list(server: &ServerOption, json: bool, terminal: &mut Terminal) -> Outcome {
     if json {
         return json::array_of(terminal, rows);
     }
-    let volumes: Vec<VolumeView> = serde_json::from_value(rows).map_err(|error| {
-        Failure::new(
-            Status::Bug,
-            format!("the server's answer makes no sense here: {error}"),
-        )
-    })?;
+    let volumes = volumes_in(rows)?;
     if volumes.is_empty() {
         return Ok(terminal
             .note("no data node has told of a volume yet: `vaquita node list` shows which run")?);
     }
     let text = table(&volumes).render(terminal);
     terminal.say(text.trim_end())?;
-    for volume in volumes.iter().filter(|it| !it.reason.is_empty()) {
+    let to_tell = |it: &&VolumeView| !it.reason.is_empty() || !it.doing.is_empty();
+    for volume in volumes.iter().filter(to_tell) {
         let (node, path) = (harmless(&volume.node), harmless(&volume.path));
         let (state, long) = (harmless(&volume.state), span(volume.for_ms));
         terminal.say(format!("\n{node} {path}: {state} for {long}"))?;
-        terminal.say(format!("  {}", harmless(&volume.reason)))?;
+        if !volume.reason.is_empty() {
+            terminal.say(format!("  {}", harmless(&volume.reason)))?;
+        }
         if !volume.doing.is_empty() {
             terminal.say(format!("  what is done: {}", harmless(&volume.doing)))?;
         }
@@ -222,7 +353,10 @@ fn table(volumes: &[VolumeView]) -> Table {
             0 => "-".to_owned(),
             capacity => format!("{} %", u128::from(used) * 100 / u128::from(capacity)),
         };
-        let state = Cell::new(&volume.state);
+        let state = Cell::new(match volume.admin.as_str() {
+            "" | "none" => volume.state.clone(),
+            admin => format!("{} [{admin}]", volume.state),
+        });
         table.row([
             Cell::new(&volume.node),
             Cell::new(volume.slot.to_string()),

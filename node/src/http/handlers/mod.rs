@@ -81,6 +81,8 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::RescanVolumes => on(filter, volumes::rescan::<F>),
         Endpoint::AdoptVolume => on(filter, volumes::adopt::<F>),
         Endpoint::ForgetVolume => on(filter, volumes::forget::<F>),
+        Endpoint::DrainVolume => on(filter, volumes::drain::<F>),
+        Endpoint::ServeVolume => on(filter, volumes::serve::<F>),
         Endpoint::ShowRepair => on(filter, repair::show::<F>),
         Endpoint::ListUnknown => on(filter, chunks::unknown::<F>),
         Endpoint::RepairHistory => on(filter, chunks::history::<F>),

@@ -4,7 +4,7 @@ use serde_json::json;
 use vaquita_core::admin::{Refusal, Response, Verb};
 use vaquita_core::dfs::ask::{
     Answer, Ask, ChunkPage, ChunkRow, ChunkState, Entry, EntryKind, Expect, Listing, ReplicaRow,
-    ReplicaState, Usage, VolumeRow, VolumeState,
+    ReplicaState, Usage, VolumeAdmin, VolumeRow, VolumeState,
 };
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::{
@@ -385,6 +385,7 @@ async fn chunks_are_listed_in_pages_and_shown_one_by_one() {
 #[tokio::test]
 async fn volumes_are_listed() {
     let row = VolumeRow {
+        admin: VolumeAdmin::None,
         node: Alias::new("P1-NODE1").unwrap(),
         slot: VolumeSlot(1),
         path: "/disk1".to_owned(),

@@ -8,6 +8,7 @@
 pub mod checkers;
 mod clients;
 mod content;
+pub mod drained;
 pub mod given_up;
 mod history;
 mod settled;

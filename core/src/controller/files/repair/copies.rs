@@ -73,6 +73,9 @@ impl Controller {
             let gone = standing.gone.first().map(|(gone, _)| *gone);
             self.change_replicas(now, version, &[node], gone.as_slice());
         }
+        // Where it only moves from one disk of a node to another, nobody else need be asked.
+        sources.sort_by_key(|(_, slot)| *slot != target);
+        let source = sources.first().map_or(source, |it| it.1);
         let sources: Vec<NodeId> = sources.iter().map(|(node, _)| *node).collect();
         let copy = Copy {
             version,
@@ -158,9 +161,12 @@ impl Controller {
         let awaited = standing.awaited.iter();
         beside.extend(awaited.filter_map(|node| self.slot_of(*node)));
         let avoid = busy.to_vec();
-        // A node that had it and is well otherwise is as good as any, and the log stays as it is.
-        let prefer = (standing.gone.iter())
-            .filter_map(|(_, slot)| *slot)
+        // A node that had it and is well otherwise is as good as any, and the log stays as it is. So is one
+        // that has it on a volume which is drained, and has others.
+        let had = standing.gone.iter().filter_map(|(_, slot)| *slot);
+        let has = standing.leaving.iter().map(|(_, slot)| *slot);
+        let prefer = had
+            .chain(has.filter(|slot| !self.is_draining(*slot)))
             .find(|slot| !avoid.contains(slot) && !beside.contains(slot));
         let level = match self.files.config.level {
             _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
@@ -223,7 +229,10 @@ impl Controller {
                 standing
                     .leaving
                     .iter()
-                    .map(|&(node, _)| format!("{} is being drained", self.name_of(node))),
+                    .map(|&(node, slot)| match self.is_draining(slot) {
+                        true => format!("{} is being drained", self.name_of(node)),
+                        false => format!("a volume of {} is being drained", self.name_of(node)),
+                    }),
             )
             .collect();
         if standing.readable().next().is_none() {

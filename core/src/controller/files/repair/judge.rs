@@ -4,6 +4,7 @@ use super::Urgency;
 use crate::controller::Controller;
 use crate::controller::members::Presence;
 use crate::dfs::ask::ReplicaState;
+use crate::dfs::ids::ChunkVersion;
 use crate::dfs::namespace::ChunkView;
 use crate::dfs::placement::{HostGroup, ReliabilityLevel};
 use crate::ids::{HostId, NodeId};
@@ -15,7 +16,7 @@ use crate::time::Timestamp;
 pub(super) struct Standing {
     /// They can be read, and their nodes are to keep them.
     pub(super) good: Vec<(NodeId, Slot)>,
-    /// They can be read, and their nodes are being drained.
+    /// They can be read, and their nodes, or the volumes they lie on, are being drained.
     pub(super) leaving: Vec<(NodeId, Slot)>,
     /// Their nodes are away, or have not reported, and are waited for.
     pub(super) awaited: Vec<NodeId>,
@@ -58,7 +59,9 @@ impl Controller {
             let slot = self.slot_of(node);
             let leaves = slot.is_some_and(|slot| self.is_draining(slot));
             match self.replica_state(node, view.version()) {
-                ReplicaState::Good if leaves => {
+                ReplicaState::Good
+                    if leaves || self.is_on_draining_volume(slot, view.version()) =>
+                {
                     standing.leaving.extend(slot.map(|slot| (node, slot)));
                 }
                 ReplicaState::Good => standing.good.extend(slot.map(|slot| (node, slot))),
@@ -78,6 +81,11 @@ impl Controller {
             }
         }
         standing
+    }
+
+    /// Whether a node has a content on a volume that is drained.
+    fn is_on_draining_volume(&self, slot: Option<Slot>, version: ChunkVersion) -> bool {
+        slot.is_some_and(|slot| self.files.stocks[slot].draining.contains(&version))
     }
 
     /// Whether a node that is away is still waited for: for `dfsRecoveryWaitTime`, and longer while so

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::controller::files::fit::encoded_len;
-use crate::dfs::ask::VolumeRow;
+use crate::dfs::ask::{VolumeAdmin, VolumeRow};
 use crate::io::Effect;
 
 /// A directory whose entries have names and paths so long that a page of a thousand would be longer
@@ -160,6 +160,7 @@ fn an_answer_that_does_not_fit_is_refused_in_its_place() {
     let row = |path: String| VolumeRow {
         for_ms: u64::MAX,
         doing: String::new(),
+        admin: VolumeAdmin::None,
         node: controller.members.all[slot].member.site.alias.clone(),
         slot: VolumeSlot(0),
         path,

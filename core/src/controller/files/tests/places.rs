@@ -17,6 +17,7 @@ fn a_node_whose_disks_are_slow_is_asked_last() {
                 for_ms: 0,
                 label: None,
                 removed: false,
+                draining: None,
                 slot: VolumeSlot(0),
                 path: "/disk".to_owned(),
                 id: None,
