@@ -749,10 +749,19 @@ async fn a_volume_is_drained_and_taken_away() {
         refused.contains("is the last volume of P1-NODE1"),
         "{refused}"
     );
-    // A restart of everybody changes nothing about it; then the disk is taken away.
-    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    // The node lets go of it while it runs, and the disk is taken away.
+    let pid = pid_of(&cluster, "P1-NODE1").await;
+    let said = order_of_volume(&cluster, "forget", "P1-NODE1", &leaves).await;
+    assert!(said.contains("let go of"), "{said}");
+    // Its threads end a moment later.
+    cluster
+        .until("nothing of it is open any more", async || {
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            let mut targets = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+            (!targets.any(|it| it.starts_with(&leaves))).then_some(())
+        })
+        .await;
     fs::remove_dir_all(&leaves).unwrap();
-    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
     cluster.vaquita("node stop P2-NODE1 --wait").await.ok();
     for (path, bytes) in &files {
         let got = cluster.get_file(FIRST, path).await.with(200);

@@ -195,8 +195,8 @@ impl Controller {
         let alias = &self.members.all[slot].member.site.alias;
         if self.is_volume_drained(volume) {
             return format!(
-                "it is drained: nothing is lost with it. Take it out of `volumes` of {alias}, or its \
-                 disk away, and `vaquita volume forget {alias} {}`",
+                "it is drained: nothing is lost with it. `vaquita volume forget {alias} {}` has the node \
+                 let go of it; take it out of `volumes` as well, unless another disk is to come there",
                 volume.path
             );
         }

@@ -17,7 +17,7 @@ use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumeOwners, 
 use crate::outbox::Outbox;
 use crate::store::label::Verdict;
 use crate::store::scan::LabelFound;
-use crate::store::volume::Content;
+use crate::store::volume::{Content, Volume};
 use crate::time::Timestamp;
 
 /// Orders that wait for their answers at most: whoever asks more often hears nothing of the oldest.
@@ -69,11 +69,16 @@ impl Shelves {
         // Before anything else, so that it is told how each volume was before it was given away.
         let states: Vec<VolumeState> = self.shelves.iter().map(Shelf::state).collect();
         self.take_owners(now, VolumeOwners { owners, draining }, around);
-        let refused = forget.map(|path| self.forget(&path, around.out));
-        let refused = refused.and_then(Result::err).unwrap_or_default();
+        let forgotten = forget.map(|path| self.forget(&path, around.out));
+        let (refused, let_go) = match forgotten {
+            Some(Err(refused)) => (refused, None),
+            Some(Ok(let_go)) => (String::new(), let_go),
+            None => (String::new(), None),
+        };
         let mut before = Vec::new();
         for (slot, was) in slots(self.shelves.len()).zip(states) {
-            if refused.is_empty() && self.may_open_again(slot) {
+            // What was let go of by this very order stays so until the next one.
+            if refused.is_empty() && let_go != Some(slot) && self.may_open_again(slot) {
                 self.open_again(slot, around);
             }
             before.push((was, self.again.contains_key(&slot)));
@@ -97,12 +102,22 @@ impl Shelves {
         }
     }
 
-    /// Forgets which volume was at a directory.
+    /// Forgets which volume was at a directory. One that is drained is let go of, so that its disk can be
+    /// taken away while the node runs; returns that one.
     ///
     /// # Errors
     /// If it is in use, or nothing is known of one there.
-    fn forget(&mut self, path: &str, out: &mut Outbox) -> Result<(), String> {
+    fn forget(&mut self, path: &str, out: &mut Outbox) -> Result<Option<VolumeSlot>, String> {
         let slot = slots(self.shelves.len()).find(|slot| self.path(*slot) == path);
+        let drained = slot.filter(|slot| self.is_drained(*slot));
+        if let Some(slot) = drained {
+            let reason = format!(
+                "it was drained, and let go of by order: its disk can be taken away. Another one that is \
+                 mounted there is used after `vaquita volume rescan {}`",
+                self.alias
+            );
+            self.put_out(slot, VolumeState::Missing, reason, None, out);
+        }
         if let Some(slot) = slot
             && !self.may_open_again(slot)
         {
@@ -119,7 +134,15 @@ impl Shelves {
         let text = format!("the volume that was at {path} is missed no longer, by order");
         out.notify(Event::warning("volume.forgotten", text));
         self.facts_changed = true;
-        Ok(())
+        Ok(drained)
+    }
+
+    /// Whether a volume is drained by order, and has nothing.
+    fn is_drained(&mut self, slot: VolumeSlot) -> bool {
+        let drains = self.is_draining(slot);
+        let comes = self.stages.values().any(|it| it.slot == slot);
+        let empty = |volume: &mut Volume| volume.len() == 0 && volume.promised() == 0;
+        drains && !comes && self.volume(slot).is_some_and(empty)
     }
 
     /// Forgets all that is known of a volume, and has it opened.

@@ -72,7 +72,8 @@ enum Action {
     /// Have a node forget which volume was at a directory: its disk is lost
     ///
     /// Nobody misses it any more, and an empty directory in its place becomes a new volume. Nothing is
-    /// deleted. Refused while it is in use.
+    /// deleted. Refused while it is in use, unless it is drained: then the node lets go of it, and its disk
+    /// can be taken away while the node runs.
     Forget(Named),
     /// Empty a volume, so that its disk can be taken away without a loss
     ///
@@ -134,7 +135,7 @@ impl Volume {
             } => {
                 let mut api = Api::choose(&server)?;
                 let rows = block_on(async { Ok(api.rescan(&aliases).await?) })?;
-                tell(&rows, None, json, terminal)
+                tell(&rows, None, false, json, terminal)
             }
             Action::Adopt(named) => named.order("adopt", terminal),
             Action::Forget(named) => named.order("forget", terminal),
@@ -245,7 +246,7 @@ impl Named {
         let mut api = Api::choose(&self.server)?;
         let (node, path) = (&self.node, &self.path);
         let rows = block_on(async { Ok(api.volume_order(order, node, path).await?) })?;
-        tell(&rows, Some(path), self.json, terminal)
+        tell(&rows, Some(path), order == "forget", self.json, terminal)
     }
 }
 
@@ -278,8 +279,15 @@ fn list(server: &ServerOption, json: bool, terminal: &mut Terminal) -> Outcome {
 }
 
 /// Tells what came of opening volumes again. It is no success if one of them is not in use; where only
-/// one is meant, that one.
-fn tell(rows: &[RescanView], only: Option<&str>, json: bool, terminal: &mut Terminal) -> Outcome {
+/// one is meant, that one. But one that was in use `may_go`: it was drained.
+fn tell(
+    rows: &[RescanView],
+    only: Option<&str>,
+    may_go: bool,
+    json: bool,
+    terminal: &mut Terminal,
+) -> Outcome {
+    let in_use = |state: &Option<String>| state.as_deref().is_some_and(is_in_use);
     if json {
         json::array(terminal, rows)?;
     } else if rows.is_empty() {
@@ -294,9 +302,11 @@ fn tell(rows: &[RescanView], only: Option<&str>, json: bool, terminal: &mut Term
                 },
                 None => Cell::new("-"),
             };
+            let gone = in_use(&row.was) && !in_use(&row.now);
             let what = match (row.path.is_empty(), row.opened) {
                 (true, _) => "not asked, or no answer",
                 (false, true) => "opened again",
+                (false, false) if gone => "let go of",
                 (false, false) => "left alone",
             };
             table.row([
@@ -316,7 +326,7 @@ fn tell(rows: &[RescanView], only: Option<&str>, json: bool, terminal: &mut Term
         }
     }
     let meant = |row: &&RescanView| only.is_none_or(|path| row.path == path.trim_end_matches('/'));
-    let unused = |row: &&RescanView| !row.now.as_deref().is_some_and(is_in_use);
+    let unused = |row: &&RescanView| !(in_use(&row.now) || may_go && in_use(&row.was));
     match rows.iter().filter(meant).filter(unused).count() {
         0 => Ok(()),
         1 => Err(Failure::new(Status::No, "one of them is not in use")),
