@@ -502,6 +502,9 @@ pub enum ReplicaChange {
     /// The content, which was told of before, lies on another volume of the node now.
     #[n(3)]
     Moved(#[n(0)] ReplicaEntry),
+    /// The content, which was told to be damaged, is gone.
+    #[n(4)]
+    Cleared(#[n(0)] ReplicaEntry),
 }
 
 impl ReplicaChange {
@@ -512,7 +515,8 @@ impl ReplicaChange {
             Self::Added(entry)
             | Self::Removed(entry)
             | Self::Corrupt(entry)
-            | Self::Moved(entry) => entry,
+            | Self::Moved(entry)
+            | Self::Cleared(entry) => entry,
         }
     }
 }

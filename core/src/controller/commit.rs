@@ -47,7 +47,11 @@ pub(super) enum Continuation {
     /// Nodes are told what no file has any more.
     Release(Released),
     /// A volume was given to a node: all are told, and the node opens it.
-    VolumeGiven { id: RequestId, slot: Slot },
+    VolumeGiven {
+        id: RequestId,
+        slot: Slot,
+        path: String,
+    },
     /// Whoever ordered that a volume be drained, or serve again, waits for this answer; nodes are told
     /// first.
     VolumeDuty { id: RequestId, reply: Reply },
@@ -200,7 +204,9 @@ impl Controller {
             Continuation::File { asker, answer } => self.answer_files(asker, Ok(answer)),
             Continuation::Look { asker, result } => self.answer_files(asker, result),
             Continuation::Release(released) => self.release_synced(now, &released),
-            Continuation::VolumeGiven { id, slot } => self.volume_given(now, id, slot),
+            Continuation::VolumeGiven { id, slot, path } => {
+                self.volume_given(now, id, slot, path);
+            }
             Continuation::VolumeDuty { id, reply } => self.volume_duty_noted(now, id, reply),
         }
     }

@@ -686,6 +686,13 @@ impl DataNode {
         self.shelves.entries()
     }
 
+    /// Chunks on one of its volumes, whether or not they count, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn count_on(&self, slot: crate::dfs::ids::VolumeSlot) -> usize {
+        self.shelves.count_on(slot)
+    }
+
     /// Sum of what the node has by its own word and the number of the newest change in it, for the
     /// checkers of the simulators: where neither has changed, [`DataNode::entries`] has not.
     #[doc(hidden)]

@@ -47,8 +47,8 @@ impl News {
             ReplicaChange::Removed(entry) | ReplicaChange::Corrupt(entry) => {
                 self.sum = self.sum.wrapping_sub(entry.fingerprint());
             }
-            // Where it lies is no part of the sum.
-            ReplicaChange::Moved(_) => {}
+            // Where it lies is no part of the sum; nor is what is damaged.
+            ReplicaChange::Moved(_) | ReplicaChange::Cleared(_) => {}
         }
         if self.waiting.len() >= limits.news_max {
             // Too much to tell one by one: the whole is told again.

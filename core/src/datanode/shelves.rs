@@ -76,6 +76,8 @@ pub(super) struct Shelves {
     owners: BTreeMap<VolumeId, VolumeOwner>,
     /// Which volumes are drained by order, as far as this node was told: nothing new is put there.
     draining: BTreeMap<VolumeId, LogIndex>,
+    /// Volumes that were drained and let go of by order, so that their disks can be taken away.
+    let_go_of: BTreeSet<VolumeSlot>,
     /// Batches that were handed out and have not come back. What is read while one of them is on its way
     /// to the disk may change behind the reader.
     under_way: BTreeMap<DiskTicket, VolumeSlot>,
@@ -224,6 +226,7 @@ impl Shelves {
             cluster,
             owners: BTreeMap::new(),
             draining: BTreeMap::new(),
+            let_go_of: BTreeSet::new(),
             under_way: BTreeMap::new(),
             again: BTreeMap::new(),
             rescans: Vec::new(),
@@ -395,6 +398,14 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         let counted: Vec<(VolumeSlot, Content)> = self.replicas(version).collect();
+        // It may be on its way, also beside one that is here.
+        for shelf in &mut self.shelves {
+            if let Shelf::Open(shelf) = shelf
+                && shelf.volume.content(version).is_none()
+            {
+                shelf.volume.trash(version, now);
+            }
+        }
         for (slot, content) in &counted {
             let entry = entry(*slot, content);
             if let Some(volume) = self.volume(*slot)
@@ -402,14 +413,6 @@ impl Shelves {
             {
                 let leaving = Leaving { entry, told: true };
                 self.leaving.insert((*slot, version), leaving);
-            }
-        }
-        if counted.is_empty() {
-            // It may be on its way.
-            for shelf in &mut self.shelves {
-                if let Shelf::Open(shelf) = shelf {
-                    shelf.volume.trash(version, now);
-                }
             }
         }
         self.drain(around);
@@ -663,11 +666,15 @@ impl Shelves {
                         self.count_bytes(slot, content.len, u64::wrapping_add);
                     }
                     let entry = entry(slot, &content);
-                    if self.corrupt.remove(&(slot, version)) || !known {
-                        let change = match moved && before == Before::Nothing {
-                            true => ReplicaChange::Moved(entry),
-                            false => ReplicaChange::Added(entry),
-                        };
+                    // Where the controller knows that the node has it, it hears at most where.
+                    let moved = self.is_released_elsewhere(slot, version) || moved;
+                    let change = match moved {
+                        true => Some(ReplicaChange::Moved(entry)),
+                        false => (self.corrupt.contains(&(slot, version)) || !known)
+                            .then_some(ReplicaChange::Added(entry)),
+                    };
+                    self.corrupt.remove(&(slot, version));
+                    if let Some(change) = change {
                         around.news.add(now, change, around.limits);
                     }
                 }
@@ -689,8 +696,12 @@ impl Shelves {
                     return;
                 };
                 self.count_bytes(slot, entry.len, u64::wrapping_sub);
-                if told && !was_corrupt {
-                    let change = ReplicaChange::Removed(entry);
+                if told {
+                    // What was damaged did not count any more.
+                    let change = match was_corrupt {
+                        true => ReplicaChange::Cleared(entry),
+                        false => ReplicaChange::Removed(entry),
+                    };
                     around.news.add(now, change, around.limits);
                 }
             }
@@ -722,13 +733,34 @@ impl Shelves {
         };
         drop(elsewhere);
         let damaged = self.is_damaged(other, version);
-        let moved = !damaged && self.is_draining(other) && !self.is_draining(slot);
+        let here = self.volume(slot).and_then(|it| it.content(version));
+        let same = here.is_some_and(|it| (it.len, it.digest) == (content.len, content.digest));
+        let moved = !damaged && same && self.is_draining(other) && !self.is_draining(slot);
         if damaged || moved {
             self.drop_other(now, other, &content);
         } else if let Some(volume) = self.volume(slot) {
             volume.trash(version, now);
         }
         (damaged || moved, moved)
+    }
+
+    /// Whether a content that has come to a volume is just being released from another one of which the
+    /// controller knows. It need not hear that it is gone there.
+    fn is_released_elsewhere(&mut self, slot: VolumeSlot, version: ChunkVersion) -> bool {
+        let mut known = false;
+        for ((at, of), leaving) in &mut self.leaving {
+            if *of == version && *at != slot && !self.corrupt.contains(&(*at, version)) {
+                known |= core::mem::take(&mut leaving.told);
+            }
+        }
+        known
+    }
+
+    /// Chunks on a volume, whether or not they count, for the checkers of the simulators.
+    pub(super) fn count_on(&self, slot: VolumeSlot) -> usize {
+        let mut open = self.open();
+        open.find(|it| it.0 == slot)
+            .map_or(0, |(_, volume)| volume.len())
     }
 
     /// Gives up a replica that the content on another volume takes the place of. The controller need not

@@ -266,6 +266,16 @@ impl Put {
                 self.settle(number);
             }
             PutInput::BodyEnded => self.body_ended = true,
+            PutInput::GivenUp if self.committing => {
+                self.finish(Err(Refusal::Unavailable {
+                    reason: format!(
+                        "the client left while {} was being committed: whether it was written is not \
+                         known",
+                        self.order.path
+                    ),
+                }));
+                return;
+            }
             PutInput::GivenUp => {
                 self.give_up(Refusal::Invalid {
                     reason: "the client left before all bytes had come; nothing was written"

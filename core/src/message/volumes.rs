@@ -123,6 +123,10 @@ pub struct RescanVolumes {
     /// As in [`VolumeOwners`].
     #[cbor(n(3), default)]
     pub draining: Vec<VolumeDrain>,
+    /// The directory that the order is about, if it is about one: another one, of which the node has let
+    /// go by order, is left alone.
+    #[cbor(n(4), default)]
+    pub named: Option<String>,
 }
 
 /// What came of opening volumes again.

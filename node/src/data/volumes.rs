@@ -11,7 +11,7 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ struct Slot<D> {
     begun: Arc<()>,
     /// Counts the times that it was opened.
     life: AtomicU64,
+    /// Whether this process has had its lock.
+    had: AtomicBool,
 }
 
 enum State<D> {
@@ -170,6 +172,7 @@ impl<E: Env> Volumes<E> {
                 queue: Arc::new(Semaphore::new(turns + limits.disk_waiting_max)),
                 begun: Arc::new(()),
                 life: AtomicU64::new(0),
+                had: AtomicBool::new(false),
             })
             .collect();
         let shared = Shared {
@@ -364,8 +367,9 @@ impl<E: Env> Volumes<E> {
         drop(std::mem::replace(&mut *slot.state(), State::Opening));
         let opening = async {
             self.come_back(slot).await?;
-            let was_open = slot.life.fetch_add(1, Ordering::AcqRel) > 0;
-            let disk = self.lock(slot, was_open).await?;
+            slot.life.fetch_add(1, Ordering::AcqRel);
+            let disk = self.lock(slot, slot.had.load(Ordering::Acquire)).await?;
+            slot.had.store(true, Ordering::Release);
             let opened = self.scan(slot, &disk).await?;
             Ok((disk, opened))
         };
@@ -405,9 +409,9 @@ impl<E: Env> Volumes<E> {
 
     /// Locks a volume's directory. One that this process may have had may take a moment: whoever is
     /// done with it gives it back a moment after it is told so.
-    async fn lock(&self, slot: &Slot<E::Disk>, was_open: bool) -> Result<E::Disk, Closed> {
+    async fn lock(&self, slot: &Slot<E::Disk>, had: bool) -> Result<E::Disk, Closed> {
         let limit = self.shared.limits.disk_timeout;
-        let mut patience = if was_open { COME_BACK } else { Duration::ZERO };
+        let mut patience = if had { COME_BACK } else { Duration::ZERO };
         let opened = loop {
             let env = self.shared.env.clone();
             let directory = slot.directory.clone();

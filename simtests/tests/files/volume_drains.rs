@@ -15,7 +15,7 @@ use vaquita_core::ids::NodeId;
 
 use crate::repair::{all_whole, read_all, write_some};
 use crate::rescans::{answer, disk, forget, refused, until_state, volume};
-use crate::story::{expect, named, put, run, seconds, small, stop};
+use crate::story::{expect, get, named, put, remove, run, seconds, small, stop};
 use vaquita_core::dfs::ask::VolumeState;
 
 /// The node of whose two volumes one is drained.
@@ -25,11 +25,16 @@ const LEAVES: usize = 1;
 const STAYS: usize = 0;
 
 /// Four hosts with a node each, of two volumes each.
+///
+/// More copies may be under way than one node may fetch: what its hands are full for has to wait, and goes
+/// nowhere else.
 fn two_volumes(seed: u64) -> Cluster {
-    Cluster {
+    let mut cluster = Cluster {
         volumes: 2,
         ..small(seed)
-    }
+    };
+    cluster.files.recovery_concurrency = 12;
+    cluster
 }
 
 /// The same with one replica of each chunk.
@@ -100,11 +105,14 @@ fn holders(world: &VaquitaWorld) -> BTreeMap<ChunkVersion, BTreeSet<NodeId>> {
 }
 
 /// Large chunks and small ones, until each volume of the node has some.
-fn fill(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<u64, Failure> {
-    let mut files = 8;
+fn fill(world: &mut VaquitaWorld, clients: &mut Clients, mut files: u64) -> Result<u64, Failure> {
     write_some(world, clients, files)?;
     while on(world, NODE, LEAVES).len() < 2 || on(world, NODE, STAYS).is_empty() {
-        let len = if files % 2 == 0 { 2_000 } else { 9_000 };
+        let len = if files.is_multiple_of(2) {
+            2_000
+        } else {
+            9_000
+        };
         let path = format!("/d/f{files}");
         let done = clients.have(world, put(&path, files, len))?;
         let written = matches!(done, Done::Written(_));
@@ -124,14 +132,15 @@ fn a_volume_is_emptied_onto_another_one_of_its_node() {
         "volume_drains::a_volume_is_emptied_onto_another_one_of_its_node",
         two_volumes,
         |world, clients| {
-            let files = fill(world, clients)?;
+            let files = 24;
+            let files = fill(world, clients, files)?;
             let before = holders(world);
             let moved = on(world, NODE, LEAVES);
             for nth in 0..6 {
                 let len = if nth % 2 == 0 { 2_000 } else { 9_000 };
                 clients.begin(world, None, put(&format!("/d/g{nth}"), 300 + nth, len));
             }
-            ordered(world, set_duty(NODE, LEAVES, true))?;
+            order(world, set_duty(NODE, LEAVES, true));
             clients.finish(world)?;
             until_drained(world, NODE, LEAVES)?;
             let after = holders(world);
@@ -190,7 +199,7 @@ fn the_only_replica_moves_and_a_crash_costs_nothing() {
         "volume_drains::the_only_replica_moves_and_a_crash_costs_nothing",
         one_replica,
         |world, clients| {
-            let files = fill(world, clients)?;
+            let files = fill(world, clients, 8)?;
             ordered(world, set_duty(NODE, LEAVES, true))?;
             let mut draw = world.streams().at(Stream::Workload, 0xd4a1, 0);
             clients.run_for(world, core::time::Duration::from_micros(draw.below(60_000)))?;
@@ -205,6 +214,77 @@ fn the_only_replica_moves_and_a_crash_costs_nothing() {
             let there = on(world, NODE, STAYS);
             expect(world, !there.is_empty(), "nothing went to the other volume")?;
             read_all(world, clients, files)
+        },
+    );
+}
+
+/// All nodes have one of their volumes drained at the same time: there is no node to spare, and every chunk
+/// finds its place beside where it was.
+#[test]
+fn every_node_may_drain_a_volume_at_once() {
+    run(
+        8,
+        "volume_drains::every_node_may_drain_a_volume_at_once",
+        two_volumes,
+        |world, clients| {
+            let files = fill(world, clients, 16)?;
+            let before = holders(world);
+            let all = ["P1-NODE1", "P2-NODE1", "P3-NODE1", "P4-NODE1"];
+            for node in all {
+                ordered(world, set_duty(node, LEAVES, true))?;
+            }
+            for node in all {
+                until_drained(world, node, LEAVES)?;
+            }
+            expect(
+                world,
+                holders(world) == before,
+                "a chunk went to another node",
+            )?;
+            read_all(world, clients, files)
+        },
+    );
+}
+
+/// While a volume is emptied, files on it are removed and replaced, the drain is called off and ordered
+/// anew, and a replica on it turns out to be damaged.
+#[test]
+fn what_happens_to_a_chunk_on_its_way_is_not_forgotten() {
+    run(
+        16,
+        "volume_drains::what_happens_to_a_chunk_on_its_way_is_not_forgotten",
+        two_volumes,
+        |world, clients| {
+            let files = fill(world, clients, 20)?;
+            let mut draw = world.streams().at(Stream::Workload, 0xd4a2, 0);
+            let mut some = || core::time::Duration::from_micros(draw.below(20_000));
+            let node = named(world, NODE);
+            if world.seed().is_multiple_of(2) {
+                disk(world, &format!("{NODE}/{LEAVES}"), DiskStep::Rot);
+            }
+            ordered(world, set_duty(NODE, LEAVES, true))?;
+            clients.run_for(world, some())?;
+            for nth in 0..files / 2 {
+                let path = format!("/d/f{nth}");
+                match nth % 3 {
+                    0 => clients.begin(world, None, remove(&path)),
+                    1 => clients.begin(world, Some(node), put(&path, 500 + nth, 7_000)),
+                    _ => clients.begin(world, Some(node), get(&path)),
+                };
+            }
+            clients.run_for(world, some())?;
+            if world.seed() % 4 < 2 {
+                order(world, set_duty(NODE, LEAVES, false));
+                clients.run_for(world, some())?;
+                order(world, set_duty(NODE, LEAVES, true));
+            }
+            clients.finish(world)?;
+            // Whatever rots is found when all of it is read.
+            for nth in files / 2..files {
+                clients.have(world, get(&format!("/d/f{nth}")))?;
+            }
+            until_drained(world, NODE, LEAVES)?;
+            wait_until(world, "every chunk is whole", all_whole)
         },
     );
 }

@@ -119,8 +119,8 @@ impl Controller {
             Some(volume) if !facts.removed => Ok((slot, volume)),
             _ => Err(Refusal::Conflict {
                 reason: format!(
-                    "the volume at {path} of {alias} is not in use ({}): what was on it is made anew \
-                     elsewhere as it is. {}",
+                    "the volume at {path} of {alias} is not in use ({}), so that nothing can be ordered \
+                     for it; what is missing with it is made anew elsewhere by itself. {}",
                     facts.state.as_str(),
                     facts.reason
                 ),
@@ -141,7 +141,7 @@ impl Controller {
             let drains = it
                 .id
                 .is_some_and(|id| self.state.draining_volumes.contains_key(&id));
-            it.id != Some(volume) && it.state.is_readable() && !drains
+            it.id != Some(volume) && it.state.is_writable() && !drains
         };
         if others.into_iter().any(stays) {
             return None;
@@ -204,11 +204,18 @@ impl Controller {
             1 => "1 chunk is left".to_owned(),
             chunks => format!("{chunks} chunks are left"),
         };
-        match self.holds().first() {
-            Some(hold) => {
+        let stuck = self.files.stocks[slot].draining.iter().find_map(|version| {
+            let want = self.files.repairs.wanted(version.chunk)?;
+            (!want.is_empty()).then_some(want)
+        });
+        match (self.holds().first(), stuck) {
+            (Some(hold), _) => {
                 format!("it is drained, and {left}; nothing is begun at present: {hold}")
             }
-            None => format!(
+            (None, Some(stuck)) => {
+                format!("it is drained, and {left}; what stands against it: {stuck}")
+            }
+            (None, None) => format!(
                 "it is drained, and {left}: they go to other volumes of {alias}, or to other nodes"
             ),
         }

@@ -113,6 +113,12 @@ impl Stock {
         }
     }
 
+    /// A content that the node had only in damaged form is gone.
+    pub(super) fn cleared(&mut self, version: ChunkVersion) {
+        self.corrupt.remove(&version);
+        self.extras.remove(&version);
+    }
+
     /// What is known of the volume that a content lies on.
     pub(super) fn volume_of(&self, entry: &ReplicaEntry) -> Option<&VolumeFacts> {
         self.volumes.iter().find(|it| it.slot == entry.volume)
@@ -181,7 +187,13 @@ impl Stock {
         entries.sort_unstable_by_key(|entry| entry.version);
         entries.dedup_by_key(|entry| entry.version);
         let before = core::mem::take(&mut self.extras);
+        // What is damaged is in no report, and was told once.
+        let mut corrupt = core::mem::take(&mut self.corrupt);
+        for entry in &entries {
+            corrupt.remove(&entry.version);
+        }
         *self = Self {
+            corrupt,
             reports: self.reports + 1,
             applied: as_of,
             sum: entries
@@ -263,18 +275,22 @@ impl Stock {
     }
 
     /// A content that the node had, as something beside, is now what the log says it has.
-    pub(super) fn committed(&mut self, version: ChunkVersion) {
+    /// Returns whether it lies on a volume that is drained.
+    pub(super) fn committed(&mut self, version: ChunkVersion) -> bool {
         let extra = self.extras.remove(&version);
         if let Some(entry) = extra.and_then(|extra| extra.entry) {
             self.note_place(&entry);
         }
+        self.draining.contains(&version)
     }
 
     /// Nobody has a use for a content of which the log said that the node has it.
     pub(super) fn given_up(&mut self, version: ChunkVersion) {
         let missing = self.missing.remove(&version.chunk);
         self.draining.remove(&version);
-        if self.is_known() && !missing && !self.corrupt.contains(&version) {
+        // What is damaged there is there, and in the way once it is of no use.
+        let there = !missing || self.corrupt.contains(&version);
+        if self.is_known() && there {
             let (entry, released) = (None, None);
             self.extras.insert(version, Extra { entry, released });
         }

@@ -106,7 +106,17 @@ impl Controller {
                         divergent.push(*entry);
                     }
                 }
-                ReplicaChange::Moved(entry) => stock.moved(*entry),
+                ReplicaChange::Moved(entry) => {
+                    let view = names.chunk_version(entry.version);
+                    let held = view.filter(|view| view.is_held_by(node));
+                    if held.is_some_and(|view| {
+                        (view.len(), view.digest()) != (entry.len, entry.digest)
+                    }) {
+                        divergent.push(*entry);
+                    }
+                    stock.moved(*entry);
+                }
+                ReplicaChange::Cleared(entry) => stock.cleared(entry.version),
                 ReplicaChange::Removed(entry) => {
                     stock.removed(*entry, false, names);
                     self.files.writes.doubt(node, entry.version);

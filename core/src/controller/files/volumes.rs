@@ -49,6 +49,8 @@ enum Goal {
     Open,
     /// To have the volume at a directory given to the node that has it, if that may be.
     Give { path: String, by: String },
+    /// To have it taken into use by the node that it was given to.
+    Given { path: String },
 }
 
 /// The one spelling of a directory.
@@ -128,6 +130,12 @@ impl Controller {
         }
         self.files.last_rescan += 1;
         let id = RequestId(self.files.last_rescan);
+        let named = match (&forget, &goal) {
+            (Some(path), _) | (None, Goal::Give { path, .. } | Goal::Given { path }) => {
+                Some(path.clone())
+            }
+            (None, Goal::Open) => None,
+        };
         let mut rescan = Rescan {
             request,
             until: now.after(self.limits.rescan_timeout),
@@ -145,6 +153,7 @@ impl Controller {
                         owners: self.volume_owners(),
                         forget: forget.clone(),
                         draining: self.draining_volumes(),
+                        named: named.clone(),
                     };
                     self.tell(slot, Message::RescanVolumes(order));
                 }
@@ -387,7 +396,8 @@ impl Controller {
             before: label.owner,
             by,
         }));
-        self.when_synced(now, index, Continuation::VolumeGiven { id, slot });
+        let path = path.to_owned();
+        self.when_synced(now, index, Continuation::VolumeGiven { id, slot, path });
     }
 
     /// The record that gives a volume to a node is synced.
@@ -396,10 +406,11 @@ impl Controller {
         now: Timestamp,
         id: RequestId,
         slot: Slot,
+        path: String,
     ) {
         self.tell_about_volumes(Some(slot));
         // The order says it to the new owner.
-        if let Some(reply) = self.rescan(now, id, &[slot], None, Goal::Open) {
+        if let Some(reply) = self.rescan(now, id, &[slot], None, Goal::Given { path }) {
             self.reply(id, reply);
         }
     }

@@ -304,14 +304,15 @@ impl Controller {
                 reason: format!("the namespace does not take this commit: {unfit}"),
             });
         }
+        let mut drains = false;
         for (version, nodes) in holders {
             for slot in self.slots_of(&nodes) {
-                self.files.stocks[slot].committed(version);
+                drains |= self.files.stocks[slot].committed(version);
             }
         }
         // Places that were given and not used are told below that they have nothing to keep.
         self.close_committed(now, commit);
-        if degraded > 0 {
+        if degraded > 0 || drains {
             for chunk in &commit.chunks {
                 self.look_at_chunk(now, chunk.version.chunk);
             }

@@ -64,6 +64,7 @@ impl Shelves {
             owners,
             forget,
             draining,
+            named,
         } = order;
         self.round += 1;
         // Before anything else, so that it is told how each volume was before it was given away.
@@ -77,8 +78,14 @@ impl Shelves {
         };
         let mut before = Vec::new();
         for (slot, was) in slots(self.shelves.len()).zip(states) {
-            // What was let go of by this very order stays so until the next one.
-            if refused.is_empty() && let_go != Some(slot) && self.may_open_again(slot) {
+            // What was let go of stays so until it is meant, or all are.
+            let spared = match let_go {
+                Some(just_now) if just_now == slot => true,
+                _ => named.as_deref().is_some_and(|named| {
+                    self.let_go_of.contains(&slot) && self.path(slot) != named
+                }),
+            };
+            if refused.is_empty() && !spared && self.may_open_again(slot) {
                 self.open_again(slot, around);
             }
             before.push((was, self.again.contains_key(&slot)));
@@ -117,6 +124,7 @@ impl Shelves {
                 self.alias
             );
             self.put_out(slot, VolumeState::Missing, reason, None, out);
+            self.let_go_of.insert(slot);
         }
         if let Some(slot) = slot
             && !self.may_open_again(slot)
@@ -141,7 +149,7 @@ impl Shelves {
     fn is_drained(&mut self, slot: VolumeSlot) -> bool {
         let drains = self.is_draining(slot);
         let comes = self.stages.values().any(|it| it.slot == slot);
-        let empty = |volume: &mut Volume| volume.len() == 0 && volume.promised() == 0;
+        let empty = |volume: &mut Volume| volume.is_empty() && volume.promised() == 0;
         drains && !comes && self.volume(slot).is_some_and(empty)
     }
 
@@ -157,6 +165,7 @@ impl Shelves {
             _ => String::new(),
         };
         self.let_go(slot, &reason, around.out);
+        self.let_go_of.remove(&slot);
         if let Some(shelf) = self.shelf(slot) {
             *shelf = Shelf::Opening;
         }
@@ -219,7 +228,9 @@ impl Shelves {
         let doubles: Vec<(VolumeSlot, Content, Content)> =
             shelf.volume.entries().filter_map(there).collect();
         for (other, here, at_other) in doubles {
-            if self.is_damaged(other, here.version) {
+            let same = (here.len, here.digest) == (at_other.len, at_other.digest);
+            let leaves = same && self.is_draining(other) && !self.is_draining(slot);
+            if leaves || self.is_damaged(other, here.version) {
                 self.drop_other(now, other, &at_other);
                 continue;
             }

@@ -58,7 +58,12 @@ impl Shelves {
                     Ok(slot) => slot,
                     Err(none) => {
                         let reason = none.to_string();
-                        return Some(Err(Refusal::NoRoom { reason }));
+                        let all_in_use = choices.iter().all(|it| it.state.is_readable());
+                        return Some(Err(match all_in_use && !choices.is_empty() {
+                            true => Refusal::NoRoom { reason },
+                            // One that is read, or was lost, may have had some.
+                            false => Refusal::Unavailable { reason },
+                        }));
                     }
                 }
             }

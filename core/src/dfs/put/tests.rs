@@ -289,6 +289,21 @@ fn too_few_for_want_of_room_alone_is_said_and_not_called_passing() {
 }
 
 #[test]
+fn who_leaves_amid_the_commit_is_not_told_that_nothing_was_written() {
+    let mut desk = Desk::begin();
+    desk.write(0, &[1, 2]);
+    desk.tell(prepared(0, 1));
+    desk.tell(PutInput::BodyEnded);
+    desk.tell(prepared(0, 2));
+    let effects = desk.tell(PutInput::GivenUp);
+    // Nor is the controller told to forget what it may just be writing down.
+    let [PutEffect::Finished(Err(Refusal::Unavailable { reason }))] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(reason.contains("is not known"), "{reason}");
+}
+
+#[test]
 fn a_lost_answer_is_asked_for_again_and_the_outcome_is_called_unknown_at_last() {
     let mut desk = Desk::begin();
     desk.write(0, &[1, 2]);

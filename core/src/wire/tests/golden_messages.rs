@@ -501,6 +501,7 @@ fn messages() -> Vec<Message> {
                 ReplicaChange::Removed(replica_entry()),
                 ReplicaChange::Corrupt(replica_entry()),
                 ReplicaChange::Moved(replica_entry()),
+                ReplicaChange::Cleared(replica_entry()),
             ],
         }),
         Message::NewsApplied(NewsApplied { upto: 5 }),
@@ -538,6 +539,7 @@ fn messages() -> Vec<Message> {
             owners: vec![volume_owner()],
             forget: Some("/disks/b".to_owned()),
             draining: vec![volume_drain()],
+            named: Some("/disks/b".to_owned()),
         }),
         Message::VolumesRescanned(VolumesRescanned {
             id: RequestId(6),

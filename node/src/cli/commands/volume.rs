@@ -144,12 +144,12 @@ impl Volume {
                 wait,
                 timeout,
             } => {
-                let mut api = volume.order("drain", terminal)?;
+                let (mut api, node) = volume.order("drain", terminal)?;
                 if !wait {
                     return Ok(());
                 }
                 let patience = timeout.map_or(DRAIN_PATIENCE, Duration::from_secs);
-                block_on(volume.until_drained(&mut api, patience, terminal))
+                block_on(volume.until_drained(&mut api, &node, patience, terminal))
             }
             Action::Serve(volume) => volume.order("serve", terminal).map(drop),
         }
@@ -163,20 +163,23 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(200);
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 impl Duty {
-    fn order(&self, order: &str, terminal: &mut Terminal) -> Result<Api, Failure> {
+    /// Returns the node's alias as well: it may have been named by its address.
+    fn order(&self, order: &str, terminal: &mut Terminal) -> Result<(Api, String), Failure> {
         let mut api = Api::choose(&self.server)?;
         let (node, path) = (&self.node, &self.path);
         let rows = block_on(async { Ok(api.volume_duty(order, node, path).await?) })?;
+        let mut alias = node.clone();
         for row in rows {
-            let (alias, note) = (harmless(&row.alias), harmless(&row.note));
-            terminal.say(format!("{alias}: {note}"))?;
+            terminal.say(format!("{}: {}", harmless(&row.alias), harmless(&row.note)))?;
+            alias = row.alias;
         }
-        Ok(api)
+        Ok((api, alias))
     }
 
     async fn until_drained(
         &self,
         api: &mut Api,
+        node: &str,
         patience: Duration,
         terminal: &mut Terminal,
     ) -> Outcome {
@@ -186,8 +189,8 @@ impl Duty {
         loop {
             let volumes: Vec<VolumeView> = volumes_in(api.raw("/api/v1/volumes").await?)?;
             let elapsed = begun.elapsed();
-            let is_it = |it: &&VolumeView| self.is_node(&it.node) && it.path == path;
-            // One that its node does not tell of just now is waited for.
+            let is_it = |it: &&VolumeView| it.node == node && it.path == path;
+            // One that its node does not tell of just now, or does not use, is waited for.
             if let Some(volume) = volumes.iter().find(is_it) {
                 let chunks = volume.chunks;
                 match volume.admin.as_str() {
@@ -196,6 +199,7 @@ impl Duty {
                         return Ok(terminal.say(format!("{path} is drained  ({after})"))?);
                     }
                     "draining" => {}
+                    _ if !is_in_use(&volume.state) => {}
                     _ => {
                         let text = format!("{path} is drained no more: the order was called off");
                         return Err(Failure::new(Status::No, text));
@@ -220,11 +224,6 @@ impl Duty {
             }
             sleep(DRAIN_PERIOD).await;
         }
-    }
-
-    /// Whether it was named by its alias; one that was named by its address is known by the path alone.
-    fn is_node(&self, alias: &str) -> bool {
-        self.node == alias || self.node.contains(':')
     }
 }
 

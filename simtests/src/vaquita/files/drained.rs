@@ -16,8 +16,7 @@ fn left(world: &VaquitaWorld, alias: &Alias, slot: VolumeSlot) -> usize {
     let Some(Vaquita::DataNode(machine)) = machine else {
         return 0;
     };
-    let entries = machine.entries();
-    entries.iter().filter(|it| it.volume == slot).count()
+    machine.count_on(slot)
 }
 
 impl Checker<VaquitaFactory> for DrainedIsEmpty {

@@ -74,7 +74,7 @@ impl Controller {
             self.change_replicas(now, version, &[node], gone.as_slice());
         }
         // Where it only moves from one disk of a node to another, nobody else need be asked.
-        sources.sort_by_key(|(_, slot)| *slot != target);
+        sources.sort_by_key(|(_, slot)| *slot != target || from(*slot) >= most);
         let source = sources.first().map_or(source, |it| it.1);
         let sources: Vec<NodeId> = sources.iter().map(|(node, _)| *node).collect();
         let copy = Copy {
@@ -151,6 +151,16 @@ impl Controller {
         standing: &Standing,
         busy: &[Slot],
     ) -> Result<Slot, String> {
+        // What is to leave a volume moves to another one of its node, if there is room. Then nothing changes
+        // in the log, and one whose hands are full is waited for.
+        if urgency == Urgency::Leaving
+            && let Some(stays) = self.moves_within(len, standing)
+        {
+            return match busy.contains(&stays) {
+                true => Err("its node has no hands free to move it to another volume".to_owned()),
+                false => Ok(stays),
+            };
+        }
         // Where it takes the place of those that leave, it may be on their hosts.
         let leave = standing.is_enough_with_one_more(self.files.config.factor);
         let leaving = standing.leaving.iter().filter(|_| !leave);
@@ -161,12 +171,9 @@ impl Controller {
         let awaited = standing.awaited.iter();
         beside.extend(awaited.filter_map(|node| self.slot_of(*node)));
         let avoid = busy.to_vec();
-        // A node that had it and is well otherwise is as good as any, and the log stays as it is. So is one
-        // that has it on a volume which is drained, and has others.
-        let had = standing.gone.iter().filter_map(|(_, slot)| *slot);
-        let has = standing.leaving.iter().map(|(_, slot)| *slot);
-        let prefer = had
-            .chain(has.filter(|slot| !self.is_draining(*slot)))
+        // A node that had it and is well otherwise is as good as any, and the log stays as it is.
+        let prefer = (standing.gone.iter())
+            .filter_map(|(_, slot)| *slot)
             .find(|slot| !avoid.contains(slot) && !beside.contains(slot));
         let level = match self.files.config.level {
             _ if self.planted.share_hosts => ReliabilityLevel::MayShare,
@@ -206,6 +213,15 @@ impl Controller {
             Ok(None) => Err("no node has room for another replica".to_owned()),
             Err(none) => Err(none.to_string()),
         }
+    }
+
+    /// A node that has a content on a volume which is drained, and has room on another one.
+    fn moves_within(&self, len: u64, standing: &Standing) -> Option<Slot> {
+        let mut leaving = standing.leaving.iter().map(|(_, slot)| *slot);
+        leaving.find(|slot| {
+            let candidate = self.files.candidates.get(*slot);
+            !self.is_draining(*slot) && candidate.is_some_and(|it| it.takes(len))
+        })
     }
 
     /// Why a chunk gets another replica, for people.

@@ -198,6 +198,11 @@ impl Repairs {
         copy.is_some_and(|copy| copy.target == slot)
     }
 
+    /// Why nothing could be done about a chunk the last time; empty if nothing stands against it.
+    pub(super) fn wanted(&self, chunk: ChunkId) -> Option<&str> {
+        self.wanted.get(chunk).map(|want| want.reason.as_str())
+    }
+
     /// Whether a node is waited for no longer.
     pub(super) fn is_given_up(&self, slot: Slot) -> bool {
         self.given_up.contains(&slot)
@@ -467,6 +472,8 @@ impl Controller {
         };
         self.files.repairs.wanted.want(now, chunk, urgency);
         match urgency {
+            // What a node is just fetching may be the replica that is too many.
+            Urgency::Surplus if self.files.repairs.is_copied(version) => {}
             Urgency::Surplus => self.give_up_surplus(now, version, &standing),
             Urgency::LastCopy | Urgency::Degraded | Urgency::Leaving | Urgency::Misplaced => {
                 let giving_up = self.files.giving_up.contains_key(&version);

@@ -82,7 +82,9 @@ impl Controller {
         before: Option<u64>,
         limit: usize,
     ) -> HistoryPage {
-        self.files.repairs.history.page(now, chunk, before, limit)
+        let mut page = (self.files.repairs.history).page(now, chunk, before, limit);
+        page.more |= self.cut_page(&mut page.rows);
+        page
     }
 
     /// The nodes that are away and waited for, and that chunks miss.
