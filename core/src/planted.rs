@@ -109,6 +109,8 @@ pub struct Planted {
     pub mirror_unsynced: bool,
     /// The controller gives up chunks that the lost end of its log may have named.
     pub forget_accepted_loss: bool,
+    /// A controller whose log has lost its end gives the same indexes to other records.
+    pub reuse_indexes: bool,
     /// The controller waits for nodes that are away as long as they like to be.
     pub await_for_ever: bool,
     /// The controller tries again at once what has failed.

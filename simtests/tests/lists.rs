@@ -188,8 +188,13 @@ fn every_planted_bug_stands_beside_an_invariant() {
 }
 
 /// Bugs that have tests of their own: those that show at one operation of a disk only, at each of which
-/// crash tests of the core stop, and one in whose story acknowledged files are lost without it too.
-const BY_OWN_TESTS: [(&str, &str, &str); 3] = [
+/// crash tests of the core stop, and two in whose stories acknowledged files are lost without them too.
+const BY_OWN_TESTS: [(&str, &str, &str); 4] = [
+    (
+        "reuse_indexes",
+        "an_index_that_is_given_again_is_missed",
+        "simtests/tests/files/rebuilt.rs",
+    ),
     (
         "forget_accepted_loss",
         "what_is_given_up_after_a_loss_is_missed",

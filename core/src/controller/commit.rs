@@ -86,6 +86,26 @@ pub(crate) struct HomeIdentity {
     /// What an operator accepted when the home was rebuilt; for the record that begins its lineage.
     #[cbor(n(3), default)]
     pub(crate) accepted: Option<AcceptedLoss>,
+    /// Records that the log does not have any more may have had indexes up to here: none of them is given
+    /// to another record.
+    #[cbor(n(4), default)]
+    pub(crate) index_floor: LogIndex,
+}
+
+/// Indexes that are left out where records may be lost: more than a controller gives in a year at thirty
+/// thousand a second. A round number in decimal digits, so that people still see the index in it.
+const INDEXES_LEFT_OUT: u64 = 1_000_000_000_000;
+/// What is higher than that was written by no controller, and is not counted from.
+const INDEX_BELIEVED: u64 = u64::MAX / 4;
+
+/// The floor of a log that goes on without records which may be lost, if the highest index that anybody
+/// is known to have seen is `highest`.
+pub(crate) const fn index_floor(highest: LogIndex) -> LogIndex {
+    if highest.0 < INDEX_BELIEVED {
+        LogIndex(highest.0 + INDEXES_LEFT_OUT)
+    } else {
+        LogIndex(INDEX_BELIEVED + INDEXES_LEFT_OUT)
+    }
 }
 
 /// The state that a recovered log stands for.
@@ -134,6 +154,7 @@ impl Controller {
             cluster,
             lineage,
             ref accepted,
+            index_floor,
             ..
         } = self.identity;
         let accepted = accepted.clone();
@@ -148,6 +169,17 @@ impl Controller {
             );
             self.out.notify(Event::warning("metalog.lineage", text));
             self.append(&Record::LineageBegun(LineageBegun { lineage, accepted }));
+        }
+        // The record of the lineage comes first: where two histories part, there is no hole. Nobody refers
+        // to it by its index, nor to the one that says which indexes are left out.
+        if self.log.appended() < index_floor && !self.planted.reuse_indexes {
+            let first = index_floor.next();
+            let text = format!(
+                "the next record of the log is {first}: records that are lost may have had the indexes \
+                 up to there, and none of them is given again"
+            );
+            self.out.notify(Event::info("metalog.skip", text));
+            self.log.skip_to(self.epoch, first);
         }
         let started = ControllerStarted {
             epoch: self.epoch,

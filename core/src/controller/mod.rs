@@ -35,7 +35,7 @@ pub(crate) use repair::home_with_log;
 pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
 
 use commit::Continuation;
-pub(crate) use commit::{HomeIdentity, home_file, repair_file};
+pub(crate) use commit::{HomeIdentity, home_file, index_floor, repair_file};
 use files::Files;
 use members::{Members, Outlook};
 use mirrors::Mirrors;
@@ -232,6 +232,7 @@ impl Controller {
             lineage: LineageId::new(secrets.next_16()),
             durable: None,
             accepted: None,
+            index_floor: LogIndex(0),
         });
         let expected = Expected {
             cluster: identity.cluster,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::commit::{HomeIdentity, home_file, repair_file};
+use super::commit::{HomeIdentity, home_file, index_floor, repair_file};
 use crate::disk::{DiskOp, FileName};
 use crate::ids::{ClusterId, LineageId, LogIndex};
 use crate::metalog::{self, Expected, LogRepair, RecoveryRefusal, RepairRefusal};
@@ -98,7 +98,7 @@ pub fn inspect_home<B: AsRef<[u8]>>(
         cluster,
         lineage,
         durable,
-        accepted: _,
+        ..
     } = identity;
     let expected = Expected { cluster, durable };
     let verdict = metalog::recover(files, &expected).map(|recovered| recovered.end.last_index());
@@ -151,11 +151,16 @@ pub fn plan_home_repair<B: AsRef<[u8]>>(
         ops.extend(rename(home_file(), repair_file()));
     }
     ops.extend(log.ops.iter().cloned());
+    let highest = (found.durable.unwrap_or_default())
+        .max(metalog::named_last(files))
+        .max(upto);
     let repaired = HomeIdentity {
         cluster: found.cluster,
         lineage,
         durable: Some(upto),
         accepted: None,
+        // What is given up may have been told to somebody, and what came behind it, too.
+        index_floor: index_floor(highest),
     };
     let temporary = home_file().temporary();
     ops.extend([
@@ -203,6 +208,7 @@ pub(crate) fn home_with_log(
         lineage: LineageId::new([0xbb; 16]),
         durable: Some(durable),
         accepted: None,
+        index_floor: LogIndex(0),
     };
     log.insert(home_file(), state_file::frame(&codec::encode(&identity)));
     log

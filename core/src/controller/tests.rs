@@ -431,6 +431,7 @@ fn damage_the_log(cluster: &mut Ideal, back: usize) {
 fn nodes_that_were_told_of_a_lost_record_refuse_a_repaired_controller_and_say_so() {
     let mut cluster = Ideal::running(2);
     cluster.run_for(seconds(6));
+    let (lost, _) = cluster.controller().log_positions();
     cluster.kill(Ideal::controller_at());
     damage_the_log(&mut cluster, 300);
     let report = super::inspect_home(cluster.disk(Ideal::controller_at())).expect("a home");
@@ -446,6 +447,12 @@ fn nodes_that_were_told_of_a_lost_record_refuse_a_repaired_controller_and_say_so
         "the operator hears of it"
     );
     assert!(cluster.count("controller.rollback_seen") > 0);
+    let epochs = cluster.controller().state().epoch_starts.clone();
+    let begun = *epochs.values().last().expect("it serves");
+    assert!(
+        begun > lost,
+        "{begun} is an index that a lost record had, up to {lost}"
+    );
     let Ok(Response::Status(status)) = cluster.ask(Verb::Status) else {
         panic!("no status");
     };
@@ -461,6 +468,11 @@ fn nodes_that_were_told_of_a_lost_record_refuse_a_repaired_controller_and_say_so
         cluster.count("metalog.lineage"),
         1,
         "one new history, and not one a start"
+    );
+    assert_eq!(
+        cluster.count("metalog.skip"),
+        1,
+        "and indexes left out once"
     );
 }
 

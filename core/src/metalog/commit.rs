@@ -29,6 +29,8 @@ use crate::ids::LogIndex;
 pub(super) struct Pending {
     pub(super) bytes: Vec<u8>,
     pub(super) records: usize,
+    /// The index of the first of them.
+    pub(super) first: LogIndex,
     pub(super) last: LogIndex,
 }
 
@@ -113,7 +115,7 @@ impl MetaLog {
         }
         let creates_at = ops.len();
         let open = self.open.filter(|open| self.has_room(open));
-        let mut segment = open.unwrap_or_else(|| self.create_segment(&mut ops));
+        let mut segment = open.unwrap_or_else(|| self.create_segment(pending.first, &mut ops));
         let file = files::segment(segment.first);
 
         let chain = if is_empty(&segment) {
@@ -147,10 +149,9 @@ impl MetaLog {
         is_empty(open) || !self.sealed && open.len < self.segment_bytes
     }
 
-    /// Adds the creation of the segment for the next record: header and name are durable before
-    /// the record is written.
-    fn create_segment(&self, ops: &mut Vec<DiskOp>) -> OpenSegment {
-        let first = self.synced.next();
+    /// Adds the creation of the segment whose first record is `first`: header and name are durable
+    /// before the record is written.
+    fn create_segment(&self, first: LogIndex, ops: &mut Vec<DiskOp>) -> OpenSegment {
         let file = files::segment(first);
         let header = SegmentHeader {
             cluster: self.cluster,

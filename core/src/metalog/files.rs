@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use super::record::INDEX_MAX;
 use crate::disk::FileName;
 use crate::ids::{LineageId, LogIndex};
 
@@ -106,7 +107,7 @@ pub(super) fn classify(name: &FileName) -> Option<LogFile> {
 fn index(digits: &str) -> Option<LogIndex> {
     let well_formed = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.parse().ok().filter(|_| well_formed)?;
-    (1..=u64::MAX / 2)
+    (1..=INDEX_MAX)
         .contains(&number)
         .then_some(LogIndex(number))
 }

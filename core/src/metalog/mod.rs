@@ -21,8 +21,9 @@
 //!
 //! # What always holds
 //!
-//! 1. Indexes are contiguous, and each record's checksum continues that of the record before, so
-//!    that a stale, doubled or exchanged sector never reads as a record.
+//! 1. Indexes are contiguous, but where a record of the log's own says which is the next, and each
+//!    record's checksum continues that of the record before, so that a stale, doubled or exchanged
+//!    sector never reads as a record.
 //! 2. `synced <= appended`, and a record counts as synced only when a sync that began after it was
 //!    written has succeeded. One batch is under way at a time.
 //! 3. A segment's header and its name are durable before the first record is written to it, and all

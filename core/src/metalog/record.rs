@@ -5,13 +5,13 @@
 //!      0    4  len            40 + payload bytes; the padding is not counted
 //!      4    4  crc            CRC-32 of [0..4] and [8..end of padding], continued from the crc of
 //!                             the record before, or of the segment header
-//!      8    8  index          that of the record before, plus 1
+//!      8    8  index          that of the record before, plus 1; or what that record says
 //!     16    8  ctrl_epoch     under which the record was appended; never falls
 //!     24    8  durable_index  all records up to here were durable when this one was written
 //!     32    2  kind           the owner's
-//!     34    2  flags          zero
+//!     34    2  flags          1 if the payload is the index of the next record; else zero
 //!     36    4  head_crc       CRC-32 of [0..4] and [8..36], continued from the segment header's
-//!     40    n  payload        the owner's
+//!     40    n  payload        the owner's; behind flag 1 eight bytes of the log's own
 //!   40+n 0..7  padding        zeros, up to a multiple of 8
 //! ```
 //!
@@ -35,6 +35,14 @@ pub(super) const RECORD_MAX: usize = 16 * 1024 * 1024;
 
 /// Longest payload of a record, in bytes.
 pub const PAYLOAD_MAX: usize = RECORD_MAX - HEAD_LEN;
+
+/// The flag of a record that is the log's own: its payload says which index the next record has. So a
+/// hole in the indexes is part of the chain, and any other is a record that is missing.
+const SKIP: u16 = 1;
+
+/// The highest index that a record may have: names of files hold no higher ones, and arithmetic on an
+/// index cannot overflow.
+pub(super) const INDEX_MAX: u64 = u64::MAX / 2;
 
 /// A record as it stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +95,11 @@ impl Head {
         head_crc(bytes, segment_crc) == Some(self.head_crc)
     }
 
+    /// Whether the record is the log's own, and nothing that its owner appended.
+    pub(super) const fn is_skip(&self) -> bool {
+        self.flags == SKIP
+    }
+
     /// Bytes the whole record takes, the padding included.
     pub(super) const fn padded_len(&self) -> usize {
         self.len.next_multiple_of(8)
@@ -104,6 +117,26 @@ pub(super) fn push(
     kind: u16,
     payload: &[u8],
 ) {
+    push_flagged(batch, index, epoch, (kind, 0), payload);
+}
+
+/// Adds the record behind which the next one has the index `next`.
+pub(super) fn push_skip(
+    batch: &mut Vec<u8>,
+    index: LogIndex,
+    epoch: ControllerEpoch,
+    next: LogIndex,
+) {
+    push_flagged(batch, index, epoch, (0, SKIP), &next.0.to_le_bytes());
+}
+
+fn push_flagged(
+    batch: &mut Vec<u8>,
+    index: LogIndex,
+    epoch: ControllerEpoch,
+    (kind, flags): (u16, u16),
+    payload: &[u8],
+) {
     assert!(
         payload.len() <= PAYLOAD_MAX,
         "a record's payload has {} bytes and may have {PAYLOAD_MAX}",
@@ -118,7 +151,8 @@ pub(super) fn push(
     batch.extend_from_slice(&epoch.0.to_le_bytes());
     batch.extend_from_slice(&[0; 8]);
     batch.extend_from_slice(&kind.to_le_bytes());
-    batch.extend_from_slice(&[0; 6]);
+    batch.extend_from_slice(&flags.to_le_bytes());
+    batch.extend_from_slice(&[0; 4]);
     batch.extend_from_slice(payload);
     batch.resize(batch.len().next_multiple_of(8), 0);
 }
@@ -157,6 +191,18 @@ fn head_crc(bytes: &[u8], segment_crc: u32) -> Option<u32> {
     let len: [u8; 4] = bytes_at(head, 0);
     let middle: [u8; 28] = bytes_at(head, 8);
     Some(crc(segment_crc, &[&len, &middle]))
+}
+
+/// The index of the record behind this one; `None` if it says what no log writes.
+pub(super) fn next_index(record: &Record<'_>, head: &Head) -> Option<LogIndex> {
+    match head.flags {
+        0 => Some(record.index.next()),
+        SKIP => {
+            let next = LogIndex(u64::from_le_bytes(record.payload.try_into().ok()?));
+            (next > record.index && next.0 <= INDEX_MAX).then_some(next)
+        }
+        _ => None,
+    }
 }
 
 /// The record at the start of `bytes`, with its checksum and padded length, if it is whole, was

@@ -118,6 +118,8 @@ pub struct LogEnd {
     pub(super) cluster: ClusterId,
     pub(super) lineage: Option<LineageId>,
     pub(super) last_index: LogIndex,
+    /// The index of the next record.
+    pub(super) next_index: LogIndex,
     pub(super) last_crc: u32,
     pub(super) epoch: ControllerEpoch,
     /// The last record that was certainly synced. Those behind it were read, but perhaps from a
@@ -151,6 +153,7 @@ impl LogEnd {
             cluster,
             lineage: None,
             last_index: LogIndex(0),
+            next_index: LogIndex(1),
             last_crc: 0,
             epoch: ControllerEpoch(0),
             durable: LogIndex(0),
@@ -223,12 +226,15 @@ pub fn recover<'a, B: AsRef<[u8]>>(
         let at = walk.place(last, reached.good_len);
         return Err(RecoveryRefusal::EndsEarly { at, known });
     }
-    let (tail, repairs) = repair(&home, last, reached, last_index, unfinished);
-    let synced_before = unfinished.map_or(last.first.0 - 1, |_| last_index.0);
+    let next_index = walk.next();
+    let (tail, repairs) = repair(&home, last, reached, next_index, unfinished);
+    // In front of a segment there may be indexes that no record has.
+    let synced_before = unfinished.map_or(last_index.0.min(last.first.0 - 1), |_| last_index.0);
     let end = LogEnd {
         cluster: expected.cluster,
         lineage: walk.lineage,
         last_index,
+        next_index,
         last_crc,
         epoch: walk.epoch,
         durable: known.max(walk.durable).max(LogIndex(synced_before)),
@@ -264,7 +270,7 @@ fn continue_to<'a>(
     next: &Segment<'_>,
 ) -> Result<Reached, RecoveryRefusal> {
     let reached = walk.sealed(last)?;
-    let missing = walk.end().0.next();
+    let missing = walk.next();
     if next.first == missing {
         Ok(reached)
     } else {
@@ -287,7 +293,7 @@ fn read_last<'a>(
             segment: last.bytes,
             segment_crc: reached.segment_crc,
             offset: reached.good_len,
-            missing: walk.end().0.next(),
+            missing: walk.next(),
             known,
         };
         unreadable
@@ -305,14 +311,14 @@ fn repair(
     home: &Home<'_>,
     last: &Segment<'_>,
     reached: Reached,
-    last_index: LogIndex,
+    next_index: LogIndex,
     unfinished: Option<Segment<'_>>,
 ) -> (Tail, Vec<DiskOp>) {
     let mut repairs = home.remove_leftovers();
     let offset = reached.good_len;
     let bytes = last.bytes.len() - offset;
     if bytes > 0 {
-        let kept_as = files::torn(last_index.next(), offset);
+        let kept_as = files::torn(next_index, offset);
         repairs.extend(cut_torn_tail(last, offset, &kept_as));
         let file = last.file.clone();
         let tail = Tail::Torn {

@@ -1,6 +1,6 @@
 //! Reading segments one after the other, and what must hold between them.
 
-use super::record::{self, Record};
+use super::record::{self, Head, Record};
 use super::refusal::{Place, RecoveryRefusal};
 use super::segment::{HEADER_LEN, HeaderFault, SegmentHeader};
 use super::tail::Evidence;
@@ -52,6 +52,8 @@ pub(super) struct Walk<'a> {
     /// segment that begins in the middle of what the base covers.
     last: LogIndex,
     chain: Option<u32>,
+    /// The index of the next record: the one behind the last, unless that says otherwise.
+    next: LogIndex,
     /// The epoch of the last record.
     pub(super) epoch: ControllerEpoch,
     /// The highest index that a record called durable.
@@ -75,6 +77,7 @@ impl<'a> Walk<'a> {
                 LogIndex(1) => Some(0),
                 _ => None,
             },
+            next: first,
             epoch: ControllerEpoch(0),
             durable: LogIndex(0),
             lineage: None,
@@ -90,6 +93,11 @@ impl<'a> Walk<'a> {
     /// The last record read, and the checksum that the next one continues.
     pub(super) fn end(&self) -> (LogIndex, u32) {
         (self.last, self.chain.unwrap_or(0))
+    }
+
+    /// The index that the next record has.
+    pub(super) const fn next(&self) -> LogIndex {
+        self.next
     }
 
     /// Where in `segment` something was found.
@@ -121,10 +129,10 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// If it does not continue what was read before, or contradicts itself.
     pub(super) fn read(&mut self, segment: &Segment<'a>) -> Result<Reached, RecoveryRefusal> {
-        if segment.first != self.last.next() {
+        if segment.first != self.next {
             return Err(RecoveryRefusal::MissingSegment {
                 at: self.place(segment, 0),
-                missing: self.last.next(),
+                missing: self.next,
             });
         }
         let segment_crc = match SegmentHeader::decode(segment.bytes) {
@@ -151,15 +159,16 @@ impl<'a> Walk<'a> {
             let Some((record, head)) = record::read(bytes, segment_crc, chain) else {
                 break;
             };
-            if !self.may_follow(&record) || head.flags != 0 {
+            let next = record::next_index(&record, &head).filter(|_| self.may_follow(&record));
+            let Some(next) = next else {
                 return Err(RecoveryRefusal::DamagedRecord {
                     at: self.place(segment, offset),
                     evidence: Evidence::Contradiction,
                 });
-            }
+            };
             chain = head.crc;
             offset += head.padded_len();
-            self.take(record, chain);
+            self.take(record, &head, next);
             if self.last == self.base.index && chain != self.base.crc {
                 return Err(RecoveryRefusal::BrokenChain {
                     at: self.place(segment, offset),
@@ -202,17 +211,18 @@ impl<'a> Walk<'a> {
 
     /// Whether the numbers of a record make sense behind those of the record before.
     fn may_follow(&self, record: &Record<'_>) -> bool {
-        record.index == self.last.next()
+        record.index == self.next
             && record.epoch >= self.epoch
             && (self.durable..=self.last).contains(&record.durable_index)
     }
 
-    fn take(&mut self, record: Record<'a>, chain: u32) {
+    fn take(&mut self, record: Record<'a>, head: &Head, next: LogIndex) {
         self.last = record.index;
-        self.chain = Some(chain);
+        self.chain = Some(head.crc);
+        self.next = next;
         self.epoch = record.epoch;
         self.durable = record.durable_index;
-        if record.index > self.base.index {
+        if record.index > self.base.index && !head.is_skip() {
             self.records.push(record);
         }
     }

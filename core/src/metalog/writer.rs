@@ -81,6 +81,8 @@ pub struct MetaLog {
     pub(super) planted: Planted,
 
     pub(super) appended: LogIndex,
+    /// The index of the next record that is appended.
+    pub(super) next: LogIndex,
     pub(super) synced: LogIndex,
     pub(super) epoch: ControllerEpoch,
     /// The checksum of the last record that was synced.
@@ -148,6 +150,7 @@ impl MetaLog {
             checkpoint_records: limits.checkpoint_records.max(1),
             planted,
             appended: end.last_index,
+            next: end.next_index,
             synced: if ops.is_empty() {
                 end.last_index
             } else {
@@ -186,24 +189,53 @@ impl MetaLog {
     /// If the payload is longer than [`PAYLOAD_MAX`](super::PAYLOAD_MAX), or `epoch` is lower than
     /// that of an earlier record.
     pub fn append(&mut self, epoch: ControllerEpoch, kind: u16, payload: &[u8]) -> LogIndex {
+        self.add(epoch, |batch, index| {
+            record::push(batch, index, epoch, kind, payload);
+        })
+    }
+
+    /// Leaves indexes out: the next record has the index `next`. A record of the log's own says so, which
+    /// its owner does not see.
+    ///
+    /// # Panics
+    /// If `next` is not higher than the index of that record, or so high that no record may have it.
+    pub fn skip_to(&mut self, epoch: ControllerEpoch, next: LogIndex) {
+        assert!(
+            next > self.next && next.0 <= record::INDEX_MAX,
+            "the index behind record {} cannot be {next}",
+            self.next
+        );
+        self.add(epoch, |batch, index| {
+            record::push_skip(batch, index, epoch, next);
+        });
+        self.next = next;
+    }
+
+    fn add(
+        &mut self,
+        epoch: ControllerEpoch,
+        push: impl FnOnce(&mut Vec<u8>, LogIndex),
+    ) -> LogIndex {
         assert!(
             epoch >= self.epoch,
             "a record of controller epoch {epoch} cannot follow one of {}",
             self.epoch
         );
         self.epoch = epoch;
-        self.appended = self.appended.next();
+        self.appended = self.next;
+        self.next = self.appended.next();
         let fits =
             |batch: &Pending| batch.records < self.batch_records && batch.bytes.len() < BATCH_BYTES;
         if !self.pending.back().is_some_and(fits) {
             self.pending.push_back(Pending {
                 bytes: Vec::new(),
                 records: 0,
-                last: self.synced,
+                first: self.appended,
+                last: self.appended,
             });
         }
         let batch = self.pending.back_mut().expect("a batch was just made");
-        record::push(&mut batch.bytes, self.appended, epoch, kind, payload);
+        push(&mut batch.bytes, self.appended);
         batch.records += 1;
         batch.last = self.appended;
         self.appended
@@ -454,19 +486,33 @@ impl MetaLog {
             self.synced,
             self.appended
         );
+        assert!(
+            self.appended < self.next,
+            "record {} is appended, and the next one would be {}",
+            self.appended,
+            self.next
+        );
         let under_way = match &self.foreground {
-            Foreground::Writing(write) => write.pending.records,
-            _ => 0,
+            Foreground::Writing(write) => Some(&write.pending),
+            _ => None,
         };
-        let waiting: usize = self.pending.iter().map(|batch| batch.records).sum();
         let counted = !matches!(
             self.foreground,
             Foreground::Opening { .. } | Foreground::Halted
         );
+        let mut before = self.synced;
+        for batch in under_way.into_iter().chain(&self.pending) {
+            assert!(
+                !counted || before < batch.first && batch.first <= batch.last,
+                "records {} to {} wait behind {before}",
+                batch.first,
+                batch.last
+            );
+            before = batch.last;
+        }
         assert!(
-            !counted || self.synced.0 + (under_way + waiting) as u64 == self.appended.0,
-            "{} synced, {under_way} under way and {waiting} waiting are not {} appended",
-            self.synced,
+            !counted || before == self.appended,
+            "what is synced, under way and waiting ends with {before}, and {} is appended",
             self.appended
         );
         assert!(

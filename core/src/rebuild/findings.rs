@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::home::OwnHome;
 use super::{Asked, parts_in_order, up_to};
+use crate::controller::index_floor;
 use crate::ids::{Alias, ClusterId, ControllerEpoch, LineageId, LogIndex, Role};
 use crate::message::Witness;
 use crate::mirror::words::{MirrorCopy, MirrorEnd, PartHeld};
@@ -18,6 +19,7 @@ pub(super) struct Findings {
     home_is_usable: bool,
     home_is_rebuilt: bool,
     home_epoch: ControllerEpoch,
+    home_index: LogIndex,
     clusters: Vec<(ClusterId, String)>,
     copies: Vec<Copy>,
     seen: Vec<(Alias, Witness)>,
@@ -54,6 +56,8 @@ pub(super) struct Choice {
     pub(super) parts: Vec<PartHeld>,
     /// No controller epoch up to here is given out again.
     pub(super) epochs: ControllerEpoch,
+    /// No index up to here is given to a record again.
+    pub(super) index_floor: LogIndex,
     /// Histories that members have followed and that this one does not contain.
     pub(super) left: Vec<LineageId>,
     /// The last record that a member was told of, if it is lost.
@@ -69,6 +73,7 @@ impl Findings {
             home_is_usable: own.is_usable(),
             home_is_rebuilt: own.is_rebuilt(),
             home_epoch: own.epoch(),
+            home_index: own.highest_index(),
             clusters: Vec::new(),
             copies: Vec::new(),
             seen: Vec::new(),
@@ -218,6 +223,12 @@ impl Findings {
             .chain([end.epoch, self.home_epoch])
             .max()
             .unwrap_or_default();
+        // Of whatever history: clients may have been told of any, and of more than members were.
+        let highest = (seen.clone().map(|seen| seen.index))
+            .chain((self.copies.iter()).filter_map(|copy| Some(copy.copy.end.as_ref()?.index)))
+            .chain([end.index, self.home_index])
+            .max()
+            .unwrap_or_default();
         let other_history = seen.into_iter().any(|seen| {
             let told = LogIndex(0) < seen.index && seen.index <= end.index;
             told && !contains(end, seen)
@@ -236,6 +247,7 @@ impl Findings {
             end: end.index,
             parts,
             epochs: ControllerEpoch(epoch.0.saturating_add(EPOCHS_LEFT_OUT)),
+            index_floor: index_floor(highest),
             left,
             // What a rebuild has accepted needs not be accepted again.
             lost_up_to: lost_up_to.filter(|_| source != Source::Home || !self.home_is_rebuilt),

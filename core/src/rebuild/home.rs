@@ -26,6 +26,8 @@ pub(super) struct OwnHome {
     unfinished: bool,
     /// The files of the log that is there, newest first.
     files: Vec<FileName>,
+    /// The last record that their names show to have been durable.
+    named_last: LogIndex,
     /// How far the log goes; in words, if it cannot be used.
     pub(super) log: Result<Option<MirrorEnd>, String>,
 }
@@ -72,6 +74,7 @@ impl OwnHome {
             identity: identity.ok().flatten(),
             unfinished,
             files: names,
+            named_last: metalog::named_last(files),
             log,
         }
     }
@@ -102,6 +105,18 @@ impl OwnHome {
             Ok(Some(end)) => end.epoch,
             _ => ControllerEpoch(0),
         }
+    }
+
+    /// The highest index that anything in this home shows, as far as it can be read.
+    pub(super) fn highest_index(&self) -> LogIndex {
+        let said = (self.identity.as_ref())
+            .and_then(|identity| identity.durable)
+            .unwrap_or_default();
+        let read = match &self.log {
+            Ok(Some(end)) => end.index,
+            _ => LogIndex(0),
+        };
+        said.max(read).max(self.named_last)
     }
 
     /// What makes the home one whose log is what was chosen: `files` from a node, or, if it was the
@@ -148,6 +163,7 @@ impl OwnHome {
                 epochs: choice.epochs,
                 left: choice.left.clone(),
             }),
+            index_floor: choice.index_floor,
         };
         ops.extend(write_whole(
             &home_file(),

@@ -8,15 +8,17 @@ use simtests::run::run_one;
 use simtests::trace::TraceMode;
 use simtests::vaquita::files::{Clients, Done};
 use simtests::vaquita::{
-    Cluster, MASTER, Rebuilding, Vaquita, VaquitaWorld, all_online, controller, wait_until,
+    Cluster, MASTER, Rebuilding, Vaquita, VaquitaWorld, all_online, controller, nodes, order,
+    wait_until,
 };
 use simtests::world::{Ended, Failure, NodeIx, TRAP_SPRUNG};
+use vaquita_core::admin::Verb;
 use vaquita_core::ids::LogIndex;
 use vaquita_core::io::ExitCode;
 use vaquita_core::message::ReplicaEntry;
 use vaquita_core::state::ClusterState;
 
-use crate::story::{Story, expect, get, put, run, run_without_rest, seconds};
+use crate::story::{Story, expect, get, put, run, run_without_rest, seconds, stop};
 
 /// Four hosts, three replicas, copies of a log of short segments on two nodes.
 fn cluster(seed: u64) -> Cluster {
@@ -254,6 +256,108 @@ fn what_is_given_up_after_a_loss_is_missed() {
     }
 }
 
+/// The last record of the log that was told to anybody.
+fn end(world: &VaquitaWorld) -> LogIndex {
+    controller(world).map_or(LogIndex(0), |(_, it)| it.log_positions().0)
+}
+
+/// No record that was made since the home was rebuilt has an index that a lost record had.
+fn indexes_are_new(world: &mut VaquitaWorld, lost: LogIndex) -> Result<(), Failure> {
+    let state = state(world);
+    let kept = state.fork.map(|fork| fork.at).unwrap_or_default();
+    let registered = state.registry.iter().map(|(_, it)| LogIndex(it.epoch.0));
+    let ordered = state.orders.values().map(|order| order.version);
+    let begun = state.epoch_starts.values().copied();
+    let mut given = registered.chain(ordered).chain(begun);
+    let twice = given.find(|index| *index > kept && *index <= lost);
+    expect(
+        world,
+        twice.is_none(),
+        &format!(
+            "index {} was given a second time: the lost records had those from {} to {lost}",
+            twice.unwrap_or_default(),
+            kept.next()
+        ),
+    )
+}
+
+/// The newest records are lost, an order to a node among them that its agent knows, and that a person has
+/// acted against since. The node obeys what is ordered afterwards.
+fn order_after_a_loss(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    some_files(world, clients, 0)?;
+    wait_until(world, "two copies are complete", complete)?;
+    world.factory_mut().cluster.mirrors = 0;
+    let master = world.node(MASTER).expect("there is a controller");
+    world.kill(master);
+    wait_until(world, "all are online", |world| {
+        controller(world).is_some() && all_online(world)
+    })?;
+    for round in 0..4 {
+        some_files(world, clients, 10 + 4 * round)?;
+    }
+    stop(world, &["P1-NODE1"])?;
+    // What a person starts by hand stays, whatever was ordered before.
+    let by_hand = world.node("P1-NODE1").expect("there is such a node");
+    world.start(by_hand);
+    wait_until(world, "all are online", all_online)?;
+    let lost = end(world);
+    lose_home(world, None);
+    rebuild(world, ACCEPT, ExitCode::Success, "start the controller")?;
+    start_controller(world)?;
+    wait_until(world, "all follow", all_online)?;
+    stop(world, &["P1-NODE1"])?;
+    indexes_are_new(world, lost)?;
+    // The log that goes on so is a log like others: it is read back, and copied.
+    world.factory_mut().cluster.mirrors = 2;
+    start_controller(world)?;
+    order(world, Verb::StartNodes(nodes(&["P1-NODE1"])));
+    wait_until(world, "all are online", all_online)?;
+    some_files(world, clients, 40)?;
+    wait_until(world, "two copies are complete", complete)?;
+    let before = state(world).namespace;
+    let gone = end(world);
+    lose_home(world, None);
+    rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
+    start_controller(world)?;
+    let same = state(world).namespace == before;
+    expect(world, same, "names are the same")?;
+    wait_until(world, "all are online", all_online)?;
+    indexes_are_new(world, gone)?;
+    read_files(world, clients, 40)
+}
+
+const OBEYED: &str = "rebuilt::an_index_that_a_lost_record_had_is_never_given_again";
+
+/// Orders, versions of files and epochs of volumes are indexes of the log, and those who were told of them
+/// keep them. A log that goes on without its newest records gives no other record the same ones.
+#[test]
+fn an_index_that_a_lost_record_had_is_never_given_again() {
+    let summary = run_without_rest(20, OBEYED, cluster, order_after_a_loss);
+    assert!(summary.count("metalog.skip") > 0);
+}
+
+/// The story above finds a controller that gives them a second time.
+#[test]
+fn an_index_that_is_given_again_is_missed() {
+    let careless = |seed| {
+        let mut cluster = cluster(seed);
+        cluster.planted.reuse_indexes = true;
+        cluster
+    };
+    let story = Story::new(OBEYED, careless, |world, clients| {
+        // It sees that epochs of nodes are given again, which is part of the same.
+        world.remove_checker("epochs grow");
+        order_after_a_loss(world, clients)
+    });
+    let story = story.without_rest();
+    for seed in 0..3 {
+        let outcome = run_one(&story, seed, TraceMode::Fingerprint);
+        let failure = outcome.failure.expect("it is found");
+        let words = "what was ordered to stop has stopped";
+        assert!(failure.what.contains(words), "{failure}");
+    }
+}
+
 /// Somebody restores yesterday's copy of the home. No node follows, nothing is given up, and what is
 /// missing is told; the rebuild finds the newest history at the nodes.
 #[test]
@@ -450,15 +554,18 @@ fn a_home_is_rebuilt_twice_from_the_same_old_copy() {
             let master = world.node(MASTER).expect("there is a controller");
             let old = world.disk(master).files();
             let early = state(world);
+            let mut lost = LogIndex(0);
             for round in 0..2 {
                 some_files(world, clients, 10 + 4 * round)?;
                 world.run_for(seconds(10))?;
                 let had = entries(world);
+                lost = lost.max(end(world));
                 lose_home(world, Some(&old));
                 rebuild(world, WRITE, ExitCode::Refused, "--i-accept-loss")?;
                 rebuild(world, ACCEPT, ExitCode::Success, "start the controller")?;
                 start_controller(world)?;
                 wait_until(world, "all follow", all_online)?;
+                indexes_are_new(world, lost)?;
                 let same = state(world).namespace == early.namespace;
                 expect(world, same, "names are as the copy had them")?;
                 world.run_for(seconds(120))?;

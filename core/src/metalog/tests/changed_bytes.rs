@@ -73,7 +73,12 @@ impl Promised {
 
     fn assert_prefix(&self, recovered: &Recovered<'_>) {
         let last = recovered.end.last_index();
-        let state = super::rig::State::replayed(recovered.checkpoint, &recovered.records);
+        let state = super::rig::State::replayed(
+            &self.rig.history,
+            recovered.checkpoint,
+            &recovered.records,
+            last,
+        );
         assert_eq!(state, super::rig::State::after(&self.rig.history, last));
     }
 

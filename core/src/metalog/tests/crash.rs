@@ -75,6 +75,51 @@ fn a_batch_of_many_sectors_survives_in_any_part_or_not_at_all() {
     a_life_of_crashes(&limits, Planted::default(), Crash::Garbage, 700);
 }
 
+/// Leaves indexes out behind so many records, with a crash at every operation before and after.
+fn a_life_with_a_skip(limits: &Limits, before: u64) -> usize {
+    let mut rig = Rig::new(limits.clone(), Planted::default());
+    let mut crashes = 0;
+    for _ in 0..before {
+        rig.append(5);
+    }
+    rig.run();
+    rig.append(6);
+    rig.skip_to(LogIndex(before + 40));
+    if before.is_multiple_of(2) {
+        // What is behind is in the same write.
+        rig.append(7);
+    }
+    rig.run_all(|rig| crashes += crash_here(rig, Crash::Garbage, 300));
+    for round in 0..8 {
+        if rig.begin_checkpoint() {
+            rig.build_checkpoint();
+        }
+        rig.append(5 + round);
+        rig.run_all(|rig| crashes += crash_here(rig, Crash::Garbage, 300));
+        let disk = rig.disk.clone();
+        rig.restart(disk);
+    }
+    assert!(rig.acked > LogIndex(before + 40), "the log went on behind");
+    crashes
+}
+
+#[test]
+fn indexes_that_are_left_out_survive_a_crash_at_any_operation() {
+    for group_commit_records in 1..=3 {
+        for before in 0..7 {
+            for segment_bytes in [64, 200] {
+                let limits = Limits {
+                    group_commit_records,
+                    segment_bytes,
+                    ..tiny_limits()
+                };
+                let crashes = a_life_with_a_skip(&limits, before);
+                assert!(crashes > 50, "only {crashes} crashes were tried");
+            }
+        }
+    }
+}
+
 /// One life by chance: appends, operations of either lane in any order, checkpoints, kills and
 /// power failures.
 fn a_life_by_chance(seed: u64, planted: Planted) {

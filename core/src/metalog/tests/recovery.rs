@@ -59,7 +59,12 @@ fn the_state_from_any_checkpoint_is_the_state_from_all_records() {
     let whole = State::after(&rig.history, rig.acked);
     let state = |files: &Files| {
         let recovered = recover(files, &expected(LogIndex(1))).unwrap();
-        State::replayed(recovered.checkpoint, &recovered.records)
+        State::replayed(
+            &rig.history,
+            recovered.checkpoint,
+            &recovered.records,
+            rig.acked,
+        )
     };
     assert_eq!(state(&files), whole);
     files.remove(&checkpoint_file(LogIndex(8)));
@@ -263,7 +268,12 @@ fn a_replay_for_a_checkpoint_notices_what_was_changed_since() {
     assert_eq!(plan.upto, LogIndex(12));
     let replayed = replay(&plan, &files).unwrap();
     assert_eq!(
-        State::replayed(replayed.checkpoint, &replayed.records),
+        State::replayed(
+            &rig.history,
+            replayed.checkpoint,
+            &replayed.records,
+            LogIndex(12)
+        ),
         State::after(&rig.history, LogIndex(12))
     );
     for name in plan.segments.iter().chain(&plan.base) {

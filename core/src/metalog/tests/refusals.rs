@@ -307,7 +307,7 @@ fn records_whose_checksums_hold_and_whose_numbers_do_not_are_refused() {
 fn a_record_with_flags_that_mean_nothing_yet_is_refused() {
     let mut files = forged(&[(1, 3, 0), (2, 3, 1)]);
     let bytes = files.get_mut(&segment_file(1)).unwrap();
-    bytes[64 + 34] = 1;
+    bytes[64 + 34] = 2;
     let segment_crc = u32::from_le_bytes(bytes[60..64].try_into().unwrap());
     record::seal(&mut bytes[64..], LogIndex(0), segment_crc, segment_crc);
     assert!(matches!(
@@ -317,6 +317,59 @@ fn a_record_with_flags_that_mean_nothing_yet_is_refused() {
             ..
         }
     ));
+}
+
+/// A log whose second record says that the index behind it is that of `payload`, and whose third has the
+/// index 9.
+fn skipping(payload: &[u8]) -> Files {
+    let mut files = Files::new();
+    let mut bytes = Vec::new();
+    let header = SegmentHeader {
+        cluster: CLUSTER,
+        lineage: LINEAGE,
+        first_index: LogIndex(1),
+        previous_crc: 0,
+    };
+    let (head, segment_crc) = header.encode();
+    bytes.extend_from_slice(&head);
+    let epoch = ControllerEpoch(3);
+    record::push(&mut bytes, LogIndex(1), epoch, 7, b"first");
+    let at = bytes.len();
+    record::push(&mut bytes, LogIndex(2), epoch, 0, payload);
+    bytes[at + 34] = 1;
+    record::push(&mut bytes, LogIndex(9), epoch, 7, b"third");
+    record::seal(&mut bytes[64..], LogIndex(0), segment_crc, segment_crc);
+    files.insert(segment_file(1), bytes);
+    files
+}
+
+#[test]
+fn a_hole_in_the_indexes_is_as_the_record_before_it_says_or_refused() {
+    let files = skipping(&9_u64.to_le_bytes());
+    let recovered = recover(&files, &expected(LogIndex(0))).expect("it is as it says");
+    let indexes: Vec<u64> = recovered.records.iter().map(|it| it.index.0).collect();
+    assert_eq!(indexes, [1, 9], "the owner sees its own records");
+    for (what, payload) in [
+        ("another index", 8_u64.to_le_bytes().to_vec()),
+        ("an earlier index", 2_u64.to_le_bytes().to_vec()),
+        ("no index", b"short".to_vec()),
+        (
+            "an index that none may have",
+            u64::MAX.to_le_bytes().to_vec(),
+        ),
+    ] {
+        let refusal = refusal(&skipping(&payload));
+        assert!(
+            matches!(
+                refusal,
+                RecoveryRefusal::DamagedRecord {
+                    evidence: Evidence::Contradiction,
+                    ..
+                }
+            ),
+            "{what}: {refusal}"
+        );
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn last_good(files: &Files) -> LogIndex {
 fn assert_ends_at(rig: &Rig, files: &Files, upto: LogIndex) {
     let recovered = recover(files, &expected(upto)).unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(recovered.end.last_index(), upto);
-    let state = State::replayed(recovered.checkpoint, &recovered.records);
+    let state = State::replayed(&rig.history, recovered.checkpoint, &recovered.records, upto);
     assert_eq!(state, State::after(&rig.history, upto), "records differ");
 }
 

@@ -35,9 +35,15 @@ pub(super) struct State {
     pub(super) sum: u64,
 }
 
+/// In a history in the place of each index that no record of the owner has.
+const LEFT_OUT: &[u8] = &[0];
+
 impl State {
     fn apply(&mut self, payload: &[u8]) {
         self.last = self.last.next();
+        if payload == LEFT_OUT {
+            return;
+        }
         self.sum = payload
             .iter()
             .fold(mix(self.sum ^ self.last.0), |sum, byte| {
@@ -66,21 +72,32 @@ impl State {
         }
     }
 
-    /// The state that a checkpoint and the records behind it lead to.
+    /// The state that a checkpoint and the records behind it lead to, up to `upto`. `history` tells which
+    /// indexes no record has.
     pub(super) fn replayed(
+        history: &[Vec<u8>],
         checkpoint: Option<(LogIndex, &[u8])>,
         records: &[crate::metalog::Record<'_>],
+        upto: LogIndex,
     ) -> Self {
+        let left_out = |index: LogIndex| history[index.0 as usize - 1] == LEFT_OUT;
         let mut state = checkpoint.map_or_else(Self::default, |(index, bytes)| {
             let state = Self::decode(bytes);
             assert_eq!(state.last, index, "a checkpoint is at the index it says");
             state
         });
+        let pass = |state: &mut Self, before: u64| {
+            while state.last.0 < before && left_out(state.last.next()) {
+                state.apply(LEFT_OUT);
+            }
+        };
         for record in records {
+            pass(&mut state, record.index.0 - 1);
             assert_eq!(record.index, state.last.next(), "indexes are contiguous");
             assert!(record.durable_index < record.index, "durable is before");
             state.apply(record.payload);
         }
+        pass(&mut state, upto.0);
         state
     }
 }
@@ -102,6 +119,8 @@ pub(super) struct Rig {
     pub(super) planted: Planted,
     /// Every payload appended, by index.
     pub(super) history: Vec<Vec<u8>>,
+    /// The record behind which indexes were left out, and the next index.
+    pub(super) skipped: Option<(LogIndex, LogIndex)>,
     /// Up to where the owner was told that records are durable.
     pub(super) acked: LogIndex,
     /// What the log reported, in order.
@@ -130,6 +149,7 @@ impl Rig {
             limits,
             planted,
             history: Vec::new(),
+            skipped: None,
             acked: LogIndex(0),
             progress: Vec::new(),
             plan: None,
@@ -154,9 +174,19 @@ impl Rig {
             .map(|at| mix(salt ^ at).to_le_bytes()[0] | 1)
             .collect();
         let index = self.log.append(self.epoch, 7, &payload);
+        if self.skipped.is_some_and(|(_, next)| next == index) {
+            self.history.resize(index.0 as usize - 1, LEFT_OUT.to_vec());
+        }
         self.history.push(payload);
         assert_eq!(index.0, self.history.len() as u64, "indexes are contiguous");
         index
+    }
+
+    /// Leaves indexes out.
+    pub(super) fn skip_to(&mut self, next: LogIndex) {
+        self.log.skip_to(self.epoch, next);
+        self.history.push(LEFT_OUT.to_vec());
+        self.skipped = Some((self.log.appended(), next));
     }
 
     /// Hands the next batches to idle lanes.
@@ -248,7 +278,12 @@ impl Rig {
         };
         let files = self.disk.contents();
         let replayed = replay(&plan, &files).unwrap_or_else(|refusal| panic!("{refusal}"));
-        let state = State::replayed(replayed.checkpoint, &replayed.records);
+        let state = State::replayed(
+            &self.history,
+            replayed.checkpoint,
+            &replayed.records,
+            plan.upto,
+        );
         assert_eq!(state, State::after(&self.history, plan.upto));
         let image = plan.encode(&state.encode());
         self.log.checkpoint_built(image).unwrap();
@@ -270,6 +305,7 @@ impl Rig {
         next.log = MetaLog::resume(recovered.end, LINEAGE, &self.limits, self.planted);
         next.disk = disk;
         next.history = core::mem::take(&mut self.history);
+        next.skipped = self.skipped;
         next.acked = self.acked;
         next.epoch = self.epoch.next();
         next.ops = self.ops;
@@ -295,7 +331,12 @@ impl Rig {
             "{} records were appended and {last} recovered",
             self.history.len()
         );
-        let state = State::replayed(recovered.checkpoint, &recovered.records);
+        let state = State::replayed(
+            &self.history,
+            recovered.checkpoint,
+            &recovered.records,
+            last,
+        );
         assert_eq!(state, State::after(&self.history, last), "records differ");
         Ok(recovered)
     }
@@ -342,6 +383,7 @@ impl Rig {
 
         let mut next = Self::new(self.limits.clone(), self.planted);
         next.history = self.history[..last.0 as usize].to_vec();
+        next.skipped = self.skipped.filter(|(at, _)| *at <= last);
         next.acked = self.acked;
         next.epoch = ControllerEpoch(u64::MAX);
         next.log = MetaLog::resume(recovered.end, LINEAGE, &self.limits, self.planted);

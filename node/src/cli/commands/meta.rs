@@ -212,9 +212,8 @@ fn report(report: &HomeReport, home: &Path, terminal: &mut Terminal) -> Outcome 
     terminal.say(format!("last good record: {last_good}"))?;
     if durable > last_good {
         terminal.say(format!(
-            "known to have been durable: records up to {durable} at least; a repair would lose {} \
-             of them, and those that came later",
-            durable.0 - last_good.0
+            "known to have been durable: records up to {durable} at least; a repair would lose those \
+             behind {last_good}, and those that came later"
         ))?;
     }
     if !report.would_lose.is_empty() {
