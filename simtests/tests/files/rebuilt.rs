@@ -1,9 +1,10 @@
 //! A controller's home that is lost, or was exchanged for an old copy of itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use simtests::disk::Files;
-use simtests::plan::Step;
+use simtests::plan::{DiskStep, Step};
 use simtests::run::run_one;
 use simtests::trace::TraceMode;
 use simtests::vaquita::files::{Clients, Done};
@@ -16,9 +17,10 @@ use vaquita_core::admin::Verb;
 use vaquita_core::ids::LogIndex;
 use vaquita_core::io::ExitCode;
 use vaquita_core::message::ReplicaEntry;
+use vaquita_core::metalog::{self, Expected};
 use vaquita_core::state::ClusterState;
 
-use crate::story::{Story, expect, get, put, run, run_without_rest, seconds, stop};
+use crate::story::{Story, expect, get, put, run, run_without_rest, seconds, stop, until};
 
 /// Four hosts, three replicas, copies of a log of short segments on two nodes.
 fn cluster(seed: u64) -> Cluster {
@@ -416,6 +418,106 @@ fn an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date() {
         },
     );
     assert!(summary.count("controller.rollback_seen") > 0);
+}
+
+/// The last record of a log as a process reads it.
+fn last_record(world: &VaquitaWorld, files: &Files) -> LogIndex {
+    let expected = Expected {
+        cluster: state(world).cluster.expect("there is a cluster"),
+        durable: None,
+    };
+    metalog::recover(files, &expected).map_or(LogIndex(0), |it| it.end.last_index())
+}
+
+/// A copy of the controller's home, as a backup takes it, that has records of which no sync has been
+/// confirmed: they are read from a cache.
+fn back_up_amid_a_write(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(Files, LogIndex), Failure> {
+    let master = world.node(MASTER).expect("there is a controller");
+    world.disturb(&Step::Disk {
+        node: MASTER.to_owned(),
+        what: DiskStep::Slow(100),
+    });
+    for number in 100..400 {
+        clients.begin(world, None, put(&format!("/d/g{number}"), number, 300));
+        for _ in 0..20 {
+            clients.run_for(world, Duration::from_micros(300))?;
+            let files = world.disk(master).files();
+            let last = last_record(world, &files);
+            if last > end(world) {
+                return Ok((files, last));
+            }
+        }
+    }
+    world.fail(None, "no record was written and not synced".to_owned());
+    Err(world.finish().expect_err("it has failed"))
+}
+
+/// Backups that had records which a loss of power took from the controller.
+static AHEAD: AtomicUsize = AtomicUsize::new(0);
+
+/// A backup is taken of records that are written and not synced, and then power fails. Where the controller
+/// goes on, the backup is a copy of another history, and known as one; where its disk is gone, it is all that
+/// was promised, and a little more that was promised to nobody.
+#[test]
+fn a_backup_that_is_ahead_of_its_log_does_no_harm() {
+    run(
+        24,
+        "rebuilt::a_backup_that_is_ahead_of_its_log_does_no_harm",
+        cluster,
+        |world, clients| {
+            some_files(world, clients, 0)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let (backup, last) = back_up_amid_a_write(world, clients)?;
+            world.disturb(&Step::PowerCut("h0".to_owned()));
+            let master = world.node(MASTER).expect("there is a controller");
+            let left = world.disk(master).files();
+            let goes_on = world.seed() % 3 > 0;
+            if !goes_on {
+                lose_home(world, None);
+                world.factory_mut().cluster.rebuild = None;
+                // Nothing was promised that is not in it.
+                for (file, bytes) in &backup {
+                    world.disk_mut(master).install(file.clone(), bytes.clone());
+                }
+            }
+            world.disturb(&Step::PowerOn("h0".to_owned()));
+            until(world, clients, "all follow", |world| {
+                controller(world).is_some() && all_online(world)
+            })?;
+            clients.finish(world)?;
+            if !goes_on {
+                let now = world.local_time(master).unwrap_or_default();
+                let alarms = controller(world).map(|(_, it)| it.status(now).alarms);
+                let what = format!("it contradicts nothing that nodes know: {alarms:?}");
+                expect(world, alarms.is_some_and(|it| it.is_empty()), &what)?;
+                return read_files(world, clients, 0);
+            }
+            if last_record(world, &left) < last {
+                AHEAD.fetch_add(1, Ordering::Relaxed);
+            }
+            some_files(world, clients, 10)?;
+            wait_until(world, "two copies are complete", complete)?;
+            let before = state(world);
+            let had = entries(world);
+            lose_home(world, Some(&backup));
+            start_controller(world)?;
+            world.run_for(seconds(100))?;
+            let same = entries(world) == had;
+            expect(world, same, "a backup of another history gave something up")?;
+            expect(world, !all_online(world), "it was followed")?;
+            rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
+            start_controller(world)?;
+            let same = state(world).namespace == before.namespace;
+            expect(world, same, "names are the newest")?;
+            wait_until(world, "all are online", all_online)?;
+            expect(world, entries(world) == had, "something was given up")
+        },
+    );
+    let ahead = AHEAD.load(Ordering::Relaxed);
+    assert!(ahead > 3, "only {ahead} backups were ahead");
 }
 
 /// A rebuild is killed at any operation of its disk, and run again.

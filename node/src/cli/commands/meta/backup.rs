@@ -3,6 +3,16 @@
 //! Checkpoints and segments that have a successor never change again, so that copying them needs no
 //! lock. The last segment only grows: what is half written at its end is cut off, as it is at a start. A
 //! checkpoint that comes meanwhile may remove files; then the copy is begun again.
+//!
+//! What is read comes from the page cache, so that the last records of the copy may not be on the
+//! controller's disk yet. If power fails just then, the controller goes on without them, and the copy has
+//! records that its log never had. That does no harm, as their answers waited for the sync: where the copy
+//! takes the place of a lost home, they are records whose outcome nobody was told; where the controller
+//! went on meanwhile, the copy is one of another history, which nodes refuse and a rebuild tells apart as it
+//! does any old copy, by the processes of the epochs. It is not cut back to what is known to be durable,
+//! for no file says that of the last records, however long ago they were acknowledged; and it does not sync
+//! the files itself, since a failure would be told to whoever asks first, and the controller has to be
+//! told.
 
 use std::collections::BTreeMap;
 use std::fs;
