@@ -112,6 +112,12 @@ pub struct Limits {
     pub survey_chunks: usize,
     /// Copies that one node may be the source of, and the target of, at a time.
     pub copies_per_node: usize,
+    /// Chunks of which places or replicas that are not needed are given up in one tick of the controller:
+    /// there is never a hurry, and the factor may have been lowered by mistake.
+    pub surplus_per_tick: usize,
+    /// Contents that a node may have to throw away and has not yet, above which it is told of no further
+    /// replica too many.
+    pub surplus_per_node: usize,
     /// Silence of a replica after which a reader asks another one beside it; doubles up to
     /// [`Limits::dfs_hedge_max`] while nothing comes.
     pub dfs_hedge_min: Duration,
@@ -235,6 +241,9 @@ impl Default for Limits {
             dfs_chunks_looked_at: 10_000,
             survey_chunks: 8192,
             copies_per_node: 4,
+            // With five ticks a second: a million chunks take three hours.
+            surplus_per_tick: 20,
+            surplus_per_node: 100,
             dfs_hedge_min: Duration::from_millis(50),
             dfs_hedge_max: Duration::from_millis(800),
             dfs_read_patience: Duration::from_secs(5),

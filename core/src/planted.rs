@@ -117,6 +117,8 @@ pub struct Planted {
     pub retry_at_once: bool,
     /// The controller has as many copies made at a time as there are to make.
     pub copy_without_bound: bool,
+    /// The controller gives up all replicas that are too many as soon as it sees them.
+    pub trim_without_bound: bool,
     /// The controller counts replicas of nodes that are away where it gives up what is too many.
     pub trim_in_hope: bool,
     /// The controller gives up what is too many, and what no file has, while many nodes are away.

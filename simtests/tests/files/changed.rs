@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use simtests::vaquita::files::Clients;
-use simtests::vaquita::{Cluster, MASTER, VaquitaWorld, all_online, nodes, order, wait_until};
+use simtests::plan::{DiskStep, Step};
+use simtests::vaquita::files::{Clients, Done};
+use simtests::vaquita::{
+    Cluster, MASTER, Vaquita, VaquitaWorld, all_online, controller, nodes, order, wait_until,
+};
 use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
 use crate::repair::{expect_whole, host, impatient, read_all, repairs, write_some};
-use crate::story::{expect, named, remove, run, seconds, stop};
+use crate::story::{expect, named, put, remove, run, seconds, stop, timed};
 
 /// The controller is started anew with another configuration.
 fn restart_with(
@@ -100,6 +103,85 @@ fn a_factor_that_is_lowered_and_raised_is_followed() {
             clients.run_for(world, seconds(120))?;
             expect_whole(world)?;
             read_all(world, clients, 20)
+        },
+    );
+}
+
+/// The most contents that a node has yet to throw away, of chunks of which the log does not say any more
+/// that it has them.
+fn most_to_throw_away(world: &VaquitaWorld) -> usize {
+    let Some((_, master)) = controller(world) else {
+        return 0;
+    };
+    let names = &master.state().namespace;
+    let left = world.nodes().filter_map(|node| {
+        let Vaquita::DataNode(machine) = world.machine(node)? else {
+            return None;
+        };
+        let node = machine.identity().0.node;
+        let mut entries = machine.entries();
+        entries.retain(|entry| {
+            let chunk = names.chunk_version(entry.version);
+            chunk.is_some_and(|chunk| !chunk.is_held_by(node))
+        });
+        Some(entries.len())
+    });
+    left.max().unwrap_or(0)
+}
+
+/// 80: the factor is lowered over many chunks. What is too many goes a little at a time, the log and each node
+/// have little to do for it at any moment, and clients are served as always.
+#[test]
+fn what_is_too_many_is_given_up_at_a_pace() {
+    const PER_TICK: u64 = 2;
+    const PER_NODE: usize = 3;
+    run(
+        4,
+        "changed::what_is_too_many_is_given_up_at_a_pace",
+        |seed| {
+            let mut cluster = impatient(seed);
+            cluster.limits.surplus_per_tick = usize::try_from(PER_TICK).unwrap_or(1);
+            cluster.limits.surplus_per_node = PER_NODE;
+            cluster
+        },
+        |world, clients| {
+            write_some(world, clients, 60)?;
+            restart_with(world, clients, |cluster| cluster.files.factor = 2)?;
+            let wait = |world: &VaquitaWorld| repairs(world).unwrap_or_default();
+            let all = |world: &VaquitaWorld| wait(world).given_up + wait(world).surplus;
+            let many = all(world);
+            expect(world, many > 80, &format!("there are only {many}"))?;
+            // One disk takes long to throw something away.
+            if world.seed() % 2 == 0 {
+                let (node, what) = ("P2-NODE1/0".to_owned(), DiskStep::Slow(200));
+                world.disturb(&Step::Disk { node, what });
+            }
+            let began = world.now();
+            let mut before = wait(world).given_up;
+            let mut number = 100;
+            while wait(world).surplus > 0 && world.now().since(began) < seconds(300) {
+                for _ in 0..10 {
+                    clients.run_for(world, Duration::from_millis(100))?;
+                    let left = most_to_throw_away(world);
+                    let what = format!("{left} contents wait at a node, and {PER_NODE} may");
+                    expect(world, left <= PER_NODE, &what)?;
+                }
+                let given_up = wait(world).given_up;
+                let what = format!("{} were given up in a second", given_up - before);
+                expect(world, given_up - before <= 6 * PER_TICK, &what)?;
+                before = given_up;
+                let (done, took) = timed(world, clients, put("/d/new", number, 2_000))?;
+                let served = matches!(done, Done::Written(_)) && took < seconds(2);
+                expect(world, served, &format!("a write took {took:?}: {done:?}"))?;
+                number += 1;
+            }
+            let status = wait(world);
+            let what = format!("what is too many is not given up: {status:?}");
+            let gone = status.surplus == 0 && status.given_up >= many;
+            expect(world, gone, &what)?;
+            clients.run_for(world, seconds(20))?;
+            expect_whole(world)?;
+            read_all(world, clients, 60)
         },
     );
 }

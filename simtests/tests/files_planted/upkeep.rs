@@ -49,7 +49,29 @@ fn a_host_is_made_up_for(world: &mut VaquitaWorld, clients: &mut Clients) -> Res
     wait_until(world, "all online", all_online)
 }
 
-/// The same, and nodes do not reach each other: copies fail for a quarter of an hour.
+/// The factor is lowered: every chunk has a replica too many, and one goes in each tick.
+fn the_factor_is_lowered(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    write_some(world, clients)?;
+    let cluster = &mut world.factory_mut().cluster;
+    cluster.files.factor = 2;
+    cluster.limits.surplus_per_tick = 1;
+    world.kill(named(world, MASTER));
+    let given_up = |world: &VaquitaWorld| {
+        controller(world).map_or(0, |(_, it)| it.repairs(Timestamp::ZERO).given_up)
+    };
+    let mut before = 0;
+    for _ in 0..20 {
+        clients.run_for(world, seconds(1))?;
+        let now = given_up(world).max(before);
+        let what = format!("{} replicas were given up in a second", now - before);
+        expect(world, now - before <= 6, &what)?;
+        before = now;
+    }
+    let some = before > 0;
+    expect(world, some, "what is too many is not given up")
+}
+
+/// A host is made up for, and nodes do not reach each other: copies fail for a quarter of an hour.
 fn copies_fail(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     write_some(world, clients)?;
     power(world, &["h2"], false);
@@ -255,6 +277,14 @@ pub(crate) const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.copy_without_bound = true,
         drive: a_host_is_made_up_for,
         shows: "copies are under way, and 4 may be",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "trim_without_bound",
+        plant: |bugs| bugs.trim_without_bound = true,
+        drive: the_factor_is_lowered,
+        shows: "replicas were given up in a second",
         without: &[],
         within: 2,
     },

@@ -296,6 +296,15 @@ impl Stock {
         }
     }
 
+    /// How many contents the node is to throw away, by the log or because it was told so, and has not yet,
+    /// as far as it has said.
+    pub(super) fn to_throw_away(&self) -> usize {
+        let extras = self.extras.values();
+        extras
+            .filter(|it| it.entry.is_none() || it.released.is_some())
+            .count()
+    }
+
     /// What the node has said of a content that it has. Nothing once it was told that the content is
     /// of no use: it may have thrown it away by now, and not have said so yet.
     pub(super) fn claims(&self, version: ChunkVersion) -> Option<&ReplicaEntry> {

@@ -18,6 +18,9 @@
 //! synced, and what a node has beside what the log says is left alone as long as it may be needed
 //! (`release.rs`).
 //!
+//! What is too many is given up last, a few chunks in each tick, and fewer while others wait for the log
+//! (`surplus.rs`): whoever lowers the factor by mistake has time to notice.
+//!
 //! Nothing is begun while it is not known what nodes have, while so many are away that the cause is
 //! likely not theirs, or by a controller that is behind what a node has seen.
 
@@ -25,6 +28,7 @@ mod copies;
 mod history;
 mod judge;
 mod status;
+mod surplus;
 mod wanted;
 
 use core::time::Duration;
@@ -43,7 +47,7 @@ use crate::state::Record;
 use crate::time::Timestamp;
 
 use history::{Deed, History};
-use judge::Standing;
+use surplus::SurplusPace;
 use wanted::WantedChunks;
 
 /// How much it hurts that something is not done yet.
@@ -99,6 +103,7 @@ pub(super) struct Repairs {
     done: Done,
     history: History,
     pace: Pace,
+    surplus: SurplusPace,
 }
 
 /// How fast it goes: bytes of the present while, and of the one before.
@@ -189,6 +194,7 @@ impl Repairs {
             done: Done::default(),
             history: History::default(),
             pace: Pace::default(),
+            surplus: SurplusPace::default(),
         }
     }
 
@@ -378,6 +384,7 @@ impl Controller {
             self.copy_failed(now, id, reason);
         }
         self.files.repairs.wanted.tick(now);
+        self.renew_surplus_pace();
         self.begin_copies(now);
     }
 
@@ -488,53 +495,6 @@ impl Controller {
                 }
             }
         }
-    }
-
-    /// Gives up places where there is nothing, or a replica too many.
-    fn give_up_surplus(&mut self, now: Timestamp, version: ChunkVersion, standing: &Standing) {
-        let factor = self.files.config.factor;
-        // A good replica is given up only when all others are known to be good.
-        let surplus = standing.good.len() > factor && standing.awaited.is_empty();
-        let dispensed: Vec<NodeId> = standing.dispensed().collect();
-        let removed: Vec<NodeId> = if dispensed.is_empty() {
-            let dispensable = self.dispensable(&standing.good).filter(|_| surplus);
-            dispensable.map(|(node, _)| node).into_iter().collect()
-        } else if standing.good.len() >= factor
-            || self.planted.drain_without_copies
-            || self.planted.give_up_absent
-        {
-            dispensed
-        } else {
-            Vec::new()
-        };
-        if removed.is_empty() {
-            self.files.repairs.wanted.forget(version.chunk);
-            return;
-        }
-        self.files.repairs.done.given_up += removed.len() as u64;
-        let why = format!(
-            "it has {} good replicas and needs {factor}",
-            standing.good.len()
-        );
-        let given_up: Vec<String> = removed.iter().map(|node| self.name_of(*node)).collect();
-        let text = format!(
-            "chunk {version}: {} need not keep it, since {why}",
-            given_up.join(", ")
-        );
-        self.out.notify(Event::info("repair.given_up", text));
-        let deed = Deed {
-            version,
-            len: self.names().chunk_version(version).map_or(0, |it| it.len()),
-            what: ReplicaDeed::GivenUp,
-            from: None,
-            to: None,
-            given_up,
-            took: Duration::ZERO,
-            why,
-        };
-        self.files.repairs.history.add(now, deed);
-        self.change_replicas(now, version, &[], &removed);
-        self.look_at_chunk(now, version.chunk);
     }
 
     /// Has a good replica count that a node has beside what the log says, if there is one: it need not
