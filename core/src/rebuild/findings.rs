@@ -231,7 +231,8 @@ impl Findings {
             .unwrap_or_default();
         let other_history = seen.into_iter().any(|seen| {
             let told = LogIndex(0) < seen.index && seen.index <= end.index;
-            told && !contains(end, seen)
+            // Also one that has come further than this one.
+            told && !contains(end, seen) || !is_of_other_lineage(end, seen) && went_on(end, seen)
         });
         let lost_up_to = (told > end.index || other_history).then_some(told);
         // An agent keeps no copy.
@@ -347,14 +348,7 @@ impl fmt::Display for Choice {
 /// Whether a history has in it what a member has seen of a controller: that very process had that epoch, and
 /// the next one began behind what was seen.
 fn contains(end: &MirrorEnd, seen: &Witness) -> bool {
-    if seen.lineage.is_some_and(|lineage| lineage != end.lineage) || seen.index > end.index {
-        return false;
-    }
-    let later = (end.starts.iter()).filter(|(epoch, _)| *epoch > seen.epoch);
-    if later
-        .map(|(_, start)| *start)
-        .any(|start| start <= seen.index)
-    {
+    if is_of_other_lineage(end, seen) || seen.index > end.index || went_on(end, seen) {
         return false;
     }
     let of_epoch = |(epoch, _): &&(ControllerEpoch, _)| *epoch == seen.epoch;
@@ -364,4 +358,17 @@ fn contains(end: &MirrorEnd, seen: &Witness) -> bool {
         // Too long ago to be remembered, or never.
         (None, _) => (end.instances.first()).is_none_or(|(oldest, _)| *oldest > seen.epoch),
     }
+}
+
+fn is_of_other_lineage(end: &MirrorEnd, seen: &Witness) -> bool {
+    seen.lineage.is_some_and(|lineage| lineage != end.lineage)
+}
+
+/// Whether a later controller of this history began at or before the record that a member has seen, and so
+/// without it.
+fn went_on(end: &MirrorEnd, seen: &Witness) -> bool {
+    let later = (end.starts.iter()).filter(|(epoch, _)| *epoch > seen.epoch);
+    later
+        .map(|(_, start)| *start)
+        .any(|start| start <= seen.index)
 }

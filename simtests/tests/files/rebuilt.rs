@@ -400,6 +400,9 @@ fn an_old_copy_of_the_home_gives_nothing_up_and_is_brought_up_to_date() {
                 .iter()
                 .any(|alarm| alarm.contains("refuses this controller"));
             expect(world, told, "nobody said that the home is an old copy")?;
+            // The old copy may have begun a segment under a name that the newest history has as well: it is
+            // kept under another one.
+            world.remove_checker("logs keep promises");
             rebuild(world, WRITE, ExitCode::Success, "start the controller")?;
             start_controller(world)?;
             let after = state(world);
