@@ -409,6 +409,7 @@ async fn volumes_are_listed() {
             "node": "P1-NODE1", "slot": 1, "path": "/disk1", "id": "ab".repeat(16),
             "state": "high", "capacity": 1000, "free": 90, "chunks": 3, "chunk_bytes": 800,
             "reason": "91 % full", "for_ms": 65_000, "doing": "new chunks go elsewhere",
+            "admin": "none",
         }])
     );
 }
