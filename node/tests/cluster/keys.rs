@@ -1,6 +1,7 @@
 //! The keys of the example's files, each with what can be seen of it. `localSite` and
 //! `controllerSite` are in [`crate::sites`], `lanCluster` is in [`crate::firewalls`].
 
+use std::cell::Cell;
 use std::fs;
 
 use crate::program::Ran;
@@ -159,8 +160,15 @@ async fn web_worker_num_bounds_the_requests_worked_on_at_a_time() {
         // An agent that does not answer: requests for its log keep their workers meanwhile.
         let agent = cluster.servers["P1"].pid;
         freeze(agent, true);
+        let is_seen = Cell::new(false);
         let asking = async {
-            let log = || cluster.get("7:8990", "/api/v1/nodes/P1-agent/log");
+            // One that is given up before all four are seen is asked again.
+            let log = async || loop {
+                let answer = cluster.get("7:8990", "/api/v1/nodes/P1-agent/log").await;
+                if is_seen.get() {
+                    return answer;
+                }
+            };
             tokio::join!(log(), log(), log(), log())
         };
         let looking = async {
@@ -170,6 +178,7 @@ async fn web_worker_num_bounds_the_requests_worked_on_at_a_time() {
                 (working + waiting == 4).then_some((working, waiting))
             });
             let seen = seen.await;
+            is_seen.set(true);
             freeze(agent, false);
             seen
         };
