@@ -28,7 +28,7 @@ use crate::process::{ProcessExit, ProcessIdentity};
 use crate::wire::codec::{self, Malformed};
 
 pub use volumes::{
-    RescanVolumes, RescannedVolume, VolumeDrain, VolumeFacts, VolumeOwner, VolumeOwners,
+    RescanVolumes, RescannedVolume, VolumeDrain, VolumeFacts, VolumeOrders, VolumeOwner,
     VolumesNow, VolumesRescanned,
 };
 
@@ -154,7 +154,7 @@ messages! {
     0x0048 CopyEnded /** The node has it, or has not. */;
     0x0050 RescanVolumes /** The controller wants a node to open again what is not open. */;
     0x0051 VolumesRescanned /** The node has, and tells what came of it. */;
-    0x0052 VolumeOwners /** Which volumes were given to which nodes by order. */;
+    0x0052 VolumeOrders /** Which volumes were given to nodes, and which are drained, by order. */;
     0x0060 MirrorOpen /** The controller wants a node to keep a copy of its log, or none. */;
     0x0061 MirrorHas /** What the node has of it. */;
     0x0062 MirrorPiece /** More of it. */;
@@ -382,6 +382,9 @@ pub struct Report {
     /// The node's volumes; in the first page.
     #[cbor(n(6), default)]
     pub volumes: Vec<VolumeFacts>,
+    /// Contents that the node has in damaged form only.
+    #[cbor(n(7), default)]
+    pub damaged: Vec<ChunkVersion>,
 }
 
 impl Report {
@@ -396,6 +399,7 @@ impl Report {
             as_of: 0,
             entries: Vec::new(),
             volumes: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 }

@@ -397,6 +397,7 @@ impl<D: Disk> Rig<D> {
             chunks: 0,
             as_of: 0,
             entries: Vec::new(),
+            damaged: Vec::new(),
             volumes: vec![VolumeFacts {
                 draining: None,
                 slot: VolumeSlot(0),

@@ -225,7 +225,7 @@ impl DataNode {
                     let identity = self.base.uplink.identity();
                     let (epoch, cluster) = (identity.epoch, identity.cluster);
                     let (shelves, mut around) = self.shelves();
-                    shelves.take_owners(now, volumes, &mut around);
+                    shelves.take_orders(now, volumes, &mut around);
                     shelves.registered(now, epoch, cluster, &mut around);
                 }
                 UplinkEvent::Online => {}
@@ -261,9 +261,9 @@ impl DataNode {
                 self.mirror_says(said);
             }
             Message::MirrorSettled(settled) => self.mirror.settled(settled, &mut self.base.out),
-            Message::VolumeOwners(told) => {
+            Message::VolumeOrders(told) => {
                 let (shelves, mut around) = self.shelves();
-                shelves.take_owners(now, told, &mut around);
+                shelves.take_orders(now, told, &mut around);
             }
             Message::RescanVolumes(order) => {
                 let (shelves, mut around) = self.shelves();
@@ -316,14 +316,17 @@ impl DataNode {
             .fold(0_u64, |sum, entry| sum.wrapping_add(entry.fingerprint()));
         let as_of = self.news.begin(sum);
         let size = self.base.limits.report_page_entries.max(1);
-        let pages = u32::try_from(entries.len().div_ceil(size).max(1)).unwrap_or(u32::MAX);
+        let damaged = self.shelves.damaged_only(&entries);
+        let longest = entries.len().max(damaged.len());
+        let pages = u32::try_from(longest.div_ceil(size).max(1)).unwrap_or(u32::MAX);
         let chunks = entries.len() as u64;
-        let mut parts = entries.chunks(size);
+        let (mut parts, mut damaged) = (entries.chunks(size), damaged.chunks(size));
         for page in 0..pages {
             let mut report = Report::page_of(report, page, pages);
             report.chunks = chunks;
             report.as_of = as_of;
             report.entries = parts.next().unwrap_or_default().to_vec();
+            report.damaged = damaged.next().unwrap_or_default().to_vec();
             if page == 0 {
                 report.volumes = self.shelves.facts(now);
             }

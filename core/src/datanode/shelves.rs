@@ -3,6 +3,7 @@
 
 mod again;
 mod coming;
+mod doubles;
 mod facts;
 mod opening;
 
@@ -10,6 +11,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use again::{Again, Rescan};
+use doubles::Kept;
 use facts::Seen;
 
 use super::labels::Labels;
@@ -399,9 +401,9 @@ impl Shelves {
     ) {
         let counted: Vec<(VolumeSlot, Content)> = self.replicas(version).collect();
         // It may be on its way, also beside one that is here.
-        for shelf in &mut self.shelves {
+        for (slot, shelf) in slots(self.shelves.len()).zip(&mut self.shelves) {
             if let Shelf::Open(shelf) = shelf
-                && shelf.volume.content(version).is_none()
+                && counted.iter().all(|(at, _)| *at != slot)
             {
                 shelf.volume.trash(version, now);
             }
@@ -446,6 +448,18 @@ impl Shelves {
         entries.sort_unstable_by_key(|entry| (entry.version, entry.volume));
         entries.dedup_by_key(|entry| entry.version);
         entries
+    }
+
+    /// What the node has in damaged form, and not among these, which are whole.
+    pub(super) fn damaged_only(&self, whole: &[ReplicaEntry]) -> Vec<ChunkVersion> {
+        let counts = |(slot, version): &&(VolumeSlot, ChunkVersion)| {
+            let mut there = self.replicas(*version);
+            there.any(|(at, _)| at == *slot)
+        };
+        let damaged = self.corrupt.iter().filter(counts).map(|it| it.1);
+        let is_whole = |it: &ChunkVersion| whole.binary_search_by_key(it, |it| it.version).is_ok();
+        let only: BTreeSet<ChunkVersion> = damaged.filter(|it| !is_whole(it)).collect();
+        only.into_iter().collect()
     }
 
     /// A disk completion of the node's home, which may be that of the memory of volumes.
@@ -646,11 +660,9 @@ impl Shelves {
                 before,
                 counts,
             } => {
-                let (kept, moved) = match counts {
-                    true => self.keep_once(now, slot, version),
-                    false => (false, false),
-                };
+                let which = counts.then(|| self.keep_once(now, slot, version, around.out));
                 let content = self.volume(slot).and_then(|it| it.content(version));
+                let kept = matches!(which, Some(Kept::Newcomer | Kept::Moved));
                 if let Some(content) = content.filter(|_| kept) {
                     // Whether it is counted here, and whether the controller knows of it.
                     let (counted, known) = match before {
@@ -667,8 +679,8 @@ impl Shelves {
                     }
                     let entry = entry(slot, &content);
                     // Where the controller knows that the node has it, it hears at most where.
-                    let moved = self.is_released_elsewhere(slot, version) || moved;
-                    let change = match moved {
+                    let known_elsewhere = self.forget_release_elsewhere(slot, version);
+                    let change = match known_elsewhere || which == Some(Kept::Moved) {
                         true => Some(ReplicaChange::Moved(entry)),
                         false => (self.corrupt.contains(&(slot, version)) || !known)
                             .then_some(ReplicaChange::Added(entry)),
@@ -678,9 +690,15 @@ impl Shelves {
                         around.news.add(now, change, around.limits);
                     }
                 }
-                let reply = match counts {
-                    true => Ok(StoreAnswer::Prepared(self.holder(slot))),
-                    false => Err(Refusal::Stale {
+                let reply = match which {
+                    Some(Kept::Unequal) => Err(Refusal::Conflict {
+                        reason: format!(
+                            "another content of chunk {version} is here: this one is not kept. That is a \
+                             fault of a memory or a bug; write the file once more"
+                        ),
+                    }),
+                    Some(_) => Ok(StoreAnswer::Prepared(self.holder(slot))),
+                    None => Err(Refusal::Stale {
                         reason: format!("chunk {version} was released while it was written"),
                     }),
                 };
@@ -712,66 +730,11 @@ impl Shelves {
         }
     }
 
-    /// A content is on a volume now. Where it came by two ways, a volume that stood still has it later
-    /// than another: a node keeps it once, the older one unless that is damaged, or on a volume that is
-    /// drained. Returns whether it is the one that has just come, and whether a whole one was given up
-    /// for it.
-    fn keep_once(
-        &mut self,
-        now: Timestamp,
-        slot: VolumeSlot,
-        version: ChunkVersion,
-    ) -> (bool, bool) {
-        let volume = self.volume(slot);
-        if volume.is_none_or(|it| !it.state().is_readable()) {
-            // It has failed since, and nothing is given up for what is on it.
-            return (false, false);
-        }
-        let mut elsewhere = self.replicas(version).filter(|(other, _)| *other != slot);
-        let Some((other, content)) = elsewhere.next() else {
-            return (true, false);
-        };
-        drop(elsewhere);
-        let damaged = self.is_damaged(other, version);
-        let here = self.volume(slot).and_then(|it| it.content(version));
-        let same = here.is_some_and(|it| (it.len, it.digest) == (content.len, content.digest));
-        let moved = !damaged && same && self.is_draining(other) && !self.is_draining(slot);
-        if damaged || moved {
-            self.drop_other(now, other, &content);
-        } else if let Some(volume) = self.volume(slot) {
-            volume.trash(version, now);
-        }
-        (damaged || moved, moved)
-    }
-
-    /// Whether a content that has come to a volume is just being released from another one of which the
-    /// controller knows. It need not hear that it is gone there.
-    fn is_released_elsewhere(&mut self, slot: VolumeSlot, version: ChunkVersion) -> bool {
-        let mut known = false;
-        for ((at, of), leaving) in &mut self.leaving {
-            if *of == version && *at != slot && !self.corrupt.contains(&(*at, version)) {
-                known |= core::mem::take(&mut leaving.told);
-            }
-        }
-        known
-    }
-
     /// Chunks on a volume, whether or not they count, for the checkers of the simulators.
     pub(super) fn count_on(&self, slot: VolumeSlot) -> usize {
         let mut open = self.open();
         open.find(|it| it.0 == slot)
             .map_or(0, |(_, volume)| volume.len())
-    }
-
-    /// Gives up a replica that the content on another volume takes the place of. The controller need not
-    /// be told: it knows that this one was damaged, or hears that it has moved.
-    fn drop_other(&mut self, now: Timestamp, slot: VolumeSlot, content: &Content) {
-        let (entry, told) = (entry(slot, content), false);
-        let leaving = Leaving { entry, told };
-        self.leaving.insert((slot, content.version), leaving);
-        if let Some(volume) = self.volume(slot) {
-            volume.trash(content.version, now);
-        }
     }
 
     fn count_bytes(&mut self, slot: VolumeSlot, len: u64, how: fn(u64, u64) -> u64) {

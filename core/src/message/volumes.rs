@@ -86,7 +86,7 @@ pub struct VolumeOwner {
 /// The controller tells every data node which volumes were given to whom, and which are drained,
 /// whenever that has changed. [`Registered`](super::Registered) says it as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct VolumeOwners {
+pub struct VolumeOrders {
     /// All that were given.
     #[n(0)]
     pub owners: Vec<VolumeOwner>,
@@ -113,14 +113,14 @@ pub struct RescanVolumes {
     /// Comes back in the answer.
     #[n(0)]
     pub id: RequestId,
-    /// As in [`VolumeOwners`].
+    /// As in [`VolumeOrders`].
     #[n(1)]
     pub owners: Vec<VolumeOwner>,
     /// A directory whose volume the node is to forget first: an empty directory there may become a new
     /// one, and nobody misses the one before.
     #[n(2)]
     pub forget: Option<String>,
-    /// As in [`VolumeOwners`].
+    /// As in [`VolumeOrders`].
     #[cbor(n(3), default)]
     pub draining: Vec<VolumeDrain>,
     /// The directory that the order is about, if it is about one: another one, of which the node has let

@@ -33,7 +33,7 @@ use crate::io::ExitCode;
 use crate::limits::Limits;
 use crate::links::Links;
 use crate::membership::Thresholds;
-use crate::message::{Envelope, Message, Ping, Pong, VolumeOwners, Witness};
+use crate::message::{Envelope, Message, Ping, Pong, VolumeOrders, Witness};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::prng::Prng;
@@ -46,7 +46,7 @@ pub(crate) enum UplinkEvent {
     /// Registered: messages to the controller arrive from now on. It waits for a report with this
     /// number before the node is online, and has said which volumes were given to whom, and which are
     /// drained.
-    Registered { report: u64, volumes: VolumeOwners },
+    Registered { report: u64, volumes: VolumeOrders },
     /// The controller has applied the report.
     Online,
     /// A message that is not the uplink's.
@@ -114,7 +114,7 @@ pub(crate) struct Uplink {
     lan_cluster: bool,
     members: u64,
     /// Which volumes were given to which nodes, as the grant said.
-    volumes: VolumeOwners,
+    volumes: VolumeOrders,
     /// When the newest question was *sent* that the controller has answered, by whichever way. The
     /// controller heard this node no earlier, so that the node, which counts from here, fences
     /// itself before the controller gives it up, whichever direction is cut.
@@ -167,7 +167,7 @@ impl Uplink {
             prng: Prng::new(seed),
             thresholds: Thresholds::from_timeout(Duration::from_secs(8), None),
             members: 0,
-            volumes: VolumeOwners::default(),
+            volumes: VolumeOrders::default(),
             answered: now,
             asked: None,
             doubted: None,

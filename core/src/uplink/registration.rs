@@ -11,7 +11,7 @@ use crate::links::Links;
 use crate::membership::Thresholds;
 use crate::message::{
     Envelope, Message, Register, Registered, RegistrationRefusal, RegistrationRefused,
-    RollbackSeen, VolumeOwners, Witness,
+    RollbackSeen, VolumeOrders, Witness,
 };
 use crate::outbox::Outbox;
 use crate::time::Timestamp;
@@ -71,7 +71,7 @@ impl Uplink {
         }
         self.lan_cluster = granted.lan_cluster;
         self.members = granted.members;
-        self.volumes = VolumeOwners {
+        self.volumes = VolumeOrders {
             owners: granted.owners,
             draining: granted.draining,
         };

@@ -14,7 +14,7 @@ use crate::controller::commit::Continuation;
 use crate::dfs::ask::VolumeAdmin;
 use crate::dfs::ids::VolumeId;
 use crate::event::Event;
-use crate::ids::{LogIndex, RequestId, Role};
+use crate::ids::{LogIndex, RequestId};
 use crate::membership::Slot;
 use crate::message::{VolumeDrain, VolumeFacts};
 use crate::state::{Record, VolumeDuty};
@@ -46,7 +46,7 @@ impl Controller {
         let alias = self.members.all[slot].member.site.alias.clone();
         if changed {
             let what = match drain {
-                true => "is drained: what is on it is made anew elsewhere",
+                true => "is to be emptied: what is on it is made anew elsewhere",
                 false => "takes new chunks again",
             };
             let text = format!("volume {volume} at {path} of {alias} {what}, by order of {by}");
@@ -67,7 +67,7 @@ impl Controller {
                 format!("{path} is drained already: nothing is lost with it")
             }
             (true, _) => format!(
-                "{path} is drained, {} chunks are there; `vaquita volume list` shows when it is empty",
+                "{path} is being drained, with {} chunks; `vaquita volume list` shows when it is empty",
                 facts.map_or(0, |it| it.chunks)
             ),
         };
@@ -96,13 +96,8 @@ impl Controller {
 
     /// The volume that a data node has, or had when it was last heard, at a directory.
     fn volume_at(&self, name: &str, path: &str) -> Result<(Slot, VolumeId), Refusal> {
-        let slot = self.find(name)?;
-        let member = &self.members.all[slot];
-        let alias = &member.member.site.alias;
-        if member.member.role != Role::DataNode {
-            let reason = format!("{alias} is an agent: agents have no volumes");
-            return Err(Refusal::Invalid { reason });
-        }
+        let slot = self.node_with_volumes(name)?;
+        let alias = &self.members.all[slot].member.site.alias;
         let Some(facts) = self.facts_at(slot, path) else {
             let known = &self.files.stocks[slot].volumes;
             let paths: Vec<&str> = known.iter().map(|it| it.path.as_str()).collect();
@@ -210,13 +205,13 @@ impl Controller {
         });
         match (self.holds().first(), stuck) {
             (Some(hold), _) => {
-                format!("it is drained, and {left}; nothing is begun at present: {hold}")
+                format!("it is being drained, and {left}; nothing is begun at present: {hold}")
             }
             (None, Some(stuck)) => {
-                format!("it is drained, and {left}; what stands against it: {stuck}")
+                format!("it is being drained, and {left}; what stands against it: {stuck}")
             }
             (None, None) => format!(
-                "it is drained, and {left}: they go to other volumes of {alias}, or to other nodes"
+                "it is being drained, and {left}: they go to other volumes of {alias}, or to other nodes"
             ),
         }
     }

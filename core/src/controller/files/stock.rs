@@ -55,6 +55,7 @@ struct ComingReport {
     next: u32,
     as_of: u64,
     entries: Vec<ReplicaEntry>,
+    damaged: Vec<ChunkVersion>,
     volumes: Vec<VolumeFacts>,
 }
 
@@ -64,6 +65,7 @@ pub(super) struct WholeReport {
     pub(super) report: u64,
     as_of: u64,
     entries: Vec<ReplicaEntry>,
+    damaged: Vec<ChunkVersion>,
     volumes: Vec<VolumeFacts>,
 }
 
@@ -144,6 +146,7 @@ impl Stock {
                 next: 0,
                 as_of: page.as_of,
                 entries: Vec::new(),
+                damaged: Vec::new(),
                 volumes: page.volumes,
             });
         }
@@ -157,6 +160,7 @@ impl Stock {
         }
         coming.next += 1;
         coming.entries.extend(page.entries);
+        coming.damaged.extend(page.damaged);
         if coming.next < coming.pages {
             return None;
         }
@@ -165,6 +169,7 @@ impl Stock {
             report: whole.report,
             as_of: whole.as_of,
             entries: whole.entries,
+            damaged: whole.damaged,
             volumes: whole.volumes,
         })
     }
@@ -181,19 +186,15 @@ impl Stock {
         let WholeReport {
             as_of,
             mut entries,
+            damaged,
             volumes,
             ..
         } = report;
         entries.sort_unstable_by_key(|entry| entry.version);
         entries.dedup_by_key(|entry| entry.version);
         let before = core::mem::take(&mut self.extras);
-        // What is damaged is in no report, and was told once.
-        let mut corrupt = core::mem::take(&mut self.corrupt);
-        for entry in &entries {
-            corrupt.remove(&entry.version);
-        }
         *self = Self {
-            corrupt,
+            corrupt: damaged.into_iter().collect(),
             reports: self.reports + 1,
             applied: as_of,
             sum: entries
@@ -231,6 +232,15 @@ impl Stock {
         }
         for entry in entries {
             take_extra(self, entry);
+        }
+        // What is damaged, and that nobody has a use for, is there to be thrown away.
+        let held = |version: &ChunkVersion| {
+            (names.chunk_version(*version)).is_some_and(|view| view.is_held_by(node))
+        };
+        for version in self.corrupt.iter().filter(|it| !held(it)) {
+            let released = before.get(version).and_then(|extra| extra.released);
+            let entry = None;
+            self.extras.insert(*version, Extra { entry, released });
         }
         findings
     }

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::ids::{LogIndex, NodeId, RequestId, Role};
 use crate::membership::Slot;
 use crate::message::{
-    Message, RescanVolumes, RescannedVolume, VolumeFacts, VolumeOwner, VolumeOwners,
+    Message, RescanVolumes, RescannedVolume, VolumeFacts, VolumeOrders, VolumeOwner,
     VolumesRescanned,
 };
 use crate::state::{Record, VolumeOwned};
@@ -92,15 +92,23 @@ impl Controller {
         }
     }
 
+    /// A data node, whether or not it is there.
+    pub(super) fn node_with_volumes(&self, name: &str) -> Result<Slot, Refusal> {
+        let slot = self.find(name)?;
+        let member = &self.members.all[slot].member;
+        match member.role {
+            Role::DataNode => Ok(slot),
+            _ => Err(Refusal::Invalid {
+                reason: format!("{} is an agent: agents have no volumes", member.site.alias),
+            }),
+        }
+    }
+
     /// A data node that is there to be ordered something.
     fn online_data_node(&self, now: Timestamp, name: &str) -> Result<Slot, Refusal> {
-        let slot = self.find(name)?;
+        let slot = self.node_with_volumes(name)?;
         let member = &self.members.all[slot];
         let alias = &member.member.site.alias;
-        if member.member.role != Role::DataNode {
-            let reason = format!("{alias} is an agent: agents have no volumes");
-            return Err(Refusal::Invalid { reason });
-        }
         if member.presence != Presence::Online || member.session.is_none() {
             let state = self.outlook(now).state(slot).0.as_str();
             let reason = format!(
@@ -417,7 +425,7 @@ impl Controller {
 
     /// Tells all data nodes but one which volumes were given to whom, and which are drained.
     pub(super) fn tell_about_volumes(&mut self, but: Option<Slot>) {
-        let told = VolumeOwners {
+        let told = VolumeOrders {
             owners: self.volume_owners(),
             draining: self.draining_volumes(),
         };
@@ -425,7 +433,7 @@ impl Controller {
             .filter(|it| Some(*it) != but)
             .collect();
         for slot in nodes {
-            self.tell(slot, Message::VolumeOwners(told.clone()));
+            self.tell(slot, Message::VolumeOrders(told.clone()));
         }
     }
 

@@ -13,11 +13,11 @@ use crate::dfs::ids::{VolumeId, VolumeSlot};
 use crate::event::Event;
 use crate::ids::{LogIndex, RequestId};
 use crate::io::Effect;
-use crate::message::{RescanVolumes, RescannedVolume, VolumeOwner, VolumeOwners, VolumesRescanned};
+use crate::message::{RescanVolumes, RescannedVolume, VolumeOrders, VolumeOwner, VolumesRescanned};
 use crate::outbox::Outbox;
 use crate::store::label::Verdict;
 use crate::store::scan::LabelFound;
-use crate::store::volume::{Content, Volume};
+use crate::store::volume::Volume;
 use crate::time::Timestamp;
 
 /// Orders that wait for their answers at most: whoever asks more often hears nothing of the oldest.
@@ -69,7 +69,7 @@ impl Shelves {
         self.round += 1;
         // Before anything else, so that it is told how each volume was before it was given away.
         let states: Vec<VolumeState> = self.shelves.iter().map(Shelf::state).collect();
-        self.take_owners(now, VolumeOwners { owners, draining }, around);
+        self.take_orders(now, VolumeOrders { owners, draining }, around);
         let forgotten = forget.map(|path| self.forget(&path, around.out));
         let (refused, let_go) = match forgotten {
             Some(Err(refused)) => (refused, None),
@@ -214,43 +214,16 @@ impl Shelves {
         }
     }
 
-    /// A node has a content once: what came to another of its volumes while this one was away is kept
-    /// there, unless it was found damaged there.
-    fn drop_doubles(&mut self, now: Timestamp, slot: VolumeSlot) {
-        let Some(Shelf::Open(shelf)) = self.shelves.get(usize::from(slot.0)) else {
-            return;
-        };
-        let there = |content: Content| {
-            let mut others = self.replicas(content.version);
-            let (other, at_other) = others.find(|(other, _)| *other != slot)?;
-            Some((other, content, at_other))
-        };
-        let doubles: Vec<(VolumeSlot, Content, Content)> =
-            shelf.volume.entries().filter_map(there).collect();
-        for (other, here, at_other) in doubles {
-            let same = (here.len, here.digest) == (at_other.len, at_other.digest);
-            let leaves = same && self.is_draining(other) && !self.is_draining(slot);
-            if leaves || self.is_damaged(other, here.version) {
-                self.drop_other(now, other, &at_other);
-                continue;
-            }
-            if let Some(volume) = self.volume(slot) {
-                volume.trash(here.version, now);
-            }
-            self.count_bytes(slot, here.len, u64::wrapping_sub);
-        }
-    }
-
     /// Takes note of which volumes were given to whom, and which are drained. What is in use here and is
     /// another node's by now is put out; what was given to this node is opened again. Of a volume that is
     /// drained from now on, or no more, the controller has to hear what is on it.
-    pub(in crate::datanode) fn take_owners(
+    pub(in crate::datanode) fn take_orders(
         &mut self,
         now: Timestamp,
-        told: VolumeOwners,
+        told: VolumeOrders,
         around: &mut ShelvesAround<'_>,
     ) {
-        let VolumeOwners { owners, draining } = told;
+        let VolumeOrders { owners, draining } = told;
         let draining = draining.iter().map(|it| (it.volume, it.order)).collect();
         let before = core::mem::replace(&mut self.draining, draining);
         let of = |drains: &BTreeMap<VolumeId, LogIndex>, it: &InUse| {

@@ -10,7 +10,7 @@ use crate::dfs::token::WriteToken;
 use crate::ids::RequestId;
 use crate::io::Effect;
 use crate::outbox::Outbox;
-use crate::store::volume::{Admission, Putting, Volume};
+use crate::store::volume::{Admission, Putting, Volume, most_on_disk};
 use crate::store::{StoreAnswer, StoreReply};
 
 impl Shelves {
@@ -54,7 +54,7 @@ impl Shelves {
                 let draws = &mut self.draws;
                 let choice = &self.config.choice;
                 let mut draw = || draws.next_u64();
-                match placement::choose_volume(&choices, len, choice, &mut draw) {
+                match placement::choose_volume(&choices, most_on_disk(len), choice, &mut draw) {
                     Ok(slot) => slot,
                     Err(none) => {
                         let reason = none.to_string();

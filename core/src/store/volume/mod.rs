@@ -292,6 +292,12 @@ impl Promise {
     }
 }
 
+/// Bytes that a chunk takes on a disk at most, in whichever form.
+pub(crate) const fn most_on_disk(len: u64) -> u64 {
+    let (packed, alone) = (record_size(len), alone_size(len));
+    if packed > alone { packed } else { alone }
+}
+
 const fn size_on_disk(form: &Form, len: u64) -> u64 {
     match form {
         Form::Packed => record_size(len),

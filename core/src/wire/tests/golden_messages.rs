@@ -39,7 +39,7 @@ use crate::message::{
     Fork, Leaving, LogRead, Message, NewsApplied, Ping, Pong, Probe, ProbeReply, ReadLog, Register,
     Registered, RegistrationRefusal, RegistrationRefused, Release, ReplicaChange, ReplicaEntry,
     ReplicaNews, Report, ReportApplied, RescanVolumes, RescannedVolume, RestartPolicy,
-    RollbackSeen, VolumeDrain, VolumeFacts, VolumeOwner, VolumeOwners, VolumesNow,
+    RollbackSeen, VolumeDrain, VolumeFacts, VolumeOrders, VolumeOwner, VolumesNow,
     VolumesRescanned, WantReport, Witness,
 };
 use crate::metalog::LogPart;
@@ -379,6 +379,7 @@ fn messages() -> Vec<Message> {
             as_of: 5,
             entries: vec![replica_entry()],
             volumes: vec![volume_facts()],
+            damaged: vec![VERSION],
             ..Report::page_of(2, 0, 1)
         }),
         Message::ReportApplied(ReportApplied { report: 2 }),
@@ -550,7 +551,7 @@ fn messages() -> Vec<Message> {
             }],
             refused: "it is in use".to_owned(),
         }),
-        Message::VolumeOwners(VolumeOwners {
+        Message::VolumeOrders(VolumeOrders {
             owners: vec![volume_owner()],
             draining: vec![volume_drain()],
         }),

@@ -1,6 +1,7 @@
 //! Which replicas a commit takes for good.
 
 use super::*;
+use crate::dfs::ask::ReplicaState;
 
 #[test]
 fn the_writers_word_counts_for_who_has_said_nothing_since() {
@@ -116,4 +117,38 @@ fn a_commit_waits_a_moment_for_the_word_of_a_node_that_has_just_reported() {
         let view = controller.names().chunk_version(chunk).unwrap();
         assert_eq!(view.is_held_by(node), says_so);
     }
+}
+
+/// A report says what is damaged as well: a node may report anew while a chunk of which it has a damaged
+/// replica waits to be put together, or to be thrown away.
+#[test]
+fn what_is_damaged_is_known_after_a_report_and_thrown_away_once_nobody_needs_it() {
+    let mut cluster = Ideal::running(2);
+    let chunk = open_write(&mut cluster);
+    let now = cluster.now;
+    let controller = cluster.controller();
+    assert!(try_commit(controller, now, &[chunk]).is_none());
+    cluster.run_for(Duration::from_secs(1));
+    let controller = cluster.controller();
+    let (slot, node, _) = data_nodes(controller)[0];
+    let unheld = ChunkVersion::first(ChunkId(chunk.chunk.0 + 7));
+    let told = Report {
+        damaged: vec![chunk, unheld],
+        ..report(Vec::new())
+    };
+    controller.report(now, ConnId(0), slot, told);
+    assert_eq!(controller.replica_state(node, chunk), ReplicaState::Corrupt);
+    let stock = &controller.files.stocks[slot];
+    let extras: Vec<ChunkVersion> = stock.extras.keys().copied().collect();
+    assert_eq!(
+        extras,
+        [unheld],
+        "what the log places there is not in the way"
+    );
+    let gone = ReplicaChange::Cleared(entry(unheld));
+    let changes = vec![gone];
+    controller.news(now, ConnId(0), slot, &ReplicaNews { first: 1, changes });
+    assert!(controller.files.stocks[slot].extras.is_empty());
+    controller.report(now, ConnId(0), slot, report(vec![entry(chunk)]));
+    assert_ne!(controller.replica_state(node, chunk), ReplicaState::Corrupt);
 }

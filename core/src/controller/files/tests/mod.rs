@@ -57,6 +57,7 @@ fn report(entries: Vec<ReplicaEntry>) -> Report {
         as_of: 0,
         entries,
         volumes: Vec::new(),
+        damaged: Vec::new(),
     }
 }
 
