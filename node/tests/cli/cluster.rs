@@ -430,7 +430,7 @@ impl State {
                 alias: Alias::new(node).unwrap(),
                 changed: true,
                 note: match drain {
-                    true => format!("{path} is drained, 12 chunks are there"),
+                    true => format!("{path} is being drained, with 12 chunks"),
                     false => format!("{path} takes new chunks again"),
                 },
             }])),

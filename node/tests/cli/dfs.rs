@@ -656,7 +656,7 @@ async fn volumes_are_opened_again_adopted_and_forgotten() {
 async fn a_volume_is_drained_and_serves_again() {
     let (_cluster, place) = FakeCluster::with_one_data_node().await;
     let said = place.run("volume drain P1-NODE1 /disk0").await.ok();
-    assert_eq!(said, "P1-NODE1: /disk0 is drained, 12 chunks are there\n");
+    assert_eq!(said, "P1-NODE1: /disk0 is being drained, with 12 chunks\n");
     // The list says that it serves: somebody else has called it off.
     let err = place
         .run("volume drain P1-NODE1 /disk0/ --wait")

@@ -82,7 +82,7 @@ enum Action {
     /// node that cannot be done without.
     Drain {
         #[command(flatten)]
-        volume: Duty,
+        volume: At,
         /// Return once it is drained
         #[arg(long)]
         wait: bool,
@@ -91,25 +91,12 @@ enum Action {
         timeout: Option<u64>,
     },
     /// Call off that a volume be emptied: it takes new chunks again
-    Serve(Duty),
-}
-
-/// One volume, to be used or not.
-#[derive(Args, Clone, Debug)]
-struct Duty {
-    #[command(flatten)]
-    server: ServerOption,
-    /// The data node
-    #[arg(value_name = "ALIAS")]
-    node: String,
-    /// The volume's directory there, as in `volumes`
-    #[arg(value_name = "PATH")]
-    path: String,
+    Serve(At),
 }
 
 /// One volume.
 #[derive(Args, Clone, Debug)]
-struct Named {
+struct At {
     #[command(flatten)]
     server: ServerOption,
     /// The data node
@@ -118,6 +105,13 @@ struct Named {
     /// The volume's directory there, as in `volumes`
     #[arg(value_name = "PATH")]
     path: String,
+}
+
+/// One volume, about which the node has to say something.
+#[derive(Args, Clone, Debug)]
+struct Named {
+    #[command(flatten)]
+    volume: At,
     /// Print one JSON array: what came of each volume of the node
     #[arg(long)]
     json: bool,
@@ -162,7 +156,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 const DRAIN_PERIOD: Duration = Duration::from_millis(200);
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
-impl Duty {
+impl At {
     /// Returns the node's alias as well: it may have been named by its address.
     fn order(&self, order: &str, terminal: &mut Terminal) -> Result<(Api, String), Failure> {
         let mut api = Api::choose(&self.server)?;
@@ -242,8 +236,8 @@ fn volumes_in(rows: serde_json::Value) -> Result<Vec<VolumeView>, Failure> {
 
 impl Named {
     fn order(self, order: &str, terminal: &mut Terminal) -> Outcome {
-        let mut api = Api::choose(&self.server)?;
-        let (node, path) = (&self.node, &self.path);
+        let At { server, node, path } = &self.volume;
+        let mut api = Api::choose(server)?;
         let rows = block_on(async { Ok(api.volume_order(order, node, path).await?) })?;
         tell(&rows, Some(path), order == "forget", self.json, terminal)
     }
