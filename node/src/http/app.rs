@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
@@ -19,8 +19,12 @@ use super::front::Front;
 use super::hosts::AllowedHosts;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
+use super::passage::Passage;
 use super::problem::Problem;
+use super::pulse::Pulse;
 use super::recent::Recent;
+use super::rolling::Rolling;
+use super::session::{self, Sessions};
 
 /// What the configuration says about the HTTP interface.
 #[derive(Clone, Debug)]
@@ -35,6 +39,13 @@ pub struct HttpSettings {
     pub strict_defaults: bool,
     /// `allowPlainHttp`: whether such a login comes without a warning.
     pub allow_plain_http: bool,
+    /// Name of the cookie that carries a browser's session: cookies do not tell ports apart, so that it
+    /// names the port.
+    pub session_cookie: String,
+    /// The way of a browser's files to data nodes, on a controller.
+    pub passage: Passage,
+    /// Where the cluster manager is, on a process that is not it: `10.1.1.7:8990`.
+    pub manager: Option<String>,
     /// What clients may send, and how slowly.
     pub limits: HttpLimits,
     /// From which operations that the client has not named are named.
@@ -50,6 +61,9 @@ pub(super) struct App<F> {
     admission: Semaphore,
     pub(super) exchanged: Exchanged,
     pub(super) recent: Recent,
+    pub(super) sessions: Sessions,
+    pub(super) pulse: Pulse,
+    pub(super) rolling: Rolling,
     workers: Semaphore,
     names: std::sync::Mutex<SecretPrng>,
     readiness: Mutex<Option<(Instant, bool)>>,
@@ -74,6 +88,35 @@ pub(super) struct SignedIn {
     /// Not known where it was only asked whether the caller has a right on files: a data node has
     /// no list of users.
     pub(super) user: Option<UserRow>,
+    /// The token, where a browser's cookie brought it.
+    pub(super) session: Option<String>,
+}
+
+impl SignedIn {
+    /// Somebody whose token stood in a header: no browser sends that by itself.
+    pub(super) const fn with_token(caller: Caller, user: Option<UserRow>) -> Self {
+        Self {
+            caller,
+            user,
+            session: None,
+        }
+    }
+
+    /// Refuses what a browser was made to send by a page that is not of this session.
+    pub(super) fn proves_its_page(&self, shown: Option<&str>) -> Result<(), Problem> {
+        let Some(token) = &self.session else {
+            return Ok(());
+        };
+        if shown.is_some_and(|shown| session::is_csrf(token, shown)) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "no-proof-of-page",
+            "a request that changes something and brings its session in a cookie has to show that it comes \
+             from a page of this session: load the page anew and try again",
+        ))
+    }
 }
 
 /// How long an answer to `/readyz` is good for. Anybody may ask, so that asking often must not
@@ -100,6 +143,9 @@ impl<F: Front> App<F> {
             names: std::sync::Mutex::new(SecretPrng::new(settings.seed.clone())),
             exchanged: Exchanged::default(),
             recent: Recent::default(),
+            sessions: Sessions::default(),
+            pulse: Pulse::default(),
+            rolling: Rolling::default(),
             readiness: Mutex::new(None),
             front,
             settings,

@@ -58,6 +58,15 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     })
 }
 
+/// The bytes of a request's body.
+pub(super) async fn read_bytes(
+    request: Request<Body>,
+    limits: &HttpLimits,
+) -> Result<Vec<u8>, Problem> {
+    let (head, body) = request.into_parts();
+    read(&head.headers, body, limits).await
+}
+
 /// Whether the body is declared to be JSON. A form of a foreign page cannot declare that without
 /// the browser asking first, and that question is never answered with yes.
 fn is_json(headers: &HeaderMap) -> bool {

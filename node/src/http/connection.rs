@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use super::app::{App, HttpSettings, Peer};
@@ -23,6 +24,7 @@ use super::files::{Files, NoFiles};
 use super::front::Front;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
+use super::pages::Ending;
 use super::stream::Stream;
 use super::{gate, handlers};
 use crate::driver::{Closing, HttpService, Rewound};
@@ -123,13 +125,17 @@ pub async fn serve_connection<S>(
     let limits = &server.limits;
     let stream = Stream::new(already_read, stream, limits.write_stall);
     let requests = AtomicU32::new(0);
+    // For answers that have no end of their own.
+    let (ends, ending) = watch::channel(false);
     let service = service_fn(|request: Request<Incoming>| {
         let nth = requests.fetch_add(1, Ordering::Relaxed) + 1;
         let last = nth >= limits.requests_per_connection;
         let router = server.router.clone();
+        let ending = Ending(ending.clone());
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(ending);
             let mut response = router.oneshot(request).await?;
             if last {
                 let close = HeaderValue::from_static("close");
@@ -156,6 +162,7 @@ pub async fn serve_connection<S>(
     let ended = match ended {
         Some(ended) => ended,
         None => {
+            ends.send_replace(true);
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -2,7 +2,9 @@
 //!
 //! 1. the host it is for ([`super::hosts`]): 421;
 //! 2. who sends it, and whether that user may use the route ([`super::routes`]): 401, 403;
-//! 3. whether a page of somebody else's sends it: 403;
+//! 3. whether a page of somebody else's sends it: 403. A browser shows its session in a cookie, which it
+//!    sends along whoever made it ask; so whatever changes something has to show more than that
+//!    ([`super::session`]);
 //! 4. what it claims to carry: 413 to 415.
 //!
 //! Nothing of the body has been read by then, a path that does not exist was not told from one
@@ -25,13 +27,16 @@ use super::app::{App, Peer, SignedIn};
 use super::basic::Credentials;
 use super::front::Front;
 use super::hosts;
+use super::pages::Reader;
 use super::problem::Problem;
-use super::routes::{self, Permission};
+use super::routes::{self, Permission, Route};
+use super::session;
 
 /// The headers of every answer. They forbid the browser whatever this interface does not need.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // `no-referrer` would have browsers hide the origin of our own forms, too.
+    (header::REFERRER_POLICY, "same-origin"),
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -72,14 +77,15 @@ pub(super) async fn account<F: Front>(
     response
 }
 
-/// Lets a request through, or answers it.
+/// Lets a request through, or answers it. Whoever reads pages is answered with a page.
 pub(super) async fn admit<F: Front>(
     State(app): State<Arc<App<F>>>,
     request: Request<Body>,
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
-    match decide(&app, &mut head).await {
+    let reader = Reader::of(&app, &head);
+    let mut response = match decide(&app, &mut head).await {
         Ok(signed_in) => {
             if let Some(signed_in) = signed_in {
                 head.extensions.insert(signed_in);
@@ -87,6 +93,10 @@ pub(super) async fn admit<F: Front>(
             next.run(Request::from_parts(head, body)).await
         }
         Err(problem) => problem.into_response(),
+    };
+    match (reader, response.extensions_mut().remove::<Problem>()) {
+        (Some(reader), Some(problem)) => reader.told(&app, problem),
+        _ => response,
     }
 }
 
@@ -97,6 +107,7 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     // What is in no row needs a login before anything is told about it.
     let permission = route.map_or(Permission::SignedIn, |route| route.permission);
     let about_files = route.is_some_and(|route| route.names_files());
+    let is_page = route.is_some_and(Route::is_page);
     let signed_in = if route.is_some_and(|route| route.is_file()) {
         identify_by_any(app, head, permission).await?
     } else {
@@ -108,6 +119,14 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
             "cross-origin",
             "a page of another origin may not change anything here",
         ));
+    }
+    // The form of a page proves itself when its body has been read.
+    if changes_something(&head.method)
+        && !is_page
+        && let Some(signed_in) = &signed_in
+    {
+        let shown = head.headers.get(session::CSRF_HEADER);
+        signed_in.proves_its_page(shown.and_then(|it| it.to_str().ok()))?;
     }
     let limits = &app.settings.limits;
     let target_bytes = if about_files {
@@ -170,19 +189,41 @@ fn peer(head: &Parts) -> Result<SocketAddr, Problem> {
     }
 }
 
-/// As [`identify`], with the token that the request brings.
+/// As [`identify`], with the token that the request brings: in a header, or in a browser's cookie.
 async fn identify_by_token<F: Front>(
     app: &App<F>,
     head: &mut Parts,
     permission: Permission,
 ) -> Result<Option<SignedIn>, Problem> {
-    let caller = app.caller(peer(head)?, &head.headers);
+    if permission == Permission::Public {
+        return Ok(None);
+    }
+    let peer = peer(head)?;
+    let mut caller = app.caller(peer, &head.headers);
+    let mut session = None;
+    if matches!(&caller, Caller::Remote { token: None, .. })
+        && let Some(token) = session::cookie(&head.headers, &app.settings.session_cookie)
+    {
+        caller = app.caller_with(peer, Some(token.to_owned()));
+        let by_somebody = !head.headers.contains_key(session::LIVE_HEADER);
+        if !app.sessions.admits(token, by_somebody) {
+            // Whether or not that is heard: here it is over.
+            drop(app.ask(caller, Verb::Logout).await);
+            return Err(Refusal::Unauthenticated.into());
+        }
+        session = Some(token.to_owned());
+    }
     if let Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) = permission
         && app.recent.has(&caller, right)
     {
-        return Ok(Some(SignedIn { caller, user: None }));
+        return Ok(Some(SignedIn {
+            caller,
+            user: None,
+            session,
+        }));
     }
-    identify(app, head, permission, caller).await
+    let signed_in = identify(app, head, permission, caller).await?;
+    Ok(signed_in.map(|it| SignedIn { session, ..it }))
 }
 
 /// As [`identify`], and takes a name and a password too.
@@ -228,7 +269,7 @@ async fn identify<F: Front>(
         return match app.ask(caller.clone(), verb).await? {
             admin::Response::Dfs(Answer::Done) => {
                 app.recent.add(&caller, right);
-                Ok(Some(SignedIn { caller, user: None }))
+                Ok(Some(SignedIn::with_token(caller, None)))
             }
             other => Err(unexpected(&other)),
         };
@@ -252,8 +293,7 @@ async fn identify<F: Front>(
         let user = user.user;
         return Err(Refusal::Forbidden { user, right }.into());
     }
-    let user = Some(user);
-    Ok(Some(SignedIn { caller, user }))
+    Ok(Some(SignedIn::with_token(caller, Some(user))))
 }
 
 /// Whether the path names this user.

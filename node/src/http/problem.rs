@@ -58,6 +58,28 @@ impl Problem {
         self.status == StatusCode::UNAUTHORIZED && self.kind == "unauthenticated"
     }
 
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What a program is told beside the message.
+    pub(super) fn text_detail(&self, name: &str) -> Option<&str> {
+        self.details.get(name)?.as_str()
+    }
+
+    /// The headers that belong to it.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     pub(super) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
     }
@@ -133,7 +155,9 @@ impl From<Refusal> for Problem {
 }
 
 impl IntoResponse for Problem {
+    /// As JSON. The problem itself goes along, for whoever tells it otherwise.
     fn into_response(self) -> Response {
+        let problem = self.clone();
         let mut error = self.details;
         error.insert("kind".to_owned(), self.kind.into());
         error.insert("message".to_owned(), self.message.into());
@@ -143,6 +167,7 @@ impl IntoResponse for Problem {
                 .into_iter()
                 .map(|(name, value)| (Some(name), value)),
         );
+        response.extensions_mut().insert(problem);
         response
     }
 }

@@ -28,7 +28,29 @@ pub enum Permission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is described by its row of the table")]
 pub enum Endpoint {
-    FrontPage,
+    OverviewPage,
+    LoginPage,
+    SubmitLogin,
+    SubmitLogout,
+    PasswordPage,
+    SubmitPassword,
+    AccountPage,
+    NodePage,
+    LogsPage,
+    LogPage,
+    FilesPage,
+    FileTreePage,
+    ChunkPage,
+    VolumesPage,
+    RepairPage,
+    UsersPage,
+    OrderNodes,
+    OrderVolume,
+    OrderRepair,
+    OrderFiles,
+    OrderUsers,
+    Events,
+    Asset,
     Alive,
     Ready,
     Metrics,
@@ -97,9 +119,18 @@ impl Route {
         self.path.starts_with("/dfs/")
     }
 
+    /// Whether it is for people: read in a browser, and answered with pages.
+    pub(super) fn is_page(&self) -> bool {
+        let for_programs = ["/api/", "/dfs/", "/healthz", "/readyz", "/metrics"];
+        !for_programs.iter().any(|it| self.path.starts_with(it))
+    }
+
     /// Whether paths of files come in its address.
     pub(super) fn names_files(&self) -> bool {
-        self.is_file() || self.path.starts_with("/api/v1/dfs/") || self.path == "/api/v1/chunks"
+        self.is_file()
+            || self.path.starts_with("/files/")
+            || self.path.starts_with("/api/v1/dfs/")
+            || self.path == "/api/v1/chunks"
     }
 }
 
@@ -123,7 +154,29 @@ use Permission::{Needs, OneselfOr, Public, Settled, SignedIn};
 /// Every route there is.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route(Method::GET,    "/",                                E::FrontPage,   Public),
+    route(Method::GET,    "/",                                E::OverviewPage, Settled),
+    route(Method::GET,    "/login",                           E::LoginPage,   Public),
+    route(Method::POST,   "/login",                           E::SubmitLogin, Public),
+    route(Method::POST,   "/logout",                          E::SubmitLogout, SignedIn),
+    route(Method::GET,    "/password",                        E::PasswordPage, SignedIn),
+    route(Method::POST,   "/password",                        E::SubmitPassword, SignedIn),
+    route(Method::GET,    "/account",                         E::AccountPage, Settled),
+    route(Method::GET,    "/nodes/{alias}",                   E::NodePage,    Settled),
+    route(Method::GET,    "/logs",                            E::LogsPage,    Needs(Right::LogRead)),
+    route(Method::GET,    "/logs/{alias}",                    E::LogPage,     Needs(Right::LogRead)),
+    route(Method::GET,    "/files/",                          E::FilesPage,   Needs(Right::DfsRead)),
+    route(Method::GET,    "/files/{*path}",                   E::FileTreePage, Needs(Right::DfsRead)),
+    route(Method::GET,    "/chunks/{chunk}",                  E::ChunkPage,   Needs(Right::DfsRead)),
+    route(Method::GET,    "/volumes",                         E::VolumesPage, Needs(Right::DfsRead)),
+    route(Method::GET,    "/repair",                          E::RepairPage,  Needs(Right::DfsRead)),
+    route(Method::GET,    "/users",                           E::UsersPage,   Needs(Right::Admin)),
+    route(Method::POST,   "/ui/nodes",                        E::OrderNodes,  Needs(Right::Admin)),
+    route(Method::POST,   "/ui/volumes",                      E::OrderVolume, Needs(Right::Admin)),
+    route(Method::POST,   "/ui/repair",                       E::OrderRepair, Needs(Right::Admin)),
+    route(Method::POST,   "/ui/files",                        E::OrderFiles,  Needs(Right::DfsWrite)),
+    route(Method::POST,   "/ui/users",                        E::OrderUsers,  Needs(Right::Admin)),
+    route(Method::GET,    "/ui/events",                       E::Events,      Settled),
+    route(Method::GET,    "/static/{version}/{name}",         E::Asset,       Public),
     route(Method::GET,    "/healthz",                         E::Alive,       Public),
     route(Method::GET,    "/readyz",                          E::Ready,       Public),
     route(Method::GET,    "/metrics",                         E::Metrics,     Settled),

@@ -21,7 +21,6 @@ use vaquita_core::ids::Role;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
-use vaquita_core::prng::Seed;
 use vaquita_core::secret::ClusterSecret;
 
 pub use rebuild::{Rebuilding, rebuild};
@@ -33,7 +32,7 @@ use crate::data::{self, DataEnd};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
 use crate::env::{Env as _, HostFolders};
 use crate::files::Coordinator;
-use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
+use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, Passage};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, threads, watch_signals};
 use crate::secret_file::{self, SecretFileError};
@@ -201,7 +200,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         }
         _ => (None, None),
     };
-    let (http, metrics) = http(&plan, &front, env.seed(), files);
+    let (http, metrics) = http(&plan, &front, &env, files);
     if plan.console {
         talk(&front, &terminator);
     }
@@ -410,7 +409,7 @@ fn is_loopback(settings: &Resolved) -> bool {
 fn http(
     plan: &ServerPlan,
     front: &Front,
-    seed: Seed,
+    env: &OsEnv,
     files: Option<Coordinator<OsEnv>>,
 ) -> (HttpServer, Metrics) {
     let settings = &plan.settings;
@@ -445,8 +444,20 @@ fn http(
         web_workers: web_workers(settings),
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
+        session_cookie: format!(
+            "vq{}",
+            settings.site("localSite").map_or(0, |site| site.port)
+        ),
+        passage: match plan.mode {
+            Mode::Controller => Passage::through(env.clone()),
+            _ => Passage::default(),
+        },
+        manager: (plan.mode != Mode::Controller)
+            .then(|| settings.site("controllerSite"))
+            .flatten()
+            .map(|site| format!("{}:{}", site.host, site.port)),
         limits: HttpLimits::default(),
-        seed,
+        seed: env.seed(),
     };
     let (front, told, registry) = (front.clone(), metrics.clone(), Arc::new(registry));
     let server = match files {

@@ -15,7 +15,7 @@ use vaquita_core::ids::{Alias, LogIndex, Role};
 use vaquita_core::secret::Password;
 use vaquita_core::state::Duty;
 use vaquita_node::http::{
-    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
+    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, Passage, serve_connection,
 };
 
 use crate::files::{FakeFiles, Manner};
@@ -196,6 +196,9 @@ fn settings(title: &str) -> HttpSettings {
         web_workers: 4,
         strict_defaults: false,
         allow_plain_http: false,
+        session_cookie: "vq8990".to_owned(),
+        passage: Passage::default(),
+        manager: None,
         limits: HttpLimits::default(),
         seed: vaquita_core::prng::Seed::from_number(1),
     }

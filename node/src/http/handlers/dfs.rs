@@ -159,7 +159,7 @@ pub(super) async fn rename<F: Front>(
 }
 
 /// Has one of the web workers ask something about the file system.
-pub(super) async fn ask<F: Front>(
+pub(in crate::http) async fn ask<F: Front>(
     app: &App<F>,
     caller: Caller,
     ask: Ask,
@@ -171,7 +171,7 @@ pub(super) async fn ask<F: Front>(
 }
 
 /// The same, of which the answer is what is at a path.
-pub(super) async fn entry<F: Front>(
+pub(in crate::http) async fn entry<F: Front>(
     app: &App<F>,
     caller: Caller,
     verb: Ask,

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::time::timeout;
-use vaquita_core::admin::{Caller, NodeRow, NodeState, Refusal, Response as Told, Verb};
+use vaquita_core::admin::{Caller, Refusal, Response as Told, Verb};
 use vaquita_core::dfs::ask::{self, Ask, Committed, Entry, EntryKind, Expect, Outcome};
 use vaquita_core::dfs::ids::OpId;
 use vaquita_core::dfs::path::DfsPath;
-use vaquita_core::ids::Role;
 
+use super::away::away;
 use super::dfs::{ask, entry, page};
 use super::{Answer, Shared, done, json};
 use crate::http::app::{App, SignedIn};
@@ -39,16 +39,17 @@ const REMARK: HeaderName = HeaderName::from_static("x-vaquita-remark");
 
 pub(super) async fn read<F: Front, D: Files>(
     State(app): Shared<F>,
-    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    Extension(signed_in): Extension<SignedIn>,
     Extension(files): Extension<Option<D>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request<Body>,
 ) -> Answer {
-    let path = path_of(&uri)?;
+    let path = path_of(request.uri())?;
     let Some(files) = files else {
-        return elsewhere(&app, caller, &uri).await;
+        return away(&app, signed_in, request).await;
     };
+    let caller = signed_in.caller;
+    let (head, _) = request.into_parts();
+    let (method, uri, headers) = (head.method, head.uri, head.headers);
     let query = Query::parse(uri.query(), &["after", "limit"])?;
     if method == Method::HEAD {
         let entry = entry(&app, caller, Ask::Stat { path }).await?;
@@ -198,15 +199,16 @@ fn date(unix_ms: u64) -> Option<String> {
 
 pub(super) async fn write<F: Front, D: Files>(
     State(app): Shared<F>,
-    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    Extension(signed_in): Extension<SignedIn>,
     Extension(files): Extension<Option<D>>,
     request: Request<Body>,
 ) -> Answer {
-    let (head, body) = request.into_parts();
-    let path = path_of(&head.uri)?;
+    let path = path_of(request.uri())?;
     let Some(files) = files else {
-        return elsewhere(&app, caller, &head.uri).await;
+        return away(&app, signed_in, request).await;
     };
+    let caller = signed_in.caller;
+    let (head, body) = request.into_parts();
     Query::parse(head.uri.query(), &[])?;
     if path.is_root() || head.uri.path().ends_with('/') {
         return Err(Problem::invalid(
@@ -367,20 +369,20 @@ fn written(committed: &Committed) -> Response {
 
 pub(super) async fn remove<F: Front, D: Files>(
     State(app): Shared<F>,
-    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+    Extension(signed_in): Extension<SignedIn>,
     Extension(files): Extension<Option<D>>,
-    RawQuery(query): RawQuery,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request<Body>,
 ) -> Answer {
-    let path = path_of(&uri)?;
+    let path = path_of(request.uri())?;
     if files.is_none() {
-        return elsewhere(&app, caller, &uri).await;
+        return away(&app, signed_in, request).await;
     }
-    let query = Query::parse(query.as_deref(), &["recursive"])?;
+    let caller = signed_in.caller;
+    let headers = request.headers();
+    let query = Query::parse(request.uri().query(), &["recursive"])?;
     let recursive = query.flag("recursive")?;
-    let named = operation::named(&headers, &format!("remove {path}"))?;
-    let expect = expected(&app, &caller, &headers, &path).await?;
+    let named = operation::named(headers, &format!("remove {path}"))?;
+    let expect = expected(&app, &caller, headers, &path).await?;
     if expect == Expect::Nothing {
         return Err(Problem::invalid("`If-None-Match: *` has nothing removed"));
     }
@@ -410,44 +412,6 @@ fn path_of(uri: &Uri) -> Result<DfsPath, Problem> {
             .map_err(|error| Problem::invalid(error.to_string()))?;
     }
     Ok(path)
-}
-
-/// This process has no files: the data nodes do. Any of them serves every file.
-async fn elsewhere<F: Front>(app: &App<F>, caller: Caller, uri: &Uri) -> Answer {
-    let rows = match app.work(caller, Verb::ListNodes).await? {
-        Told::Nodes(rows) => rows,
-        other => return Err(unexpected(&other)),
-    };
-    let serves = |row: &&NodeRow| row.mode == Role::DataNode && row.state == NodeState::Online;
-    let nodes: Vec<String> = rows.iter().filter(serves).map(authority).collect();
-    let drawn = usize::from(app.draw().0[0]);
-    let Some(node) = nodes.get(drawn % nodes.len().max(1)) else {
-        return Err(Refusal::Unavailable {
-            reason: "files are served by data nodes, and none is online; `vaquita node list` says \
-                     why"
-            .to_owned(),
-        }
-        .into());
-    };
-    let target = uri.path_and_query().map_or("/dfs/", |it| it.as_str());
-    let problem = Problem::new(
-        StatusCode::TEMPORARY_REDIRECT,
-        "elsewhere",
-        format!("files are served by data nodes: ask {node}, or any other one that is online"),
-    )
-    .detail("nodes", nodes.clone());
-    match HeaderValue::try_from(format!("http://{node}{target}")) {
-        Ok(place) => Err(problem.header(header::LOCATION, place)),
-        Err(_) => Err(problem),
-    }
-}
-
-fn authority(row: &NodeRow) -> String {
-    if row.host.contains(':') {
-        format!("[{}]:{}", row.host, row.port)
-    } else {
-        format!("{}:{}", row.host, row.port)
-    }
 }
 
 fn no_answer(what: &str, patience: Duration) -> Problem {

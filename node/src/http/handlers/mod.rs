@@ -1,13 +1,14 @@
 //! What each endpoint does, once the gate has let a request through.
 
+mod away;
 mod chunks;
-mod dfs;
+pub(super) mod dfs;
 mod files;
 mod log;
 mod nodes;
-mod pages;
+mod probes;
 mod repair;
-mod session;
+pub(super) mod session;
 mod users;
 mod volumes;
 
@@ -25,14 +26,15 @@ use vaquita_core::admin::Refusal;
 use super::app::App;
 use super::files::Files;
 use super::front::Front;
+use super::pages as people;
 use super::problem::Problem;
 use super::routes::{Endpoint, ROUTES, Route};
 
 /// What a handler returns.
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 
 /// The state that every handler is given.
-type Shared<F> = State<Arc<App<F>>>;
+pub(super) type Shared<F> = State<Arc<App<F>>>;
 
 /// The handler of a route.
 pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<Arc<App<F>>> {
@@ -45,11 +47,32 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         _ => MethodFilter::TRACE,
     };
     match route.endpoint {
-        Endpoint::FrontPage => on(filter, pages::front_page::<F>),
-        Endpoint::Alive => on(filter, pages::alive),
-        Endpoint::Ready => on(filter, pages::ready::<F>),
-        Endpoint::Metrics => on(filter, pages::metrics::<F>),
-        Endpoint::OpenApi => on(filter, pages::openapi),
+        Endpoint::OverviewPage => on(filter, people::overview::show::<F>),
+        Endpoint::LoginPage => on(filter, people::login::show::<F>),
+        Endpoint::SubmitLogin => on(filter, people::login::submit::<F>),
+        Endpoint::SubmitLogout => on(filter, people::login::log_out::<F>),
+        Endpoint::PasswordPage => on(filter, people::login::password),
+        Endpoint::SubmitPassword => on(filter, people::login::submit_password::<F>),
+        Endpoint::AccountPage => on(filter, people::users::account::<F>),
+        Endpoint::NodePage => on(filter, people::nodes::show::<F>),
+        Endpoint::LogsPage => on(filter, people::logs::list::<F>),
+        Endpoint::LogPage => on(filter, people::logs::show::<F>),
+        Endpoint::FilesPage | Endpoint::FileTreePage => on(filter, people::files::show::<F>),
+        Endpoint::ChunkPage => on(filter, people::files::chunk::<F>),
+        Endpoint::VolumesPage => on(filter, people::storage::volumes::<F>),
+        Endpoint::RepairPage => on(filter, people::storage::repair::<F>),
+        Endpoint::UsersPage => on(filter, people::users::list::<F>),
+        Endpoint::OrderNodes => on(filter, people::nodes::order::<F>),
+        Endpoint::OrderVolume => on(filter, people::storage::order_volume::<F>),
+        Endpoint::OrderRepair => on(filter, people::storage::order_repair::<F>),
+        Endpoint::OrderFiles => on(filter, people::files::order::<F>),
+        Endpoint::OrderUsers => on(filter, people::users::order::<F>),
+        Endpoint::Events => on(filter, people::events::stream::<F>),
+        Endpoint::Asset => on(filter, people::assets::serve),
+        Endpoint::Alive => on(filter, probes::alive),
+        Endpoint::Ready => on(filter, probes::ready::<F>),
+        Endpoint::Metrics => on(filter, probes::metrics::<F>),
+        Endpoint::OpenApi => on(filter, probes::openapi),
         Endpoint::Login => on(filter, session::login::<F>),
         Endpoint::Logout => on(filter, session::logout::<F>),
         Endpoint::Me => on(filter, session::me),
@@ -135,7 +158,7 @@ fn nearest_path(path: &str) -> Option<&'static str> {
 }
 
 /// The parts of the path that vary, decoded. A path that cannot be decoded names nothing.
-struct Segments(RawPathParams);
+pub(super) struct Segments(RawPathParams);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segments {
     type Rejection = Problem;
@@ -153,7 +176,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segments {
 
 impl Segments {
     /// The part that the route's template calls `name`.
-    fn named(&self, name: &str) -> &str {
+    pub(super) fn named(&self, name: &str) -> &str {
         self.0
             .iter()
             .find(|(key, _)| *key == name)

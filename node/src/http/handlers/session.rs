@@ -46,12 +46,7 @@ pub(super) async fn login<F: Front>(
 ) -> Answer {
     let crosses_network = !peer.ip().to_canonical().is_loopback();
     if crosses_network && app.settings.strict_defaults {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "insecure-login",
-            "`strictDefaults=1` allows no login across the network in the clear; log in on the \
-             controller's own machine or through a tunnel",
-        ));
+        return Err(insecure());
     }
     let caller = app.caller(peer, request.headers());
     let limits = &app.settings.limits;
@@ -91,6 +86,16 @@ pub(super) async fn login<F: Front>(
     }
 }
 
+/// The refusal of a login that crosses the network in the clear.
+pub(in crate::http) fn insecure() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "insecure-login",
+        "`strictDefaults=1` allows no login across the network in the clear; log in on the \
+         controller's own machine or through a tunnel",
+    )
+}
+
 pub(super) async fn logout<F: Front>(
     State(app): Shared<F>,
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
@@ -110,7 +115,7 @@ pub(super) async fn me(Extension(SignedIn { user, .. }): Extension<SignedIn>) ->
 }
 
 /// A password short enough to be worth hashing.
-pub(super) fn password(text: String) -> Result<Password, Problem> {
+pub(in crate::http) fn password(text: String) -> Result<Password, Problem> {
     if text.len() > Password::MAX_LEN {
         return Err(Problem::invalid(format!(
             "a password has at most {} bytes",

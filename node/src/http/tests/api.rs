@@ -669,22 +669,6 @@ async fn readiness_is_the_machines_word_and_asked_for_at_most_four_times_a_secon
 }
 
 #[tokio::test]
-async fn the_page_says_what_this_is_and_escapes_it() {
-    let answer = request("GET", "/").send(&FakeFront::default()).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(
-        answer.header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
-    assert!(
-        answer.body.contains("controller &lt;master&gt;"),
-        "{}",
-        answer.body
-    );
-    assert!(answer.body.contains("/api/v1/"), "{}", answer.body);
-}
-
-#[tokio::test]
 async fn head_answers_like_get_without_a_body() {
     let answer = request("HEAD", "/healthz")
         .send(&FakeFront::default())

@@ -16,7 +16,7 @@ use vaquita_core::dfs::ask::{Answer, Ask};
 use vaquita_core::ids::{Alias, LogIndex, Role};
 
 use crate::http::{
-    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
+    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, Passage, serve_connection,
 };
 
 /// Tokens that the fake machine knows.
@@ -168,6 +168,9 @@ pub(super) fn settings() -> HttpSettings {
         web_workers: 2,
         strict_defaults: false,
         allow_plain_http: false,
+        session_cookie: "vq8990".to_owned(),
+        passage: Passage::default(),
+        manager: None,
         limits: HttpLimits::default(),
         seed: vaquita_core::prng::Seed::from_number(1),
     }

@@ -6,5 +6,6 @@ mod harness;
 mod hosts;
 mod metrics;
 mod openapi;
+mod pages;
 mod permissions;
 mod refusals;

@@ -254,7 +254,8 @@ async fn a_token_cannot_be_asked_for_longer_than_a_year_or_for_no_time() {
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
     for (sent, status) in [
-        (request("GET", "/"), 200),
+        (request("GET", "/"), 303),
+        (request("GET", "/login"), 200),
         (request("GET", "/api/v1/nodes"), 401),
         (request("GET", "/no/such/path").token(PLAIN), 404),
         (request("GET", "/healthz").host("evil.example"), 421),
@@ -262,7 +263,7 @@ async fn every_answer_carries_the_security_headers() {
         let answer = sent.send(&FakeFront::default()).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
         assert_eq!(answer.header("x-frame-options"), Some("DENY"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let policy = answer.header("content-security-policy").unwrap();

@@ -19,7 +19,7 @@ use crate::cli::local::layout::Layout;
 use crate::cli::local::processes::running_under;
 use crate::cli::terminal::testing::captured;
 use crate::http::{
-    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, serve_connection,
+    AllowedHosts, Front, HttpLimits, HttpServer, HttpSettings, Metrics, Passage, serve_connection,
 };
 
 /// A controller whose nodes do at once what they are told.
@@ -165,6 +165,9 @@ impl Rig {
             web_workers: 4,
             strict_defaults: false,
             allow_plain_http: false,
+            session_cookie: "vq8990".to_owned(),
+            passage: Passage::default(),
+            manager: None,
             limits: HttpLimits::default(),
             seed: vaquita_core::prng::Seed::from_number(1),
         };

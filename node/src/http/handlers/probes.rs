@@ -1,4 +1,4 @@
-//! What anybody may see: that the process lives, whether it can work, and what it is.
+//! What programs look at now and then: that the process lives, whether it can work, what it counts.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -56,41 +56,6 @@ pub(super) async fn openapi() -> Response {
         .into_response()
 }
 
-pub(super) async fn front_page<F: Front>(State(app): Shared<F>) -> Response {
-    let title = escaped(&app.settings.title);
-    let page = format!(
-        "<!doctype html>\n\
-         <html lang=\"en\">\n\
-         <head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>Vaquita: {title}</title></head>\n\
-         <body>\n\
-         <h1>Vaquita: {title}</h1>\n\
-         <p>This process belongs to a Vaquita storage cluster.</p>\n\
-         <p>Programs talk to it under <code>/api/v1/</code>; \
-         <a href=\"/api/v1/openapi.json\">openapi.json</a> describes every call. On a command \
-         line, <code>vaquita login</code> and <code>vaquita status</code> do the same.</p>\n\
-         <p><a href=\"/healthz\">healthz</a> says that the process lives, \
-         <a href=\"/readyz\">readyz</a> whether it can work.</p>\n\
-         </body>\n\
-         </html>\n"
-    );
-    ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-}
-
 fn plain(status: StatusCode, text: &'static str) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
-}
-
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::new(), |mut escaped, character| {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-        escaped
-    })
 }

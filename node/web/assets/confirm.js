@@ -1,0 +1,45 @@
+// Asks before what cannot be taken back, or takes something away.
+
+/** Asks; whether the answer was yes. Names are listed below the question. */
+export async function ask(question, names = []) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("#confirm-text").textContent = question;
+  const items = names.map((name) => {
+    const item = document.createElement("li");
+    item.textContent = name;
+    return item;
+  });
+  dialog.querySelector("#confirm-list").replaceChildren(...items);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  dialog.querySelector("#confirm-yes").focus();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  return dialog.returnValue === "yes";
+}
+
+/** Begins. */
+export function begin() {
+  document.addEventListener("submit", async (event) => {
+    const { submitter } = event;
+    const question = submitter?.dataset.confirm;
+    if (!question || submitter.dataset.nowConfirmed) return;
+    event.preventDefault();
+    if (!(await ask(question, chosen(event.target)))) {
+      submitter.focus();
+      return;
+    }
+    submitter.dataset.nowConfirmed = "1";
+    event.target.requestSubmit(submitter);
+    delete submitter.dataset.nowConfirmed;
+  });
+}
+
+// What the form is about: what is ticked, or the one thing that it names.
+function chosen(form) {
+  const names = ["node", "entry", "user", "path"];
+  for (const name of names) {
+    const values = new FormData(form).getAll(name).filter((value) => value !== "");
+    if (values.length > 0) return values;
+  }
+  return [];
+}

@@ -1,0 +1,412 @@
+//! Every text of the pages, in English and in Chinese, side by side.
+//!
+//! `{}` stands for what is filled in. What the controller says in sentences (reasons, alarms, refusals) is
+//! English in both: it is what logs and the command line say too, and what people search for.
+
+use vaquita_core::admin::{NodeState, Right};
+use vaquita_core::dfs::ask::{ChunkState, ReplicaDeed, ReplicaState, VolumeState};
+use vaquita_core::ids::Role;
+
+macro_rules! words {
+    ($($name:ident: $english:literal, $chinese:literal;)*) => {
+        /// The texts of one language.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "each text says itself what it is")]
+        pub struct Words {
+            $(pub $name: &'static str,)*
+        }
+
+        /// English.
+        pub static ENGLISH: Words = Words { $($name: $english,)* };
+        /// Chinese, in simplified characters.
+        pub static CHINESE: Words = Words { $($name: $chinese,)* };
+
+        #[cfg(test)]
+        const PAIRS: &[(&str, &str, &str)] = &[$((stringify!($name), $english, $chinese),)*];
+    };
+}
+
+words! {
+    // Everywhere.
+    skip_to_content: "Skip to the content", "跳到正文";
+    main_navigation: "Main navigation", "主导航";
+    connection_lost: "No connection to the controller; what is shown may be old.", "与控制节点的连接已断开，显示的内容可能已过期。";
+    appearance: "Appearance", "外观";
+    language: "Language", "语言";
+    theme: "Theme", "主题";
+    theme_auto: "Auto", "自动";
+    theme_light: "Light", "浅色";
+    theme_dark: "Dark", "深色";
+    cancel: "Cancel", "取消";
+    confirm: "Yes, do it", "确定";
+    apply: "Apply", "应用";
+    show: "Show", "显示";
+    set: "Set", "设置";
+    create: "Create", "新建";
+    delete: "Delete", "删除";
+    actions: "Actions", "操作";
+    select_all: "Select all", "全选";
+    n_selected: "{} selected", "已选 {} 项";
+    more: "More", "更多";
+    older: "Older", "更早";
+    newest: "Newest", "最新";
+    back_to_overview: "Back to the overview", "返回总览";
+    not_allowed: "Not allowed", "没有权限";
+    not_found: "Not found", "未找到";
+    something_is_wrong: "That did not work", "操作未成功";
+    ask_controller: "Open the cluster manager", "打开集群管理器";
+    manager_elsewhere: "This process belongs to a Vaquita cluster. The cluster manager is on its controller.", "此进程属于一个 Vaquita 集群。集群管理器在控制节点上。";
+    // Sections.
+    overview: "Overview", "总览";
+    files: "Files", "文件";
+    volumes: "Volumes", "存储卷";
+    repair: "Repair", "修复";
+    logs: "Logs", "日志";
+    users: "Users", "用户";
+    account: "Account", "账户";
+    // Logging in.
+    log_in: "Log in", "登录";
+    log_out: "Log out", "退出登录";
+    user_name: "User", "用户名";
+    password: "Password", "密码";
+    setup_code: "Setup code", "初始化码";
+    setup_code_hint: "The first login from another machine needs it. It is in the controller's log, and in the file setup-code in the controller's directory.", "首次从其他机器登录时需要。初始化码在控制节点的日志中，也在控制节点目录的 setup-code 文件里。";
+    first_login_hint: "A new cluster has the user admin with the password 123456. It may do nothing but change this password.", "新集群的初始用户为 admin，密码为 123456。首次登录后必须先修改密码。";
+    session_ended: "Your session has ended. Please log in again.", "会话已结束，请重新登录。";
+    clear_text_warning: "This page was not loaded over HTTPS: whoever listens on the network can read the password.", "此页面未使用 HTTPS：网络上的监听者可以读到密码。";
+    logged_out: "You are logged out.", "您已退出登录。";
+    change_password: "Change the password", "修改密码";
+    change_password_forced: "Before anything else, choose a password of your own.", "继续之前，请先设置您自己的密码。";
+    password_old: "Present password", "当前密码";
+    password_new: "New password", "新密码";
+    password_again: "New password again", "再次输入新密码";
+    password_rules: "10 to 128 bytes; no common password, and not the name of a user or a node.", "10 到 128 字节；不能是常见密码，也不能与用户名或节点名相同。";
+    passwords_differ: "The two new passwords are not the same.", "两次输入的新密码不一致。";
+    password_changed: "The password is changed. Please log in with it.", "密码已修改，请用新密码登录。";
+    // Roles and rights.
+    role: "Role", "角色";
+    rights: "Rights", "权限";
+    role_admin: "administrator", "管理员";
+    role_operator: "operator", "操作员";
+    role_viewer: "viewer", "观察者";
+    right_admin: "administer", "管理";
+    right_dfs_read: "read files", "读文件";
+    right_dfs_write: "write files", "写文件";
+    right_log_read: "read logs", "读日志";
+    // Overview.
+    alarms: "Needs attention", "需要处理";
+    data_nodes: "Data nodes", "数据节点";
+    agents: "Agents", "代理节点";
+    agent: "Agent", "代理";
+    node: "Node", "节点";
+    state: "State", "状态";
+    reason: "Reason", "原因";
+    host: "Host", "主机";
+    port: "Port", "端口";
+    site: "Address", "地址";
+    mode: "Mode", "类型";
+    process_id: "Process", "进程号";
+    epoch: "Epoch", "纪元";
+    heard: "Last heard", "最近心跳";
+    orders: "Order", "指令";
+    filter: "Filter", "筛选";
+    filter_nodes: "Filter nodes", "筛选节点";
+    columns: "Columns", "列";
+    select_nodes: "Select nodes:", "选择节点：";
+    start: "Start", "启动";
+    stop: "Stop", "停止";
+    restart: "Restart", "重启";
+    drain: "Drain", "排空";
+    maintain: "Maintenance", "维护";
+    serve: "Serve again", "恢复服务";
+    confirm_stop: "Stop these nodes? Files stay readable as long as other nodes have their replicas.", "停止这些节点？只要其他节点有副本，文件仍可读取。";
+    confirm_restart: "Restart these nodes, one after the other?", "逐个重启这些节点？";
+    confirm_drain: "Drain these nodes? Their chunks are copied to others, and they take no new ones.", "排空这些节点？其数据块将复制到其他节点，且不再接收新数据块。";
+    confirm_maintain: "Put these nodes into maintenance for an hour? For so long, nothing is copied in their place.", "让这些节点进入一小时的维护？期间不会为其补副本。";
+    no_nodes: "There are no data nodes in cluster.nodes.", "cluster.nodes 中没有数据节点。";
+    no_nodes_match: "No node matches the filter.", "没有符合筛选条件的节点。";
+    nothing_selected: "No node is selected.", "没有选择节点。";
+    rolling_title: "Restarting one after the other", "正在逐个重启";
+    rolling_stops: "{} of {}: {} stops", "第 {} / {} 个：{} 正在停止";
+    rolling_starts: "{} of {}: {} starts", "第 {} / {} 个：{} 正在启动";
+    rolling_done: "All {} are restarted.", "已重启全部 {} 个节点。";
+    rolling_begun: "{} nodes are restarted one after the other.", "{} 个节点将逐个重启。";
+    rolling_under_way: "Nodes are being restarted already: wait for the end of that.", "正在进行逐个重启，请等待其完成。";
+    rolling_ended: "The restart of nodes has ended at {}, and the rest was not touched: {}", "重启在 {} 处中止，其余节点未受影响：{}";
+    rolling_too_long: "it has not become {} within {} s", "{} 状态未在 {} 秒内达到";
+    nodes_online: "Data nodes online", "在线数据节点";
+    last_commit: "Commit index", "提交序号";
+    uptime: "Controller up for", "控制节点已运行";
+    log_copies: "Copies of the controller's log", "控制节点日志副本";
+    log_copies_hint: "From one of these, a lost controller is made anew.", "控制节点丢失时，可由任一副本重建。";
+    records_up_to: "Records up to", "记录至";
+    complete: "complete", "完整";
+    under_way: "under way", "进行中";
+    stored: "Stored", "已存储";
+    chunks_unwell: "Chunks to repair", "待修复数据块";
+    all_well: "all well", "全部正常";
+    files_and_chunks: "Files", "文件数";
+    // States.
+    state_stopped: "stopped", "已停止";
+    state_starting: "starting", "启动中";
+    state_joining: "joining", "加入中";
+    state_online: "online", "在线";
+    state_suspect: "suspect", "疑似失联";
+    state_offline: "offline", "离线";
+    state_lost: "lost", "已丢失";
+    state_draining: "draining", "排空中";
+    state_drained: "drained", "已排空";
+    state_stopping: "stopping", "停止中";
+    state_failed: "failed", "失败";
+    state_maintenance: "maintenance", "维护中";
+    mode_controller: "controller", "控制节点";
+    mode_agent: "agent", "代理节点";
+    mode_datanode: "data node", "数据节点";
+    // Volumes.
+    directory: "Directory", "目录";
+    fill: "Fill", "使用率";
+    free: "Free", "剩余";
+    capacity: "Capacity", "容量";
+    rescan: "Open again", "重新打开";
+    no_volumes: "No node has told of a volume yet.", "尚无节点报告存储卷。";
+    volumes_total: "{} volumes, {} of {} free", "{} 个存储卷，剩余 {} / {}";
+    confirm_volume_drain: "Drain this volume? Its chunks go to other volumes, so that its disk can be taken away.", "排空此存储卷？其数据块将移到其他存储卷，以便取走磁盘。";
+    volume_opening: "opening", "打开中";
+    volume_good: "good", "正常";
+    volume_high: "filling up", "将满";
+    volume_full: "full", "已满";
+    volume_slow: "slow", "缓慢";
+    volume_missing: "missing", "缺失";
+    volume_foreign: "foreign", "不属于此节点";
+    volume_failed: "failed", "故障";
+    // Repair.
+    repair_waits: "Repair waits", "修复暂停";
+    suspend: "Suspend", "暂停";
+    resume: "Resume", "恢复";
+    confirm_suspend: "Suspend repair? Nothing that is lost is copied until it is resumed, or the controller starts anew.", "暂停修复？在恢复或控制节点重启之前，不会补齐丢失的副本。";
+    repair_well: "Every chunk is well.", "所有数据块正常。";
+    repair_surveying: "All chunks are being looked through.", "正在检查所有数据块。";
+    repair_busy: "{} chunks are to be repaired.", "有 {} 个数据块待修复。";
+    last_copy: "On their last replica", "仅剩一个副本";
+    degraded: "Too few replicas", "副本不足";
+    misplaced: "On one host", "同一主机";
+    surplus: "Too many replicas", "副本过多";
+    leaving: "Leaving drained nodes", "正在撤离";
+    bytes_left: "To be copied", "待复制";
+    copied: "Copied so far", "已复制";
+    copies_failed: "Copies that failed", "复制失败";
+    unknown_contents: "Contents of no file", "无主数据块";
+    copies_under_way: "Copies under way", "正在复制";
+    stuck: "What stands still", "无法进行";
+    awaited: "Nodes that are waited for", "等待返回的节点";
+    time_left: "Still for", "剩余时间";
+    until_it_returns: "until it returns", "直到返回";
+    repair_history: "What was done", "处理记录";
+    no_history: "Nothing has been done since this controller started.", "控制节点启动以来没有处理记录。";
+    what: "What", "处理";
+    ago: "Ago", "多久前";
+    since: "Since", "已持续";
+    from: "From", "来源";
+    to: "To", "目标";
+    in_place_of: "In place of", "替代";
+    deed_copied: "copied", "已复制";
+    deed_not_copied: "copy failed", "复制失败";
+    deed_adopted: "counted again", "重新计入";
+    deed_given_up: "given up", "已放弃";
+    // Files.
+    path: "Path", "路径";
+    name: "Name", "名称";
+    size: "Size", "大小";
+    file: "File", "文件";
+    chunk: "Chunk", "数据块";
+    chunks: "Chunks", "数据块";
+    replicas: "Replicas", "副本";
+    modified: "Modified", "修改时间";
+    digest: "Digest", "摘要";
+    generation: "Generation", "代次";
+    position: "Position in its file", "在文件中的位置";
+    download: "Download", "下载";
+    upload: "Upload", "上传";
+    uploading: "uploading", "上传中";
+    uploaded: "done", "完成";
+    upload_failed: "failed", "失败";
+    upload_replace: "{} is there already. Replace it?", "{} 已存在，要替换吗？";
+    rename: "Rename", "重命名";
+    new_name: "New name", "新名称";
+    new_directory: "New directory", "新目录";
+    empty_directory: "This directory is empty.", "此目录为空。";
+    no_chunks: "An empty file has no chunks.", "空文件没有数据块。";
+    confirm_remove_files: "Delete these, with all that is in them? This cannot be undone.", "删除所选内容及其下的一切？此操作无法撤销。";
+    removed_n: "Deleted: {}.", "已删除：{}。";
+    made_directory: "Made the directory {}.", "已新建目录 {}。";
+    renamed_to: "Renamed to {}.", "已重命名为 {}。";
+    usage_line: "{} files, {} ({} on disks)", "{} 个文件，{}（磁盘占用 {}）";
+    chunk_healthy: "well", "正常";
+    chunk_degraded: "too few replicas", "副本不足";
+    chunk_misplaced: "on one host", "同一主机";
+    chunk_surplus: "too many replicas", "副本过多";
+    chunk_unconfirmed: "not confirmed yet", "待确认";
+    chunk_unavailable: "not to be had", "不可用";
+    replica_good: "good", "正常";
+    replica_unconfirmed: "not confirmed", "待确认";
+    replica_suspect: "suspect", "疑似失联";
+    replica_away: "node away", "节点离开";
+    replica_missing: "missing", "缺失";
+    replica_corrupt: "damaged", "损坏";
+    // Logs.
+    log: "Log", "日志";
+    process: "Process", "进程";
+    logs_hint: "The log of a node that is down comes from the agent of its host.", "已停止节点的日志由其主机上的代理提供。";
+    search_log: "Search the log", "搜索日志";
+    live_tail: "Follow", "跟随";
+    log_present: "present file", "当前文件";
+    log_before: "{} before", "前第 {} 个";
+    log_empty: "The log is empty.", "日志为空。";
+    log_no_match: "No line has this text.", "没有匹配的行。";
+    log_place: "{} of {}", "{} / {}";
+    // Users.
+    users_hint: "Every user sees the state of the cluster. Files, logs and orders take a right.", "每个用户都能查看集群状态；文件、日志和指令需要相应权限。";
+    must_change: "first password", "初始密码";
+    new_password: "New password", "新密码";
+    add_user: "Add a user", "添加用户";
+    first_password: "First password", "初始密码";
+    first_password_hint: "It has to be changed at the first login.", "首次登录时必须修改。";
+    is_admin: "administers the cluster", "管理集群";
+    confirm_rights: "Change whether this user administers the cluster? The user is logged out.", "更改此用户的管理权限？该用户将被登出。";
+    confirm_remove_user: "Delete this user?", "删除此用户？";
+    user_added: "The user {} is there.", "用户 {} 已添加。";
+    user_removed: "The user {} is gone.", "用户 {} 已删除。";
+    user_changed: "The user {} is changed, and has to log in again.", "用户 {} 已更改，需要重新登录。";
+}
+
+/// A text with what is filled in for each `{}`, in order.
+#[must_use]
+pub fn fill(text: &str, parts: &[&str]) -> String {
+    let mut filled = String::with_capacity(text.len() + 16);
+    let mut parts = parts.iter();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{}") {
+        filled.push_str(before);
+        filled.push_str(parts.next().copied().unwrap_or_default());
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// The word for a node's state.
+#[must_use]
+pub const fn node_state(t: &Words, state: NodeState) -> &'static str {
+    match state {
+        NodeState::Stopped => t.state_stopped,
+        NodeState::Starting => t.state_starting,
+        NodeState::Joining => t.state_joining,
+        NodeState::Online => t.state_online,
+        NodeState::Suspect => t.state_suspect,
+        NodeState::Offline => t.state_offline,
+        NodeState::Lost => t.state_lost,
+        NodeState::Draining => t.state_draining,
+        NodeState::Stopping => t.state_stopping,
+        NodeState::Failed => t.state_failed,
+    }
+}
+
+/// The word for a volume's state.
+#[must_use]
+pub const fn volume_state(t: &Words, state: VolumeState) -> &'static str {
+    match state {
+        VolumeState::Opening => t.volume_opening,
+        VolumeState::Good => t.volume_good,
+        VolumeState::High => t.volume_high,
+        VolumeState::Full => t.volume_full,
+        VolumeState::Slow => t.volume_slow,
+        VolumeState::Missing => t.volume_missing,
+        VolumeState::Foreign => t.volume_foreign,
+        VolumeState::Failed => t.volume_failed,
+    }
+}
+
+/// The word for a chunk's state.
+#[must_use]
+pub const fn chunk_state(t: &Words, state: ChunkState) -> &'static str {
+    match state {
+        ChunkState::Healthy => t.chunk_healthy,
+        ChunkState::Degraded => t.chunk_degraded,
+        ChunkState::Misplaced => t.chunk_misplaced,
+        ChunkState::Surplus => t.chunk_surplus,
+        ChunkState::Unconfirmed => t.chunk_unconfirmed,
+        ChunkState::Unavailable => t.chunk_unavailable,
+    }
+}
+
+/// The word for a replica's state.
+#[must_use]
+pub const fn replica_state(t: &Words, state: ReplicaState) -> &'static str {
+    match state {
+        ReplicaState::Good => t.replica_good,
+        ReplicaState::Unconfirmed => t.replica_unconfirmed,
+        ReplicaState::Suspect => t.replica_suspect,
+        ReplicaState::Away => t.replica_away,
+        ReplicaState::Missing => t.replica_missing,
+        ReplicaState::Corrupt => t.replica_corrupt,
+    }
+}
+
+/// The word for what was done about a replica.
+#[must_use]
+pub const fn deed(t: &Words, deed: ReplicaDeed) -> &'static str {
+    match deed {
+        ReplicaDeed::Copied => t.deed_copied,
+        ReplicaDeed::NotCopied => t.deed_not_copied,
+        ReplicaDeed::Adopted => t.deed_adopted,
+        ReplicaDeed::GivenUp => t.deed_given_up,
+    }
+}
+
+/// The word for what a process is.
+#[must_use]
+pub const fn mode(t: &Words, role: Role) -> &'static str {
+    match role {
+        Role::Controller => t.mode_controller,
+        Role::Agent => t.mode_agent,
+        Role::DataNode => t.mode_datanode,
+    }
+}
+
+/// The word for a right.
+#[must_use]
+pub const fn right(t: &Words, right: Right) -> &'static str {
+    match right {
+        Right::Admin => t.right_admin,
+        Right::DfsRead => t.right_dfs_read,
+        Right::DfsWrite => t.right_dfs_write,
+        Right::LogRead => t.right_log_read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_languages_say_everything_and_fill_in_the_same() {
+        for (name, english, chinese) in PAIRS {
+            assert!(!english.is_empty() && !chinese.is_empty(), "{name}");
+            let blanks = |text: &str| text.matches("{}").count();
+            assert_eq!(blanks(english), blanks(chinese), "{name}");
+            let is_han = |it: char| ('\u{4e00}'..='\u{9fff}').contains(&it);
+            assert!(
+                chinese.chars().any(is_han) || *name == "log_place",
+                "{name}"
+            );
+            assert!(!english.chars().any(is_han), "{name}");
+        }
+    }
+
+    #[test]
+    fn blanks_are_filled_in_order() {
+        assert_eq!(fill("{} of {}", &["1", "2"]), "1 of 2");
+        assert_eq!(fill("{} and {}", &["{}"]), "{} and ");
+        assert_eq!(fill("none", &["1"]), "none");
+    }
+}
