@@ -13,7 +13,8 @@ export function morph(old, fresh) {
   }
   if (old.nodeType !== Node.ELEMENT_NODE) return;
   attributes(old, fresh);
-  if (old.nodeName === "TEXTAREA") return;
+  // What a script has put there is not the server's to take away.
+  if (old.nodeName === "TEXTAREA" || old.hasAttribute("data-keep")) return;
   children(old, fresh);
 }
 

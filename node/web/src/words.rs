@@ -240,7 +240,7 @@ words! {
     removed_n: "Deleted: {}.", "已删除：{}。";
     made_directory: "Made the directory {}.", "已新建目录 {}。";
     renamed_to: "Renamed to {}.", "已重命名为 {}。";
-    usage_line: "{} files, {} ({} on disks)", "{} 个文件，{}（磁盘占用 {}）";
+    usage_line: "Files: {}, {} ({} on disks)", "文件：{}，{}（磁盘占用 {}）";
     chunk_healthy: "well", "正常";
     chunk_degraded: "too few replicas", "副本不足";
     chunk_misplaced: "on one host", "同一主机";
@@ -269,8 +269,7 @@ words! {
     must_change: "first password", "初始密码";
     new_password: "New password", "新密码";
     add_user: "Add a user", "添加用户";
-    first_password: "First password", "初始密码";
-    first_password_hint: "It has to be changed at the first login.", "首次登录时必须修改。";
+    its_password: "Password", "密码";
     is_admin: "administers the cluster", "管理集群";
     confirm_rights: "Change whether this user administers the cluster? The user is logged out.", "更改此用户的管理权限？该用户将被登出。";
     confirm_remove_user: "Delete this user?", "删除此用户？";

@@ -17,7 +17,7 @@ use crate::program::{Place, Ran, example};
 pub(crate) const SEED_HOSTS: [(&str, u8); 4] = [("P1", 1), ("P2", 3), ("P3", 5), ("P5", 9)];
 
 /// What the administrator's password is changed to.
-const PASSWORD: &str = "long enough";
+pub(crate) const PASSWORD: &str = "long enough";
 
 /// The directory that the hosts' directories are in: a path that a shell would have to quote.
 const ROOM: &str = "room 1 für 机房";

@@ -15,6 +15,12 @@ pub(crate) use files::{DATA_NODES, KIB, MIB, Reply, assert_same, content};
 
 pub(crate) use networks::TwoNetworks;
 pub(crate) use processes::{Sweeper, freeze, interrupt, kill, terminate};
+#[allow(
+    unused_imports,
+    reason = "for the tests in a browser, which stand on the same"
+)]
+pub(crate) use {cluster::PASSWORD, processes::Server};
+
 pub(crate) use tree::Tree;
 pub(crate) use waiting::until;
 
