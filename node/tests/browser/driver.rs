@@ -34,8 +34,7 @@ impl Browser {
     /// Opens one that prefers a language; `None`, with a word about it, where there is none.
     pub(crate) async fn open(cluster: &Cluster, language: &str) -> Option<Self> {
         let one = ONE.lock().await;
-        let mut version = Command::new("chromedriver");
-        let found = version.arg("--version").output().await;
+        let found = chromedriver().arg("--version").output().await;
         if !found.is_ok_and(|it| it.status.success()) {
             skip(
                 "browser",
@@ -43,7 +42,7 @@ impl Browser {
             );
             return None;
         }
-        let mut command = Command::new("chromedriver");
+        let mut command = chromedriver();
         command
             .args(["--port=0", "--log-level=WARNING"])
             .current_dir(cluster.path("P4"));
@@ -228,6 +227,14 @@ impl Browser {
         assert_eq!(self.complaints().await, Vec::<String>::new());
         self.client.close().await.unwrap();
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a browser is no process of the cluster"
+)]
+fn chromedriver() -> Command {
+    Command::new("chromedriver")
 }
 
 /// A command of the browser's own protocol.
