@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::dfs::ask::{Answer, Ask, VolumeState};
 use crate::dfs::placement::NoPlace;
+use crate::figures::{Figures, FiguresReport, NodeFigures};
 use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
 use crate::secret::Password;
 use crate::state::Duty;
@@ -37,8 +38,8 @@ pub enum Caller {
         address: IpAddr,
         /// The token that the request carries, unchecked.
         token: Option<String>,
-        /// Date by the driver's wall clock, in milliseconds since 1970: tokens expire by it and
-        /// nothing else looks at it.
+        /// Date by the driver's wall clock, in milliseconds since 1970: tokens expire by it, and
+        /// answers that name a date name it by this one; nothing else looks at it.
         unix_ms: u64,
     },
 }
@@ -83,8 +84,15 @@ pub enum Verb {
     WhoAmI,
     /// The state of this process, and on a controller of the whole cluster.
     Status,
-    /// Every member, one row each.
+    /// The controller and every member, one row each, with what they have measured.
     ListNodes,
+    /// Charts of what one process, or the cluster, has measured within the last hour.
+    Figures {
+        /// The process, by alias or by `host:port`; `None` for the cluster.
+        node: Option<String>,
+        /// Which charts; all if none is named.
+        names: Vec<String>,
+    },
     /// Have these data nodes run.
     StartNodes(Selection),
     /// Have these data nodes end, and stay so.
@@ -287,6 +295,8 @@ pub enum Response {
     Status(Box<StatusReport>),
     /// The members of the cluster.
     Nodes(Vec<NodeRow>),
+    /// Charts.
+    Figures(FiguresReport),
     /// What became of an order for several nodes.
     Ordered(Vec<OrderRow>),
     /// What came of opening volumes again.
@@ -314,6 +324,7 @@ impl fmt::Debug for Response {
             Self::You(user) => f.debug_tuple("You").field(user).finish(),
             Self::Status(report) => f.debug_tuple("Status").field(report).finish(),
             Self::Nodes(rows) => f.debug_tuple("Nodes").field(rows).finish(),
+            Self::Figures(report) => f.debug_tuple("Figures").field(report).finish(),
             Self::Ordered(rows) => f.debug_tuple("Ordered").field(rows).finish(),
             Self::Rescanned(rows) => f.debug_tuple("Rescanned").field(rows).finish(),
             Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
@@ -614,6 +625,8 @@ pub struct NodeRow {
     pub epoch: Option<NodeEpoch>,
     /// Milliseconds since it was last heard, where it is watched.
     pub silent_ms: Option<u64>,
+    /// What it has measured of itself: in lists of nodes alone, and once it has told the controller.
+    pub figures: Option<Box<NodeFigures>>,
 }
 
 /// A copy of the controller's log on a data node.
@@ -653,4 +666,6 @@ pub struct StatusReport {
     /// How long the cluster took from the controller's start until every node that should run was
     /// online, once that has happened; controller only.
     pub all_green_after_ms: Option<u64>,
+    /// What the process has measured of itself, as it was measured.
+    pub figures: Option<Box<Figures>>,
 }

@@ -12,6 +12,7 @@ use crate::controller::{Controller, ControllerConfig, FilesConfig, Member, plan_
 use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use crate::disk::{DiskOp, FileName};
 use crate::event::Event;
+use crate::figures::Figures;
 use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
 use crate::io::{
     CloseReason, Destination, Effect, ExitReason, Input, Job, JobOutcome, Machine, Piece,
@@ -431,6 +432,13 @@ impl Ideal {
             .iter()
             .filter(|(_, seen)| seen.name == event)
             .count()
+    }
+
+    /// A process is told what its driver has measured.
+    pub(crate) fn measure(&mut self, at: SocketAddr, figures: Figures) {
+        self.queue
+            .push_back((at, Input::Measured(Box::new(figures))));
+        self.settle();
     }
 
     /// Lets time pass.

@@ -10,6 +10,7 @@ use crate::dfs::ask::Holder;
 use crate::dfs::ids::{ChunkVersion, CopyId, StageId, VolumeSlot};
 use crate::disk::{DiskBatch, DiskFault, FileName};
 use crate::event::Event;
+use crate::figures::Figures;
 use crate::ids::{ClusterId, ConnId, ControllerEpoch, DiskTicket, Endpoint, JobId, RequestId};
 use crate::message::CopyReplica;
 use crate::mirror::words::MirrorCopy;
@@ -159,6 +160,9 @@ pub enum Input {
         /// That it is whole; or why that is not known or not so, in words.
         result: Result<(), String>,
     },
+    /// The driver has measured the process, which it does every
+    /// [`figures_period`](crate::limits::Limits::figures_period). It need not.
+    Measured(Box<Figures>),
     /// The operator, or the operating system, wants the process to end.
     Terminate,
 }

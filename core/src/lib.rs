@@ -49,6 +49,7 @@ pub mod datanode;
 pub mod dfs;
 pub mod disk;
 pub mod event;
+pub mod figures;
 #[cfg(test)]
 mod ideal;
 pub mod ids;

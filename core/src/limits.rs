@@ -144,6 +144,13 @@ pub struct Limits {
     /// mirrors, and how long one of them may be away before another is chosen.
     pub mirror_wait: Duration,
 
+    /// How often a process measures itself and tells the controller ([`figures`](crate::figures)).
+    pub figures_period: Duration,
+    /// Time from one point of the controller's charts of figures to the next.
+    pub figures_step: Duration,
+    /// Points of a chart, after which the oldest gives way: an hour of them. All charts of a process
+    /// take 40 kB.
+    pub figures_points: usize,
     /// How often a node tells how its volumes are.
     pub volumes_period: Duration,
     /// How long whoever has volumes opened again waits for all of them to be read: less than a request
@@ -255,6 +262,9 @@ impl Default for Limits {
             mirror_log_bytes: 128 * MIB as u64,
             mirror_patience: Duration::from_secs(30),
             mirror_wait: Duration::from_secs(10),
+            figures_period: Duration::from_secs(5),
+            figures_step: Duration::from_secs(10),
+            figures_points: 360,
             volumes_period: Duration::from_secs(5),
             rescan_timeout: Duration::from_secs(20),
             orphan_grace: Duration::from_secs(600),

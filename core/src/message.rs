@@ -14,6 +14,7 @@ use crate::dfs::ask::{Answer, Ask, Holder, ReplicaPlace};
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{ChunkVersion, CopyId, VolumeSlot};
 use crate::dfs::token::WriteToken;
+use crate::figures::Figures;
 use crate::ids::{
     Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
     NodeEpoch, NodeId, RequestId, Role, Site,
@@ -164,6 +165,7 @@ messages! {
     0x0066 MirrorSurveyed /** What the node has, and has seen. */;
     0x0067 MirrorRead /** Whoever rebuilds a controller's home wants a part of a copy. */;
     0x0068 MirrorBytes /** The part. */;
+    0x0070 Figures /** What a node has measured of itself. */;
 }
 
 /// A node's request to be let in. Answered by [`Registered`], [`RegistrationRefused`] or

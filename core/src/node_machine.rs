@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use crate::disk::{DiskOp, FileName};
+use crate::figures::Figures;
 use crate::ids::{DiskTicket, Incarnation, NodeId};
 use crate::io::{ExitCode, ExitReason, Input};
 use crate::limits::Limits;
@@ -32,6 +33,8 @@ pub(crate) struct Base {
     pub(crate) uplink: Uplink,
     pub(crate) out: Outbox,
     pub(crate) started: Timestamp,
+    /// What was measured last.
+    pub(crate) measured: Option<Box<Figures>>,
     cleaning: Option<DiskTicket>,
 }
 
@@ -93,6 +96,7 @@ impl Base {
             uplink,
             out,
             started,
+            measured: None,
             cleaning: None,
         };
         let leftovers: Vec<DiskOp> = files
@@ -129,6 +133,7 @@ impl Base {
                 uplink.datagram(now, &bytes, &mut around);
             }
             Input::DatagramsDropped { .. } => {}
+            Input::Measured(figures) => self.measured(*figures),
             Input::Accepted { conn, from } => {
                 self.links
                     .accepted(now, conn, from, &self.limits, &mut self.out);
@@ -161,6 +166,19 @@ impl Base {
             }
         }
         None
+    }
+
+    /// Sends what was measured on to the controller, if there is one; the next ones follow soon.
+    fn measured(&mut self, mut figures: Figures) {
+        let (latency, total) = self.uplink.beat_latency();
+        let nanos = |span: core::time::Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        figures.beat_latency_ns = nanos(latency);
+        figures.beat_latency_total_ns = nanos(total);
+        self.measured = Some(Box::new(figures));
+        if self.uplink.is_online() {
+            let message = Message::Figures(figures);
+            self.uplink.send(message, &mut self.links, &mut self.out);
+        }
     }
 
     fn connected(&mut self, conn: crate::ids::ConnId, peer: SocketAddr) {

@@ -25,6 +25,8 @@ pub struct Planted {
     pub never_doubt_itself: bool,
     /// The controller admits a second process under an alias whose first one lives.
     pub admit_duplicates: bool,
+    /// The controller shows what a node measured that has gone since.
+    pub show_old_figures: bool,
     /// A node stays on UDP when nothing comes back.
     pub no_tcp_beats: bool,
     /// An agent takes whatever has a recorded process id for its node.

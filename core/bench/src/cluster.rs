@@ -85,7 +85,7 @@ impl Access {
             state: text(row, "state"),
             pid: row["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
         });
-        Ok(members.collect())
+        Ok(members.filter(|it| it.mode != "controller").collect())
     }
 
     /// `HOST:PORT` of each data node that is online.

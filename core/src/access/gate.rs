@@ -55,7 +55,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
             user,
             right: Right::Admin,
         },
-        Verb::Status | Verb::ListNodes => Need::Settled,
+        Verb::Status | Verb::ListNodes | Verb::Figures { .. } => Need::Settled,
         Verb::ReadLog { .. } => Need::Right(Right::LogRead),
         Verb::Dfs(ask) => Need::Right(ask.right()),
         Verb::StartNodes(_)
@@ -338,6 +338,7 @@ impl Access {
             }
             Verb::Status
             | Verb::ListNodes
+            | Verb::Figures { .. }
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }

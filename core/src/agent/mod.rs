@@ -520,6 +520,7 @@ impl Agent {
             log_copies: Vec::new(),
             uptime_ms: u64::try_from(now.since(self.base.started).as_millis()).unwrap_or(u64::MAX),
             all_green_after_ms: None,
+            figures: self.base.measured.clone(),
         }
     }
 

@@ -470,6 +470,7 @@ impl Outlook<'_> {
                 .detector
                 .silence(slot, self.now)
                 .map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)),
+            figures: None,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! with each process, and nothing that happened while no controller ran counts as silence.
 
 mod commit;
+mod figures;
 mod files;
 mod members;
 mod mirrors;
@@ -36,6 +37,7 @@ pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_h
 
 use commit::Continuation;
 pub(crate) use commit::{HomeIdentity, home_file, index_floor, repair_file};
+use figures::FiguresBook;
 use files::Files;
 use members::{Members, Outlook};
 use mirrors::Mirrors;
@@ -132,6 +134,7 @@ pub struct Controller {
     detector: FailureDetector,
     access: Access,
     files: Files,
+    figures: FiguresBook,
     mirrors: Mirrors,
     orphans: Orphans,
     /// What the record that was just applied gave up.
@@ -263,17 +266,17 @@ impl Controller {
         } else {
             orphans::find(&state, &config.members, &config.site.alias)
         };
-        let members = config.members.len() + orphans.len();
+        let members_len = config.members.len() + orphans.len();
         let soft = Files::new(
             config.files,
             &keyring,
             epoch,
-            members,
+            members_len,
             secrets.next_u64(),
             now,
         );
         let thresholds = Thresholds::from_timeout(config.heartbeat_timeout, config.recovery_wait);
-        let mut detector = FailureDetector::new(members, thresholds, &config.limits, now);
+        let mut detector = FailureDetector::new(members_len, thresholds, &config.limits, now);
         if config.planted.never_doubt_itself {
             detector.plant_certainty();
         }
@@ -312,6 +315,7 @@ impl Controller {
             detector,
             access: Access::new(),
             files: soft,
+            figures: FiguresBook::new(&config.limits, members_len, now),
             mirrors: Mirrors::new(config.mirrors),
             orphans: Orphans::default(),
             released: Released::new(),
@@ -481,6 +485,7 @@ impl Machine for Controller {
             Input::Process(event) => self.process(event),
             Input::Request { id, request } => self.request(now, id, request),
             Input::JobDone { job, outcome } => self.job_done(now, job, outcome),
+            Input::Measured(figures) => self.measured(now, figures),
             Input::Terminate => self.terminate(),
             // A controller has no volumes.
             Input::Store { .. }

@@ -58,6 +58,7 @@ impl Controller {
             Verb::Dfs(_)
                 | Verb::Status
                 | Verb::ListNodes
+                | Verb::Figures { .. }
                 | Verb::ListUsers
                 | Verb::WhoAmI
                 | Verb::RescanVolumes(_)
@@ -72,7 +73,11 @@ impl Controller {
         }
         match verb {
             Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
-            Verb::ListNodes => Some(Ok(Response::Nodes(self.rows(now)))),
+            Verb::ListNodes => Some(Ok(Response::Nodes(self.rows_with_figures(now)))),
+            Verb::Figures { node, names } => {
+                let charts = self.charts(now, &caller, node.as_deref(), &names);
+                Some(charts.map(Response::Figures))
+            }
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
             Verb::StopNodes(selection) => self.order(now, id, &selection, false),
             Verb::ReplaceNode { node } => self.replace_node(now, id, &node),
@@ -489,6 +494,7 @@ impl Controller {
             log_copies: self.mirror_rows(now),
             uptime_ms: millis(now.since(self.started)),
             all_green_after_ms: self.all_green_after.map(millis),
+            figures: self.figures.measured(),
         }
     }
 }

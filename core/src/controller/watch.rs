@@ -60,6 +60,7 @@ impl Controller {
         self.restart_after_interval(now);
         self.give_up_log_reads(now);
         self.give_up_rescans(now);
+        self.note_figures(now);
         let due: Vec<Slot> = self
             .members
             .agents()

@@ -265,6 +265,12 @@ impl MetaLog {
         }
     }
 
+    /// Bytes of records behind the newest checkpoint.
+    #[must_use]
+    pub const fn bytes_since_checkpoint(&self) -> u64 {
+        self.bytes_since
+    }
+
     /// Whether the disk was full.
     #[must_use]
     pub const fn space_mode(&self) -> SpaceMode {

@@ -41,6 +41,10 @@ pub(super) struct Beats {
     pub(super) udp_blocked: bool,
     pub(super) tcp: TcpBeats,
     pub(super) planned: Timestamp,
+    /// From the newest answered beat to its answer.
+    pub(super) latency: Duration,
+    /// The sum of these.
+    pub(super) latency_total: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -210,6 +214,8 @@ impl Uplink {
         let witness = &mut self.identity.witness;
         witness.index = witness.index.max(ack.commit_index);
         if let Some(sent) = sent {
+            self.beats.latency = now.since(sent);
+            self.beats.latency_total = self.beats.latency_total.saturating_add(now.since(sent));
             self.renew(now, sent, out);
         }
     }

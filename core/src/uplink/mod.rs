@@ -228,6 +228,11 @@ impl Uplink {
         self.self_fenced
     }
 
+    /// How long the newest answered heartbeat took to be answered, and all of them together.
+    pub(crate) const fn beat_latency(&self) -> (Duration, Duration) {
+        (self.beats.latency, self.beats.latency_total)
+    }
+
     pub(crate) const fn udp_blocked(&self) -> bool {
         self.beats.udp_blocked
     }

@@ -402,6 +402,7 @@ const fn step_kind(input: Option<&Input>) -> StepKind {
         Some(Input::Request { .. } | Input::Store { .. }) => StepKind::Request,
         Some(Input::CopyEnded { .. } | Input::Scrubbed { .. }) => StepKind::Transfer,
         Some(Input::JobDone { .. }) => StepKind::Job,
+        Some(Input::Measured(_)) => StepKind::Deadline,
         Some(Input::Terminate) => StepKind::Terminate,
     }
 }

@@ -15,6 +15,10 @@ fn every_verb() -> Vec<Verb> {
         reset_password("admin", BETTER),
         Verb::Status,
         Verb::ListNodes,
+        Verb::Figures {
+            node: None,
+            names: Vec::new(),
+        },
         Verb::ReadLog {
             alias: Alias::new("node1").unwrap(),
             generation: 0,
@@ -66,6 +70,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::WhoAmI
             | Verb::Status
             | Verb::ListNodes
+            | Verb::Figures { .. }
             | Verb::StartNodes(_)
             | Verb::StopNodes(_)
             | Verb::ReplaceNode { .. }
@@ -89,7 +94,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 22, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 23, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -155,6 +160,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("password of admin",   "y - - c A A A y"),
         ("status",              "y - - c y y y y"),
         ("list nodes",          "y - - c y y y y"),
+        ("see charts",          "y - - c y y y y"),
         ("read a log",          "y - - c L L y y"),
         ("start nodes",         "y - - c A A A y"),
         ("stop nodes",          "y - - c A A A y"),

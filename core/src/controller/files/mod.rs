@@ -94,7 +94,7 @@ pub(super) struct Files {
     candidates: Candidates,
     volume_rules: VolumeRules,
     /// What each member has said of what it has; agents have nothing.
-    stocks: Vec<Stock>,
+    pub(super) stocks: Vec<Stock>,
     draws: Prng,
     started: Timestamp,
     next_sweep: Timestamp,
@@ -268,6 +268,11 @@ impl Controller {
     #[must_use]
     pub fn open_writes(&self) -> usize {
         self.files.writes.len()
+    }
+
+    /// How many chunks have fewer good replicas than they are to have, as far as that is known.
+    pub(super) const fn degraded_chunks(&self) -> u64 {
+        self.files.repairs.degraded()
     }
 
     pub(super) const fn names(&self) -> &Namespace {

@@ -82,6 +82,15 @@ impl Stock {
         self.reports > 0
     }
 
+    /// Bytes of the file systems of all its volumes, and those that are free.
+    pub(in crate::controller) fn room(&self) -> (u64, u64) {
+        let volumes = self.volumes.iter();
+        volumes.fold((0, 0), |(capacity, free), it| {
+            let capacity = u64::saturating_add(capacity, it.capacity);
+            (capacity, u64::saturating_add(free, it.free))
+        })
+    }
+
     /// Whether every disk that it reads from is slow.
     pub(super) fn is_slow(&self) -> bool {
         let mut readable = self.volumes.iter().filter(|it| it.state.is_readable());

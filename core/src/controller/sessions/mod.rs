@@ -91,6 +91,11 @@ impl Controller {
             self.say(conn, Some(slot), Message::Fenced(fenced));
             return;
         }
+        if let Message::Figures(figures) = message {
+            // No sign of life: what tells whether a node lives is the same with figures and without.
+            self.take_figures(now, slot, &figures);
+            return;
+        }
         self.heard(now, slot);
         let role = self.members.all[slot].member.role;
         match message {

@@ -28,6 +28,7 @@ use crate::dfs::ids::{
 use crate::dfs::path::DfsPath;
 use crate::dfs::token::WriteToken;
 use crate::dfs::transfer::{TransferReply, TransferRequest};
+use crate::figures::Figures;
 use crate::ids::{
     Alias, ClusterId, ControllerEpoch, Endpoint, HostId, Incarnation, LineageId, LogIndex,
     NodeEpoch, NodeId, RequestId, Role, Site,
@@ -555,6 +556,7 @@ fn messages() -> Vec<Message> {
             owners: vec![volume_owner()],
             draining: vec![volume_drain()],
         }),
+        Message::Figures(figures()),
     ]
     .into_iter()
     .chain(mirror_messages())
@@ -627,6 +629,35 @@ fn mirror_messages() -> Vec<Message> {
             fault: "none".to_owned(),
         }),
     ]
+}
+
+/// Each value is another one, so that two that are mistaken for each other are noticed.
+fn figures() -> Figures {
+    Figures {
+        uptime_ms: 1,
+        memory_bytes: 2,
+        memory_max_bytes: 3,
+        cpu_us: 4,
+        load_milli: 5,
+        connections: 6,
+        connections_max: 7,
+        workers: 8,
+        threads: 9,
+        disk_read_bytes: 10,
+        disk_written_bytes: 11,
+        sent_bytes: 12,
+        received_bytes: 13,
+        chunks_read: 14,
+        chunks_written: 15,
+        reading: 16,
+        writing: 17,
+        operation_median_10_ns: 18,
+        operation_max_10_ns: 19,
+        operation_median_100_ns: 20,
+        operation_max_100_ns: 21,
+        beat_latency_ns: 22,
+        beat_latency_total_ns: u64::MAX,
+    }
 }
 
 #[test]

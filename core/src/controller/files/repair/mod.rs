@@ -245,6 +245,11 @@ impl Repairs {
         self.survey.at.is_none() && self.under_way().0 == 0 && self.wanted.ready(1).is_empty()
     }
 
+    /// How many chunks have fewer good replicas than they are to have.
+    pub(super) const fn degraded(&self) -> u64 {
+        self.wanted.count(Urgency::LastCopy) + self.wanted.count(Urgency::Degraded)
+    }
+
     /// Whether something is to be done about a chunk.
     pub(super) fn is_wanted(&self, chunk: ChunkId) -> bool {
         self.wanted.get(chunk).is_some()

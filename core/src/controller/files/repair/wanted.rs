@@ -43,6 +43,8 @@ pub(super) struct WantedChunks {
     all: BTreeMap<ChunkId, Want>,
     ready: BTreeSet<(Urgency, ChunkId)>,
     paused: BTreeSet<(Timestamp, ChunkId)>,
+    /// How many there are of each urgency.
+    counts: [u64; Urgency::ALL.len()],
 }
 
 impl WantedChunks {
@@ -61,6 +63,8 @@ impl WantedChunks {
             Some(want) => {
                 let before = (want.urgency, chunk);
                 let worse = urgency < want.urgency;
+                self.counts[want.urgency as usize] -= 1;
+                self.counts[urgency as usize] += 1;
                 want.urgency = urgency;
                 if self.ready.remove(&before) {
                     self.ready.insert((urgency, chunk));
@@ -80,6 +84,7 @@ impl WantedChunks {
                     phase: Phase::Ready,
                 };
                 self.all.insert(chunk, want);
+                self.counts[urgency as usize] += 1;
                 self.ready.insert((urgency, chunk));
             }
         }
@@ -88,8 +93,14 @@ impl WantedChunks {
     /// Nothing is to be done about a chunk any more.
     pub(super) fn forget(&mut self, chunk: ChunkId) {
         if let Some(want) = self.all.remove(&chunk) {
+            self.counts[want.urgency as usize] -= 1;
             self.leave(chunk, want.urgency, want.phase);
         }
+    }
+
+    /// How many there are of an urgency.
+    pub(super) const fn count(&self, urgency: Urgency) -> u64 {
+        self.counts[urgency as usize]
     }
 
     fn leave(&mut self, chunk: ChunkId, urgency: Urgency, phase: Phase) {
@@ -170,7 +181,9 @@ impl WantedChunks {
     }
 
     pub(super) fn check_invariants(&self) {
+        let mut counts = [0; Urgency::ALL.len()];
         for (chunk, want) in &self.all {
+            counts[want.urgency as usize] += 1;
             let ready = self.ready.contains(&(want.urgency, *chunk));
             assert_eq!(
                 ready,
@@ -178,6 +191,7 @@ impl WantedChunks {
                 "chunk {chunk} is among those that may be taken up if it may"
             );
         }
+        assert_eq!(self.counts, counts, "chunks were counted wrong");
         let paused = (self.all.values()).filter(|want| matches!(want.phase, Phase::Paused(_)));
         assert_eq!(
             self.paused.len(),
