@@ -48,6 +48,10 @@ pub trait Env: Clone + Send + Sync + 'static {
     /// Entropy nobody can guess, new at each call.
     fn seed(&self) -> Seed;
 
+    /// What this process and its host use at this moment, as far as the host tells; what is counted is
+    /// counted from the start of the process. Takes microseconds, and never waits for a disk.
+    fn usage(&self) -> Usage;
+
     /// Binds a UDP socket.
     fn bind_udp(&self, at: &Endpoint) -> impl Future<Output = io::Result<Self::Udp>> + Send;
 
@@ -90,6 +94,29 @@ pub trait Env: Clone + Send + Sync + 'static {
         effort: Effort,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// What a process and its host use. What the host does not tell is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory of the process that is in use (resident set), in bytes.
+    pub memory_bytes: u64,
+    /// Processor time of all its threads, counted, in microseconds.
+    pub cpu_us: u64,
+    /// Load average of the host over one minute, in thousandths.
+    pub load_milli: u64,
+    /// Threads of the process.
+    pub threads: u64,
+    /// Bytes that the process has had read from disks, counted.
+    pub disk_read_bytes: u64,
+    /// Bytes that the process has had written to disks, counted.
+    pub disk_written_bytes: u64,
+    /// Bytes that it has sent on sockets of this door, datagrams too, counted.
+    pub sent_bytes: u64,
+    /// Bytes that it has received on them, counted.
+    pub received_bytes: u64,
+    /// Connections that were accepted and are open.
+    pub connections: u64,
 }
 
 /// What a computation costs, and so how many of them may run and wait.

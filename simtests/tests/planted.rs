@@ -16,6 +16,7 @@ use simtests::run::{Scenario, run_one};
 use simtests::streams::Rate;
 use simtests::time::SimTime;
 use simtests::trace::TraceMode;
+use simtests::vaquita::checkers::FiguresOfTheLiving;
 use simtests::vaquita::forged::forged_datagrams;
 use simtests::vaquita::{
     Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online, nodes,
@@ -60,6 +61,7 @@ impl Scenario for Hunted<'_> {
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
         let mut cluster = Cluster::of(3).with_tiny_limits();
+        cluster.settings.measures = self.hunt.bug == "show_old_figures";
         if self.planted {
             (self.hunt.plant)(&mut cluster.planted);
         }
@@ -132,6 +134,16 @@ fn late_and_doubled_datagrams(world: &mut VaquitaWorld) -> Result<(), Failure> {
 }
 
 /// A copied configuration is started on another machine.
+fn a_node_stands_still(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    world.add_checker(FiguresOfTheLiving);
+    bring_online(world)?;
+    world.run_for(seconds(15))?;
+    world.disturb(&Step::Pause("P2-NODE1".to_owned()));
+    world.run_for(seconds(20))?;
+    world.disturb(&Step::Resume("P2-NODE1".to_owned()));
+    wait_until(world, "all online again", all_online)
+}
+
 fn an_impostor(world: &mut VaquitaWorld) -> Result<(), Failure> {
     let host = world.host("h3").expect("there are three hosts");
     let impostor = NodeSpec::new("impostor", host, 9999).config("impostor of host 1");
@@ -350,6 +362,13 @@ const HUNTS: [Hunt; 16] = [
         plant: |it| it.admit_duplicates = true,
         drive: an_impostor,
         shows: "the first holder of an alias lost it to a second one",
+        within: 3,
+    },
+    Hunt {
+        bug: "show_old_figures",
+        plant: |it| it.show_old_figures = true,
+        drive: a_node_stands_still,
+        shows: "is away and shown with figures",
         within: 3,
     },
     Hunt {

@@ -172,6 +172,7 @@ async fn the_status_is_a_sentence_alarms_and_a_table() {
         pid: None,
         epoch: None,
         silent_ms: Some(9000),
+        figures: None,
     };
     let report = StatusReport {
         alias: Alias::new("master").unwrap(),
@@ -184,6 +185,7 @@ async fn the_status_is_a_sentence_alarms_and_a_table() {
         log_copies: Vec::new(),
         uptime_ms: 3_725_000,
         all_green_after_ms: None,
+        figures: None,
     };
     let mut session = session(Ok(Response::Status(Box::new(report))));
     assert_eq!(

@@ -34,6 +34,7 @@ mod scan;
 mod serve;
 mod stages;
 mod store;
+mod tally;
 mod verify;
 mod volumes;
 
@@ -61,12 +62,14 @@ pub use fetch::{Fetching, Wanted};
 pub use limits::DataLimits;
 pub(crate) use serve::serve;
 pub use store::{Lost, NoneLeft, Prepared, Stored, Storing};
+pub(crate) use tally::{Operation, UnderWay};
 pub(crate) use volumes::VolumeHands;
 
 use asks::{StoreFront, store_front};
 use budget::Budget;
 use pool::Pool;
 use stages::Stages;
+use tally::Tally;
 use verify::Suspects;
 use volumes::Volumes;
 
@@ -138,6 +141,7 @@ struct Shared<E: Env> {
     /// Memory for what this process sends and fetches.
     sending: Budget,
     pool: Pool<E::Stream>,
+    tally: Tally,
 }
 
 impl<E: Env> std::fmt::Debug for Data<E> {
@@ -189,6 +193,7 @@ pub fn data<E: Env>(env: &E, settings: DataSettings) -> (Data<E>, DataEnd<E>) {
         serving: Budget::new(limits.serve_bytes, limits.memory_patience),
         sending: Budget::new(limits.send_bytes, limits.memory_patience),
         pool: Pool::default(),
+        tally: Tally::default(),
         limits,
     };
     let data = Data {

@@ -95,6 +95,7 @@ impl<E: Env> Reading<E> {
             let again = reading.begin_reading(blocks).await;
             again.map_err(|unfit| reading.give_up(&unfit))?;
         }
+        data.tally().chunk_read();
         Ok(reading)
     }
 

@@ -314,7 +314,10 @@ async fn prepare<E: Env, F>(
     // From here on the bytes are the machine's to use or to drop.
     admitted.stage.owed = false;
     match answer.await? {
-        StoreAnswer::Prepared(holder) => Ok((holder, summary)),
+        StoreAnswer::Prepared(holder) => {
+            data.tally().chunk_written();
+            Ok((holder, summary))
+        }
         other => Err(odd(&other).into()),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vaquita_core::limits::Limits;
+
 use crate::data::DataLimits;
 
 /// Bounds and time-outs of a driver.
@@ -82,6 +84,12 @@ pub struct DriverLimits {
     pub farewell: Duration,
     /// Time between two reports of dropped datagrams.
     pub drop_report_period: Duration,
+    /// How often the process is measured.
+    pub measure_period: Duration,
+    /// `workerNum`, which is shown beside what is measured.
+    pub workers: usize,
+    /// `maxMemSize` in bytes, which is as well; zero for no limit.
+    pub memory_max: u64,
     /// Effects of one input above which the machine is taken to be in a loop.
     pub effects_per_input: usize,
     /// Bounds of what carries the bytes of chunks.
@@ -127,6 +135,9 @@ impl Default for DriverLimits {
             drain: Duration::from_secs(6),
             farewell: Duration::from_secs(2),
             drop_report_period: Duration::from_secs(1),
+            measure_period: Limits::default().figures_period,
+            workers: 1,
+            memory_max: 0,
             effects_per_input: 1_000_000,
             data: DataLimits::default(),
         }

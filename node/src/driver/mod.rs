@@ -29,6 +29,7 @@ mod http;
 mod jobs;
 mod lanes;
 mod limits;
+mod measure;
 mod rewound;
 mod sniff;
 mod terminate;
@@ -163,6 +164,13 @@ where
     };
     let keeps_files = data_service.is_some();
     let http_places = Arc::new(Semaphore::new(limits.http_connections_max));
+    let (measured_sender, mut measured) = mpsc::channel(1);
+    helpers.spawn(measure::measure(
+        env.clone(),
+        data_service.clone(),
+        Arc::clone(&limits),
+        measured_sender,
+    ));
     let acceptor = Acceptor {
         env: env.clone(),
         http,
@@ -303,6 +311,10 @@ where
                     Some(input) => input,
                     None => continue,
                 }
+            }
+            Some(input) = measured.recv(), if turns.may(Source::Figures) => {
+                turns.took(Source::Figures);
+                input
             }
             // Whoever is left over has used up its turns.
             () = std::future::ready(()), if turns.somebody_waits() => {

@@ -17,12 +17,13 @@ pub(super) enum Source {
     Jobs,
     Chunks,
     Requests,
+    Figures,
 }
 
-const SOURCES: usize = 10;
+const SOURCES: usize = 11;
 /// How often each source is served in a round. Datagrams carry the heartbeats: a burst of them has
 /// to be taken before the operating system drops some.
-const ROUND: [u16; SOURCES] = [4, 64, 4, 32, 16, 16, 16, 8, 16, 16];
+const ROUND: [u16; SOURCES] = [4, 64, 4, 32, 16, 16, 16, 8, 16, 16, 4];
 
 /// The turns that are left in this round.
 #[derive(Debug)]

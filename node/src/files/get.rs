@@ -13,7 +13,7 @@ use vaquita_core::dfs::fetch::{Fetch, FetchEffect, FetchInput};
 use vaquita_core::dfs::path::DfsPath;
 
 use super::Coordinator;
-use crate::data::{Peer, Wanted};
+use crate::data::{Operation, Peer, UnderWay, Wanted};
 use crate::env::Env;
 use crate::http::{FileBytes, OpenFile};
 
@@ -143,6 +143,8 @@ impl<E: Env> OpenFile for OpenedFile<E> {
         }
         parts.reverse();
         Reading {
+            under_way: Some(self.coordinator.shared.data.begin(Operation::Read)),
+            left: range.end.saturating_sub(range.start),
             coordinator: self.coordinator,
             path: self.entry.path,
             parts,
@@ -166,6 +168,10 @@ pub struct Reading<E: Env> {
     /// What is still to be read, the last first.
     parts: Vec<Part>,
     current: Option<ChunkReading<E>>,
+    /// Bytes that are still to come.
+    left: u64,
+    /// Until all have come.
+    under_way: Option<UnderWay<E>>,
 }
 
 impl<E: Env> std::fmt::Debug for Reading<E> {
@@ -176,12 +182,27 @@ impl<E: Env> std::fmt::Debug for Reading<E> {
     }
 }
 
+impl<E: Env> Reading<E> {
+    /// So many bytes more have come. Whoever wants no more than there are does not ask for the end.
+    fn note(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes as u64);
+        if self.left == 0
+            && let Some(under_way) = self.under_way.take()
+        {
+            under_way.finish();
+        }
+    }
+}
+
 impl<E: Env> FileBytes for Reading<E> {
     async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
         loop {
             if let Some(current) = &mut self.current {
                 match current.next().await {
-                    Some(Ok(bytes)) => return Some(Ok(bytes)),
+                    Some(Ok(bytes)) => {
+                        self.note(bytes.len());
+                        return Some(Ok(bytes));
+                    }
                     Some(Err(reason)) => {
                         let reason = format!("{} cannot be read: {reason}", self.path);
                         return Some(Err(Refusal::Unavailable { reason }));

@@ -11,7 +11,7 @@ use vaquita_core::dfs::token::WriteToken;
 use vaquita_core::ids::NodeId;
 
 use super::Coordinator;
-use crate::data::{Peer, Stored};
+use crate::data::{Operation, Peer, Stored};
 use crate::env::Env;
 use crate::http::{self, PutError, Upload};
 
@@ -22,6 +22,7 @@ pub(super) async fn put<E: Env>(
     body: Upload,
 ) -> Result<Committed, PutError> {
     let shared = &coordinator.shared;
+    let under_way = shared.data.begin(Operation::Write);
     let order = PutOrder {
         op: put.op,
         path: put.path.clone(),
@@ -43,6 +44,9 @@ pub(super) async fn put<E: Env>(
     };
     let result = writing.run().await;
     writing.committed = result.is_ok();
+    if writing.committed {
+        under_way.finish();
+    }
     result
 }
 

@@ -323,6 +323,7 @@ pub(super) fn unexpected(response: &admin::Response) -> Problem {
         admin::Response::LoggedIn { .. } => "a token",
         admin::Response::You(_) => "a user",
         admin::Response::Status(_) => "a state",
+        admin::Response::Figures(_) => "charts",
         admin::Response::Nodes(_) => "nodes",
         admin::Response::Ordered(_) => "orders",
         admin::Response::Rescanned(_) => "volumes",

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use vaquita_core::admin::{NodeState, StatusReport};
 
+use super::figures::ProcessMetrics;
+
 /// The media type of the answer.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -69,6 +71,7 @@ pub struct Metrics {
     uptime_ms: Gauge,
     workers: Family<PoolLabels, Gauge>,
     web_requests: Family<StageLabels, Gauge>,
+    process: ProcessMetrics,
 }
 
 impl Metrics {
@@ -121,6 +124,7 @@ impl Metrics {
             "Requests that a web worker works on, and that wait for one",
             metrics.web_requests.clone(),
         );
+        metrics.process.register(registry);
         metrics
     }
 
@@ -190,6 +194,9 @@ impl Metrics {
         self.commit_index
             .set(clamp(status.commit_index.map_or(0, |index| index.0)));
         self.uptime_ms.set(clamp(status.uptime_ms));
+        if let Some(figures) = &status.figures {
+            self.process.observe(figures);
+        }
     }
 }
 
@@ -203,6 +210,6 @@ impl Drop for Counted {
     }
 }
 
-fn clamp(value: u64) -> i64 {
+pub(super) fn clamp(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -21,6 +21,7 @@ mod body;
 mod conditions;
 mod connection;
 mod download;
+mod figures;
 mod files;
 mod front;
 mod gate;

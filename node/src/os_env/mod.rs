@@ -11,8 +11,10 @@ mod processes;
 mod signals;
 mod sockets;
 mod stdio;
+mod stream;
 pub(crate) mod threads;
 mod udp;
+mod usage;
 mod work;
 
 #[cfg(test)]
@@ -26,7 +28,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
@@ -41,10 +42,12 @@ pub use processes::OsProcesses;
 pub use signals::watch_signals;
 pub use sockets::OsListener;
 pub use stdio::{stdin_lines, stdout_printer};
+pub use stream::OsStream;
 pub use udp::OsUdp;
 
-use crate::env::{Effort, Env, HostFolders, OpenDiskError};
+use crate::env::{Effort, Env, HostFolders, OpenDiskError, Usage};
 use io_pool::IoPool;
+use stream::Traffic;
 use threads::blocking;
 use work::Pool;
 
@@ -62,6 +65,7 @@ struct Host {
     replays: Pool,
     io: IoPool,
     program: Arc<Program>,
+    traffic: Arc<Traffic>,
 }
 
 /// The program that this process runs, open since it started, so that a file put in its place later
@@ -102,6 +106,7 @@ impl OsEnv {
                 replays: Pool::new(Effort::Replay),
                 io: IoPool::start(io_workers)?,
                 program: Arc::new(Program::open(Path::new("/proc/self/exe"))?),
+                traffic: Arc::default(),
             }),
         })
     }
@@ -149,7 +154,7 @@ pub(crate) fn unix_micros() -> i64 {
 impl Env for OsEnv {
     type Udp = OsUdp;
     type Listener = OsListener;
-    type Stream = TcpStream;
+    type Stream = OsStream;
     type Disk = OsDisk;
     type Processes = OsProcesses;
 
@@ -162,6 +167,10 @@ impl Env for OsEnv {
         u64::try_from(unix_micros() / 1000).unwrap_or(0)
     }
 
+    fn usage(&self) -> Usage {
+        usage::of_this_process(&self.host.traffic)
+    }
+
     fn seed(&self) -> Seed {
         let mut entropy = self
             .host
@@ -172,11 +181,13 @@ impl Env for OsEnv {
     }
 
     async fn bind_udp(&self, at: &Endpoint) -> io::Result<OsUdp> {
-        sockets::bind_udp(sockets::own_address(at).await?)
+        let traffic = Arc::clone(&self.host.traffic);
+        sockets::bind_udp(sockets::own_address(at).await?, traffic)
     }
 
     async fn listen(&self, at: &Endpoint) -> io::Result<OsListener> {
-        sockets::listen(sockets::own_address(at).await?)
+        let traffic = Arc::clone(&self.host.traffic);
+        sockets::listen(sockets::own_address(at).await?, traffic)
     }
 
     async fn port_holder(&self, at: &Endpoint) -> Option<String> {
@@ -184,8 +195,10 @@ impl Env for OsEnv {
         blocking(move || proc_net::holder(address)).await.ok()?
     }
 
-    async fn connect(&self, to: &Endpoint) -> Result<(TcpStream, SocketAddr), CloseReason> {
-        sockets::connect(to).await
+    async fn connect(&self, to: &Endpoint) -> Result<(OsStream, SocketAddr), CloseReason> {
+        let (stream, peer) = sockets::connect(to).await?;
+        let traffic = Arc::clone(&self.host.traffic);
+        Ok((OsStream::dialled(stream, traffic), peer))
     }
 
     async fn resolve(&self, to: &Endpoint) -> Result<SocketAddr, CloseReason> {

@@ -49,6 +49,16 @@ pub(super) fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
+/// Takes the number of threads and of resident pages out of a line of `stat`: the 20th field and the
+/// 24th, counted as [`parse_stat`] does.
+pub(super) fn parse_size(line: &str) -> Option<(u64, u64)> {
+    let (_, fields) = line.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(20 - 3);
+    let threads = fields.next()?.parse().ok()?;
+    let pages = fields.nth(24 - 21)?.parse().ok()?;
+    Some((threads, pages))
+}
+
 /// Device and inode of the program a process runs.
 pub(super) fn executable(pid: u32) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(format!("/proc/{pid}/exe"))?;

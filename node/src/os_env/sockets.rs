@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -11,6 +12,7 @@ use tracing::debug;
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::CloseReason;
 
+use super::stream::{OsStream, Traffic};
 use super::udp::OsUdp;
 use crate::driver::close_reason;
 use crate::env::Listener;
@@ -101,13 +103,14 @@ pub(super) fn probe(at: SocketAddr) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "the one place where sockets are made"
 )]
-pub(super) fn listen(at: SocketAddr) -> io::Result<OsListener> {
+pub(super) fn listen(at: SocketAddr, traffic: Arc<Traffic>) -> io::Result<OsListener> {
     let socket = bound(at, Type::STREAM, Protocol::TCP)?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into()).map(OsListener)
+    let listener = TcpListener::from_std(socket.into())?;
+    Ok(OsListener { listener, traffic })
 }
 
-pub(super) fn bind_udp(at: SocketAddr) -> io::Result<OsUdp> {
+pub(super) fn bind_udp(at: SocketAddr, traffic: Arc<Traffic>) -> io::Result<OsUdp> {
     let socket = bound(at, Type::DGRAM, Protocol::UDP)?;
     socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER)?;
     // The kernel reports twice what it was asked for, the half being for its own use.
@@ -118,7 +121,7 @@ pub(super) fn bind_udp(at: SocketAddr) -> io::Result<OsUdp> {
              {UDP_RECEIVE_BUFFER}; sysctl net.core.rmem_max sets the limit"
         );
     }
-    OsUdp::new(socket.into())
+    OsUdp::new(socket.into(), traffic)
 }
 
 /// Connects to the first address of a host that accepts.
@@ -165,22 +168,26 @@ fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
 
 /// A listening socket of the operating system.
 #[derive(Debug)]
-pub struct OsListener(TcpListener);
+pub struct OsListener {
+    listener: TcpListener,
+    traffic: Arc<Traffic>,
+}
 
 impl Listener for OsListener {
-    type Stream = TcpStream;
+    type Stream = OsStream;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(OsStream, SocketAddr)> {
         loop {
-            let (stream, peer) = self.0.accept().await?;
+            let (stream, peer) = self.listener.accept().await?;
             // A connection on which no option can be set has been given up by its peer already.
             if let Ok(stream) = prepared(stream) {
-                return Ok((stream, peer));
+                let traffic = Arc::clone(&self.traffic);
+                return Ok((OsStream::accepted(stream, traffic), peer));
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::socket::sockopt::RxqOvfl;
@@ -13,6 +14,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::stream::Traffic;
 use crate::env::Udp;
 
 /// A UDP socket of the operating system.
@@ -24,11 +26,12 @@ use crate::env::Udp;
 pub struct OsUdp {
     socket: AsyncFd<UdpSocket>,
     dropped: AtomicU64,
+    traffic: Arc<Traffic>,
 }
 
 impl OsUdp {
     /// Takes a socket that is bound and does not block.
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+    pub(super) fn new(socket: UdpSocket, traffic: Arc<Traffic>) -> io::Result<Self> {
         setsockopt(&socket, RxqOvfl, &1)?;
         #[expect(
             deprecated,
@@ -39,6 +42,7 @@ impl OsUdp {
         Ok(Self {
             socket,
             dropped: AtomicU64::new(0),
+            traffic,
         })
     }
 
@@ -55,6 +59,7 @@ impl OsUdp {
         }
         let from = received.address.as_ref().and_then(address);
         let from = from.ok_or_else(|| io::Error::other("a datagram from no address"))?;
+        self.traffic.received(received.bytes);
         Ok((received.bytes, from))
     }
 
@@ -85,7 +90,7 @@ impl Udp for OsUdp {
     fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
         SockRef::from(self.socket.get_ref())
             .send_to(bytes, &to.into())
-            .map(drop)
+            .map(|len| self.traffic.sent(len))
     }
 
     fn dropped(&self) -> u64 {

@@ -276,7 +276,9 @@ pub(super) fn driver_limits(settings: &Resolved, memory_bytes: Option<u64>) -> D
     if let Some(workers) = count(settings, "workerNum") {
         // Jobs that the request workers take are requests, for now.
         limits.requests_max = workers.saturating_mul(REQUESTS_PER_WORKER);
+        limits.workers = workers;
     }
+    limits.memory_max = settings.size("maxMemSize").unwrap_or(0);
     if let Some(share) = memory_share(settings, memory_bytes) {
         let per_connection = share / limits.connections_max.max(1);
         limits.send_queue_bytes = limits

@@ -218,6 +218,14 @@ async fn nodes_are_listed_as_a_table_and_as_json() {
     ] {
         assert!(rows[0].get(field).is_some(), "no {field}");
     }
+    assert_eq!(rows[0]["figures"], Value::Null);
+    assert_eq!(rows[1]["figures"]["disk_free"], 1_u64 << 40);
+    let out = place.run("node list --wide").await.ok();
+    let row = |alias: &str| out.lines().find(|line| line.starts_with(alias)).unwrap();
+    for part in ["0.6%", "20 MiB", "2/64", "1.0 TiB"] {
+        assert!(row("P1-NODE1").contains(part), "no {part} in:\n{out}");
+    }
+    assert!(row("P1-agent").ends_with(" -"), "{out}");
     let out = place.run("node list P2-NODE1 --json").await.ok();
     assert_eq!(serde_json::from_str::<Vec<Value>>(&out).unwrap().len(), 1);
     let err = place.run("node list P2-NODE2").await.failed(1);

@@ -11,6 +11,7 @@ use vaquita_core::admin::{
     RescanRow, Response, Right, Selection, StatusReport, UserRow, Verb,
 };
 use vaquita_core::dfs::ask::VolumeState;
+use vaquita_core::figures::NodeFigures;
 use vaquita_core::ids::{Alias, LogIndex, Role};
 use vaquita_core::secret::Password;
 use vaquita_core::state::Duty;
@@ -234,6 +235,19 @@ async fn serve(server: HttpServer) -> SocketAddr {
     address
 }
 
+fn figures() -> NodeFigures {
+    NodeFigures {
+        age_ms: Some(900),
+        uptime_ms: 61_000,
+        cpu_milli: Some(6),
+        memory_bytes: 20 << 20,
+        connections: 2,
+        connections_max: 64,
+        disk_free: Some(1 << 40),
+        ..NodeFigures::default()
+    }
+}
+
 fn not_found(what: &str) -> Refusal {
     let what = what.to_owned();
     Refusal::NotFound { what }
@@ -272,6 +286,7 @@ impl State {
             pid: None,
             epoch: None,
             silent_ms: None,
+            figures: (alias == "P1-NODE1").then(figures).map(Box::new),
         };
         let mut rows = vec![row("P1-agent", Role::Agent, NodeState::Online)];
         rows.extend(self.nodes.iter().map(|(alias, state)| {
@@ -401,8 +416,10 @@ impl State {
                 }],
                 uptime_ms: 5000,
                 all_green_after_ms: None,
+                figures: None,
             }))),
             Verb::ListNodes => Ok(Response::Nodes(self.rows())),
+            Verb::Figures { .. } => Err(not_found("charts")),
             Verb::StartNodes(selection) => self.order(selection, true),
             Verb::StopNodes(selection) => self.order(selection, false),
             Verb::ReplaceNode { node } => {

@@ -16,7 +16,7 @@ use vaquita_core::io::CloseReason;
 use vaquita_core::prng::{Seed, mix};
 use vaquita_core::process::{ProcessEvent, ProcessOrder};
 use vaquita_core::time::Timestamp;
-use vaquita_node::env::{Effort, Env, HostFolders, OpenDiskError, Processes};
+use vaquita_node::env::{Effort, Env, HostFolders, OpenDiskError, Processes, Usage};
 
 use super::disk::TurmoilDisk;
 use super::shared::Shared;
@@ -72,6 +72,23 @@ impl Env for TurmoilEnv {
 
     fn unix_ms(&self) -> u64 {
         EPOCH_UNIX_MS + u64::try_from(elapsed().as_millis()).unwrap_or(0)
+    }
+
+    /// The same for the same moment: what is shown of it can be told before.
+    fn usage(&self) -> Usage {
+        let ran = elapsed().saturating_sub(self.started);
+        let millis = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+        Usage {
+            memory_bytes: 64 << 20,
+            cpu_us: millis * 6,
+            load_milli: 500,
+            threads: 3,
+            disk_read_bytes: millis * 10,
+            disk_written_bytes: millis * 20,
+            sent_bytes: millis * 2,
+            received_bytes: millis * 3,
+            connections: 1,
+        }
     }
 
     fn seed(&self) -> Seed {

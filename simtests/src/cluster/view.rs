@@ -6,6 +6,7 @@ use vaquita_core::admin::{
     Caller, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
     StatusReport, Verb,
 };
+use vaquita_core::ids::Role;
 use vaquita_core::io::ExitReason;
 
 use super::{CONTROLLER, Cluster, Entry};
@@ -54,13 +55,16 @@ impl Cluster {
         }
     }
 
-    /// The members, as lists show them.
+    /// The members, as lists show them; the controller itself is none.
     ///
     /// # Panics
     /// If the controller does not answer.
     pub fn rows(&mut self) -> Vec<NodeRow> {
         match self.ask(CONTROLLER, Verb::ListNodes) {
-            Response::Nodes(rows) => rows,
+            Response::Nodes(rows) => {
+                let members = |row: &NodeRow| row.mode != Role::Controller;
+                rows.into_iter().filter(members).collect()
+            }
             other => panic!("the list of nodes is {other:?}"),
         }
     }

@@ -1,5 +1,6 @@
 //! What must hold of a cluster whatever happens to it, seen from where no machine stands.
 
+mod figures;
 mod history;
 mod holders;
 mod mirrors;
@@ -7,6 +8,7 @@ mod mirrors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use figures::FiguresOfTheLiving;
 pub use history::StateIsItsLog;
 pub use holders::OneHolder;
 pub use mirrors::MirrorsFollow;

@@ -49,6 +49,8 @@ pub(super) enum Event {
         start: u32,
         slot: VolumeSlot,
     },
+    /// A driver measures its process.
+    Measure { node: NodeIx, start: u32 },
     /// Something of a transfer.
     Data(TransferId, Box<DataEvent>),
     /// Whoever drives the run wants to do something.

@@ -185,6 +185,9 @@ impl<F: Factory> World<F> {
             process.running = Running::Node(node, starts);
         }
         self.feed(node, None);
+        if self.settings.measures {
+            self.process_is_measured(node, starts);
+        }
     }
 
     /// Ends a process whose machine has said so.

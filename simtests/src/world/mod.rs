@@ -29,6 +29,7 @@ mod faults;
 mod feed;
 mod flows;
 mod lifecycle;
+mod measure;
 mod node;
 mod orders;
 mod settings;

@@ -68,6 +68,9 @@ pub struct Settings {
     pub datagram_max: usize,
     /// Effects a machine may emit for one input.
     pub effects_per_input: usize,
+    /// Whether processes are measured. Most stories are told without: what is measured is sent, and that is
+    /// all that comes of it.
+    pub measures: bool,
     /// After how many steps each machine's own invariants are checked: 1 checks the machine that
     /// was just told something, after every step.
     pub invariants_every: u32,
@@ -94,6 +97,7 @@ impl Default for Settings {
             datagram_buffer: 3_000,
             datagram_max: 1_200,
             effects_per_input: 10_000,
+            measures: false,
             invariants_every: 1,
             trace: TraceMode::Fingerprint,
             history_max: 100_000,

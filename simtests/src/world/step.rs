@@ -222,6 +222,7 @@ impl<F: Factory> World<F> {
                 since,
             } => self.volume_opens(node, start, slot, since),
             Event::VolumeSpace { node, start, slot } => self.space_is_told(node, start, slot),
+            Event::Measure { node, start } => self.process_is_measured(node, start),
             Event::Data(id, event) => self.data_happens(id, event),
             Event::Alarm => self.record.kind = StepKind::Alarm,
             Event::Job { node, start, job } => self.job_ends(node, start, job),

@@ -4,6 +4,7 @@
 mod clocks;
 mod damage;
 mod disk;
+mod figures;
 mod mirrors;
 mod network;
 mod replaced;

@@ -23,6 +23,30 @@ pub(in crate::cli) struct NodeView {
     pub(in crate::cli) conditions: Vec<String>,
     #[serde(default)]
     pub(in crate::cli) pid: Option<u32>,
+    #[serde(default)]
+    pub(in crate::cli) figures: Option<FiguresView>,
+}
+
+/// What a process has measured of itself; `None` is what is not known, or has no meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct FiguresView {
+    pub(in crate::cli) age_ms: Option<u64>,
+    pub(in crate::cli) uptime_ms: u64,
+    pub(in crate::cli) cpu_milli: Option<u64>,
+    pub(in crate::cli) memory_bytes: u64,
+    pub(in crate::cli) load_milli: u64,
+    pub(in crate::cli) connections: u64,
+    pub(in crate::cli) connections_max: u64,
+    pub(in crate::cli) disk_capacity: Option<u64>,
+    pub(in crate::cli) disk_free: Option<u64>,
+    pub(in crate::cli) disk_read_rate: Option<u64>,
+    pub(in crate::cli) disk_write_rate: Option<u64>,
+    pub(in crate::cli) send_rate: Option<u64>,
+    pub(in crate::cli) receive_rate: Option<u64>,
+    pub(in crate::cli) reading: Option<u64>,
+    pub(in crate::cli) writing: Option<u64>,
+    pub(in crate::cli) last_msg_latency_ns: Option<u64>,
 }
 
 impl NodeView {

@@ -3,6 +3,7 @@
 mod duty;
 mod log;
 mod waiting;
+mod wide;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::cli::terminal::{Terminal, harmless};
 #[command(after_long_help = "\
 Examples:
   vaquita node list
+  vaquita node list --wide            with what they have measured of themselves
   vaquita node start --all --wait
   vaquita node stop P1-NODE1 P2-NODE1
   vaquita node drain P1-NODE1 --wait  its replicas go elsewhere; then it may be taken away
@@ -45,6 +47,9 @@ enum Action {
         /// Print one JSON array instead of a table
         #[arg(long)]
         json: bool,
+        /// Show what the processes have measured of themselves: CPU, memory, disks, network
+        #[arg(long, conflicts_with = "json")]
+        wide: bool,
         /// Only these members; all if none is named
         #[arg(value_name = "ALIAS")]
         aliases: Vec<String>,
@@ -145,8 +150,9 @@ impl Node {
             Action::List {
                 server,
                 json,
+                wide,
                 aliases,
-            } => list(&server, json, &aliases, terminal),
+            } => list(&server, json, wide, &aliases, terminal),
             Action::Start(order) => order.run(Goal::Online, terminal),
             Action::Stop(order) => order.run(Goal::Stopped, terminal),
             Action::Drain(order) => order.run(Goal::Drained, terminal),
@@ -168,7 +174,13 @@ impl Node {
     }
 }
 
-fn list(server: &ServerOption, json: bool, aliases: &[String], terminal: &mut Terminal) -> Outcome {
+fn list(
+    server: &ServerOption,
+    json: bool,
+    wide: bool,
+    aliases: &[String],
+    terminal: &mut Terminal,
+) -> Outcome {
     let mut api = Api::choose(server)?;
     block_on(async {
         let mut rows = api.raw("/api/v1/nodes").await?;
@@ -176,6 +188,7 @@ fn list(server: &ServerOption, json: bool, aliases: &[String], terminal: &mut Te
         if json {
             return json::array_of(terminal, rows);
         }
+        let table = if wide { wide::table } else { table };
         let text = table(&nodes).render(terminal);
         Ok(terminal.say(text.trim_end())?)
     })

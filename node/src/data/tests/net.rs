@@ -22,7 +22,7 @@ use vaquita_core::time::Timestamp;
 
 use crate::env::{
     Disk, Effort, Env, HostFolders, Listener, Listing, OpenDiskError, Processes, ReadFiles, Space,
-    Udp,
+    Udp, Usage,
 };
 
 /// Bytes under way in one direction of a connection.
@@ -98,6 +98,10 @@ impl Env for MemoryEnv {
 
     fn unix_ms(&self) -> u64 {
         0
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     fn seed(&self) -> Seed {

@@ -25,6 +25,28 @@ async fn a_question_gets_the_machines_answer() {
 }
 
 #[tokio::test]
+async fn the_machine_is_told_at_once_and_then_again_and_again_what_was_measured() {
+    let mut driver = Setup::new()
+        .limits(|limits| {
+            limits.measure_period = Duration::from_millis(20);
+            limits.connections_max = 77;
+            limits.workers = 3;
+            limits.memory_max = 1 << 30;
+        })
+        .start(idle)
+        .await;
+    let mut uptime = None;
+    for _ in 0..3 {
+        let figures = soon(driver.measured.recv()).await.unwrap();
+        assert!(Some(figures.uptime_ms) > uptime, "{figures:?}");
+        uptime = Some(figures.uptime_ms);
+        assert!(figures.memory_bytes > 0 && figures.threads > 0);
+        assert_eq!((figures.connections_max, figures.workers), (77, 3));
+        assert_eq!(figures.memory_max_bytes, 1 << 30);
+    }
+}
+
+#[tokio::test]
 async fn the_first_call_ends_the_machine_in_good_order() {
     let driver = Setup::new()
         .start(|toy, _, input| {

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use vaquita_core::admin::{Caller, Request, Verb};
 use vaquita_core::event::Event;
+use vaquita_core::figures::Figures;
 use vaquita_core::ids::{ConnId, Endpoint, RequestId};
 use vaquita_core::io::{Effect, ExitCode, ExitReason, Input, Machine};
 use vaquita_core::time::Timestamp;
@@ -52,6 +53,7 @@ type React = Box<dyn FnMut(&mut Toy, Timestamp, &Input) + Send>;
 /// A machine that tells the test what it was told and does what the test says.
 struct Toy {
     told: mpsc::UnboundedSender<Input>,
+    measured: mpsc::UnboundedSender<Figures>,
     react: Option<React>,
     effects: VecDeque<Effect>,
     due: Option<Timestamp>,
@@ -72,6 +74,11 @@ impl Toy {
 
 impl Machine for Toy {
     fn handle(&mut self, now: Timestamp, input: Input) {
+        // That comes when it likes, and is what one test alone is about.
+        if let Input::Measured(figures) = input {
+            let _ = self.measured.send(*figures);
+            return;
+        }
         if let Some(mut react) = self.react.take() {
             react(self, now, &input);
             self.react = Some(react);
@@ -155,9 +162,11 @@ impl<H: HttpService> Setup<H> {
         let (front, questions) = front(&self.limits);
         let (terminator, termination) = terminator();
         let (told, inputs) = mpsc::unbounded_channel();
+        let (measured_sender, measured) = mpsc::unbounded_channel();
         let (event_sender, events) = mpsc::unbounded_channel();
         let machine = Toy {
             told,
+            measured: measured_sender,
             react: Some(Box::new(react)),
             effects: self.first.into(),
             due: self.due,
@@ -186,6 +195,7 @@ impl<H: HttpService> Setup<H> {
             front,
             terminator,
             inputs,
+            measured,
             events,
             exit,
             home: self.home,
@@ -199,6 +209,7 @@ struct Running {
     front: Front,
     terminator: Terminator,
     inputs: mpsc::UnboundedReceiver<Input>,
+    measured: mpsc::UnboundedReceiver<Figures>,
     events: mpsc::UnboundedReceiver<Event>,
     exit: JoinHandle<ExitReason>,
     home: TempDir,

@@ -3,6 +3,7 @@
 mod away;
 mod chunks;
 pub(super) mod dfs;
+mod figures;
 mod files;
 mod log;
 mod nodes;
@@ -78,6 +79,7 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::Me => on(filter, session::me),
         Endpoint::Status => on(filter, nodes::status::<F>),
         Endpoint::ListNodes => on(filter, nodes::list::<F>),
+        Endpoint::ShowFigures => on(filter, figures::show::<F>),
         Endpoint::StartNodes => on(filter, nodes::start::<F>),
         Endpoint::StopNodes => on(filter, nodes::stop::<F>),
         Endpoint::ReplaceNode => on(filter, nodes::replace::<F>),

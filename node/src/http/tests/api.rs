@@ -8,6 +8,7 @@ use vaquita_core::admin::{
     Selection, Verb,
 };
 use vaquita_core::dfs::ask::VolumeState;
+use vaquita_core::figures::FiguresReport;
 use vaquita_core::ids::{Alias, Role};
 use vaquita_core::secret::Password;
 use vaquita_core::state::Duty;
@@ -195,9 +196,45 @@ async fn nodes_are_listed_with_the_fields_that_scripts_rely_on() {
             "alias": "P1-NODE1", "mode": "datanode", "host": "127.0.0.2", "port": 8961,
             "site": "127.0.0.2:8961:P1-NODE1", "state": "online", "agent": "P1-agent",
             "reason": "", "admin": "none", "admin_reason": "", "conditions": [], "pid": 4711, "epoch": null,
-            "silent_ms": 12,
+            "silent_ms": 12, "figures": null,
         }])
     );
+}
+
+#[tokio::test]
+async fn charts_are_told_of_a_node_or_of_the_cluster() {
+    let report = |node: Option<Alias>| FiguresReport {
+        node,
+        step_ms: 10_000,
+        newest_age_ms: Some(4),
+        newest_unix_ms: Some(1_700_000_000_000),
+        series: [("cpu", vec![None, Some(6)])].into(),
+    };
+    let front = FakeFront::telling([
+        Ok(Response::Figures(report(Some(alias("P1-NODE1"))))),
+        Ok(Response::Figures(report(None))),
+    ]);
+    let answer = request("GET", "/api/v1/figures?node=P1-NODE1&names=cpu,memory")
+        .token(PLAIN)
+        .send(&front)
+        .await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "node": "P1-NODE1", "step_ms": 10_000, "newest_age_ms": 4,
+            "newest_unix_ms": 1_700_000_000_000_u64, "series": {"cpu": [null, 6]},
+        })
+    );
+    let all = request("GET", "/api/v1/figures").token(PLAIN);
+    assert_eq!(all.send(&front).await.json()["node"], json!(null));
+    let verb = |node: Option<&str>, names: &[&str]| Verb::Figures {
+        node: node.map(str::to_owned),
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+    };
+    let asked = [verb(Some("P1-NODE1"), &["cpu", "memory"]), verb(None, &[])];
+    assert_eq!(front.verbs(), asked);
+    let wrong = request("GET", "/api/v1/figures?alias=P1-NODE1").token(PLAIN);
+    assert_eq!(wrong.send(&FakeFront::default()).await.status, 422);
 }
 
 #[tokio::test]

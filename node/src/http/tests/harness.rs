@@ -13,6 +13,7 @@ use vaquita_core::admin::{
     UserRow, Verb,
 };
 use vaquita_core::dfs::ask::{Answer, Ask};
+use vaquita_core::figures::Figures;
 use vaquita_core::ids::{Alias, LogIndex, Role};
 
 use crate::http::{
@@ -133,6 +134,7 @@ pub(super) fn node(alias: &str, mode: Role, state: NodeState) -> NodeRow {
         pid: Some(4711),
         epoch: None,
         silent_ms: Some(12),
+        figures: None,
     }
 }
 
@@ -158,6 +160,12 @@ pub(super) fn status() -> StatusReport {
         }],
         uptime_ms: 1234,
         all_green_after_ms: Some(321),
+        figures: Some(Box::new(Figures {
+            cpu_us: 4321,
+            memory_bytes: 1 << 20,
+            sent_bytes: 99,
+            ..Figures::default()
+        })),
     }
 }
 

@@ -30,6 +30,9 @@ async fn metrics_count_requests_events_and_nodes() {
         "vaquita_ready 1",
         "vaquita_commit_index 42",
         "vaquita_uptime_milliseconds 1234",
+        "vaquita_cpu_microseconds_total 4321",
+        "vaquita_memory_bytes 1048576",
+        "vaquita_sent_bytes_total 99",
         "# EOF",
     ] {
         assert!(answer.body.contains(line), "no {line} in:\n{}", answer.body);

@@ -1,5 +1,8 @@
-use crate::os_env::proc::{boot_id, describe, executable, parse_stat, stat};
+use crate::env::Env;
+use crate::os_env::OsEnv;
+use crate::os_env::proc::{boot_id, describe, executable, parse_size, parse_stat, stat};
 use crate::os_env::proc_net::parse_table;
+use crate::os_env::usage::parse_io;
 
 #[test]
 fn a_process_may_be_called_anything() {
@@ -60,4 +63,34 @@ fn socket_tables_are_read_as_the_kernel_writes_them() {
     let rows: Vec<_> = parse_table(udp6).collect();
     assert_eq!(rows[0].local, "[::1]:8961".parse().unwrap());
     assert!(!rows[0].listening);
+}
+
+#[test]
+fn threads_and_pages_are_read_behind_whatever_name() {
+    let line =
+        "4711 (a (b) 7) S 1 4711 4711 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 13 0 987654 88 4242 18";
+    assert_eq!(parse_size(line), Some((13, 4242)));
+    assert_eq!(parse_size("4711 (x) S 1 2"), None);
+    assert_eq!(parse_size(""), None);
+}
+
+#[test]
+fn bytes_of_disks_are_told_from_those_of_caches() {
+    let text = "rchar: 999\nwchar: 888\nsyscr: 1\nsyscw: 1\nread_bytes: 4096\n\
+                write_bytes: 8192\ncancelled_write_bytes: 4096\n";
+    assert_eq!(parse_io(text), (4096, 8192));
+    assert_eq!(parse_io(""), (0, 0));
+    assert_eq!(parse_io("read_bytes: many\n"), (0, 0));
+}
+
+#[test]
+fn this_process_uses_memory_and_threads_and_time() {
+    let env = OsEnv::new().unwrap();
+    let before = env.usage();
+    assert!(before.memory_bytes > 1 << 20, "{before:?}");
+    assert!(before.threads >= 1, "{before:?}");
+    let mut sum = 0_u64;
+    while env.usage().cpu_us < before.cpu_us + 2000 {
+        sum = std::hint::black_box(sum.wrapping_add(1));
+    }
 }

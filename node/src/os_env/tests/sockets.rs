@@ -1,7 +1,7 @@
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vaquita_core::ids::Endpoint;
 use vaquita_core::io::CloseReason;
 
@@ -134,4 +134,28 @@ fn time_does_not_stand_still_and_seeds_differ() {
         // After the first of January 2024.
         assert!(env.unix_ms() > 1_704_000_000_000);
     });
+}
+
+#[tokio::test]
+async fn what_goes_through_sockets_is_counted_and_open_connections_are() {
+    let env = OsEnv::new().unwrap();
+    let mut listener = env.listen(&at("127.0.0.1", 0)).await.unwrap();
+    let to = endpoint(listener.local_addr().unwrap());
+    let before = env.usage();
+    let (mut client, _) = env.connect(&to).await.unwrap();
+    let (mut server, _) = soon(listener.accept()).await.unwrap();
+    client.write_all(b"twelve bytes").await.unwrap();
+    let parts = [IoSlice::new(b"and "), IoSlice::new(b"four")];
+    assert_eq!(client.write_vectored(&parts).await.unwrap(), 8);
+    let mut bytes = [0; 20];
+    soon(server.read_exact(&mut bytes)).await.unwrap();
+    let udp = env.bind_udp(&at("127.0.0.1", 0)).await.unwrap();
+    udp.try_send_to(b"lost", "127.0.0.1:9".parse().unwrap())
+        .unwrap();
+    let now = env.usage();
+    assert_eq!(now.sent_bytes - before.sent_bytes, 24);
+    assert_eq!(now.received_bytes - before.received_bytes, 20);
+    assert_eq!(now.connections, 1, "the one that was accepted");
+    drop(server);
+    assert_eq!(env.usage().connections, 0);
 }

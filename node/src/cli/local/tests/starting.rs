@@ -79,6 +79,7 @@ impl Controller {
                 pid: None,
                 epoch: None,
                 silent_ms: None,
+                figures: None,
             })
             .collect()
     }

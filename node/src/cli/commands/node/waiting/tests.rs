@@ -15,6 +15,7 @@ fn node(alias: &str, state: &str, reason: &str) -> NodeView {
         admin_reason: String::new(),
         conditions: Vec::new(),
         pid: None,
+        figures: None,
     }
 }
 
