@@ -307,7 +307,7 @@ fn a_lost_log(world: &mut VaquitaWorld) -> Result<(), Failure> {
     )
 }
 
-const HUNTS: [Hunt; 16] = [
+const HUNTS: [Hunt; 17] = [
     Hunt {
         bug: "skip_sync",
         plant: |it| it.skip_sync = true,
