@@ -134,8 +134,27 @@ impl Controller {
             ClusterSeries::Degraded => self.degraded_chunks(),
             ClusterSeries::Alarms => status.alarms.len() as u64,
             ClusterSeries::Online => online as u64,
+            ClusterSeries::Cpu => self.sum(NodeSeries::Cpu),
+            ClusterSeries::Memory => self.sum(NodeSeries::Memory),
+            ClusterSeries::Load => self.newest(NodeSeries::Load).max().unwrap_or(NONE),
+            ClusterSeries::DiskRead => self.sum(NodeSeries::DiskRead),
+            ClusterSeries::DiskWrite => self.sum(NodeSeries::DiskWrite),
+            ClusterSeries::Sent => self.sum(NodeSeries::Sent),
+            ClusterSeries::Received => self.sum(NodeSeries::Received),
         };
         ClusterSeries::ALL.map(value)
+    }
+
+    /// The newest points of this process and of every member, where they are known.
+    fn newest(&self, series: NodeSeries) -> impl Iterator<Item = u64> {
+        let all = core::iter::once(&self.figures.own).chain(&self.figures.members);
+        all.filter_map(move |history| history.points().newest(series as usize))
+    }
+
+    /// Their sum; of what is not known nothing counts, and if nothing is known, neither is the sum.
+    fn sum(&self, series: NodeSeries) -> u64 {
+        let sum = self.newest(series).reduce(u64::saturating_add);
+        sum.map_or(NONE, |sum| sum.min(HIGHEST))
     }
 
     /// Bytes of all volumes of a data node, and those that are free, as it told last.

@@ -35,6 +35,12 @@ impl<const N: usize> Ring<N> {
         self.points.push_back(point);
     }
 
+    /// One value of the newest point, where it is known.
+    pub(crate) fn newest(&self, number: usize) -> Option<u64> {
+        let value = *self.points.back()?.get(number)?;
+        (value != NONE).then_some(value)
+    }
+
     /// How many points there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -178,6 +178,20 @@ series! {
         Alarms = "alarms",
         /// Data nodes that are online.
         Online = "online",
+        /// Thousandths of one core, of all processes of the cluster together.
+        Cpu = "cpu",
+        /// Bytes in use, of all together.
+        Memory = "memory",
+        /// Load average of the host that has the highest, over one minute, in thousandths.
+        Load = "load",
+        /// Bytes a second read from disks, of all together.
+        DiskRead = "disk_read",
+        /// Bytes a second written to disks, of all together.
+        DiskWrite = "disk_write",
+        /// Bytes a second sent, of all together.
+        Sent = "sent",
+        /// Bytes a second received, of all together.
+        Received = "received",
     }
 }
 

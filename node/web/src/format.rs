@@ -53,6 +53,47 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// Bytes a second.
+#[must_use]
+pub fn rate(bytes_a_second: u64) -> String {
+    format!("{}/s", bytes(bytes_a_second))
+}
+
+/// Thousandths, with two digits: `0.42`.
+#[must_use]
+pub fn thousandths(number: u64) -> String {
+    format!("{}.{:02}", number / 1000, number % 1000 / 10)
+}
+
+/// Thousandths of one a second: `12.5/s`.
+#[must_use]
+pub fn per_second(thousandths: u64) -> String {
+    match thousandths {
+        100_000.. => format!("{}/s", count(thousandths / 1000)),
+        _ => format!("{}.{}/s", thousandths / 1000, thousandths % 1000 / 100),
+    }
+}
+
+/// Thousandths as percent: `6.3 %`.
+#[must_use]
+pub fn share(thousandths: u64) -> String {
+    format!("{}.{} %", thousandths / 10, thousandths % 10)
+}
+
+/// A span given in nanoseconds: `85 µs`, `1.3 ms`, `2.1 s`.
+#[must_use]
+pub fn nanoseconds(ns: u64) -> String {
+    let in_tenths = |ns: u64, unit: u64, name: &str| {
+        let tenths = ns / (unit / 10);
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    };
+    match ns {
+        0..1_000_000 => format!("{} µs", ns / 1000),
+        1_000_000..1_000_000_000 => in_tenths(ns, 1_000_000, "ms"),
+        _ => in_tenths(ns, 1_000_000_000, "s"),
+    }
+}
+
 /// A share of a whole in percent, rounded down; 0 of nothing.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> u64 {
@@ -114,6 +155,18 @@ mod tests {
         ] {
             assert_eq!(span(ms), text);
         }
+    }
+
+    #[test]
+    fn what_is_measured_is_short() {
+        assert_eq!(thousandths(420), "0.42");
+        assert_eq!(thousandths(12_345), "12.34");
+        assert_eq!(per_second(12_540), "12.5/s");
+        assert_eq!(share(63), "6.3 %");
+        assert_eq!(nanoseconds(85_999), "85 µs");
+        assert_eq!(nanoseconds(1_390_000), "1.3 ms");
+        assert_eq!(nanoseconds(2_100_000_000), "2.1 s");
+        assert_eq!(rate(2048), "2.0 KiB/s");
     }
 
     #[test]

@@ -17,11 +17,14 @@
 #![forbid(unsafe_code)]
 
 pub mod assets;
+mod chart;
 pub mod format;
 mod frame;
+mod measures;
 pub mod pages;
 mod tone;
 pub mod words;
 
+pub use chart::{Chart, charts};
 pub use frame::{Flash, Frame, Lang, Live, NavItem, Theme, Visitor};
 pub use tone::{State, Tone};

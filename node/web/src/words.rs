@@ -146,6 +146,48 @@ words! {
     chunks_unwell: "Chunks to repair", "待修复数据块";
     all_well: "all well", "全部正常";
     files_and_chunks: "Files", "文件数";
+    // Figures.
+    nodes: "Nodes", "节点";
+    charts: "The last hour", "最近一小时";
+    no_charts: "Charts begin some seconds after the controller's start.", "控制节点启动数秒后开始绘图。";
+    chart_latest: "{} now, {} at most", "当前 {}，最高 {}";
+    cpu: "CPU", "CPU";
+    memory: "Memory", "内存";
+    memory_limit: "Memory limit", "内存上限";
+    load: "Load", "负载";
+    connections: "Connections", "连接数";
+    connections_limit: "Connection limit", "连接上限";
+    workers: "Workers", "工作线程";
+    threads: "Threads", "线程";
+    disk_capacity: "Disk capacity", "磁盘容量";
+    disk_free: "Disk free", "磁盘剩余";
+    disk_free_share: "Disk free ratio", "磁盘剩余率";
+    disk_read_rate: "Disk reads", "磁盘读速率";
+    disk_write_rate: "Disk writes", "磁盘写速率";
+    last_minute_disk_read: "Read in a minute", "最近一分钟读量";
+    last_minute_disk_written: "Written in a minute", "最近一分钟写量";
+    send_rate: "Network out", "网络发送";
+    receive_rate: "Network in", "网络接收";
+    last_minute_sent: "Sent in a minute", "最近一分钟发送";
+    last_minute_received: "Received in a minute", "最近一分钟接收";
+    chunk_reads: "Chunk reads", "数据块读取";
+    chunk_writes: "Chunk writes", "数据块写入";
+    reading: "Files being read", "正在读取的文件";
+    writing: "Files being written", "正在写入的文件";
+    median_10: "Median of 10", "最近10次中位";
+    max_10: "Longest of 10", "最近10次最长";
+    median_100: "Median of 100", "最近100次中位";
+    max_100: "Longest of 100", "最近100次最长";
+    latency: "Heartbeat latency", "心跳延迟";
+    latency_sum: "Latency in total", "累计心跳延迟";
+    process_uptime: "Up for", "运行时间";
+    disk: "Disk", "磁盘";
+    network: "Network", "网络";
+    commits: "Commits", "提交";
+    chart_reads: "read", "读";
+    chart_writes: "written", "写";
+    chart_sent: "sent", "发送";
+    chart_received: "received", "接收";
     // States.
     state_stopped: "stopped", "已停止";
     state_starting: "starting", "启动中";
@@ -395,7 +437,7 @@ mod tests {
             assert_eq!(blanks(english), blanks(chinese), "{name}");
             let is_han = |it: char| ('\u{4e00}'..='\u{9fff}').contains(&it);
             assert!(
-                chinese.chars().any(is_han) || *name == "log_place",
+                chinese.chars().any(is_han) || ["log_place", "cpu"].contains(name),
                 "{name}"
             );
             assert!(!english.chars().any(is_han), "{name}");

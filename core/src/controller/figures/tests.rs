@@ -156,6 +156,12 @@ fn charts_of_the_cluster_say_what_it_has_and_does() {
     assert_eq!(told.series["online"].last(), Some(&Some(2)));
     assert_eq!(told.series["files"].last(), Some(&Some(0)));
     assert_eq!(told.series["degraded"].last(), Some(&Some(0)));
+    // Two processes have measured: of what they use the sum is told, of their hosts' load the highest.
+    let last = |name: &str| told.series[name].last().copied().flatten();
+    assert_eq!(last("cpu"), Some(12));
+    assert_eq!(last("memory"), Some(2 << 20));
+    assert_eq!(last("sent"), Some(200));
+    assert_eq!(last("load"), Some(0));
     assert_eq!(told.series["commits"].last(), Some(&Some(0)));
     assert!(told.series["log_bytes"].last().unwrap().is_some());
     let own = charts(&mut cluster, Some("master"), &[]);
@@ -172,7 +178,7 @@ fn charts_that_are_not_there_are_refused_by_name() {
             names: vec![name.to_owned()],
         })
     };
-    for (node, name) in [(None, "cpu"), (Some("P1-NODE1"), "commits"), (None, "")] {
+    for (node, name) in [(None, "latency"), (Some("P1-NODE1"), "commits"), (None, "")] {
         let refused = ask(node, name);
         assert!(
             matches!(refused, Err(Refusal::Invalid { .. })),

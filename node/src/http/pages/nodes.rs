@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use vaquita_core::admin::{NodeRow, OrderRow, Refusal, Response as Told, Right, Selection, Verb};
 use vaquita_core::dfs::ask::{Answer as Said, Ask};
+use vaquita_core::figures::FiguresReport;
 use vaquita_core::ids::Role;
 use vaquita_core::state::Duty;
 use vaquita_web::Live;
@@ -53,7 +54,16 @@ pub(in crate::http) async fn show<F: Front>(
     };
     let (may_operate, may_read_logs) = (visit.has(Right::Admin), visit.has(Right::LogRead));
     visit.frame.live = Live::Ticks;
-    let drawn = NodePage::new(visit.frame, row, volumes, may_operate, may_read_logs);
+    let figures = figures(&app, &visit, Some(row.alias.to_string())).await;
+    let figures = figures.as_ref();
+    let drawn = NodePage::new(
+        visit.frame,
+        row,
+        figures,
+        volumes,
+        may_operate,
+        may_read_logs,
+    );
     Ok(page(StatusCode::OK, &drawn))
 }
 
@@ -61,6 +71,20 @@ pub(super) async fn rows<F: Front>(app: &App<F>, visit: &Visit) -> Result<Vec<No
     match app.work(visit.caller.clone(), Verb::ListNodes).await? {
         Told::Nodes(rows) => Ok(rows),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// The charts of a node, or of the cluster. Without them a page still says what matters.
+pub(super) async fn figures<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    node: Option<String>,
+) -> Option<FiguresReport> {
+    let names = Vec::new();
+    let verb = Verb::Figures { node, names };
+    match app.work(visit.caller.clone(), verb).await {
+        Ok(Told::Figures(report)) => Some(report),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use vaquita_core::dfs::path::DfsPath;
 use vaquita_web::Live;
 use vaquita_web::pages::{Column, OverviewPage, Sorting, Stored, TableView};
 
-use super::{Answer, Shared, Visit, page};
+use super::{Answer, Shared, Visit, nodes, page};
 use crate::http::app::App;
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
@@ -37,6 +37,8 @@ pub(in crate::http) async fn show<F: Front>(
         Told::Status(status) => *status,
         other => return Err(unexpected(&other)),
     };
+    let nodes = nodes::rows(&app, &visit).await?;
+    let figures = nodes::figures(&app, &visit, None).await;
     let stored = match visit.has(Right::DfsRead) {
         true => stored(&app, &visit).await,
         false => Stored::default(),
@@ -44,7 +46,16 @@ pub(in crate::http) async fn show<F: Front>(
     visit.frame.live = Live::Ticks;
     let may_operate = visit.has(Right::Admin);
     let rolling = app.rolling.told(visit.frame.t);
-    let drawn = OverviewPage::new(visit.frame, status, &stored, &view, rolling, may_operate);
+    let drawn = OverviewPage::new(
+        visit.frame,
+        status,
+        &nodes,
+        figures.as_ref(),
+        &stored,
+        &view,
+        rolling,
+        may_operate,
+    );
     let mut response = page(StatusCode::OK, &drawn);
     for cookie in chosen.cookies() {
         response.headers_mut().append(SET_COOKIE, cookie);

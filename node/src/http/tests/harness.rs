@@ -14,6 +14,7 @@ use vaquita_core::admin::{
 };
 use vaquita_core::dfs::ask::{Answer, Ask};
 use vaquita_core::figures::Figures;
+use vaquita_core::figures::FiguresReport;
 use vaquita_core::ids::{Alias, LogIndex, Role};
 
 use crate::http::{
@@ -27,7 +28,7 @@ pub(super) const PLAIN: &str = "token-of-plain";
 pub(super) const FRESH: &str = "token-of-fresh";
 pub(super) const FILES: &str = "token-of-files";
 
-/// Answers `WhoAmI` and `Status` by itself and everything else from a script.
+/// Answers `WhoAmI` and the usual questions by itself and everything else from a script.
 #[derive(Clone, Default)]
 pub(super) struct FakeFront {
     pub(super) asked: Arc<Mutex<Vec<Request>>>,
@@ -113,6 +114,8 @@ impl Front for FakeFront {
         match (scripted, &request.verb) {
             (Some(reply), _) => reply,
             (None, Verb::Status) => Ok(Response::Status(Box::new(status()))),
+            (None, Verb::ListNodes) => Ok(Response::Nodes(status().nodes)),
+            (None, Verb::Figures { node, .. }) => Ok(Response::Figures(charts(node.is_some()))),
             (None, verb) => panic!("the script has no reply to {verb:?}"),
         }
     }
@@ -166,6 +169,17 @@ pub(super) fn status() -> StatusReport {
             sent_bytes: 99,
             ..Figures::default()
         })),
+    }
+}
+
+fn charts(of_node: bool) -> FiguresReport {
+    let points = vec![Some(1), None, Some(3)];
+    FiguresReport {
+        node: of_node.then(|| Alias::new("P1-NODE1").unwrap()),
+        step_ms: 10_000,
+        newest_age_ms: Some(0),
+        newest_unix_ms: None,
+        series: [("cpu", points)].into_iter().collect(),
     }
 }
 

@@ -433,7 +433,11 @@ async fn whatever_nodes_and_people_say_is_shown_as_text() {
     };
     let state = || Ok(Response::Status(Box::new(hostile.clone())));
     let pages = [
-        (ADMIN, "/", vec![state()]),
+        (
+            ADMIN,
+            "/",
+            vec![state(), Ok(Response::Nodes(hostile.nodes.clone()))],
+        ),
         (
             ADMIN,
             "/nodes/P1-NODE1",

@@ -1,10 +1,12 @@
 use askama::Template;
 use vaquita_core::admin::NodeRow;
+use vaquita_core::figures::FiguresReport;
 use vaquita_core::ids::Role;
 
 use super::table::order;
 use super::volumes::VolumeView;
-use crate::{Frame, State, format, words};
+use crate::measures::MEASURES;
+use crate::{Chart, Frame, State, charts, format, words};
 
 /// One node.
 #[derive(Debug, Template)]
@@ -16,6 +18,7 @@ pub struct NodePage {
     is_data_node: bool,
     facts: Vec<(&'static str, String)>,
     volumes: Option<Vec<VolumeView>>,
+    charts: Vec<Chart>,
     may_operate: bool,
     may_read_logs: bool,
 }
@@ -26,6 +29,7 @@ impl NodePage {
     pub fn new(
         f: Frame,
         row: NodeRow,
+        figures: Option<&FiguresReport>,
         volumes: Option<Vec<VolumeView>>,
         may_operate: bool,
         may_read_logs: bool,
@@ -44,7 +48,15 @@ impl NodePage {
         fact(t.heard, row.silent_ms.map(format::span));
         let ordered = order(t, row.admin);
         fact(t.orders, (!ordered.is_empty()).then(|| ordered.to_owned()));
+        if let Some(figures) = row.figures.as_ref().filter(|it| it.age_ms.is_some()) {
+            let known = MEASURES.iter().filter_map(|measure| {
+                let value = (measure.of)(figures)?;
+                Some(((measure.word)(t), (measure.written)(value)))
+            });
+            facts.extend(known);
+        }
         Self {
+            charts: figures.map_or_else(Vec::new, |report| charts(t, report)),
             state: State::of_node(t, row.state),
             is_data_node: row.mode == Role::DataNode,
             facts,

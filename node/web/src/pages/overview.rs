@@ -1,11 +1,12 @@
 use askama::Template;
 use vaquita_core::admin::{NodeRow, NodeState, StatusReport};
 use vaquita_core::dfs::ask::{RepairStatus, Usage, VolumeRow};
+use vaquita_core::figures::FiguresReport;
 use vaquita_core::ids::Role;
 
 use super::table::{Cell, NodeTable, TableView, both};
 use crate::words::Words;
-use crate::{Flash, Frame, State, Tone, format};
+use crate::{Chart, Flash, Frame, State, Tone, charts, format};
 
 /// A figure, large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct OverviewPage {
     nodes: NodeTable,
     agents: Vec<AgentView>,
     rolling: Option<Flash>,
+    charts: Vec<Chart>,
     may_operate: bool,
 }
 
@@ -63,11 +65,14 @@ pub struct Stored {
 }
 
 impl OverviewPage {
-    /// Puts it together; `rolling` tells of nodes that are being restarted.
+    /// Puts it together. `nodes` are all of the cluster with what they have measured; `rolling` tells of
+    /// those that are being restarted.
     #[must_use]
     pub fn new(
         f: Frame,
         status: StatusReport,
+        nodes: &[NodeRow],
+        figures: Option<&FiguresReport>,
         stored: &Stored,
         view: &TableView,
         rolling: Option<Flash>,
@@ -88,7 +93,8 @@ impl OverviewPage {
         Self {
             summary_tone: summary_tone(&status),
             tiles: tiles(t, &status, stored),
-            nodes: NodeTable::new(t, data_nodes(), view),
+            nodes: NodeTable::new(t, nodes.iter().filter(|it| it.mode != Role::Agent), view),
+            charts: figures.map_or_else(Vec::new, |report| charts(t, report)),
             agents: agents.collect(),
             rolling,
             may_operate,

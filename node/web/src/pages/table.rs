@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 
 use vaquita_core::admin::NodeRow;
+use vaquita_core::ids::Role;
 
+use crate::measures::MEASURES;
 use crate::words::{self, Words};
 use crate::{State, format};
 
@@ -32,37 +34,44 @@ pub enum Column {
     Heard,
     /// What an operator has ordered.
     Order,
+    /// The word for what it is.
+    Mode,
+    /// Something that it has measured, by its number among all.
+    Measure(usize),
 }
 
 impl Column {
-    /// All, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    /// Those that come before and after what processes measure.
+    const FIRST: [Self; 9] = [
         Self::Node,
         Self::State,
+        Self::Mode,
         Self::Host,
         Self::Port,
         Self::Site,
         Self::Agent,
         Self::Process,
         Self::Epoch,
-        Self::Heard,
-        Self::Order,
-        Self::Reason,
     ];
+    const LAST: [Self; 3] = [Self::Heard, Self::Order, Self::Reason];
+
+    /// All, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let measures = (0..MEASURES.len()).map(Self::Measure);
+        Self::FIRST.into_iter().chain(measures).chain(Self::LAST)
+    }
 
     /// Those that are shown to who has chosen none.
-    pub const DEFAULT: [Self; 6] = [
-        Self::Node,
-        Self::State,
-        Self::Host,
-        Self::Port,
-        Self::Heard,
-        Self::Reason,
-    ];
+    pub fn usual() -> impl Iterator<Item = Self> {
+        let keys = [
+            "node", "state", "host", "port", "cpu", "memory", "free", "heard", "reason",
+        ];
+        Self::all().filter(move |it| keys.contains(&it.key()))
+    }
 
     /// Its name in addresses and cookies.
     #[must_use]
-    pub const fn key(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::State => "state",
@@ -75,16 +84,18 @@ impl Column {
             Self::Epoch => "epoch",
             Self::Heard => "heard",
             Self::Order => "order",
+            Self::Mode => "mode",
+            Self::Measure(at) => MEASURES[at].key,
         }
     }
 
     /// The column of that name.
     #[must_use]
     pub fn named(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.key() == key)
+        Self::all().find(|it| it.key() == key)
     }
 
-    const fn word(self, t: &Words) -> &'static str {
+    fn word(self, t: &Words) -> &'static str {
         match self {
             Self::Node => t.node,
             Self::State => t.state,
@@ -97,11 +108,16 @@ impl Column {
             Self::Epoch => t.epoch,
             Self::Heard => t.heard,
             Self::Order => t.orders,
+            Self::Mode => t.mode,
+            Self::Measure(at) => (MEASURES[at].word)(t),
         }
     }
 
     const fn is_number(self) -> bool {
-        matches!(self, Self::Port | Self::Process | Self::Epoch | Self::Heard)
+        matches!(
+            self,
+            Self::Port | Self::Process | Self::Epoch | Self::Heard | Self::Measure(_)
+        )
     }
 
     fn compare(self, one: &NodeRow, other: &NodeRow) -> Ordering {
@@ -117,6 +133,8 @@ impl Column {
             Self::Epoch => one.epoch.cmp(&other.epoch),
             Self::Heard => one.silent_ms.cmp(&other.silent_ms),
             Self::Order => one.admin.cmp(other.admin),
+            Self::Mode => one.mode.cmp(&other.mode),
+            Self::Measure(at) => measured(one, at).cmp(&measured(other, at)),
         }
     }
 
@@ -151,8 +169,16 @@ impl Column {
             Self::Epoch => number(row.epoch.map(|epoch| epoch.to_string())),
             Self::Heard => number(row.silent_ms.map(format::span)),
             Self::Order => text(order(t, row.admin).to_owned()),
+            Self::Mode => text(words::mode(t, row.mode).to_owned()),
+            Self::Measure(at) => number(measured(row, at).map(MEASURES[at].written)),
         }
     }
+}
+
+/// What a node has measured, if it is there and has.
+fn measured(row: &NodeRow, at: usize) -> Option<u64> {
+    let figures = row.figures.as_ref().filter(|it| it.age_ms.is_some())?;
+    (MEASURES.get(at)?.of)(figures)
 }
 
 /// The word for what an operator has ordered; empty for nothing.
@@ -230,7 +256,7 @@ pub struct TableView {
 impl Default for TableView {
     fn default() -> Self {
         Self {
-            columns: Column::DEFAULT.to_vec(),
+            columns: Column::usual().collect(),
             sorting: None,
             filter: String::new(),
         }
@@ -258,6 +284,8 @@ pub(super) struct Choice {
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) alias: String,
+    /// Whether orders are given to it here.
+    pub(super) chosen: bool,
     pub(super) conditions: Vec<String>,
     pub(super) cells: Vec<Cell>,
 }
@@ -279,8 +307,7 @@ impl NodeTable {
         nodes: impl IntoIterator<Item = &'a NodeRow>,
         view: &TableView,
     ) -> Self {
-        let columns: Vec<Column> = Column::ALL
-            .into_iter()
+        let columns: Vec<Column> = Column::all()
             .filter(|it| *it == Column::Node || view.columns.contains(it))
             .collect();
         let wanted = view.filter.trim().to_lowercase();
@@ -289,14 +316,14 @@ impl NodeTable {
             .filter(|row| wanted.is_empty() || has_text(t, row, &wanted))
             .collect();
         if let Some(Sorting { column, descending }) = view.sorting {
-            // Stable: what is equal stays in the order of the configuration.
+            // What is not known comes first, or last. Stable: what is equal stays in the order of the configuration.
             rows.sort_by(|one, other| match descending {
                 false => column.compare(one, other),
                 true => column.compare(other, one),
             });
         }
         let heads = columns.iter().map(|column| head(t, *column, view.sorting));
-        let choices = Column::ALL.into_iter().filter(|it| *it != Column::Node);
+        let choices = Column::all().filter(|it| *it != Column::Node);
         Self {
             filter: view.filter.clone(),
             columns: heads.collect(),
@@ -311,6 +338,7 @@ impl NodeTable {
                 .into_iter()
                 .map(|row| Row {
                     alias: row.alias.to_string(),
+                    chosen: row.mode == Role::DataNode,
                     conditions: row.conditions.clone(),
                     cells: columns.iter().map(|column| column.cell(t, row)).collect(),
                 })
