@@ -11,6 +11,8 @@ use minicbor::{Decode, Encode};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::access::TokenId;
+use crate::audit::{AuditPage, AuditQuery};
 use crate::dfs::ask::{Answer, Ask, VolumeState};
 use crate::dfs::placement::NoPlace;
 use crate::figures::{Figures, FiguresReport, NodeFigures};
@@ -193,8 +195,35 @@ pub enum Verb {
         /// The right.
         right: Right,
     },
+    /// The tokens that are issued.
+    ListTokens {
+        /// Whether everybody's are meant, and not the caller's alone.
+        all: bool,
+    },
+    /// Make a token for a program of the caller's.
+    IssueToken(NewToken),
+    /// Void a token.
+    RevokeToken {
+        /// Which one.
+        token: TokenId,
+    },
+    /// Who did what.
+    ListAudit(AuditQuery),
     /// Something about the file system.
     Dfs(Ask),
+}
+
+/// What a token for a program is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// What its user calls it.
+    pub label: String,
+    /// How long it is good for.
+    pub valid_for: Duration,
+    /// The rights of the user that it carries; `None` for all.
+    pub rights: Option<Vec<Right>>,
+    /// The networks that it may be used from, such as `10.1.0.0/16`; none for everywhere.
+    pub networks: Vec<String>,
 }
 
 /// Which part of a log file.
@@ -256,11 +285,21 @@ pub enum Right {
     /// Read log files of nodes.
     #[n(3)]
     LogRead,
+    /// Run the cluster from day to day: start and stop nodes, drain nodes and volumes, have repair
+    /// wait and go on, read logs.
+    #[n(4)]
+    Operate,
 }
 
 impl Right {
     /// Every right there is.
-    pub const ALL: [Self; 4] = [Self::Admin, Self::DfsRead, Self::DfsWrite, Self::LogRead];
+    pub const ALL: [Self; 5] = [
+        Self::Admin,
+        Self::Operate,
+        Self::DfsRead,
+        Self::DfsWrite,
+        Self::LogRead,
+    ];
 
     /// The word for it on the command line and in JSON.
     #[must_use]
@@ -270,6 +309,58 @@ impl Right {
             Self::DfsRead => "dfs-read",
             Self::DfsWrite => "dfs-write",
             Self::LogRead => "log-read",
+            Self::Operate => "operate",
+        }
+    }
+
+    /// Whether who has this right has the other one with it.
+    ///
+    /// Who administers the cluster operates it, and who operates it reads its logs. Files under
+    /// `dfs://` are another matter: to keep a cluster running nobody needs to see what is in it.
+    #[must_use]
+    pub const fn implies(self, other: Self) -> bool {
+        match self {
+            Self::Admin => matches!(other, Self::Admin | Self::Operate | Self::LogRead),
+            Self::Operate => matches!(other, Self::Operate | Self::LogRead),
+            Self::DfsRead => matches!(other, Self::DfsRead),
+            Self::DfsWrite => matches!(other, Self::DfsWrite),
+            Self::LogRead => matches!(other, Self::LogRead),
+        }
+    }
+}
+
+/// What a user is to the cluster, in one word. Rights on files come beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserRole {
+    /// Sees how the cluster is.
+    Viewer,
+    /// Runs it: [`Right::Operate`].
+    Operator,
+    /// Decides who and what belongs to it: [`Right::Admin`].
+    Admin,
+}
+
+impl UserRole {
+    /// The role of whoever has these rights.
+    #[must_use]
+    pub fn of(admin: bool, rights: &[Right]) -> Self {
+        if admin || rights.contains(&Right::Admin) {
+            Self::Admin
+        } else if rights.contains(&Right::Operate) {
+            Self::Operator
+        } else {
+            Self::Viewer
+        }
+    }
+
+    /// The word for it in lists and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
         }
     }
 }
@@ -305,6 +396,17 @@ pub enum Response {
     Log(LogPiece),
     /// The users.
     Users(Vec<UserRow>),
+    /// A token for a program, told this once.
+    TokenIssued {
+        /// The token.
+        token: String,
+        /// What it is.
+        row: TokenRow,
+    },
+    /// The tokens.
+    Tokens(Vec<TokenRow>),
+    /// Who did what.
+    Audit(AuditPage),
     /// Something about the file system.
     Dfs(Answer),
 }
@@ -329,6 +431,12 @@ impl fmt::Debug for Response {
             Self::Rescanned(rows) => f.debug_tuple("Rescanned").field(rows).finish(),
             Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
             Self::Users(rows) => f.debug_tuple("Users").field(rows).finish(),
+            Self::TokenIssued { token: _, row } => f
+                .debug_struct("TokenIssued")
+                .field("row", row)
+                .finish_non_exhaustive(),
+            Self::Tokens(rows) => f.debug_tuple("Tokens").field(rows).finish(),
+            Self::Audit(page) => f.debug_tuple("Audit").field(page).finish(),
             Self::Dfs(answer) => f.debug_tuple("Dfs").field(answer).finish(),
         }
     }
@@ -471,6 +579,12 @@ pub enum Refusal {
         #[n(0)]
         reason: String,
     },
+    /// A program's token where a person has to be.
+    #[n(16)]
+    #[error(
+        "a token that was made for a program cannot do that: log in with a password, `vaquita login`"
+    )]
+    LoginRequired,
 }
 
 impl From<NoPlace> for Refusal {
@@ -541,12 +655,47 @@ pub struct LogPiece {
 pub struct UserRow {
     /// The name.
     pub user: String,
+    /// What the user is to the cluster.
+    pub role: UserRole,
     /// Whether the user administers the cluster.
     pub admin: bool,
     /// The rights given.
     pub rights: Vec<Right>,
     /// Whether the user still has to change a first password.
     pub must_change_password: bool,
+}
+
+/// What kind of token one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenKind {
+    /// A login.
+    Session,
+    /// Made for a program.
+    Token,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenRow {
+    /// Which token.
+    pub id: String,
+    /// What kind.
+    pub kind: TokenKind,
+    /// What its user calls it; `None` for a login.
+    pub label: Option<String>,
+    /// Whose it is.
+    pub user: String,
+    /// When it was issued, in milliseconds since 1970; 0 if nobody noted it.
+    pub issued_unix_ms: u64,
+    /// From when on it is void, in milliseconds since 1970.
+    pub expires_unix_ms: u64,
+    /// The rights of its user that it carries; `None` for all.
+    pub rights: Option<Vec<Right>>,
+    /// The networks that it may be used from; none for everywhere.
+    pub networks: Vec<String>,
+    /// Whether it is the one that the question came with.
+    pub current: bool,
 }
 
 /// Where a member is in its life.

@@ -389,18 +389,24 @@ impl Ideal {
 
     /// Asks the controller from its console.
     pub(crate) fn ask(&mut self, verb: Verb) -> Reply {
+        self.ask_as(Caller::Console, verb)
+    }
+
+    /// Asks the controller as somebody.
+    pub(crate) fn ask_as(&mut self, caller: Caller, verb: Verb) -> Reply {
+        self.try_ask_as(caller, verb)
+            .expect("in an ideal cluster every request is answered at once")
+    }
+
+    /// Asks the controller as somebody what may be answered later.
+    pub(crate) fn try_ask_as(&mut self, caller: Caller, verb: Verb) -> Option<Reply> {
         self.last_request += 1;
         let id = RequestId(self.last_request);
-        let request = Request {
-            caller: Caller::Console,
-            verb,
-        };
+        let request = Request { caller, verb };
         self.queue
             .push_back((Self::controller_at(), Input::Request { id, request }));
         self.settle();
-        self.replies
-            .remove(&id)
-            .expect("in an ideal cluster every request is answered at once")
+        self.replies.remove(&id)
     }
 
     /// What a file of the controller's directory holds.

@@ -44,6 +44,7 @@
 pub mod access;
 pub mod admin;
 pub mod agent;
+pub mod audit;
 pub mod controller;
 pub mod datanode;
 pub mod dfs;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::access::{AccessRecord, AccessState};
+use crate::audit::{AuditTrail, Audited};
 use crate::dfs::ids::VolumeId;
 use crate::dfs::namespace::{DfsRecord, Namespace, Released};
 use crate::disk::FileName;
@@ -50,6 +51,8 @@ pub enum Record {
     NodeRemoved(NodeRemoved),
     /// An operator said whether a volume is to be emptied.
     VolumeDuty(VolumeDuty),
+    /// Who did what, together with the change that it made.
+    Audited(Box<Audited>),
 }
 
 /// See [`Record::ClusterCreated`].
@@ -203,6 +206,7 @@ const LOSS_SETTLED: u16 = 10;
 const VOLUME_OWNED: u16 = 11;
 const NODE_REMOVED: u16 = 12;
 const VOLUME_DUTY: u16 = 13;
+const AUDITED: u16 = 14;
 
 impl Record {
     /// Its number in the log, and its bytes there.
@@ -222,6 +226,7 @@ impl Record {
             Self::VolumeOwned(record) => (VOLUME_OWNED, codec::encode(record)),
             Self::NodeRemoved(record) => (NODE_REMOVED, codec::encode(record)),
             Self::VolumeDuty(record) => (VOLUME_DUTY, codec::encode(record)),
+            Self::Audited(record) => (AUDITED, record.encode()),
         }
     }
 
@@ -247,6 +252,7 @@ impl Record {
             VOLUME_OWNED => Self::VolumeOwned(codec::decode("VolumeOwned", bytes)?),
             NODE_REMOVED => Self::NodeRemoved(codec::decode("NodeRemoved", bytes)?),
             VOLUME_DUTY => Self::VolumeDuty(codec::decode("VolumeDuty", bytes)?),
+            AUDITED => Self::Audited(Box::new(Audited::decode(bytes)?)),
             _ => return Err(Malformed::unknown_kind("log record", kind)),
         })
     }
@@ -317,6 +323,9 @@ pub struct ClusterState {
     /// Volumes that are to be emptied, with the record that said so.
     #[cbor(n(16), default)]
     pub draining_volumes: BTreeMap<VolumeId, LogIndex>,
+    /// Who did what.
+    #[cbor(n(17), default)]
+    pub audit: AuditTrail,
 }
 
 /// Retired incarnations kept a node. A constant and no limit of the configuration: two replays of
@@ -425,6 +434,13 @@ impl ClusterState {
                 true => drop(self.draining_volumes.insert(*volume, index)),
                 false => drop(self.draining_volumes.remove(volume)),
             },
+            Record::Audited(audited) => {
+                self.audit.apply(index, &audited.entry);
+                // At most one level deep: what is read from a log never has an entry in an entry.
+                if let Some(change) = &audited.change {
+                    return self.apply(index, change);
+                }
+            }
             Record::Dfs(record) => return self.namespace.apply(index, record).released,
         }
         Released::new()

@@ -7,6 +7,7 @@ use super::login::Guess;
 use super::name::UserName;
 use super::password::{PasswordHash, check_new_password};
 use super::record::AccessRecord;
+use super::service;
 use super::state::{AccessState, USERS_MAX};
 use crate::admin::{Refusal, Response, Right};
 use crate::event::Event;
@@ -45,8 +46,12 @@ impl Kind {
     /// What the change needs of whoever makes it, the moment it is made.
     fn need(&self) -> Need<'_> {
         match self {
-            Self::Confirm { .. } | Self::Replace { .. } => Need::Token,
-            Self::Add { .. } | Self::Reset { .. } => Need::Right(Right::Admin),
+            Self::Confirm { .. } | Self::Replace { .. } => Need::Login,
+            Self::Add { .. } => Need::Right(Right::Admin),
+            Self::Reset { user } => Need::BeOr {
+                user: user.as_str(),
+                right: Right::Admin,
+            },
         }
     }
 }
@@ -118,16 +123,16 @@ pub(super) fn plan_revoke(state: &AccessState, user: &str, right: Right) -> Step
     if holds(state, &user, right) {
         return Step::Append(vec![AccessRecord::Revoked { user, right }], Response::Done);
     }
-    let still_has = state
+    let has_it_with = state
         .user(user.as_str())
-        .is_some_and(|account| account.has(right));
-    if still_has {
+        .and_then(|account| account.held().find(|held| held.implies(right)));
+    if let Some(wider) = has_it_with {
         return Step::refuse(Refusal::Conflict {
             reason: format!(
-                "`{user}` has the right `{}` as an administrator; take that away instead: \
-                 `vaquita user revoke {user} {}`",
+                "`{user}` has the right `{}` with the right `{wider}`; take that away instead: \
+                 `vaquita user revoke {user} {wider}`",
                 right.as_str(),
-                Right::Admin.as_str()
+                wider = wider.as_str()
             ),
         });
     }
@@ -365,12 +370,19 @@ pub(super) fn event(by: &Asker, record: &AccessRecord) -> Event {
                 right.as_str()
             ),
         ),
-        AccessRecord::TokenIssued { token, user, .. } => info(
-            "access.login",
-            format!("token {token} was issued to `{user}`"),
+        AccessRecord::TokenIssued {
+            token, user, scope, ..
+        } => info(
+            "access.token_issued",
+            service::event_text(*token, user.as_str(), scope.as_ref()),
         ),
         AccessRecord::TokenRevoked { token } => {
             info("access.logout", format!("token {token} was revoked"))
         }
     }
+}
+
+/// A text that somebody chose, for a line of the log.
+pub(super) fn shown(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
 }

@@ -9,11 +9,12 @@ use super::change::{self, Change};
 use super::login::{Credentials, LoginAttempt};
 use super::name::UserName;
 use super::record::AccessRecord;
+use super::service;
 use super::setup_code::Setup;
-use super::state::AccessState;
+use super::state::{AccessState, IssuedToken};
 use super::throttle::{Hold, Throttle, ThrottleRules};
 use super::token::{Token, TokenId};
-use crate::admin::{Caller, Refusal, Reply, Response, Right, UserRow, Verb};
+use crate::admin::{Caller, Refusal, Reply, Response, Right, UserRole, UserRow, Verb};
 use crate::event::Event;
 use crate::ids::Alias;
 use crate::io::{Job, JobOutcome};
@@ -27,11 +28,18 @@ pub enum Need<'a> {
     Nothing,
     /// A valid token, even of a user who has to change the password first.
     Token,
+    /// A login, even of a user who has to change the password first: a program's token does not do.
+    Login,
     /// A valid token of a user who does not.
     Settled,
+    /// A login of a user who does not.
+    SettledLogin,
     /// A right.
     Right(Right),
-    /// To be this user, even one who has to change the password first; a right otherwise.
+    /// One of these rights.
+    AnyOf(&'static [Right]),
+    /// A login as this user, even one who has to change the password first; a login and a right
+    /// otherwise.
     BeOr {
         /// The user.
         user: &'a str,
@@ -48,25 +56,36 @@ pub enum Need<'a> {
 pub fn need(verb: &Verb) -> Need<'_> {
     match verb {
         Verb::Login { .. } => Need::Nothing,
-        Verb::Logout | Verb::WhoAmI | Verb::ChangePassword { user: None, .. } => Need::Token,
+        Verb::Logout | Verb::WhoAmI => Need::Token,
+        Verb::ChangePassword { user: None, .. } => Need::Login,
         Verb::ChangePassword {
             user: Some(user), ..
         } => Need::BeOr {
             user,
             right: Right::Admin,
         },
-        Verb::Status | Verb::ListNodes | Verb::Figures { .. } => Need::Settled,
+        Verb::Status
+        | Verb::ListNodes
+        | Verb::Figures { .. }
+        | Verb::ListTokens { all: false }
+        | Verb::RevokeToken { .. } => Need::Settled,
+        Verb::IssueToken(_) => Need::SettledLogin,
         Verb::ReadLog { .. } => Need::Right(Right::LogRead),
-        Verb::Dfs(ask) => Need::Right(ask.right()),
+        Verb::Dfs(ask) => match ask.rights() {
+            [right] => Need::Right(*right),
+            rights => Need::AnyOf(rights),
+        },
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
-        | Verb::ReplaceNode { .. }
-        | Verb::RemoveNode { .. }
         | Verb::SetDuty { .. }
         | Verb::RescanVolumes(_)
+        | Verb::SetVolumeDuty { .. } => Need::Right(Right::Operate),
+        Verb::ReplaceNode { .. }
+        | Verb::RemoveNode { .. }
         | Verb::AdoptVolume { .. }
         | Verb::ForgetVolume { .. }
-        | Verb::SetVolumeDuty { .. }
+        | Verb::ListTokens { all: true }
+        | Verb::ListAudit(_)
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -112,6 +131,21 @@ impl Identity {
         matches!(self, Self::User(session) if session.user.as_str() == user)
     }
 
+    /// Whether this identity has a right at present: its user has it, and the token carries it.
+    #[must_use]
+    pub fn has(&self, state: &AccessState, right: Right) -> bool {
+        match self {
+            Self::Console => true,
+            Self::Stranger => false,
+            Self::User(session) => {
+                let issued = state.token(session.token);
+                let user = state.user(session.user.as_str());
+                issued.is_some_and(|it| *it.user() == session.user && it.carries(right))
+                    && user.is_some_and(|it| it.has(right))
+            }
+        }
+    }
+
     /// Whether this identity meets a need at present.
     ///
     /// Asked when a request comes in and again when a job of it is done: a token that was revoked
@@ -127,25 +161,33 @@ impl Identity {
             Self::User(session) => session,
         };
         let issued = state.token(session.token);
-        let user = issued
+        let (issued, user) = issued
             .filter(|issued| *issued.user() == session.user)
-            .and_then(|_| state.user(session.user.as_str()))
+            .and_then(|issued| Some((issued, state.user(session.user.as_str())?)))
             .ok_or(Refusal::Unauthenticated)?;
-        let right = match need {
-            Need::Nothing | Need::Token => return Ok(()),
+        if issued.label().is_some()
+            && matches!(need, Need::Login | Need::SettledLogin | Need::BeOr { .. })
+        {
+            return Err(Refusal::LoginRequired);
+        }
+        let rights = match &need {
+            Need::Nothing | Need::Token | Need::Login => return Ok(()),
             Need::BeOr { user, .. } if self.is(user) => return Ok(()),
-            Need::Settled => None,
-            Need::Right(right) | Need::BeOr { right, .. } => Some(right),
+            Need::Settled | Need::SettledLogin => &[],
+            Need::Right(right) | Need::BeOr { right, .. } => core::slice::from_ref(right),
+            Need::AnyOf(rights) => *rights,
         };
         let name = || session.user.as_str().to_owned();
         if user.must_change_password() {
             return Err(Refusal::PasswordChangeRequired { user: name() });
         }
-        match right {
-            Some(right) if !user.has(right) => Err(Refusal::Forbidden {
-                user: name(),
-                right,
-            }),
+        match rights.first() {
+            Some(first) if !rights.iter().any(|right| self.has(state, *right)) => {
+                Err(Refusal::Forbidden {
+                    user: name(),
+                    right: *first,
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -275,9 +317,11 @@ impl Access {
         let identity = match caller {
             Caller::Console => Identity::Console,
             Caller::Remote { .. } if need == Need::Nothing => Identity::Stranger,
-            Caller::Remote { token, unix_ms, .. } => {
-                Identity::User(authenticate(state, token.as_deref(), *unix_ms)?)
-            }
+            Caller::Remote {
+                address,
+                token,
+                unix_ms,
+            } => Identity::User(authenticate(state, token.as_deref(), *address, *unix_ms)?),
         };
         identity.meets(state, need)?;
         Ok(identity)
@@ -286,7 +330,8 @@ impl Access {
     /// Takes up a request that [`Access::authorize`] let through; `identity` is what it returned.
     /// `aliases` are the names of the cluster's nodes, which make poor passwords.
     ///
-    /// Only requests about logins and users belong here; any other is refused.
+    /// Only requests about logins, users and tokens belong here; any other is refused.
+    #[expect(clippy::too_many_arguments, reason = "what the owner lends it")]
     pub fn begin(
         &mut self,
         now: Timestamp,
@@ -295,6 +340,7 @@ impl Access {
         caller: &Caller,
         verb: Verb,
         aliases: &[Alias],
+        secrets: &mut SecretPrng,
     ) -> Step {
         if let Err(refusal) = identity.meets(state, need(&verb)) {
             return Step::refuse(refusal);
@@ -336,6 +382,9 @@ impl Access {
                 let step = change::plan_revoke(state, &user, right);
                 self.announced(asker, step)
             }
+            Verb::ListTokens { all } => Step::Reply(service::list(state, identity, all)),
+            Verb::IssueToken(wish) => self.plan_issue(state, asker, wish, secrets),
+            Verb::RevokeToken { token } => self.plan_revoke_token(state, asker, token),
             Verb::Status
             | Verb::ListNodes
             | Verb::Figures { .. }
@@ -349,6 +398,7 @@ impl Access {
             | Verb::ForgetVolume { .. }
             | Verb::SetVolumeDuty { .. }
             | Verb::ReadLog { .. }
+            | Verb::ListAudit(_)
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \
                          bug, please report it"
@@ -410,17 +460,18 @@ impl Access {
 
 /// The user who carries `token`.
 ///
-/// A token that is malformed, unknown, revoked or expired gets the same answer.
+/// A token that is malformed, unknown, revoked, expired or used from elsewhere gets the same answer.
 fn authenticate(
     state: &AccessState,
     token: Option<&str>,
+    address: IpAddr,
     unix_ms: u64,
 ) -> Result<Session, Refusal> {
     let token = token
         .and_then(Token::parse)
         .ok_or(Refusal::Unauthenticated)?;
     let user = state
-        .owner(&token, unix_ms)
+        .owner(&token, address, unix_ms)
         .ok_or(Refusal::Unauthenticated)?;
     Ok(Session {
         user: user.clone(),
@@ -432,15 +483,27 @@ fn who_am_i(state: &AccessState, identity: &Identity) -> Reply {
     match identity {
         Identity::Console => Ok(Response::You(UserRow {
             user: UserName::CONSOLE.to_owned(),
+            role: UserRole::Admin,
             admin: true,
             rights: Vec::new(),
             must_change_password: false,
         })),
         Identity::Stranger => Err(Refusal::Unauthenticated),
-        Identity::User(session) => state
-            .row(session.user.as_str())
-            .map(Response::You)
-            .ok_or(Refusal::Unauthenticated),
+        Identity::User(session) => {
+            let mut row = state
+                .row(session.user.as_str())
+                .ok_or(Refusal::Unauthenticated)?;
+            // Who carries less than the user has is told what that is.
+            if let Some(rights) = state.token(session.token).and_then(IssuedToken::limits) {
+                let user = state.user(session.user.as_str());
+                let has = |right: &Right| user.is_some_and(|it| it.has(*right));
+                let rights = rights.iter().copied().filter(has);
+                row.rights = rights.filter(|it| *it != Right::Admin).collect();
+                row.admin = identity.has(state, Right::Admin);
+                row.role = UserRole::of(row.admin, &row.rights);
+            }
+            Ok(Response::You(row))
+        }
     }
 }
 

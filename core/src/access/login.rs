@@ -17,7 +17,7 @@ use crate::secret::Password;
 use crate::time::Timestamp;
 
 /// The longest life of a token.
-const TOKEN_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const TOKEN_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A login whose password is being checked.
 #[derive(Debug)]
@@ -132,6 +132,7 @@ impl Access {
             user,
             issued_unix_ms: unix_ms,
             expires_unix_ms: unix_ms.saturating_add(valid_ms.max(1)),
+            scope: None,
         };
         let response = Response::LoggedIn {
             token: token.reveal(),

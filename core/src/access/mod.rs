@@ -30,11 +30,14 @@
 //!    the job that hashes it. No `Debug` output, event or refusal contains either.
 
 mod change;
+mod deed;
 mod gate;
 mod login;
 mod name;
+mod network;
 mod password;
 mod record;
+mod service;
 mod setup_code;
 mod state;
 #[cfg(test)]
@@ -43,12 +46,16 @@ mod throttle;
 mod token;
 
 pub use change::Change;
+pub use deed::{Deed, Writing, ask_deed, deed};
 pub use gate::{Access, Identity, Need, Pending, Session, Step, need};
 pub use login::LoginAttempt;
 pub use name::{UserName, UserNameError};
+pub use network::{Network, NetworkError};
 pub use password::{PasswordHash, check_new_password, first_password};
-pub use record::{AccessRecord, Bootstrap, bootstrap_records, initial_records};
+pub use record::{AccessRecord, Bootstrap, TokenScope, bootstrap_records, initial_records};
 pub use setup_code::{SetupCode, SetupFile, WRONG_CODES_MAX};
-pub use state::{AccessState, IssuedToken, TOKENS_PER_USER_MAX, USERS_MAX, User};
+pub use state::{
+    AccessState, IssuedToken, SERVICE_TOKENS_PER_USER_MAX, TOKENS_PER_USER_MAX, USERS_MAX, User,
+};
 pub use throttle::ThrottleRules;
 pub use token::{Token, TokenDigest, TokenId};

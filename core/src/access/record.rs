@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 
 use super::name::UserName;
+use super::network::Network;
 use super::password::PasswordHash;
 use super::token::{Token, TokenDigest, TokenId};
 use crate::admin::Right;
@@ -78,7 +79,7 @@ pub enum AccessRecord {
         #[n(1)]
         right: Right,
     },
-    /// A user logged in.
+    /// A user logged in, or made a token for a program.
     #[n(5)]
     TokenIssued {
         /// Which token.
@@ -96,14 +97,31 @@ pub enum AccessRecord {
         /// From when on it is void, in milliseconds since 1970.
         #[n(4)]
         expires_unix_ms: u64,
+        /// What it is for, if it is a program's; `None` for a login.
+        #[cbor(n(5), default)]
+        scope: Option<TokenScope>,
     },
-    /// A user logged out.
+    /// A user logged out, or a token was revoked.
     #[n(6)]
     TokenRevoked {
         /// Which token.
         #[n(0)]
         token: TokenId,
     },
+}
+
+/// What a token that a user made for a program is for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TokenScope {
+    /// What its user calls it.
+    #[n(0)]
+    pub label: String,
+    /// The rights of the user that it carries; `None` for all.
+    #[n(1)]
+    pub rights: Option<BTreeSet<Right>>,
+    /// From where it may be used; from everywhere if there are none.
+    #[n(2)]
+    pub networks: Vec<Network>,
 }
 
 /// The first account of a cluster, where it is not `admin` with the well-known password.
@@ -143,6 +161,7 @@ pub fn bootstrap_records(bootstrap: &Bootstrap) -> Vec<AccessRecord> {
             user: UserName::first(),
             issued_unix_ms: 0,
             expires_unix_ms: bootstrap.token_expires_unix_ms,
+            scope: None,
         });
     }
     records

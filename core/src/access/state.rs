@@ -1,24 +1,29 @@
 //! Users, rights and tokens as a replay of the log gives them.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 
 use super::name::UserName;
 use super::password::PasswordHash;
-use super::record::AccessRecord;
+use super::record::{AccessRecord, TokenScope};
 use super::token::{Token, TokenDigest, TokenId};
-use crate::admin::{Right, UserRow};
+use crate::admin::{Right, UserRole, UserRow};
 
 /// Users that a cluster may have. What is decided is checked against it before it is logged; a log
 /// that has more is replayed as it is.
 pub const USERS_MAX: usize = 1000;
 
-/// Tokens that a user may have at once. The one with the least life left gives way to a new one, so
+/// Logins that a user may have at once. The one with the least life left gives way to a new one, so
 /// that a script that logs in for every command costs nobody a long-lived token.
 ///
 /// A constant and no limit of the configuration: two replays of one log must agree.
 pub const TOKENS_PER_USER_MAX: usize = 32;
+
+/// Tokens for programs that a user may have beside these. They give way to nothing: more are refused
+/// before they are logged, and a log that has more is replayed as it is.
+pub const SERVICE_TOKENS_PER_USER_MAX: usize = 32;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -57,17 +62,16 @@ impl User {
         self.well_known
     }
 
-    /// Whether the user has a right.
-    ///
-    /// Who administers the cluster reads its logs as well. Files under `dfs://` are another matter:
-    /// to keep a cluster running nobody needs to see what is in it.
+    /// Whether the user has a right, given as it is or with another one.
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
-        match right {
-            Right::Admin => self.admin,
-            Right::LogRead => self.admin || self.rights.contains(&right),
-            Right::DfsRead | Right::DfsWrite => self.rights.contains(&right),
-        }
+        self.held().any(|held| held.implies(right))
+    }
+
+    /// The rights that the user was given.
+    pub fn held(&self) -> impl Iterator<Item = Right> {
+        let admin = self.admin.then_some(Right::Admin);
+        admin.into_iter().chain(self.rights.iter().copied())
     }
 
     /// The [`AccessState::grant_version`] of the last change to this user.
@@ -88,9 +92,38 @@ pub struct IssuedToken {
     pub(super) issued_unix_ms: u64,
     #[n(3)]
     pub(super) expires_unix_ms: u64,
+    /// `None` for a login.
+    #[cbor(n(4), default)]
+    pub(super) scope: Option<TokenScope>,
 }
 
 impl IssuedToken {
+    /// What its user calls it, if it was made for a program.
+    #[must_use]
+    pub fn label(&self) -> Option<&String> {
+        self.scope.as_ref().map(|scope| &scope.label)
+    }
+
+    /// Whether it may be used from an address.
+    #[must_use]
+    pub fn is_welcome_from(&self, address: IpAddr) -> bool {
+        let networks = self.scope.as_ref().map_or(&[][..], |it| &it.networks);
+        networks.is_empty() || networks.iter().any(|it| it.contains(address))
+    }
+
+    /// The rights of its user's that it carries; `None` for all.
+    #[must_use]
+    pub fn limits(&self) -> Option<&BTreeSet<Right>> {
+        self.scope.as_ref()?.rights.as_ref()
+    }
+
+    /// Whether it carries a right of its user's.
+    #[must_use]
+    pub fn carries(&self, right: Right) -> bool {
+        let rights = self.limits();
+        rights.is_none_or(|rights| rights.iter().any(|held| held.implies(right)))
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn user(&self) -> &UserName {
@@ -167,15 +200,32 @@ impl AccessState {
         self.tokens.get(&id)
     }
 
-    /// Whose token this is, if it is valid at `unix_ms`.
+    /// All tokens that were issued and are not revoked, by id; some may have expired.
+    pub fn tokens(&self) -> impl Iterator<Item = (TokenId, &IssuedToken)> + Clone {
+        self.tokens.iter().map(|(id, issued)| (*id, issued))
+    }
+
+    /// Whose token this is, if it is valid at `unix_ms` and may be used from `address`.
     ///
     /// The id is looked up as any key is, since it is no secret; the secret is compared in constant
     /// time.
     #[must_use]
-    pub fn owner(&self, token: &Token, unix_ms: u64) -> Option<&UserName> {
+    pub fn owner(&self, token: &Token, address: IpAddr, unix_ms: u64) -> Option<&UserName> {
         let issued = self.tokens.get(&token.id())?;
         let proven = issued.digest == token.digest();
-        (proven && unix_ms < issued.expires_unix_ms).then_some(&issued.user)
+        let valid = proven && unix_ms < issued.expires_unix_ms && issued.is_welcome_from(address);
+        valid.then_some(&issued.user)
+    }
+
+    /// A token that is valid but for the address it is used from: somebody may have stolen it.
+    #[must_use]
+    pub fn is_astray(&self, token: &Token, address: IpAddr, unix_ms: u64) -> bool {
+        let issued = self.tokens.get(&token.id());
+        issued.is_some_and(|issued| {
+            issued.digest == token.digest()
+                && unix_ms < issued.expires_unix_ms
+                && !issued.is_welcome_from(address)
+        })
     }
 
     /// Grows whenever somebody may do less than before, or something else: what was remembered of
@@ -262,16 +312,20 @@ impl AccessState {
                 user,
                 issued_unix_ms,
                 expires_unix_ms,
+                scope,
             } => {
                 if !self.users.contains_key(user) || self.tokens.contains_key(token) {
                     return;
                 }
-                self.make_room_for_a_token_of(user);
+                if scope.is_none() {
+                    self.make_room_for_a_login_of(user);
+                }
                 let issued = IssuedToken {
                     digest: *digest,
                     user: user.clone(),
                     issued_unix_ms: *issued_unix_ms,
                     expires_unix_ms: *expires_unix_ms,
+                    scope: scope.clone(),
                 };
                 self.tokens.insert(*token, issued);
             }
@@ -302,10 +356,11 @@ impl AccessState {
 
     /// Expired tokens are not looked for: they have the least life left and go first anyway. A
     /// clock that is wrong for a moment thus costs nobody a token for good.
-    fn make_room_for_a_token_of(&mut self, name: &UserName) {
+    fn make_room_for_a_login_of(&mut self, name: &UserName) {
         let mut least_life = None;
         let mut count = 0_usize;
-        for (id, token) in self.tokens.iter().filter(|(_, token)| token.user == *name) {
+        let is_one = |token: &IssuedToken| token.user == *name && token.scope.is_none();
+        for (id, token) in self.tokens.iter().filter(|(_, token)| is_one(token)) {
             count += 1;
             let life = (token.expires_unix_ms, token.issued_unix_ms, *id);
             least_life = Some(least_life.map_or(life, |least| life.min(least)));
@@ -333,12 +388,12 @@ impl AccessState {
                 "token {id} belongs to {}, who does not exist",
                 token.user
             );
-            *counts.entry(&token.user).or_default() += 1;
+            *counts.entry(&token.user).or_default() += usize::from(token.scope.is_none());
         }
         for (name, count) in counts {
             assert!(
                 count <= TOKENS_PER_USER_MAX,
-                "{name} has {count} tokens, more than {TOKENS_PER_USER_MAX}"
+                "{name} has {count} logins, more than {TOKENS_PER_USER_MAX}"
             );
         }
         for (name, user) in &self.users {
@@ -357,10 +412,12 @@ impl AccessState {
 }
 
 fn row(name: &UserName, user: &User) -> UserRow {
+    let rights: Vec<Right> = user.rights.iter().copied().collect();
     UserRow {
         user: name.as_str().to_owned(),
+        role: UserRole::of(user.admin, &rights),
         admin: user.admin,
-        rights: user.rights.iter().copied().collect(),
+        rights,
         must_change_password: user.must_change,
     }
 }

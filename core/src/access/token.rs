@@ -23,6 +23,15 @@ impl TokenId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
+
+    /// Reads an id as it is shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != ID_DIGITS || !is_lower_hex(text) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
 }
 
 impl fmt::Display for TokenId {
@@ -62,18 +71,15 @@ impl Token {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-        if id.len() != ID_DIGITS || secret.len() != 64 || !is_lower_hex(id) || !is_lower_hex(secret)
-        {
+        let id = TokenId::parse(id)?;
+        if secret.len() != 64 || !is_lower_hex(secret) {
             return None;
         }
         let mut bytes = [0; 32];
         for (byte, digits) in bytes.iter_mut().zip(secret.as_bytes().chunks_exact(2)) {
             *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
         }
-        Some(Self {
-            id: TokenId(u64::from_str_radix(id, 16).ok()?),
-            secret: bytes,
-        })
+        Some(Self { id, secret: bytes })
     }
 
     /// Which token this is.

@@ -4,9 +4,9 @@ use super::files::Asker;
 use super::{Controller, JobPurpose, Phase};
 use minicbor::{Decode, Encode};
 
-use crate::access::{self, SetupFile};
-use crate::admin::{OrderRow, Refusal, Reply, Response, SETUP_CODE_FILE};
-use crate::dfs::ask::Answer;
+use crate::access::{self, Identity, SetupFile};
+use crate::admin::{OrderRow, Refusal, Reply, Request, Response, SETUP_CODE_FILE};
+use crate::dfs::ask::{Answer, Ask};
 use crate::dfs::namespace::Released;
 use crate::disk::{DiskFault, DiskOp, FileName};
 use crate::event::Event;
@@ -55,6 +55,18 @@ pub(super) enum Continuation {
     /// Whoever ordered that a volume be drained, or serve again, waits for this answer; nodes are told
     /// first.
     VolumeDuty { id: RequestId, reply: Reply },
+    /// A request whose entry in the audit comes first is carried out.
+    Audited {
+        id: RequestId,
+        request: Box<Request>,
+        identity: Identity,
+    },
+    /// The same about files.
+    FilesAudited {
+        asker: Asker,
+        ask: Box<Ask>,
+        identity: Identity,
+    },
 }
 
 /// Name of the file that says which cluster and which history a home belongs to.
@@ -120,8 +132,10 @@ pub(super) fn replay(recovered: &Recovered<'_>) -> Result<ClusterState, ExitReas
 }
 
 impl Controller {
-    /// Appends a record and applies it. Nobody may be told before the returned index is synced.
+    /// Appends a record and applies it, with the entry of the audit that waits for one. Nobody may be told before the returned index is synced.
     pub(super) fn append(&mut self, record: &Record) -> LogIndex {
+        let accompanied = self.auditing.accompany(record);
+        let record = accompanied.as_ref().unwrap_or(record);
         let (kind, payload) = record.encode();
         let index = self.log.append(self.epoch, kind, &payload);
         self.released = self.state.apply(index, record);
@@ -240,6 +254,16 @@ impl Controller {
                 self.volume_given(now, id, slot, path);
             }
             Continuation::VolumeDuty { id, reply } => self.volume_duty_noted(now, id, reply),
+            Continuation::Audited {
+                id,
+                request,
+                identity,
+            } => self.go_on_audited(now, id, *request, &identity),
+            Continuation::FilesAudited {
+                asker,
+                ask,
+                identity,
+            } => self.ask_files_audited(now, asker, *ask, &identity),
         }
     }
 

@@ -9,6 +9,7 @@
 //! What it merely sees (who is alive, what an agent's table says) is soft state. It starts empty
 //! with each process, and nothing that happened while no controller ran counts as silence.
 
+mod audit;
 mod commit;
 mod figures;
 mod files;
@@ -35,6 +36,7 @@ pub use members::Member;
 pub(crate) use repair::home_with_log;
 pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
 
+use audit::Auditing;
 use commit::Continuation;
 pub(crate) use commit::{HomeIdentity, home_file, index_floor, repair_file};
 use figures::FiguresBook;
@@ -46,6 +48,7 @@ use orphans::Orphans;
 pub use crate::access::Bootstrap;
 use crate::access::{Access, SetupFile};
 use crate::admin::{NodeRow, Reply};
+use crate::audit::AuditEntry;
 use crate::dfs::namespace::Released;
 use crate::disk::FileName;
 use crate::event::Event;
@@ -139,6 +142,7 @@ pub struct Controller {
     orphans: Orphans,
     /// What the record that was just applied gave up.
     released: Released,
+    auditing: Auditing,
     secrets: SecretPrng,
     jobs: BTreeMap<JobId, JobPurpose>,
     log_reads: BTreeMap<RequestId, LogReadWaiting>,
@@ -181,7 +185,7 @@ enum JobPurpose {
     /// The first account's password.
     FirstPassword,
     /// A login, or another request that has to hash.
-    Access(RequestId, crate::access::Pending),
+    Access(RequestId, crate::access::Pending, Option<Box<AuditEntry>>),
     /// A checkpoint of the log.
     Checkpoint,
     /// A piece of the log for a copy.
@@ -319,6 +323,7 @@ impl Controller {
             mirrors: Mirrors::new(config.mirrors),
             orphans: Orphans::default(),
             released: Released::new(),
+            auditing: Auditing::new(now),
             secrets,
             jobs: BTreeMap::new(),
             log_reads: BTreeMap::new(),
@@ -336,6 +341,16 @@ impl Controller {
             limits: config.limits,
             planted: config.planted,
         };
+        if let Err(broken) = controller.state.audit.verify() {
+            let text = format!(
+                "{broken}. What it says up to there is not to be trusted; compare it with the log files of \
+                 the controller and with the copies of its log"
+            );
+            controller
+                .out
+                .notify(Event::error("audit.broken", text.clone()));
+            controller.alarms.push(text);
+        }
         let left_over = files.contains_key(&commit::setup_code_file());
         if left_over && !controller.state.access.has_well_known_password() {
             // The password was changed, and the process ended before the file was gone.

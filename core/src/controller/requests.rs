@@ -6,9 +6,9 @@ use super::commit::Continuation;
 use super::files::Asker;
 use super::members::{ORPHANED, Presence};
 use super::{Controller, JobPurpose, LogReadWaiting, Phase};
-use crate::access::Step;
+use crate::access::{Identity, Step, Writing, deed};
 use crate::admin::{
-    LogRange, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
+    Caller, LogRange, NodeRow, NodeState, OrderRow, Refusal, Reply, Request, Response, Selection,
     StatusReport, Verb,
 };
 use crate::event::Event;
@@ -20,6 +20,9 @@ use crate::metalog::SpaceMode;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::state::{NodeDesired, Record};
 use crate::time::Timestamp;
+
+/// Entries of the audit told in one answer.
+const AUDIT_PAGE_MAX: u32 = 1000;
 
 impl Controller {
     pub(super) fn request(&mut self, now: Timestamp, id: RequestId, request: Request) {
@@ -34,7 +37,10 @@ impl Controller {
         // Who may not ask learns nothing else.
         let identity = match self.access.authorize(&self.state.access, &caller, &verb) {
             Ok(identity) => identity,
-            Err(refusal) => return Some(Err(refusal)),
+            Err(refusal) => {
+                self.audit_at_the_door(now, &caller, deed(&verb).as_ref(), &refusal);
+                return Some(Err(refusal));
+            }
         };
         if self.phase != Phase::Serving {
             let reason = "the controller is starting: its log is not open yet".to_owned();
@@ -53,29 +59,59 @@ impl Controller {
                 retry_after,
             }));
         }
-        let changes = !matches!(
-            verb,
-            Verb::Dfs(_)
-                | Verb::Status
-                | Verb::ListNodes
-                | Verb::Figures { .. }
-                | Verb::ListUsers
-                | Verb::WhoAmI
-                | Verb::RescanVolumes(_)
-                | Verb::ForgetVolume { .. }
-                | Verb::ReadLog { .. }
-        );
-        if changes && self.log.space_mode() == SpaceMode::ReadOnly {
-            let reason = "the disk of the controller's home is full: free some space there, and \
-                          orders are taken again"
-                .to_owned();
-            return Some(Err(Refusal::Unavailable { reason }));
+        if let Verb::Dfs(ask) = verb {
+            return self
+                .ask_files_for(now, &caller, &identity, Asker::Here(id), ask)
+                .map(|result| result.map(Response::Dfs));
         }
+        let deed = deed(&verb);
+        if let Some(refusal) = self.refused_unaudited(deed.as_ref()) {
+            return Some(Err(refusal));
+        }
+        let Some(deed) = deed else {
+            return self.carry_out(now, id, &caller, &identity, verb);
+        };
+        let entry = self.draft(&caller, &identity, &deed);
+        let goes_first = match deed.writing {
+            Writing::WithChange => false,
+            Writing::First => true,
+            Writing::FirstAtTimes => self.is_new_look(now, &entry),
+        };
+        if goes_first {
+            let request = Box::new(Request { caller, verb });
+            let then = Continuation::Audited {
+                id,
+                request,
+                identity,
+            };
+            self.audit_first(now, *entry, then);
+            return None;
+        }
+        if deed.writing == Writing::WithChange {
+            self.auditing.set(Some(entry.clone()));
+        }
+        let reply = self.carry_out(now, id, &caller, &identity, verb);
+        self.auditing.set(None);
+        if let Some(Err(refusal)) = &reply {
+            self.audit_refusal(now, *entry, refusal);
+        }
+        reply
+    }
+
+    /// Carries out what somebody may order, or answers a question.
+    pub(super) fn carry_out(
+        &mut self,
+        now: Timestamp,
+        id: RequestId,
+        caller: &Caller,
+        identity: &Identity,
+        verb: Verb,
+    ) -> Option<Reply> {
         match verb {
             Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
             Verb::ListNodes => Some(Ok(Response::Nodes(self.rows_with_figures(now)))),
             Verb::Figures { node, names } => {
-                let charts = self.charts(now, &caller, node.as_deref(), &names);
+                let charts = self.charts(now, caller, node.as_deref(), &names);
                 Some(charts.map(Response::Figures))
             }
             Verb::StartNodes(selection) => self.order(now, id, &selection, true),
@@ -101,14 +137,25 @@ impl Controller {
                 generation,
                 range,
             } => self.read_log(now, id, alias, generation, range),
+            Verb::ListAudit(mut query) => {
+                query.limit = query.limit.clamp(1, AUDIT_PAGE_MAX);
+                let page = self.state.audit.page(&query, self.log.synced());
+                Some(Ok(Response::Audit(page)))
+            }
             Verb::Dfs(ask) => self
-                .ask_files(now, Asker::Here(id), ask)
+                .ask_files_for(now, caller, identity, Asker::Here(id), ask)
                 .map(|result| result.map(Response::Dfs)),
             other => {
                 let aliases = self.members.aliases();
-                let step =
-                    self.access
-                        .begin(now, &self.state.access, &identity, &caller, other, &aliases);
+                let step = self.access.begin(
+                    now,
+                    &self.state.access,
+                    identity,
+                    caller,
+                    other,
+                    &aliases,
+                    &mut self.secrets,
+                );
                 let reply = self.follow(now, id, step);
                 self.tend_setup_code();
                 reply
@@ -118,11 +165,14 @@ impl Controller {
 
     /// Takes the step that the access rules ask for.
     fn follow(&mut self, now: Timestamp, id: RequestId, step: Step) -> Option<Reply> {
+        self.complete_entry(&step);
         match step {
             Step::Reply(reply) => Some(reply),
             Step::Compute(work, pending) => {
                 let job = self.out.job(work);
-                self.jobs.insert(job, JobPurpose::Access(id, pending));
+                let entry = self.auditing.take();
+                self.jobs
+                    .insert(job, JobPurpose::Access(id, pending, entry));
                 None
             }
             Step::Append(records, reply) => {
@@ -163,7 +213,7 @@ impl Controller {
                 let job = self.out.job(crate::io::Job::HashPassword { password });
                 self.jobs.insert(job, JobPurpose::FirstPassword);
             }
-            (Some(JobPurpose::Access(id, pending)), outcome) => {
+            (Some(JobPurpose::Access(id, pending, entry)), outcome) => {
                 let step = self.access.finish(
                     now,
                     &self.state.access,
@@ -171,7 +221,13 @@ impl Controller {
                     outcome,
                     &mut self.secrets,
                 );
-                if let Some(reply) = self.follow(now, id, step) {
+                self.auditing.set(entry.clone());
+                let reply = self.follow(now, id, step);
+                self.auditing.set(None);
+                if let (Some(Err(refusal)), Some(entry)) = (&reply, entry) {
+                    self.audit_refusal(now, *entry, refusal);
+                }
+                if let Some(reply) = reply {
                     self.reply(id, reply);
                 }
                 self.tend_setup_code();

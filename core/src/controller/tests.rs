@@ -1,3 +1,5 @@
+mod audit;
+
 use core::time::Duration;
 
 use crate::admin::{NodeState, Refusal, Response, SETUP_CODE_FILE, Selection, Verb};

@@ -61,6 +61,7 @@ impl Controller {
         self.give_up_log_reads(now);
         self.give_up_rescans(now);
         self.note_figures(now);
+        self.tend_audit(now);
         let due: Vec<Slot> = self
             .members
             .agents()

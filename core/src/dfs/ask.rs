@@ -314,20 +314,25 @@ impl Ask {
         }
     }
 
-    /// The right that it takes. The one table: there is no wildcard.
+    /// The rights of which it takes one. The one table: there is no wildcard.
+    ///
+    /// Who runs the cluster sees where chunks are and what is wrong with them, but not whose they are:
+    /// an answer to somebody without [`Right::DfsRead`] goes through [`Answer::hide_names`].
     #[must_use]
-    pub const fn right(&self) -> Right {
+    pub const fn rights(&self) -> &'static [Right] {
+        const UPKEEP: &[Right] = &[Right::DfsRead, Right::Operate];
         match self {
             Self::Stat { .. }
             | Self::List { .. }
             | Self::Usage { .. }
             | Self::Lookup { .. }
-            | Self::Chunks { .. }
+            | Self::Chunks { below: Some(_), .. } => &[Right::DfsRead],
+            Self::Chunks { below: None, .. }
             | Self::Chunk { .. }
             | Self::Volumes
             | Self::Repairs
             | Self::Unknown { .. }
-            | Self::History { .. } => Right::DfsRead,
+            | Self::History { .. } => UPKEEP,
             Self::MakeDir { .. }
             | Self::Remove { .. }
             | Self::Rename { .. }
@@ -336,9 +341,16 @@ impl Ask {
             | Self::Renew { .. }
             | Self::Commit(_)
             | Self::Abort { .. }
-            | Self::Outcome { .. } => Right::DfsWrite,
-            Self::Authorize { right } => *right,
-            Self::SuspendRepair { .. } | Self::SettleLoss => Right::Admin,
+            | Self::Outcome { .. } => &[Right::DfsWrite],
+            Self::Authorize { right } => match right {
+                Right::Admin => &[Right::Admin],
+                Right::DfsRead => &[Right::DfsRead],
+                Right::DfsWrite => &[Right::DfsWrite],
+                Right::LogRead => &[Right::LogRead],
+                Right::Operate => &[Right::Operate],
+            },
+            Self::SuspendRepair { .. } => &[Right::Operate],
+            Self::SettleLoss => &[Right::Admin],
         }
     }
 }
@@ -470,6 +482,28 @@ pub enum Answer {
     /// What was done about replicas.
     #[n(13)]
     History(#[n(0)] HistoryPage),
+}
+
+impl Answer {
+    /// Leaves out which files chunks belong to: for whoever runs the cluster and may not read files.
+    pub fn hide_names(&mut self) {
+        match self {
+            Self::Chunks(page) => page.rows.iter_mut().for_each(|row| row.path = None),
+            Self::Repairs(status) => status.copies.iter_mut().for_each(|copy| copy.path = None),
+            Self::Done
+            | Self::Entry(_)
+            | Self::Listing(_)
+            | Self::Usage(_)
+            | Self::Removed(_)
+            | Self::File(_)
+            | Self::Allocated(_)
+            | Self::Committed(_)
+            | Self::Outcome(_)
+            | Self::Volumes(_)
+            | Self::Unknown(_)
+            | Self::History(_) => {}
+        }
+    }
 }
 
 /// What is at a path.

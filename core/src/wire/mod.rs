@@ -42,7 +42,7 @@ mod handshake;
 pub mod keys;
 mod replay;
 pub mod session;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 #[allow(

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 
+use super::commands::audit::Audit;
 use super::commands::check::Check;
 use super::commands::chunk::Chunk;
 use super::commands::completions::Completions;
@@ -16,6 +17,7 @@ use super::commands::node::Node;
 use super::commands::repair::Repair;
 use super::commands::secret::MakeSecret;
 use super::commands::status::ShowStatus;
+use super::commands::token::TokenCommand;
 use super::commands::user::User;
 use super::commands::volume::Volume;
 use super::local::Local;
@@ -65,6 +67,8 @@ pub(super) enum Command {
     Repair(Repair),
     Status(ShowStatus),
     User(User),
+    Token(TokenCommand),
+    Audit(Audit),
     Secret(MakeSecret),
     Completions(Completions),
 }

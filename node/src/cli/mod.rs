@@ -117,6 +117,8 @@ fn command(words: &[String], terminal: &mut Terminal) -> Outcome {
         Command::Repair(it) => it.run(terminal),
         Command::Status(it) => it.run(terminal),
         Command::User(it) => it.run(terminal),
+        Command::Token(it) => it.run(terminal),
+        Command::Audit(it) => it.run(terminal),
         Command::Secret(it) => it.run(terminal),
         Command::Completions(it) => it.run(CommandLine::command(), terminal),
     }

@@ -213,8 +213,9 @@ async fn identify_by_token<F: Front>(
         }
         session = Some(token.to_owned());
     }
-    if let Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) = permission
-        && app.recent.has(&caller, right)
+    if asked_of_files(&permission)
+        .iter()
+        .any(|right| app.recent.has(&caller, *right))
     {
         return Ok(Some(SignedIn {
             caller,
@@ -255,24 +256,34 @@ async fn identify<F: Front>(
     permission: Permission,
     caller: Caller,
 ) -> Result<Option<SignedIn>, Problem> {
-    let needed = match permission {
+    let needed = match &permission {
         Permission::Public => return Ok(None),
-        Permission::SignedIn | Permission::Settled => None,
-        Permission::Needs(right) | Permission::OneselfOr(right) => Some(right),
+        Permission::SignedIn | Permission::Settled | Permission::SettledLogin => &[],
+        Permission::Needs(right) | Permission::OneselfOr(right) => core::slice::from_ref(right),
+        Permission::NeedsAny(rights) => *rights,
     };
     if matches!(&caller, Caller::Remote { token: None, .. }) {
         return Err(Refusal::Unauthenticated.into());
     }
-    if let Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) = permission {
+    let mut refused = None;
+    for right in asked_of_files(&permission) {
         // The one question about users that a data node answers too.
-        let verb = Verb::Dfs(Ask::Authorize { right });
-        return match app.ask(caller.clone(), verb).await? {
-            admin::Response::Dfs(Answer::Done) => {
-                app.recent.add(&caller, right);
-                Ok(Some(SignedIn::with_token(caller, None)))
+        let verb = Verb::Dfs(Ask::Authorize { right: *right });
+        match app.ask(caller.clone(), verb).await {
+            Ok(admin::Response::Dfs(Answer::Done)) => {
+                app.recent.add(&caller, *right);
+                return Ok(Some(SignedIn::with_token(caller, None)));
             }
-            other => Err(unexpected(&other)),
-        };
+            Ok(other) => return Err(unexpected(&other)),
+            // The next one may do.
+            Err(refusal @ Refusal::Forbidden { .. }) => {
+                refused.get_or_insert(refusal);
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    if let Some(refusal) = refused {
+        return Err(refusal.into());
     }
     let user = match app.ask(caller.clone(), Verb::WhoAmI).await? {
         admin::Response::You(user) => user,
@@ -286,11 +297,11 @@ async fn identify<F: Front>(
     if !enough && user.must_change_password {
         return Err(Refusal::PasswordChangeRequired { user: user.user }.into());
     }
-    if let Some(right) = needed
+    if let Some(right) = needed.first()
         && !enough
-        && !has(&user, right)
+        && !needed.iter().any(|right| has(&user, *right))
     {
-        let user = user.user;
+        let (user, right) = (user.user, *right);
         return Err(Refusal::Forbidden { user, right }.into());
     }
     Ok(Some(SignedIn::with_token(caller, Some(user))))
@@ -306,10 +317,23 @@ async fn names(head: &mut Parts, user: &str) -> bool {
     }
 }
 
-/// Whether a user has a right. An administrator has all but those on the data itself, which the
-/// machine judges by its own table; that table has the last word in any case.
+/// The rights of which the machine is asked for one, where a route is about files: there is a list of
+/// users at the controller alone, and files are at data nodes too.
+fn asked_of_files(permission: &Permission) -> &[Right] {
+    match permission {
+        Permission::Needs(right @ (Right::DfsRead | Right::DfsWrite)) => {
+            core::slice::from_ref(right)
+        }
+        Permission::NeedsAny(rights) => rights,
+        _ => &[],
+    }
+}
+
+/// Whether a user has a right, as it is or with another one. The machine's own table has the last word.
 fn has(user: &UserRow, right: Right) -> bool {
-    user.rights.contains(&right) || (user.admin && matches!(right, Right::Admin | Right::LogRead))
+    let admin = user.admin.then_some(Right::Admin);
+    let held = user.rights.iter().copied().chain(admin);
+    held.into_iter().any(|held| held.implies(right))
 }
 
 fn changes_something(method: &Method) -> bool {
@@ -329,6 +353,9 @@ pub(super) fn unexpected(response: &admin::Response) -> Problem {
         admin::Response::Rescanned(_) => "volumes",
         admin::Response::Log(_) => "a piece of a log",
         admin::Response::Users(_) => "users",
+        admin::Response::TokenIssued { .. } => "a new token",
+        admin::Response::Tokens(_) => "tokens",
+        admin::Response::Audit(_) => "the audit",
         admin::Response::Dfs(_) => "something about files",
     };
     tracing::error!(

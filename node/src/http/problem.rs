@@ -120,6 +120,7 @@ impl From<Refusal> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "password-change-required", message)
                     .detail("user", user)
             }
+            Refusal::LoginRequired => Self::new(StatusCode::FORBIDDEN, "login-required", message),
             Refusal::Invalid { .. } => Self::invalid(message),
             Refusal::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not-found", message),
             Refusal::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),

@@ -20,7 +20,8 @@ const KEPT_FOR: Duration = Duration::from_secs(5);
 const KEPT: usize = 64;
 
 struct Granted {
-    /// Hash of the token: a token is kept nowhere where it is not needed.
+    /// Hash of the token and of where it came from: a token is kept nowhere where it is not needed, and one
+    /// may be good for some addresses alone.
     token: [u8; 32],
     right: Right,
     since: Instant,
@@ -76,8 +77,16 @@ impl Recent {
 fn hash(caller: &Caller) -> Option<[u8; 32]> {
     match caller {
         Caller::Remote {
-            token: Some(token), ..
-        } => Some(Sha256::digest(token).into()),
+            address,
+            token: Some(token),
+            ..
+        } => {
+            let mut hash = Sha256::new();
+            hash.update(address.to_string());
+            hash.update([0]);
+            hash.update(token);
+            Some(hash.finalize().into())
+        }
         _ => None,
     }
 }

@@ -16,8 +16,12 @@ pub enum Permission {
     SignedIn,
     /// Every user who has a password of their own.
     Settled,
+    /// Every user with a login, not a program with a token of its own.
+    SettledLogin,
     /// Users who have this right.
     Needs(Right),
+    /// Users who have one of these rights.
+    NeedsAny(&'static [Right]),
     /// The user whom the path names, even one who still has to change a first password, and those
     /// who have this right.
     OneselfOr(Right),
@@ -75,6 +79,10 @@ pub enum Endpoint {
     SetPassword,
     Grant,
     Revoke,
+    ListTokens,
+    CreateToken,
+    RevokeToken,
+    ListAudit,
     StatPath,
     ListDirectory,
     PathUsage,
@@ -150,7 +158,11 @@ const fn route(
 }
 
 use Endpoint as E;
-use Permission::{Needs, OneselfOr, Public, Settled, SignedIn};
+use Permission::{Needs, NeedsAny, OneselfOr, Public, Settled, SettledLogin, SignedIn};
+
+/// What those see who run the cluster, and those who may read what is in it. The names of files are for
+/// the latter alone.
+const UPKEEP: &[Right] = &[Right::DfsRead, Right::Operate];
 
 /// Every route there is.
 #[rustfmt::skip]
@@ -188,13 +200,13 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET,    "/api/v1/status",                   E::Status,      Settled),
     route(Method::GET,    "/api/v1/nodes",                    E::ListNodes,   Settled),
     route(Method::GET,    "/api/v1/figures",                  E::ShowFigures, Settled),
-    route(Method::POST,   "/api/v1/nodes/start",              E::StartNodes,  Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/nodes/stop",               E::StopNodes,   Needs(Right::Admin)),
+    route(Method::POST,   "/api/v1/nodes/start",              E::StartNodes,  Needs(Right::Operate)),
+    route(Method::POST,   "/api/v1/nodes/stop",               E::StopNodes,   Needs(Right::Operate)),
     route(Method::POST,   "/api/v1/nodes/replace",            E::ReplaceNode, Needs(Right::Admin)),
     route(Method::POST,   "/api/v1/nodes/remove",             E::RemoveNode,  Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/nodes/drain",              E::DrainNodes,  Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/nodes/maintenance",        E::MaintainNodes, Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/nodes/serve",              E::ServeNodes,  Needs(Right::Admin)),
+    route(Method::POST,   "/api/v1/nodes/drain",              E::DrainNodes,  Needs(Right::Operate)),
+    route(Method::POST,   "/api/v1/nodes/maintenance",        E::MaintainNodes, Needs(Right::Operate)),
+    route(Method::POST,   "/api/v1/nodes/serve",              E::ServeNodes,  Needs(Right::Operate)),
     route(Method::GET,    "/api/v1/nodes/{alias}/log",        E::NodeLog,     Needs(Right::LogRead)),
     route(Method::GET,    "/api/v1/users",                    E::ListUsers,   Needs(Right::Admin)),
     route(Method::POST,   "/api/v1/users",                    E::AddUser,     Needs(Right::Admin)),
@@ -202,26 +214,30 @@ pub static ROUTES: &[Route] = &[
     route(Method::PUT,    "/api/v1/users/{user}/password",    E::SetPassword, OneselfOr(Right::Admin)),
     route(Method::PUT,    "/api/v1/users/{user}/rights/{right}", E::Grant,    Needs(Right::Admin)),
     route(Method::DELETE, "/api/v1/users/{user}/rights/{right}", E::Revoke,   Needs(Right::Admin)),
+    route(Method::GET,    "/api/v1/tokens",                   E::ListTokens,  Settled),
+    route(Method::POST,   "/api/v1/tokens",                   E::CreateToken, SettledLogin),
+    route(Method::DELETE, "/api/v1/tokens/{id}",              E::RevokeToken, Settled),
+    route(Method::GET,    "/api/v1/audit",                    E::ListAudit,   Needs(Right::Admin)),
     route(Method::GET,    "/api/v1/dfs/stat",                 E::StatPath,    Needs(Right::DfsRead)),
     route(Method::GET,    "/api/v1/dfs/list",                 E::ListDirectory, Needs(Right::DfsRead)),
     route(Method::GET,    "/api/v1/dfs/usage",                E::PathUsage,   Needs(Right::DfsRead)),
     route(Method::POST,   "/api/v1/dfs/mkdir",                E::MakeDirectory, Needs(Right::DfsWrite)),
     route(Method::POST,   "/api/v1/dfs/remove",               E::RemovePath,  Needs(Right::DfsWrite)),
     route(Method::POST,   "/api/v1/dfs/rename",               E::RenamePath,  Needs(Right::DfsWrite)),
-    route(Method::GET,    "/api/v1/chunks",                   E::ListChunks,  Needs(Right::DfsRead)),
-    route(Method::GET,    "/api/v1/chunks/{chunk}",           E::ShowChunk,   Needs(Right::DfsRead)),
-    route(Method::GET,    "/api/v1/volumes",                  E::ListVolumes, Needs(Right::DfsRead)),
-    route(Method::POST,   "/api/v1/volumes/rescan",           E::RescanVolumes, Needs(Right::Admin)),
+    route(Method::GET,    "/api/v1/chunks",                   E::ListChunks,  NeedsAny(UPKEEP)),
+    route(Method::GET,    "/api/v1/chunks/{chunk}",           E::ShowChunk,   NeedsAny(UPKEEP)),
+    route(Method::GET,    "/api/v1/volumes",                  E::ListVolumes, NeedsAny(UPKEEP)),
+    route(Method::POST,   "/api/v1/volumes/rescan",           E::RescanVolumes, Needs(Right::Operate)),
     route(Method::POST,   "/api/v1/volumes/adopt",            E::AdoptVolume, Needs(Right::Admin)),
     route(Method::POST,   "/api/v1/volumes/forget",           E::ForgetVolume, Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/volumes/drain",            E::DrainVolume, Needs(Right::Admin)),
-    route(Method::POST,   "/api/v1/volumes/serve",            E::ServeVolume, Needs(Right::Admin)),
-    route(Method::GET,    "/api/v1/repair",                   E::ShowRepair,  Needs(Right::DfsRead)),
-    route(Method::POST,   "/api/v1/repair/suspend",           E::SuspendRepair, Needs(Right::Admin)),
+    route(Method::POST,   "/api/v1/volumes/drain",            E::DrainVolume, Needs(Right::Operate)),
+    route(Method::POST,   "/api/v1/volumes/serve",            E::ServeVolume, Needs(Right::Operate)),
+    route(Method::GET,    "/api/v1/repair",                   E::ShowRepair,  NeedsAny(UPKEEP)),
+    route(Method::POST,   "/api/v1/repair/suspend",           E::SuspendRepair, Needs(Right::Operate)),
     route(Method::POST,   "/api/v1/repair/settle",            E::SettleLoss,  Needs(Right::Admin)),
-    route(Method::GET,    "/api/v1/repair/history",           E::RepairHistory, Needs(Right::DfsRead)),
-    route(Method::GET,    "/api/v1/repair/unknown",           E::ListUnknown, Needs(Right::DfsRead)),
-    route(Method::POST,   "/api/v1/repair/resume",            E::ResumeRepair, Needs(Right::Admin)),
+    route(Method::GET,    "/api/v1/repair/history",           E::RepairHistory, NeedsAny(UPKEEP)),
+    route(Method::GET,    "/api/v1/repair/unknown",           E::ListUnknown, NeedsAny(UPKEEP)),
+    route(Method::POST,   "/api/v1/repair/resume",            E::ResumeRepair, Needs(Right::Operate)),
     route(Method::GET,    "/dfs/",                            E::ReadRoot,    Needs(Right::DfsRead)),
     route(Method::GET,    "/dfs/{*path}",                     E::ReadFile,    Needs(Right::DfsRead)),
     route(Method::PUT,    "/dfs/{*path}",                     E::WriteFile,   Needs(Right::DfsWrite)),

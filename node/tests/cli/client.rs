@@ -1,7 +1,7 @@
 use serde_json::Value;
 use vaquita_core::admin::{NodeState, Right};
 
-use crate::cluster::FakeCluster;
+use crate::cluster::{AUDITED, FakeCluster};
 use crate::program::Place;
 
 async fn logged_in(cluster: &FakeCluster) -> Place {
@@ -370,9 +370,9 @@ async fn users_are_managed_from_end_to_end() {
     let out = place.run("user list").await.ok();
     assert_eq!(
         out,
-        "USER   RIGHTS    NOTE\n\
-         admin  admin\n\
-         alice  log-read  has a first password\n"
+        "USER   ROLE    RIGHTS    NOTE\n\
+         admin  admin   admin\n\
+         alice  viewer  log-read  has a first password\n"
     );
     // An administrator sets it without the old one: one line, or the second of two.
     place
@@ -439,4 +439,67 @@ async fn passwords_stay_out_of_every_output() {
             .read("home/.config/vaquita/logins.json")
             .contains("long enough")
     );
+}
+
+#[tokio::test]
+async fn a_program_has_a_token_of_its_own_until_it_is_revoked() {
+    let cluster = FakeCluster::settled();
+    let mut place = logged_in(&cluster).await;
+    let made = place
+        .run("token create backup --right operate --network 10.1.0.0/16 --expires-in 30d")
+        .await;
+    assert!(made.err.contains("shown this once"), "{made:?}");
+    let token = made.ok().trim_end().to_owned();
+    assert!(token.starts_with("vqt_"), "{token}");
+    let list = place.run("token list --all").await.ok();
+    for expected in ["0000000000000001", "backup", "operate", "10.1.0.0/16"] {
+        assert!(list.contains(expected), "{list}");
+    }
+    let secret = token.rsplit('_').next().unwrap();
+    let json = place.run("token list --json").await.ok();
+    assert!(!list.contains(secret) && !json.contains(secret), "{json}");
+    assert!(json.contains(r#""kind":"token""#), "{json}");
+
+    // With it nobody needs to be logged in, and a password in the environment does not come first.
+    place.run("logout").await.ok();
+    place.run("node list").await.failed(77);
+    place.set("VAQUITA_TOKEN", &token);
+    place.set("VAQUITA_USER", "nobody");
+    place.set("VAQUITA_PASSWORD", "nothing");
+    place.run("node list").await.ok();
+    place.run("token revoke 0000000000000001").await.ok();
+    place.run("node list").await.failed(77);
+    for wrong in ["0d", "366d", "soon"] {
+        let line = format!("token create backup --expires-in {wrong}");
+        place.run(&line).await.failed(64);
+    }
+}
+
+#[tokio::test]
+async fn the_audit_is_read_page_by_page_and_a_forged_one_is_told_of() {
+    let cluster = FakeCluster::settled();
+    let place = logged_in(&cluster).await;
+    let short = place.run("audit --limit 2").await;
+    assert!(short.err.contains(&format!("{AUDITED:064x}")), "{short:?}");
+    let short = short.ok();
+    assert_eq!(short.lines().count(), 3, "{short}");
+    assert!(
+        short.contains("P1500") && short.contains("P1499"),
+        "{short}"
+    );
+    let all = place.run("audit --all --json").await.ok();
+    let rows: Vec<Value> = serde_json::from_str(&all).unwrap();
+    let sequences: Vec<u64> = rows
+        .iter()
+        .map(|row| row["sequence"].as_u64().unwrap())
+        .collect();
+    assert_eq!(sequences, (1..=AUDITED).rev().collect::<Vec<_>>());
+    let alice = place
+        .run("audit --actor alice --limit 3 --before 10")
+        .await
+        .ok();
+    assert!(alice.contains("P9") && !alice.contains("bob"), "{alice}");
+    cluster.forge_audit();
+    let err = place.run("audit --limit 1").await.failed(1);
+    assert!(err.contains("changed behind the cluster's back"), "{err}");
 }

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use vaquita_core::admin::{
     Caller, LogPiece, LogRange, MirrorRow, NodeRow, NodeState, OrderRow, Refusal, Reply, Request,
-    RescanRow, Response, Right, Selection, StatusReport, UserRow, Verb,
+    RescanRow, Response, Right, Selection, StatusReport, TokenKind, TokenRow, UserRole, UserRow,
+    Verb,
 };
+use vaquita_core::audit::{AuditPage, AuditRow};
 use vaquita_core::dfs::ask::VolumeState;
 use vaquita_core::figures::NodeFigures;
 use vaquita_core::ids::{Alias, LogIndex, Role};
@@ -32,6 +34,9 @@ pub(crate) struct FakeCluster {
 struct State {
     users: BTreeMap<String, User>,
     tokens: BTreeMap<String, String>,
+    /// Tokens for programs, by what is sent.
+    programs: BTreeMap<String, TokenRow>,
+    audit_is_forged: bool,
     logins: usize,
     nodes: BTreeMap<String, NodeState>,
     /// What nodes are used for; each that is drained is empty at once.
@@ -81,9 +86,15 @@ impl FakeCluster {
         cluster
     }
 
+    /// Somebody changes an entry of the audit.
+    pub(crate) fn forge_audit(&self) {
+        self.state.lock().unwrap().audit_is_forged = true;
+    }
+
     pub(crate) fn add(&self, name: &str, password: &str, admin: bool) {
         let row = UserRow {
             user: name.to_owned(),
+            role: UserRole::of(admin, &[]),
             admin,
             rights: Vec::new(),
             must_change_password: false,
@@ -396,7 +407,12 @@ impl State {
             Verb::Login { .. } => unreachable!("answered above"),
             Verb::Dfs(ask) => self.files.answer(ask).map(Response::Dfs),
             Verb::Logout => {
-                self.tokens.retain(|_, user| *user != me.user);
+                if let Caller::Remote {
+                    token: Some(token), ..
+                } = &request.caller
+                {
+                    self.tokens.remove(token);
+                }
                 Ok(Response::Done)
             }
             Verb::WhoAmI => Ok(Response::You(me)),
@@ -481,12 +497,65 @@ impl State {
                 let password = password.reveal().to_owned();
                 let row = UserRow {
                     user: user.clone(),
+                    role: UserRole::of(*admin, &[]),
                     admin: *admin,
                     rights: Vec::new(),
                     must_change_password: true,
                 };
                 self.users.insert(user.clone(), User { password, row });
                 Ok(Response::Done)
+            }
+            Verb::IssueToken(new) => {
+                let number = self.programs.len() + 1;
+                let token = format!("vqt_{number:016x}_{number:064x}");
+                let row = TokenRow {
+                    id: format!("{number:016x}"),
+                    kind: TokenKind::Token,
+                    label: Some(new.label.clone()),
+                    user: me.user.clone(),
+                    issued_unix_ms: 1_800_000_000_000,
+                    expires_unix_ms: 1_800_000_000_000
+                        + u64::try_from(new.valid_for.as_millis()).unwrap(),
+                    rights: new.rights.clone(),
+                    networks: new.networks.clone(),
+                    current: false,
+                };
+                self.tokens.insert(token.clone(), me.user);
+                self.programs.insert(token.clone(), row.clone());
+                Ok(Response::TokenIssued { token, row })
+            }
+            Verb::ListTokens { all } => {
+                let rows = self.programs.values();
+                let rows = rows.filter(|row| *all || row.user == me.user);
+                Ok(Response::Tokens(rows.cloned().collect()))
+            }
+            Verb::RevokeToken { token } => {
+                let id = token.to_string();
+                let found = self.programs.iter().find(|(_, row)| row.id == id);
+                let Some(token) = found.map(|(token, _)| token.clone()) else {
+                    return Err(not_found(&format!("there is no token {id}")));
+                };
+                self.programs.remove(&token);
+                self.tokens.remove(&token);
+                Ok(Response::Done)
+            }
+            Verb::ListAudit(query) => {
+                let before = query.before.unwrap_or(AUDITED + 1);
+                let mut rows: Vec<AuditRow> = (1..before.min(AUDITED + 1))
+                    .rev()
+                    .map(audited)
+                    .filter(|row| query.actor.as_ref().is_none_or(|it| *it == row.actor))
+                    .collect();
+                let more = rows.len() > query.limit as usize;
+                rows.truncate(query.limit as usize);
+                Ok(Response::Audit(AuditPage {
+                    rows,
+                    more,
+                    oldest: 1,
+                    newest: AUDITED,
+                    head: format!("{AUDITED:064x}"),
+                    intact: !self.audit_is_forged,
+                }))
             }
             Verb::RemoveUser { user } => match self.users.remove(user) {
                 Some(_) => Ok(Response::Done),
@@ -545,6 +614,28 @@ impl Front for DataNodeFront {
             });
         }
         self.0.ask(request).await
+    }
+}
+
+/// How many entries the audit has: more than a page.
+pub(crate) const AUDITED: u64 = 1500;
+
+fn audited(sequence: u64) -> AuditRow {
+    AuditRow {
+        sequence,
+        index: LogIndex(sequence * 3),
+        unix_ms: 1_800_000_000_000 + sequence,
+        actor: ["alice", "bob"][usize::from(sequence.is_multiple_of(2))].to_owned(),
+        means: "session",
+        token: Some("00000000000000aa".to_owned()),
+        address: Some("10.1.1.9".to_owned()),
+        action: "node.stop".to_owned(),
+        object: format!("P{sequence}"),
+        detail: String::new(),
+        result: "done",
+        reason: String::new(),
+        count: 1,
+        hash: format!("{sequence:064x}"),
     }
 }
 

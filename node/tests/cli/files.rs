@@ -247,7 +247,7 @@ impl Tree {
                 rows.push(ChunkRow {
                     chunk: ChunkId(1 << 40 | rows.len() as u64),
                     generation: Generation::FIRST,
-                    path: path.clone(),
+                    path: Some(path.clone()),
                     number: u32::try_from(number).unwrap(),
                     len: chunk.len() as u64,
                     digest: Digest::of(chunk),
@@ -362,7 +362,9 @@ impl Tree {
                 rows.retain(|row| {
                     after.is_none_or(|after| row.chunk > after)
                         && (!unwell_only || row.state != ChunkState::Healthy)
-                        && below.as_ref().is_none_or(|it| it.contains(&row.path))
+                        && below.as_ref().is_none_or(|it| {
+                            row.path.as_ref().is_some_and(|path| it.contains(path))
+                        })
                 });
                 let limit = (*limit as usize).min(self.page);
                 let more = rows.len() > limit;

@@ -181,7 +181,7 @@ async fn a_cluster_starts_serves_stops_on_a_signal_and_goes_on() {
             .run("user list")
             .await
             .ok()
-            .contains("alice  dfs-read")
+            .contains("alice  viewer  dfs-read")
     );
     again.signal(Signal::INT);
     assert_eq!(again.ended().await, Some(0));

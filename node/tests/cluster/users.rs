@@ -64,7 +64,7 @@ async fn users_are_added_granted_rights_and_removed() {
     // Whoever is logged in sees the nodes; orders and logs need a right.
     cluster.vaquita("node list").await.ok();
     let err = cluster.vaquita("node start --all").await.failed(77);
-    assert!(err.contains("lacks the right `admin`"), "{err}");
+    assert!(err.contains("lacks the right `operate`"), "{err}");
     let err = cluster.vaquita("node log master").await.failed(77);
     assert!(err.contains("lacks the right `log-read`"), "{err}");
 
@@ -88,6 +88,46 @@ async fn users_are_added_granted_rights_and_removed() {
         .run_with("login --user alice --password-stdin", "her second one\n")
         .await
         .failed(77);
+}
+
+#[tokio::test]
+async fn an_operators_program_starts_nodes_and_the_audit_tells_of_it() {
+    let mut cluster = controller_alone().await;
+    cluster.log_in().await;
+    let place = &cluster.place;
+    place
+        .run_with("user add alice --password-stdin", "her first one\n")
+        .await
+        .ok();
+    cluster.vaquita("user grant alice operate").await.ok();
+    place
+        .run_with("login --user alice --password-stdin", "her first one\n")
+        .await
+        .ok();
+    let token = cluster
+        .vaquita("token create starter --right operate")
+        .await
+        .ok();
+    cluster.place.set("VAQUITA_TOKEN", token.trim_end());
+    cluster.vaquita("node start P1-NODE1").await.ok();
+    cluster.vaquita("repair").await.ok();
+    cluster.vaquita("volume list").await.ok();
+    for line in ["user list", "node replace P1-NODE1", "audit"] {
+        let err = cluster.vaquita(line).await.failed(77);
+        assert!(err.contains("lacks the right `admin`"), "{line}: {err}");
+    }
+    cluster.vaquita("token create another").await.failed(77);
+    cluster.place.set("VAQUITA_TOKEN", "");
+    cluster.log_in_again().await;
+    let audit = cluster.vaquita("audit --actor alice").await.ok();
+    for expected in ["node.start", "P1-NODE1", "token.create", "starter", "login"] {
+        assert!(audit.contains(expected), "{audit}");
+    }
+    let secret = token.trim_end().rsplit('_').next().unwrap();
+    let all = cluster.vaquita("audit --all --json").await.ok();
+    for canary in [secret, "her first one"] {
+        assert!(!all.contains(canary), "{all}");
+    }
 }
 
 #[tokio::test]

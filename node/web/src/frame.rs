@@ -151,8 +151,9 @@ impl Visitor {
     /// Whether this user has a right. Rights on files have to be given to administrators too.
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
-        let implied = self.admin && matches!(right, Right::Admin | Right::LogRead);
-        implied || self.rights.contains(&right)
+        let admin = self.admin.then_some(Right::Admin);
+        let mut held = self.rights.iter().copied().chain(admin);
+        held.any(|held| held.implies(right))
     }
 
     /// The word for what this user is.

@@ -90,6 +90,7 @@ words! {
     role_operator: "operator", "操作员";
     role_viewer: "viewer", "观察者";
     right_admin: "administer", "管理";
+    right_operate: "operate", "运维";
     right_dfs_read: "read files", "读文件";
     right_dfs_write: "write files", "写文件";
     right_log_read: "read logs", "读日志";
@@ -419,6 +420,7 @@ pub const fn mode(t: &Words, role: Role) -> &'static str {
 pub const fn right(t: &Words, right: Right) -> &'static str {
     match right {
         Right::Admin => t.right_admin,
+        Right::Operate => t.right_operate,
         Right::DfsRead => t.right_dfs_read,
         Right::DfsWrite => t.right_dfs_write,
         Right::LogRead => t.right_log_read,

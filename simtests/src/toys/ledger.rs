@@ -126,6 +126,7 @@ impl Ledger {
             Verb::ListUsers => {
                 let row = |name: &String| UserRow {
                     user: name.clone(),
+                    role: vaquita_core::admin::UserRole::Viewer,
                     admin: false,
                     rights: Vec::new(),
                     must_change_password: false,

@@ -1,6 +1,7 @@
 //! Scenarios of the real machines in the World, one a test, sorted by what goes wrong. The numbers
 //! are those of the list in `docs/simulation.md`.
 
+mod audit;
 mod clocks;
 mod damage;
 mod disk;

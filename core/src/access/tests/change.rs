@@ -198,7 +198,7 @@ fn a_right_that_comes_with_another_is_not_taken_by_itself() {
     let mut desk = Desk::settled();
     assert_conflict(
         desk.ask(&Caller::Console, revoke("admin", Right::LogRead)),
-        "as an administrator",
+        "with the right `admin`",
     );
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::{LogRange, Selection};
+use crate::admin::{LogRange, NewToken, Selection};
 use crate::dfs::ask::Ask;
 use crate::dfs::ids::OpId;
 use crate::state::Duty;
@@ -56,7 +56,27 @@ fn every_verb() -> Vec<Verb> {
         remove_user("plain"),
         grant("plain", Right::DfsRead),
         revoke("plain", Right::DfsRead),
+        Verb::ListTokens { all: false },
+        Verb::ListTokens { all: true },
+        Verb::IssueToken(NewToken {
+            label: "backup".to_owned(),
+            valid_for: HOUR,
+            rights: None,
+            networks: Vec::new(),
+        }),
+        Verb::RevokeToken {
+            token: TokenId::new(1),
+        },
+        Verb::ListAudit(crate::audit::AuditQuery::default()),
         Verb::Dfs(Ask::Volumes),
+        Verb::Dfs(Ask::Chunks {
+            after: None,
+            limit: 1,
+            unwell_only: false,
+            below: Some(crate::dfs::path::DfsPath::default()),
+        }),
+        Verb::Dfs(Ask::SuspendRepair { suspend: true }),
+        Verb::Dfs(Ask::SettleLoss),
         Verb::Dfs(Ask::Abort {
             op: OpId([7; 16]),
             chunks: Vec::new(),
@@ -87,6 +107,10 @@ fn every_verb() -> Vec<Verb> {
             | Verb::ChangePassword { .. }
             | Verb::Grant { .. }
             | Verb::Revoke { .. }
+            | Verb::ListTokens { .. }
+            | Verb::IssueToken(_)
+            | Verb::RevokeToken { .. }
+            | Verb::ListAudit(_)
             | Verb::Dfs(_) => {}
         }
     }
@@ -94,7 +118,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 23, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 27, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -120,17 +144,23 @@ fn verdict(outcome: &Result<Identity, Refusal>) -> char {
             right: Right::DfsWrite,
             ..
         }) => 'W',
+        Err(Refusal::Forbidden {
+            right: Right::Operate,
+            ..
+        }) => 'O',
+        Err(Refusal::LoginRequired) => 'l',
         Err(other) => panic!("not for the door to say: {other:?}"),
     }
 }
 
 #[test]
 fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
-    let mut desk = Desk::with_users(&["plain", "reader", "files"]);
+    let mut desk = Desk::with_users(&["plain", "reader", "files", "operator"]);
     for (user, right) in [
         ("reader", Right::LogRead),
         ("files", Right::DfsRead),
         ("files", Right::DfsWrite),
+        ("operator", Right::Operate),
     ] {
         assert_eq!(
             desk.ask(&Caller::Console, grant(user, right)),
@@ -138,6 +168,9 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         );
     }
     desk.append(vec![user_added("fresh", "123456", true)]);
+    let admin = desk.session("admin", GOOD);
+    let all = desk.program(&admin, None);
+    let limited = desk.program(&admin, Some(vec![Right::Operate]));
     let callers = [
         Caller::Console,
         caller(1, None),
@@ -146,38 +179,51 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         desk.session("plain", GOOD),
         desk.session("files", GOOD),
         desk.session("reader", GOOD),
-        desk.session("admin", GOOD),
+        desk.session("operator", GOOD),
+        admin,
+        all,
+        limited,
     ];
-    // y: let in; -: not logged in; c: change the password first; A, L, R, W: lacks that right.
+    // y: let in; -: not logged in; c: change the password first; l: log in yourself; A, O, L, R, W: lacks
+    // that right. The programs are the administrator's: one that may do what its user may, and one that
+    // may operate.
     #[rustfmt::skip]
     let table = [
-        //                    console, nobody, bad token, fresh, plain, files, reader, admin
-        ("login",               "y y y y y y y y"),
-        ("logout",              "y - - y y y y y"),
-        ("who am i",            "y - - y y y y y"),
-        ("own password",        "y - - y y y y y"),
-        ("password of plain",   "y - - c y A A y"),
-        ("password of admin",   "y - - c A A A y"),
-        ("status",              "y - - c y y y y"),
-        ("list nodes",          "y - - c y y y y"),
-        ("see charts",          "y - - c y y y y"),
-        ("read a log",          "y - - c L L y y"),
-        ("start nodes",         "y - - c A A A y"),
-        ("stop nodes",          "y - - c A A A y"),
-        ("replace a node",      "y - - c A A A y"),
-        ("remove a node",       "y - - c A A A y"),
-        ("drain nodes",         "y - - c A A A y"),
-        ("open volumes again",  "y - - c A A A y"),
-        ("adopt a volume",      "y - - c A A A y"),
-        ("forget a volume",     "y - - c A A A y"),
-        ("drain a volume",      "y - - c A A A y"),
-        ("list users",          "y - - c A A A y"),
-        ("add a user",          "y - - c A A A y"),
-        ("remove a user",       "y - - c A A A y"),
-        ("grant",               "y - - c A A A y"),
-        ("revoke",              "y - - c A A A y"),
-        ("see volumes",         "y - - c R y R y"),
-        ("give up a write",     "y - - c W y W y"),
+        //        console, nobody, bad token, fresh, plain, files, reader, operator, admin, programs
+        ("login",               "y y y y y y y y y y y"),
+        ("logout",              "y - - y y y y y y y y"),
+        ("who am i",            "y - - y y y y y y y y"),
+        ("own password",        "y - - y y y y y y l l"),
+        ("password of plain",   "y - - c y A A A y l l"),
+        ("password of admin",   "y - - c A A A A y l l"),
+        ("status",              "y - - c y y y y y y y"),
+        ("list nodes",          "y - - c y y y y y y y"),
+        ("see charts",          "y - - c y y y y y y y"),
+        ("read a log",          "y - - c L L y y y y y"),
+        ("start nodes",         "y - - c O O O y y y y"),
+        ("stop nodes",          "y - - c O O O y y y y"),
+        ("replace a node",      "y - - c A A A A y y A"),
+        ("remove a node",       "y - - c A A A A y y A"),
+        ("drain nodes",         "y - - c O O O y y y y"),
+        ("open volumes again",  "y - - c O O O y y y y"),
+        ("adopt a volume",      "y - - c A A A A y y A"),
+        ("forget a volume",     "y - - c A A A A y y A"),
+        ("drain a volume",      "y - - c O O O y y y y"),
+        ("list users",          "y - - c A A A A y y A"),
+        ("add a user",          "y - - c A A A A y y A"),
+        ("remove a user",       "y - - c A A A A y y A"),
+        ("grant",               "y - - c A A A A y y A"),
+        ("revoke",              "y - - c A A A A y y A"),
+        ("list own tokens",     "y - - c y y y y y y y"),
+        ("list all tokens",     "y - - c A A A A y y A"),
+        ("make a token",        "y - - c y y y y y l l"),
+        ("revoke a token",      "y - - c y y y y y y y"),
+        ("read the audit",      "y - - c A A A A y y A"),
+        ("see volumes",         "y - - c R y R y y y y"),
+        ("see chunks of a file", "y - - c R y R R y y R"),
+        ("suspend repair",      "y - - c O O O y y y y"),
+        ("settle a loss",       "y - - c A A A A y y A"),
+        ("give up a write",     "y - - c W y W W y y W"),
     ];
     let verbs = every_verb();
     assert_eq!(verbs.len(), table.len());
@@ -200,9 +246,15 @@ fn the_door_is_asked_again_when_a_request_is_taken_up() {
         if need(&verb) != Need::Right(Right::Admin) {
             continue;
         }
-        let step = desk
-            .access
-            .begin(desk.now, &desk.state, &identity, &plain, verb, &[]);
+        let step = desk.access.begin(
+            desk.now,
+            &desk.state,
+            &identity,
+            &plain,
+            verb,
+            &[],
+            &mut desk.secrets,
+        );
         assert!(
             matches!(step, Step::Reply(Err(Refusal::Forbidden { .. }))),
             "an identity that was let in for another request: {step:?}"

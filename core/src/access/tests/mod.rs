@@ -17,6 +17,7 @@ mod login;
 mod password;
 mod replay;
 mod secrets;
+mod service;
 mod setup_code;
 mod state;
 mod throttle;
@@ -232,6 +233,7 @@ impl Desk {
                 caller,
                 verb,
                 &self.aliases,
+                &mut self.secrets,
             ),
             Err(refusal) => Step::Reply(Err(refusal)),
         }
@@ -290,6 +292,20 @@ impl Desk {
     fn session(&mut self, user: &str, text: &str) -> Caller {
         let token = self.token(user, text);
         caller(1, Some(&token))
+    }
+
+    /// Makes a token for a program of whoever asks, and returns who is then asking.
+    fn program(&mut self, by: &Caller, rights: Option<Vec<Right>>) -> Caller {
+        let wish = crate::admin::NewToken {
+            label: format!("program {}", self.log.len()),
+            valid_for: HOUR,
+            rights,
+            networks: Vec::new(),
+        };
+        match self.ask(by, Verb::IssueToken(wish)) {
+            Ok(Response::TokenIssued { token, .. }) => caller(1, Some(&token)),
+            other => panic!("no token: {other:?}"),
+        }
     }
 
     fn who_am_i(&mut self, caller: &Caller) -> Reply {

@@ -41,15 +41,27 @@ fn any_record() -> impl Strategy<Value = AccessRecord> {
                 well_known,
             }
         });
-    let issued = (any_token(), any_user(), any::<u64>(), any::<u64>()).prop_map(
-        |(token, user, issued_unix_ms, expires_unix_ms)| AccessRecord::TokenIssued {
-            token,
-            digest: TokenDigest::new([1; 32]),
-            user,
-            issued_unix_ms,
-            expires_unix_ms,
-        },
-    );
+    let issued = (
+        any_token(),
+        any_user(),
+        any::<u64>(),
+        any::<u64>(),
+        any::<bool>(),
+    )
+        .prop_map(|(token, user, issued_unix_ms, expires_unix_ms, labelled)| {
+            AccessRecord::TokenIssued {
+                token,
+                digest: TokenDigest::new([1; 32]),
+                user,
+                issued_unix_ms,
+                expires_unix_ms,
+                scope: labelled.then(|| TokenScope {
+                    label: "backup".to_owned(),
+                    rights: None,
+                    networks: Vec::new(),
+                }),
+            }
+        });
     prop_oneof![
         3 => added,
         1 => any_user().prop_map(|user| AccessRecord::UserRemoved { user }),

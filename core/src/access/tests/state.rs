@@ -10,6 +10,7 @@ fn issued(id: u64, user: &str, expires_unix_ms: u64) -> AccessRecord {
         user: name(user),
         issued_unix_ms: TODAY,
         expires_unix_ms,
+        scope: None,
     }
 }
 
@@ -261,6 +262,7 @@ fn the_bytes_of_each_record_are_those_that_logs_contain() {
                 user: user(),
                 issued_unix_ms: 1,
                 expires_unix_ms: 2,
+                scope: None,
             },
             format!("8205 85 05 5820{} 63626f62 01 02", "ab".repeat(32)).replace(' ', ""),
         ),

@@ -1,6 +1,7 @@
 //! What clients ask about files, and the questions that change nothing.
 
-use crate::admin::{Refusal, Reply, Response};
+use crate::access::{Identity, Writing, ask_deed, need};
+use crate::admin::{Caller, Refusal, Reply, Response, Right, Verb};
 use crate::controller::commit::Continuation;
 use crate::controller::members::Presence;
 use crate::controller::{Controller, Phase};
@@ -39,25 +40,27 @@ impl Controller {
             slot,
             id: ask.id,
         };
-        let allowed = match &ask.token {
-            Some(_) => {
-                let caller = crate::admin::Caller::Remote {
-                    address: ask
-                        .address
-                        .parse()
-                        .unwrap_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED)),
-                    token: ask.token.clone(),
-                    unix_ms: ask.unix_ms,
-                };
-                let verb = crate::admin::Verb::Dfs(ask.ask.clone());
-                let allowed = self.access.authorize(&self.state.access, &caller, &verb);
-                allowed.map(|_| ())
-            }
-            None => Err(Refusal::Unauthenticated),
+        // Without a token nobody is anybody, whatever the address.
+        let caller = Caller::Remote {
+            address: ask
+                .address
+                .parse()
+                .unwrap_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED)),
+            token: ask.token,
+            unix_ms: ask.unix_ms,
         };
-        let result = match allowed {
-            Ok(()) => self.ask_files(now, asker, ask.ask),
-            Err(refusal) => Some(Err(refusal)),
+        let verb = Verb::Dfs(ask.ask);
+        let allowed = self.access.authorize(&self.state.access, &caller, &verb);
+        if let Err(refusal) = &allowed {
+            let deed = crate::access::deed(&verb);
+            self.audit_at_the_door(now, &caller, deed.as_ref(), refusal);
+        }
+        let result = match (allowed, verb) {
+            (Ok(identity), Verb::Dfs(ask)) => {
+                self.ask_files_for(now, &caller, &identity, asker, ask)
+            }
+            (Ok(_), _) => None,
+            (Err(refusal), _) => Some(Err(refusal)),
         };
         if let Some(result) = result {
             self.answer_files(asker, result);
@@ -98,6 +101,78 @@ impl Controller {
                 }
             }
         }
+    }
+
+    /// As [`Controller::ask_files`], with its entry in the audit, and without what the asker may not see.
+    pub(in crate::controller) fn ask_files_for(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        identity: &Identity,
+        asker: Asker,
+        ask: Ask,
+    ) -> Option<Result<Answer, Refusal>> {
+        let deed = ask_deed(&ask);
+        if let Some(refusal) = self.refused_unaudited(deed.as_ref()) {
+            return Some(Err(refusal));
+        }
+        let Some(deed) = deed else {
+            return self.ask_files_in_view(now, identity, asker, ask);
+        };
+        let entry = self.draft(caller, identity, &deed);
+        if deed.writing != Writing::WithChange {
+            let then = Continuation::FilesAudited {
+                asker,
+                ask: Box::new(ask),
+                identity: identity.clone(),
+            };
+            self.audit_first(now, *entry, then);
+            return None;
+        }
+        self.auditing.set(Some(entry.clone()));
+        let result = self.ask_files_in_view(now, identity, asker, ask);
+        self.auditing.set(None);
+        if let Some(Err(refusal)) = &result {
+            self.audit_refusal(now, *entry, refusal);
+        }
+        result
+    }
+
+    /// The entry of a question or order is durable: it is carried out, if whoever asked still may.
+    pub(in crate::controller) fn ask_files_audited(
+        &mut self,
+        now: Timestamp,
+        asker: Asker,
+        ask: Ask,
+        identity: &Identity,
+    ) {
+        let verb = Verb::Dfs(ask);
+        let may = identity.meets(&self.state.access, need(&verb));
+        let result = match (may, verb) {
+            (Ok(()), Verb::Dfs(ask)) => self.ask_files_in_view(now, identity, asker, ask),
+            (Ok(()), _) => None,
+            (Err(refusal), _) => Some(Err(refusal)),
+        };
+        if let Some(result) = result {
+            self.answer_files(asker, result);
+        }
+    }
+
+    /// As [`Controller::ask_files`], and leaves out what the asker may not see.
+    fn ask_files_in_view(
+        &mut self,
+        now: Timestamp,
+        identity: &Identity,
+        asker: Asker,
+        ask: Ask,
+    ) -> Option<Result<Answer, Refusal>> {
+        let mut result = self.ask_files(now, asker, ask);
+        if let Some(Ok(answer)) = &mut result
+            && !identity.has(&self.state.access, Right::DfsRead)
+        {
+            answer.hide_names();
+        }
+        result
     }
 
     /// Answers a question about files, or returns `None` if the answer comes later.

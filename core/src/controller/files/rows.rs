@@ -78,7 +78,7 @@ impl Controller {
         ChunkRow {
             chunk: version.chunk,
             generation: version.generation,
-            path: self.names().path(view.file()).unwrap_or_default(),
+            path: Some(self.names().path(view.file()).unwrap_or_default()),
             number: view.number(),
             len: view.len(),
             digest: view.digest(),

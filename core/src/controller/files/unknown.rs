@@ -93,7 +93,9 @@ impl Controller {
         );
         self.out.notify(Event::warning("files.loss_settled", text));
         let index = self.append(&Record::LossSettled(LossSettled { epochs }));
-        let answer = Answer::Repairs(self.repair_status(now));
+        let mut answer = Answer::Repairs(self.repair_status(now));
+        // Whoever gives them up need not be one who may see names.
+        answer.hide_names();
         self.when_synced(now, index, Continuation::File { asker, answer });
         None
     }

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use super::Controller;
 use crate::admin::{Refusal, Reply, RescanRow, Response, Selection};
+use crate::audit::AuditEntry;
 use crate::controller::commit::Continuation;
 use crate::controller::members::Presence;
 use crate::dfs::ask::{VolumeRow, VolumeState};
@@ -48,7 +49,12 @@ enum Goal {
     /// To have them opened.
     Open,
     /// To have the volume at a directory given to the node that has it, if that may be.
-    Give { path: String, by: String },
+    Give {
+        path: String,
+        by: String,
+        /// Its entry in the audit.
+        entry: Option<Box<AuditEntry>>,
+    },
     /// To have it taken into use by the node that it was given to.
     Given { path: String },
 }
@@ -225,16 +231,25 @@ impl Controller {
         let Some(rescan) = self.files.rescans.remove(&done.id) else {
             return;
         };
-        let Goal::Give { path, by } = rescan.goal else {
+        let Goal::Give { path, by, entry } = rescan.goal else {
             self.answer_rescan(rescan);
             return;
         };
         let facts: Vec<VolumeFacts> = done.volumes.into_iter().map(|it| it.now).collect();
         match self.may_give(slot, &facts, &path) {
-            Ok(Some(label)) => self.give_volume(now, rescan.request, slot, &label, &path, by),
+            Ok(Some(label)) => {
+                self.auditing.set(entry);
+                self.give_volume(now, rescan.request, slot, &label, &path, by);
+                self.auditing.set(None);
+            }
             // It is this node's as it is.
             Ok(None) => self.reply(rescan.request, Ok(Response::Rescanned(rescan.rows))),
-            Err(refusal) => self.reply(rescan.request, Err(refusal)),
+            Err(refusal) => {
+                if let Some(entry) = entry {
+                    self.audit_refusal(now, *entry, &refusal);
+                }
+                self.reply(rescan.request, Err(refusal));
+            }
         }
     }
 
@@ -288,7 +303,11 @@ impl Controller {
         }
         let path = spelling(&path).to_owned();
         match self.online_data_node(now, name) {
-            Ok(slot) => self.rescan(now, id, &[slot], None, Goal::Give { path, by }),
+            Ok(slot) => {
+                let entry = self.auditing.take();
+                let goal = Goal::Give { path, by, entry };
+                self.rescan(now, id, &[slot], None, goal)
+            }
             Err(refusal) => Some(Err(refusal)),
         }
     }

@@ -211,9 +211,9 @@ pub struct CopyRow {
     /// The chunk.
     #[n(0)]
     pub chunk: ChunkId,
-    /// The file it belongs to.
+    /// The file it belongs to; `None` for whoever may not read files.
     #[n(1)]
-    pub path: DfsPath,
+    pub path: Option<DfsPath>,
     /// How many bytes.
     #[n(2)]
     pub len: u64,
@@ -254,9 +254,9 @@ pub struct ChunkRow {
     /// Which content.
     #[n(1)]
     pub generation: Generation,
-    /// The file it belongs to.
+    /// The file it belongs to; `None` for whoever may not read files.
     #[n(2)]
-    pub path: DfsPath,
+    pub path: Option<DfsPath>,
     /// Position among the file's chunks, from 0.
     #[n(3)]
     pub number: u32,

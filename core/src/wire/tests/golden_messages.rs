@@ -867,7 +867,7 @@ fn answers() -> Vec<Answer> {
             rows: vec![ChunkRow {
                 chunk: VERSION.chunk,
                 generation: VERSION.generation,
-                path: path("/data/a.csv"),
+                path: Some(path("/data/a.csv")),
                 number: 0,
                 len: 300,
                 digest: DIGEST,
@@ -908,7 +908,7 @@ fn answers() -> Vec<Answer> {
             bytes_left: 5,
             copies: vec![CopyRow {
                 chunk: VERSION.chunk,
-                path: path("/data/a.csv"),
+                path: Some(path("/data/a.csv")),
                 len: 300,
                 from: alias("P1-NODE1"),
                 to: alias("P2-NODE1"),

@@ -8,6 +8,7 @@ use super::golden_messages::{
 };
 use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
 use crate::admin::Right;
+use crate::audit::{AuditEntry, Audited, Means};
 use crate::dfs::ids::{InodeId, VolumeId};
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, NodeId, Role};
@@ -44,6 +45,10 @@ const fn record_name(record: &Record) -> &'static str {
         Record::VolumeOwned(_) => "VolumeOwned",
         Record::NodeRemoved(_) => "NodeRemoved",
         Record::VolumeDuty(_) => "VolumeDuty",
+        Record::Audited(audited) => match &audited.change {
+            Some(_) => "Audited-Change",
+            None => "Audited-Alone",
+        },
         Record::Dfs(DfsRecord::DirMade { .. }) => "Dfs-DirMade",
         Record::Dfs(DfsRecord::FilePut { .. }) => "Dfs-FilePut",
         Record::Dfs(DfsRecord::Removed { .. }) => "Dfs-Removed",
@@ -152,6 +157,25 @@ fn records() -> Vec<(u16, Record)> {
         let alias = alias("P1-NODE1");
         (9, Record::NodeDuty(NodeDuty { alias, duty }))
     }));
+    let entry = AuditEntry {
+        unix_ms: 1_800_000_000_000,
+        actor: "alice".to_owned(),
+        means: Means::Token(TokenId::new(5)),
+        address: Some("10.1.1.9".to_owned()),
+        action: "node.start".to_owned(),
+        object: "P1-NODE1".to_owned(),
+        detail: "by hand".to_owned(),
+        refused: String::new(),
+        count: 1,
+    };
+    let change = Record::NodeDesired(NodeDesired {
+        alias: alias("P1-NODE1"),
+        run: true,
+    });
+    records.extend([Some(change), None].map(|change| {
+        let entry = entry.clone();
+        (14, Record::Audited(Box::new(Audited { entry, change })))
+    }));
     records.extend(access_records().map(|record| (5, Record::Access(record))));
     records.extend(dfs_records().map(|record| (8, Record::Dfs(record))));
     records
@@ -189,6 +213,7 @@ fn access_records() -> impl Iterator<Item = AccessRecord> {
             user: user(),
             issued_unix_ms: 1,
             expires_unix_ms: 2,
+            scope: None,
         },
         AccessRecord::TokenRevoked {
             token: TokenId::new(5),

@@ -12,7 +12,8 @@ use super::address::{Server, ServerOption};
 use super::logins::{Login, Logins};
 use super::transport::{Answer, Call, TransportError, exchange};
 use super::views::{
-    LogView, NodeView, OrderView, RepairView, RescanView, StatusView, TokenView, UserView,
+    AuditFilter, AuditPageView, LogView, NodeView, OrderView, RepairView, RescanView, StatusView,
+    TokenRowView, TokenView, UserView,
 };
 use crate::cli::exit::{Failure, Status};
 use crate::percent::segment;
@@ -184,9 +185,17 @@ impl Api {
         };
         let wanted = environment.as_ref().map(|it| it.user.as_str());
         let known = logins.find(&server.to_string(), wanted).cloned();
+        // A token that was made for a program comes first, and nothing else is tried in its place.
+        let (token, user, environment) = match variable("VAQUITA_TOKEN") {
+            Some(token) => (Some(token), None, None),
+            None => {
+                let token = known.as_ref().map(|login| login.token.clone());
+                (token, known.map(|login| login.user), environment)
+            }
+        };
         Ok(Self {
-            token: known.as_ref().map(|login| login.token.clone()),
-            user: known.map(|login| login.user),
+            token,
+            user,
             server,
             environment,
             logins,
@@ -523,6 +532,54 @@ impl Api {
         let path = format!("/api/v1/users/{}/rights/{}", segment(user), segment(right));
         let method = if given { Method::PUT } else { Method::DELETE };
         self.done(method, &path, None).await
+    }
+
+    pub(in crate::cli) async fn tokens(
+        &mut self,
+        all: bool,
+    ) -> Result<Vec<TokenRowView>, ApiError> {
+        let path = format!("/api/v1/tokens?all={all}");
+        self.json(Method::GET, &path, None).await
+    }
+
+    /// The new token with all that is said of it.
+    pub(in crate::cli) async fn create_token(
+        &mut self,
+        label: &str,
+        valid_for: Duration,
+        rights: Option<&[String]>,
+        networks: &[String],
+    ) -> Result<Value, ApiError> {
+        let body = json!({
+            "label": label,
+            "valid_for_s": valid_for.as_secs(),
+            "rights": rights,
+            "networks": networks,
+        });
+        self.json(Method::POST, "/api/v1/tokens", Some(body)).await
+    }
+
+    /// Entries of the audit, the newest first.
+    pub(in crate::cli) async fn audit(
+        &mut self,
+        filter: &AuditFilter,
+        limit: u32,
+    ) -> Result<AuditPageView, ApiError> {
+        let mut path = format!("/api/v1/audit?limit={limit}");
+        if let Some(before) = filter.before {
+            path.push_str(&format!("&before={before}"));
+        }
+        for (name, value) in [("actor", &filter.actor), ("action", &filter.action)] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", segment(value)));
+            }
+        }
+        self.json(Method::GET, &path, None).await
+    }
+
+    pub(in crate::cli) async fn revoke_token(&mut self, id: &str) -> Result<(), ApiError> {
+        let path = format!("/api/v1/tokens/{}", segment(id));
+        self.done(Method::DELETE, &path, None).await
     }
 
     /// Orders something that may be asked for again without being done again: when the connection

@@ -18,8 +18,9 @@ pub(super) use entries::{Entries, new_key};
 pub(super) use upload::Source;
 pub(super) use verify::FileSumming;
 pub(super) use views::{
-    ChunkView, CommittedView, DeedView, EntryView, FiguresView, LogCopyView, NodeView, OrderView,
-    RepairView, RescanView, StatusView, TokenView, UnknownView, UsageView, UserView, VolumeView,
+    AuditFilter, AuditView, ChunkView, CommittedView, DeedView, EntryView, FiguresView,
+    LogCopyView, NodeView, OrderView, RepairView, RescanView, StatusView, TokenRowView, TokenView,
+    UnknownView, UsageView, UserView, VolumeView,
 };
 
 use std::future::Future;

@@ -77,9 +77,60 @@ pub(in crate::cli) struct OrderView {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(in crate::cli) struct UserView {
     pub(in crate::cli) user: String,
+    /// `viewer`, `operator`, `admin`; a server that is older does not say.
+    #[serde(default)]
+    pub(in crate::cli) role: String,
     pub(in crate::cli) admin: bool,
     pub(in crate::cli) rights: Vec<String>,
     pub(in crate::cli) must_change_password: bool,
+}
+
+/// A login, or a token for a program.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct TokenRowView {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) label: Option<String>,
+    pub(in crate::cli) user: String,
+    pub(in crate::cli) issued_unix_ms: u64,
+    pub(in crate::cli) expires_unix_ms: u64,
+    pub(in crate::cli) rights: Option<Vec<String>>,
+    pub(in crate::cli) networks: Vec<String>,
+    #[serde(default)]
+    pub(in crate::cli) current: bool,
+}
+
+/// Some entries of the audit, with whatever fields the server gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct AuditPageView {
+    pub(in crate::cli) rows: Vec<serde_json::Value>,
+    pub(in crate::cli) more: bool,
+    pub(in crate::cli) newest: u64,
+    pub(in crate::cli) head: String,
+    pub(in crate::cli) intact: bool,
+}
+
+/// An entry of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(in crate::cli) struct AuditView {
+    pub(in crate::cli) sequence: u64,
+    pub(in crate::cli) unix_ms: u64,
+    pub(in crate::cli) actor: String,
+    pub(in crate::cli) address: Option<String>,
+    pub(in crate::cli) action: String,
+    pub(in crate::cli) object: String,
+    pub(in crate::cli) detail: String,
+    pub(in crate::cli) result: String,
+    pub(in crate::cli) reason: String,
+    pub(in crate::cli) count: u32,
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct AuditFilter {
+    pub(in crate::cli) actor: Option<String>,
+    pub(in crate::cli) action: Option<String>,
+    pub(in crate::cli) before: Option<u64>,
 }
 
 /// The state of the process that was asked.
@@ -178,7 +229,8 @@ pub(in crate::cli) struct CommittedView {
 pub(in crate::cli) struct ChunkView {
     pub(in crate::cli) chunk: String,
     pub(in crate::cli) generation: u32,
-    pub(in crate::cli) path: String,
+    /// Nothing for who may not read files.
+    pub(in crate::cli) path: Option<String>,
     pub(in crate::cli) number: u32,
     pub(in crate::cli) len: u64,
     pub(in crate::cli) digest: String,
@@ -306,7 +358,8 @@ pub(in crate::cli) struct AwaitedView {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(in crate::cli) struct CopyView {
     pub(in crate::cli) chunk: String,
-    pub(in crate::cli) path: String,
+    /// Nothing for who may not read files.
+    pub(in crate::cli) path: Option<String>,
     pub(in crate::cli) len: u64,
     pub(in crate::cli) from: String,
     pub(in crate::cli) to: String,

@@ -181,7 +181,7 @@ fn table(chunks: &[ChunkView]) -> Table {
             coloured(&chunk.state),
             Cell::new(size::human(chunk.len)),
             Cell::new(replicas.join(",")),
-            Cell::new(&chunk.path),
+            Cell::new(chunk.path.as_deref().unwrap_or("-")),
             Cell::new(chunk.number.to_string()),
             Cell::new(&chunk.reason),
         ]);
@@ -199,7 +199,7 @@ fn details(chunk: &ChunkView, terminal: &Terminal) -> String {
         "chunk       {}\nfile        {} (chunk {} of it, from 0)\nsize        {}\n\
          generation  {}\ndigest      {}\nstate       {state}\n",
         harmless(&chunk.chunk),
-        harmless(&chunk.path),
+        harmless(chunk.path.as_deref().unwrap_or("-")),
         chunk.number,
         size::human(chunk.len),
         chunk.generation,

@@ -115,19 +115,3 @@ fn counted(count: u64, one: &str, many: &str) -> String {
         format!("{count} {many}")
     }
 }
-
-/// Local time to the second, as lists show it.
-fn local_time(unix_ms: u64) -> String {
-    let at = i64::try_from(unix_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    match at {
-        Some(at) => {
-            let zone = jiff::tz::TimeZone::system();
-            zone.to_datetime(at)
-                .strftime("%Y-%m-%d %H:%M:%S")
-                .to_string()
-        }
-        None => "?".to_owned(),
-    }
-}

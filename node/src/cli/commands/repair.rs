@@ -274,7 +274,7 @@ fn copies(status: &RepairView) -> Table {
             Cell::new(&copy.from),
             Cell::new(&copy.to),
             Cell::new(span(copy.since_ms)),
-            Cell::new(&copy.path),
+            Cell::new(copy.path.as_deref().unwrap_or("-")),
             Cell::new(&copy.reason),
         ]);
     }

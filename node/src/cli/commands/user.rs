@@ -17,6 +17,7 @@ use crate::cli::terminal::{Colour, Terminal};
 Examples:
   vaquita user list
   vaquita user add alice
+  vaquita user grant alice operate             alice starts, stops and drains nodes
   vaquita user grant alice dfs-read
   vaquita user passwd                          one's own password
   printf '%s\\n%s\\n' OLD NEW | vaquita user passwd admin --password-stdin
@@ -141,7 +142,7 @@ fn list(server: &ServerOption, json: bool, terminal: &mut Terminal) -> Outcome {
 }
 
 fn table(users: &[UserView]) -> Table {
-    let mut table = Table::new(&["USER", "RIGHTS", "NOTE"]);
+    let mut table = Table::new(&["USER", "ROLE", "RIGHTS", "NOTE"]);
     for user in users {
         let mut rights = user.rights.clone();
         if user.admin && !rights.iter().any(|right| right == "admin") {
@@ -152,7 +153,16 @@ fn table(users: &[UserView]) -> Table {
         } else {
             Cell::default()
         };
-        table.row([Cell::new(&user.user), Cell::new(rights.join(", ")), note]);
+        let role = match user.role.as_str() {
+            "" => "-",
+            role => role,
+        };
+        table.row([
+            Cell::new(&user.user),
+            Cell::new(role),
+            Cell::new(rights.join(", ")),
+            note,
+        ]);
     }
     table
 }

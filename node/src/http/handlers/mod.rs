@@ -1,5 +1,6 @@
 //! What each endpoint does, once the gate has let a request through.
 
+mod audit;
 mod away;
 mod chunks;
 pub(super) mod dfs;
@@ -10,6 +11,7 @@ mod nodes;
 mod probes;
 mod repair;
 pub(super) mod session;
+mod tokens;
 mod users;
 mod volumes;
 
@@ -94,6 +96,10 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::SetPassword => on(filter, users::set_password::<F>),
         Endpoint::Grant => on(filter, users::grant::<F>),
         Endpoint::Revoke => on(filter, users::revoke::<F>),
+        Endpoint::ListTokens => on(filter, tokens::list::<F>),
+        Endpoint::CreateToken => on(filter, tokens::create::<F>),
+        Endpoint::RevokeToken => on(filter, tokens::revoke::<F>),
+        Endpoint::ListAudit => on(filter, audit::list::<F>),
         Endpoint::StatPath => on(filter, dfs::stat::<F>),
         Endpoint::ListDirectory => on(filter, dfs::list::<F>),
         Endpoint::PathUsage => on(filter, dfs::usage::<F>),

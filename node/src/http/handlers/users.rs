@@ -130,13 +130,16 @@ fn user(path: &Segments) -> Result<String, Problem> {
 
 fn right(path: &Segments) -> Result<Right, Problem> {
     let text = path.named("right");
-    Right::ALL
-        .into_iter()
-        .find(|right| right.as_str() == text)
-        .ok_or_else(|| {
-            let known = Right::ALL.map(Right::as_str).join("`, `");
-            let text: String = text.chars().take(40).collect();
-            let what = format!("there is no right `{text}`; there are `{known}`");
-            Refusal::NotFound { what }.into()
-        })
+    right_of(text).ok_or_else(|| {
+        let known = Right::ALL.map(Right::as_str).join("`, `");
+        let text: String = text.chars().take(40).collect();
+        let what = format!("there is no right `{text}`; there are `{known}`");
+        Refusal::NotFound { what }.into()
+    })
+}
+
+/// The right of this word.
+pub(super) fn right_of(text: &str) -> Option<Right> {
+    let mut rights = Right::ALL.into_iter();
+    rights.find(|right| right.as_str() == text)
 }

@@ -182,7 +182,7 @@ pub(in crate::http) async fn chunk<F: Front>(
     };
     let history = history(&app, &visit, Some(chunk), None).await?;
     let volumes = volumes(&app, &visit).await;
-    let file = href(&row.path);
+    let file = row.path.as_ref().map(href).unwrap_or_default();
     let view = ChunkView::new(visit.frame.t, row, &volumes);
     let drawn = ChunkPage::new(visit.frame, view, file, history);
     Ok(page(StatusCode::OK, &drawn))

@@ -165,7 +165,13 @@ async fn me_tells_who_the_token_belongs_to_even_before_the_first_password_change
     assert_eq!(answer.status, 200);
     assert_eq!(
         answer.json(),
-        json!({"user": "fresh", "admin": true, "rights": [], "must_change_password": true})
+        json!({
+            "user": "fresh",
+            "role": "admin",
+            "admin": true,
+            "rights": [],
+            "must_change_password": true,
+        })
     );
 }
 
@@ -595,7 +601,13 @@ async fn users_are_listed_added_removed_and_given_rights() {
         .await;
     assert_eq!(
         answer.json(),
-        json!([{"user": "a", "admin": false, "rights": ["dfs-read"], "must_change_password": false}])
+        json!([{
+            "user": "a",
+            "role": "viewer",
+            "admin": false,
+            "rights": ["dfs-read"],
+            "must_change_password": false,
+        }])
     );
     let answer = request("POST", "/api/v1/users")
         .token(ADMIN)

@@ -319,7 +319,7 @@ fn chunk(count: u64) -> ChunkRow {
     ChunkRow {
         chunk: ChunkId(1 << 40 | count),
         generation: Generation::FIRST,
-        path: path("/data/x"),
+        path: Some(path("/data/x")),
         number: 0,
         len: 1,
         digest: Digest::of(b"x"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use vaquita_core::admin::{
     Caller, MirrorRow, NodeRow, NodeState, Refusal, Reply, Request, Response, Right, StatusReport,
-    UserRow, Verb,
+    UserRole, UserRow, Verb,
 };
 use vaquita_core::dfs::ask::{Answer, Ask};
 use vaquita_core::figures::Figures;
@@ -27,6 +27,7 @@ pub(super) const READER: &str = "token-of-reader";
 pub(super) const PLAIN: &str = "token-of-plain";
 pub(super) const FRESH: &str = "token-of-fresh";
 pub(super) const FILES: &str = "token-of-files";
+pub(super) const OPERATOR: &str = "token-of-operator";
 
 /// Answers `WhoAmI` and the usual questions by itself and everything else from a script.
 #[derive(Clone, Default)]
@@ -57,6 +58,7 @@ impl FakeFront {
 pub(super) fn user(name: &str, admin: bool, rights: &[Right]) -> UserRow {
     UserRow {
         user: name.to_owned(),
+        role: UserRole::of(admin, rights),
         admin,
         rights: rights.to_vec(),
         must_change_password: false,
@@ -70,6 +72,7 @@ fn who(caller: &Caller) -> Reply {
     let row = match token.as_deref() {
         Some(ADMIN) => user("admin", true, &[]),
         Some(READER) => user("reader", false, &[Right::LogRead]),
+        Some(OPERATOR) => user("operator", false, &[Right::Operate]),
         Some(PLAIN) => user("plain", false, &[]),
         Some(FILES) => user("files", false, &[Right::DfsRead, Right::DfsWrite]),
         Some(FRESH) => UserRow {
@@ -89,7 +92,9 @@ fn authorize(caller: &Caller, right: Right) -> Reply {
     if user.must_change_password {
         return Err(Refusal::PasswordChangeRequired { user: user.user });
     }
-    if !user.rights.contains(&right) {
+    let admin = user.admin.then_some(Right::Admin);
+    let mut held = user.rights.iter().copied().chain(admin);
+    if !held.any(|held| held.implies(right)) {
         return Err(Refusal::Forbidden {
             user: user.user,
             right,

@@ -422,6 +422,7 @@ async fn whatever_nodes_and_people_say_is_shown_as_text() {
     };
     let user = UserRow {
         user: HOSTILE.to_owned(),
+        role: vaquita_core::admin::UserRole::Viewer,
         admin: false,
         rights: Vec::new(),
         must_change_password: true,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use vaquita_core::access::{Need, need};
 use vaquita_core::admin::{Refusal, Right};
 
-use super::harness::{ADMIN, Answered, FILES, FRESH, FakeFront, PLAIN, READER, request};
+use super::harness::{ADMIN, Answered, FILES, FRESH, FakeFront, OPERATOR, PLAIN, READER, request};
 use crate::http::{Endpoint, Permission, ROUTES, Route};
 
 fn method(route: &Route) -> &'static str {
@@ -22,6 +23,7 @@ fn path(route: &Route) -> String {
         .replace("{right}", "dfs-read")
         .replace("{version}", "0")
         .replace("{name}", "app.css")
+        .replace("{id}", "0123456789abcdef")
         .replace("{chunk}", "0000010000000001")
         .replace("{*path}", "data/a.csv")
 }
@@ -56,7 +58,7 @@ async fn every_route_of_the_table_is_served_under_its_method() {
     for route in routes() {
         let on_files = matches!(
             route.permission,
-            Permission::Needs(Right::DfsRead | Right::DfsWrite)
+            Permission::Needs(Right::DfsRead | Right::DfsWrite) | Permission::NeedsAny(_)
         );
         let answer = request(method(route), path(route))
             .token(if on_files { FILES } else { ADMIN })
@@ -124,23 +126,49 @@ async fn with_a_token_that_nobody_knows_only_public_routes_answer() {
     }
 }
 
+/// Which roles may use a route, a letter each: `v`iewers, `o`perators, `a`dministrators, `f` who read and
+/// write files, `l` who read logs. Written down once more by hand: whoever changes the table changes
+/// this one, and thinks twice.
+fn roles(endpoint: Endpoint) -> &'static str {
+    use Endpoint as E;
+    match endpoint {
+        E::LoginPage | E::SubmitLogin | E::SubmitLogout | E::Asset | E::Events => "voafl",
+        E::OverviewPage | E::AccountPage | E::NodePage => "voafl",
+        E::PasswordPage | E::SubmitPassword => "voafl",
+        E::LogsPage | E::LogPage => "oal",
+        E::FilesPage | E::FileTreePage | E::ChunkPage | E::OrderFiles => "f",
+        E::VolumesPage | E::RepairPage => "f",
+        E::UsersPage | E::OrderUsers => "a",
+        E::OrderNodes | E::OrderVolume | E::OrderRepair => "a",
+        E::Alive | E::Ready | E::OpenApi | E::Login => "voafl",
+        E::Metrics | E::Logout | E::Me | E::Status | E::ListNodes | E::ShowFigures => "voafl",
+        E::ListTokens | E::CreateToken | E::RevokeToken => "voafl",
+        E::StartNodes | E::StopNodes | E::DrainNodes | E::MaintainNodes | E::ServeNodes => "oa",
+        E::RescanVolumes | E::DrainVolume | E::ServeVolume => "oa",
+        E::SuspendRepair | E::ResumeRepair => "oa",
+        E::NodeLog => "oal",
+        E::ReplaceNode | E::RemoveNode | E::AdoptVolume | E::ForgetVolume | E::SettleLoss => "a",
+        E::ListUsers | E::AddUser | E::RemoveUser | E::SetPassword | E::Grant | E::Revoke => "a",
+        E::ListAudit => "a",
+        E::ListVolumes | E::ShowRepair | E::RepairHistory | E::ListUnknown => "oaf",
+        E::ListChunks | E::ShowChunk => "oaf",
+        E::StatPath | E::ListDirectory | E::PathUsage => "f",
+        E::MakeDirectory | E::RemovePath | E::RenamePath => "f",
+        E::ReadRoot | E::ReadFile | E::WriteFile | E::RemoveFile => "f",
+    }
+}
+
 #[tokio::test]
-async fn each_user_may_use_exactly_what_the_table_allows() {
+async fn each_role_may_use_exactly_what_the_table_allows() {
     for route in routes() {
-        for (token, settled, rights) in [
-            (ADMIN, true, &[Right::Admin, Right::LogRead][..]),
-            (READER, true, &[Right::LogRead][..]),
-            (PLAIN, true, &[][..]),
-            (FILES, true, &[Right::DfsRead, Right::DfsWrite][..]),
-            (FRESH, false, &[][..]),
+        let roles = roles(route.endpoint);
+        for (token, letter) in [
+            (PLAIN, 'v'),
+            (OPERATOR, 'o'),
+            (ADMIN, 'a'),
+            (FILES, 'f'),
+            (READER, 'l'),
         ] {
-            let allowed = match route.permission {
-                Permission::Public | Permission::SignedIn => true,
-                Permission::Settled => settled,
-                Permission::Needs(right) | Permission::OneselfOr(right) => {
-                    settled && rights.contains(&right)
-                }
-            };
             let answer = request(method(route), path(route))
                 .token(token)
                 .send(&refusing())
@@ -148,13 +176,112 @@ async fn each_user_may_use_exactly_what_the_table_allows() {
             let first = answer.header("location") == Some("/password");
             assert_eq!(
                 answer.status != 403 && !first,
-                allowed,
+                roles.contains(letter),
                 "{token}: {} {}: {answer:?}",
                 route.method,
                 route.path
             );
         }
+        let answer = request(method(route), path(route))
+            .token(FRESH)
+            .send(&refusing())
+            .await;
+        let open = matches!(route.permission, Permission::Public | Permission::SignedIn);
+        let first = answer.header("location") == Some("/password");
+        assert_eq!(
+            answer.status != 403 && !first,
+            open,
+            "fresh: {}",
+            route.path
+        );
     }
+}
+
+/// A request that each route which asks the machine something takes.
+fn body(endpoint: Endpoint) -> &'static str {
+    use Endpoint as E;
+    match endpoint {
+        E::Login => r#"{"user":"u","password":"p"}"#,
+        E::StartNodes | E::StopNodes | E::DrainNodes | E::ServeNodes | E::RescanVolumes => {
+            r#"{"all":true}"#
+        }
+        E::MaintainNodes => r#"{"all":true,"seconds":60}"#,
+        E::ReplaceNode | E::RemoveNode => r#"{"alias":"A"}"#,
+        E::AddUser => r#"{"user":"u","password":"a good password"}"#,
+        E::SetPassword => r#"{"new":"a good password"}"#,
+        E::CreateToken => r#"{"label":"backup"}"#,
+        E::MakeDirectory => r#"{"path":"/a"}"#,
+        E::RemovePath => r#"{"path":"/a"}"#,
+        E::RenamePath => r#"{"from":"/a","to":"/b"}"#,
+        E::AdoptVolume | E::ForgetVolume | E::DrainVolume | E::ServeVolume => {
+            r#"{"node":"A","path":"/disk"}"#
+        }
+        _ => "",
+    }
+}
+
+/// What the machine needs of who asks, as this interface says it.
+fn permission(need: Need<'_>) -> Permission {
+    match need {
+        Need::Nothing => Permission::Public,
+        Need::Token | Need::Login => Permission::SignedIn,
+        Need::Settled => Permission::Settled,
+        Need::SettledLogin => Permission::SettledLogin,
+        Need::Right(right) => Permission::Needs(right),
+        Need::AnyOf(rights) => Permission::NeedsAny(rights),
+        Need::BeOr { right, .. } => Permission::OneselfOr(right),
+    }
+}
+
+#[tokio::test]
+async fn the_table_of_routes_and_that_of_the_machine_say_the_same() {
+    let mut compared = 0;
+    for route in ROUTES {
+        // These ask the machine nothing, or themselves; `me` is the question of the gate.
+        let silent = matches!(
+            route.endpoint,
+            Endpoint::Alive
+                | Endpoint::Ready
+                | Endpoint::Metrics
+                | Endpoint::OpenApi
+                | Endpoint::Me
+        );
+        if silent || route.is_file() || route.is_page() {
+            continue;
+        }
+        let mut path = path(route);
+        match route.endpoint {
+            Endpoint::StatPath | Endpoint::ListDirectory | Endpoint::PathUsage => {
+                path.push_str("?path=/a");
+            }
+            Endpoint::NodeLog => path.push_str("?tail=10"),
+            _ => {}
+        }
+        let front = refusing();
+        let on_files = matches!(
+            route.permission,
+            Permission::Needs(Right::DfsRead | Right::DfsWrite) | Permission::NeedsAny(_)
+        );
+        let mut sent = request(method(route), path).token(if on_files { FILES } else { ADMIN });
+        let body = body(route.endpoint);
+        if !body.is_empty() {
+            sent = sent.json(body);
+        }
+        let answer = sent.send(&front).await;
+        let verbs = front.verbs();
+        let [verb, ..] = &verbs[..] else {
+            panic!("{} {} asked nothing: {answer:?}", route.method, route.path);
+        };
+        assert_eq!(
+            permission(need(verb)),
+            route.permission,
+            "{} {}: {verb:?}",
+            route.method,
+            route.path
+        );
+        compared += 1;
+    }
+    assert!(compared > 35, "{compared} routes were compared");
 }
 
 #[tokio::test]

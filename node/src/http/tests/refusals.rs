@@ -30,6 +30,7 @@ async fn each_refusal_has_its_status_and_its_kind() {
             403,
             "password-change-required",
         ),
+        (Refusal::LoginRequired, 403, "login-required"),
         (Refusal::Invalid { reason: text() }, 422, "invalid"),
         (Refusal::NotFound { what: text() }, 404, "not-found"),
         (Refusal::Conflict { reason: text() }, 409, "conflict"),

@@ -38,9 +38,11 @@ impl Controller {
         let alias = |slot: Slot| self.members.all[slot].member.site.alias.clone();
         let copies = repairs.copies.values().take(ROWS_MAX).map(|copy| CopyRow {
             chunk: copy.version.chunk,
-            path: (self.names().chunk_version(copy.version))
-                .and_then(|view| self.names().path(view.file()))
-                .unwrap_or_default(),
+            path: Some(
+                (self.names().chunk_version(copy.version))
+                    .and_then(|view| self.names().path(view.file()))
+                    .unwrap_or_default(),
+            ),
             len: copy.len,
             from: alias(copy.source),
             to: alias(copy.target),

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::Value;
 use vaquita_core::dfs::path::DfsPath;
 
-use super::{counted, entry_at, entry_sent, local_time, path, path_sent};
+use super::{counted, entry_at, entry_sent, path, path_sent};
 use crate::cli::client::{Api, EntryView, ServerOption, block_on};
+use crate::cli::commands::local_time;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::json;
 use crate::cli::size;

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::json;
 use vaquita_core::dfs::path::DfsPath;
 
-use super::{entry_at, entry_sent, local_time, nothing_at, path, path_sent};
+use super::{entry_at, entry_sent, nothing_at, path, path_sent};
 use crate::cli::client::{Api, ServerOption, UsageView, block_on};
+use crate::cli::commands::local_time;
 use crate::cli::exit::Outcome;
 use crate::cli::json;
 use crate::cli::size;

@@ -94,6 +94,7 @@ impl Front for Controller {
             return if token.as_ref() == Some(&self.token) {
                 Ok(Response::You(UserRow {
                     user: "admin".to_owned(),
+                    role: vaquita_core::admin::UserRole::Admin,
                     admin: true,
                     rights: Vec::new(),
                     must_change_password: false,
