@@ -254,13 +254,15 @@ impl Frame {
         };
         let t = self.t;
         let data = visitor.has(Right::DfsRead);
+        let upkeep = data || visitor.has(Right::Operate);
         let items = [
             ("/", "overview", t.overview, true),
             ("/files/", "files", t.files, data),
-            ("/volumes", "volumes", t.volumes, data),
-            ("/repair", "repair", t.repair, data),
+            ("/volumes", "volumes", t.volumes, upkeep),
+            ("/repair", "repair", t.repair, upkeep),
             ("/logs", "logs", t.logs, visitor.has(Right::LogRead)),
             ("/users", "users", t.users, visitor.has(Right::Admin)),
+            ("/audit", "audit", t.audit, visitor.has(Right::Admin)),
         ];
         items
             .into_iter()

@@ -94,6 +94,36 @@ words! {
     right_dfs_read: "read files", "读文件";
     right_dfs_write: "write files", "写文件";
     right_log_read: "read logs", "读日志";
+    all_rights: "all of the user's", "用户的全部权限";
+    // Tokens and the audit.
+    audit: "Audit", "审计";
+    audit_hint: "Each entry is part of the controller's log, and covers all before it. The hash of the newest:", "每条记录都是控制节点日志的一部分，并覆盖之前的所有记录。最新一条的哈希：";
+    audit_intact: "Entries {} to {}, unbroken", "第 {} 至 {} 条，完整";
+    audit_broken: "Entries {} to {} do not fit to one another: somebody has changed them", "第 {} 至 {} 条不连贯：记录被改动过";
+    when: "When", "时间";
+    who: "Who", "用户";
+    object: "On what", "对象";
+    result: "Result", "结果";
+    done: "done", "成功";
+    refused: "refused", "拒绝";
+    login: "Login", "登录";
+    token: "Token", "令牌";
+    tokens: "Logins and tokens", "登录与令牌";
+    tokens_of_all: "Those of all users, since you administer the cluster.", "您是管理员，因此显示所有用户的。";
+    this_session: "this one", "当前";
+    issued: "Issued", "签发时间";
+    expires: "Good until", "有效至";
+    networks: "Networks", "网络";
+    networks_hint: "From which it may be used, with commas between them; none for everywhere.", "允许使用的网络，用逗号分隔；留空表示不限。";
+    revoke: "Revoke", "吊销";
+    confirm_revoke: "Revoke this? Whoever uses it has to log in again.", "吊销？使用者需要重新登录。";
+    make_token: "Make a token", "创建令牌";
+    token_hint: "For a program, which sends it in the header Authorization: Bearer. It can do no more than you can, and is void when your password or your rights change.", "供程序使用，放在 Authorization: Bearer 头中。权限不超过您本人；您的密码或权限变更后失效。";
+    token_label: "What it is for", "用途";
+    token_days: "Days that it is good for", "有效天数";
+    token_rights_hint: "None chosen: all of yours.", "不选表示您的全部权限。";
+    token_made: "The token, shown this once:", "令牌（只显示这一次）：";
+    token_revoked: "Revoked.", "已吊销。";
     // Overview.
     alarms: "Needs attention", "需要处理";
     data_nodes: "Data nodes", "数据节点";

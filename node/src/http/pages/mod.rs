@@ -5,6 +5,7 @@
 //! follows, which a redirect leads to, so that loading it anew orders nothing twice.
 
 pub(super) mod assets;
+pub(super) mod audit;
 pub(super) mod events;
 pub(super) mod files;
 pub(super) mod form;

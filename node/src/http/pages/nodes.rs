@@ -38,7 +38,8 @@ pub(in crate::http) async fn show<F: Front>(
         Refusal::NotFound { what }
     })?;
     let t = visit.frame.t;
-    let shows_volumes = row.mode == Role::DataNode && visit.has(Right::DfsRead);
+    let shows_volumes =
+        row.mode == Role::DataNode && (visit.has(Right::DfsRead) || visit.has(Right::Operate));
     let volumes = match shows_volumes {
         false => None,
         true => match ask(&app, visit.caller.clone(), Ask::Volumes).await? {
@@ -52,7 +53,7 @@ pub(in crate::http) async fn show<F: Front>(
             other => return Err(unexpected(&Told::Dfs(other))),
         },
     };
-    let (may_operate, may_read_logs) = (visit.has(Right::Admin), visit.has(Right::LogRead));
+    let (may_operate, may_read_logs) = (visit.has(Right::Operate), visit.has(Right::LogRead));
     visit.frame.live = Live::Ticks;
     let figures = figures(&app, &visit, Some(row.alias.to_string())).await;
     let figures = figures.as_ref();

@@ -44,7 +44,7 @@ pub(in crate::http) async fn show<F: Front>(
         false => Stored::default(),
     };
     visit.frame.live = Live::Ticks;
-    let may_operate = visit.has(Right::Admin);
+    let may_operate = visit.has(Right::Operate);
     let rolling = app.rolling.told(visit.frame.t);
     let drawn = OverviewPage::new(
         visit.frame,

@@ -26,7 +26,7 @@ pub(in crate::http) async fn volumes<F: Front>(State(app): Shared<F>, mut visit:
         other => return Err(unexpected(&Told::Dfs(other))),
     };
     visit.frame.live = Live::Ticks;
-    let may_operate = visit.has(Right::Admin);
+    let may_operate = visit.has(Right::Operate);
     let drawn = VolumesPage::new(visit.frame, rows, may_operate);
     Ok(page(StatusCode::OK, &drawn))
 }
@@ -48,7 +48,7 @@ pub(in crate::http) async fn repair<F: Front>(
         None => Live::Ticks,
         Some(_) => Live::Never,
     };
-    let may_operate = visit.has(Right::Admin);
+    let may_operate = visit.has(Right::Operate);
     let drawn = RepairPage::new(visit.frame, status, history, may_operate);
     Ok(page(StatusCode::OK, &drawn))
 }

@@ -1,11 +1,14 @@
 //! Users, and the one who reads.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
-use vaquita_core::admin::{Response as Told, Right, Verb};
+use vaquita_core::access::TokenId;
+use vaquita_core::admin::{NewToken, Refusal, Response as Told, Right, Verb};
 use vaquita_web::pages::{AccountPage, UsersPage};
-use vaquita_web::words::{self, fill};
+use vaquita_web::words::fill;
 
 use super::{Answer, Form, Shared, Visit, page, tell};
 use crate::http::app::App;
@@ -14,25 +17,83 @@ use crate::http::gate::unexpected;
 use crate::http::handlers::session::password as bounded;
 use crate::http::problem::Problem;
 
-pub(in crate::http) async fn account<F: Front>(State(_): Shared<F>, visit: Visit) -> Answer {
-    let t = visit.frame.t;
-    let (role, rights) = match &visit.frame.visitor {
-        None => ("", String::new()),
-        Some(visitor) => {
-            let held = Right::ALL.into_iter().filter(|right| visitor.has(*right));
-            let held: Vec<&str> = held.map(|right| words::right(t, right)).collect();
-            (visitor.role_word(t), held.join(", "))
-        }
+pub(in crate::http) async fn account<F: Front>(State(app): Shared<F>, visit: Visit) -> Answer {
+    account_page(&app, visit, None).await
+}
+
+/// The account, with a token that was just made.
+async fn account_page<F: Front>(app: &App<F>, visit: Visit, fresh: Option<String>) -> Answer {
+    let all = visit.has(Right::Admin);
+    let verb = Verb::ListTokens { all };
+    let tokens = match app.work(visit.caller.clone(), verb).await? {
+        Told::Tokens(tokens) => tokens,
+        other => return Err(unexpected(&other)),
     };
-    let user = visit.user.user;
-    let f = visit.frame;
-    let drawn = AccountPage {
-        f,
-        user,
-        role,
-        rights,
-    };
+    let visitor = visit.frame.visitor.clone();
+    let visitor = visitor.ok_or(Refusal::Unauthenticated)?;
+    let drawn = AccountPage::new(visit.frame, &visitor, tokens, all, fresh);
     Ok(page(StatusCode::OK, &drawn))
+}
+
+pub(in crate::http) async fn make_token<F: Front>(
+    State(app): Shared<F>,
+    visit: Visit,
+    request: Request<Body>,
+) -> Answer {
+    let form = Form::of(&visit, request, &app.settings.limits).await?;
+    match token(&app, &visit, &form).await {
+        // The page itself tells it, and not a redirect: nothing keeps the secret for a next page.
+        Ok(token) => account_page(&app, visit, Some(token)).await,
+        Err(problem) => tell(&app, &visit, Err(problem), "/account"),
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn token<F: Front>(app: &App<F>, visit: &Visit, form: &Form) -> Result<String, Problem> {
+    let days: u32 = form
+        .need("days")?
+        .parse()
+        .map_err(|_| Problem::invalid("a token is good for a whole number of days"))?;
+    let rights: Vec<Right> = form
+        .all("right")
+        .filter_map(|key| Right::ALL.into_iter().find(|right| right.as_str() == key))
+        .collect();
+    let networks = form.get("networks").unwrap_or_default().split(',');
+    let wish = NewToken {
+        label: form.need("label")?.to_owned(),
+        valid_for: DAY * days,
+        rights: (!rights.is_empty()).then_some(rights),
+        networks: networks
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    };
+    match app
+        .work(visit.caller.clone(), Verb::IssueToken(wish))
+        .await?
+    {
+        Told::TokenIssued { token, .. } => Ok(token),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(in crate::http) async fn order_tokens<F: Front>(
+    State(app): Shared<F>,
+    visit: Visit,
+    request: Request<Body>,
+) -> Answer {
+    let form = Form::of(&visit, request, &app.settings.limits).await?;
+    let token = TokenId::parse(form.need("token")?)
+        .ok_or_else(|| Problem::invalid("there is no such token"))?;
+    let verb = match form.need("do")? {
+        "revoke" => Verb::RevokeToken { token },
+        _ => return Err(form.no_such_order()),
+    };
+    let outcome = app.work(visit.caller.clone(), verb).await;
+    let said = vec![visit.frame.t.token_revoked.to_owned()];
+    tell(&app, &visit, outcome.map(|_| said), "/account")
 }
 
 pub(in crate::http) async fn list<F: Front>(State(app): Shared<F>, visit: Visit) -> Answer {

@@ -119,6 +119,7 @@ impl Front for FakeFront {
         match (scripted, &request.verb) {
             (Some(reply), _) => reply,
             (None, Verb::Status) => Ok(Response::Status(Box::new(status()))),
+            (None, Verb::ListTokens { .. }) => Ok(Response::Tokens(Vec::new())),
             (None, Verb::ListNodes) => Ok(Response::Nodes(status().nodes)),
             (None, Verb::Figures { node, .. }) => Ok(Response::Figures(charts(node.is_some()))),
             (None, verb) => panic!("the script has no reply to {verb:?}"),

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vaquita_core::admin::{
-    LogPiece, NodeState, OrderRow, Refusal, Response, Selection, UserRow, Verb,
+    LogPiece, NodeState, OrderRow, Refusal, Response, Selection, TokenKind, TokenRow, UserRow, Verb,
 };
+use vaquita_core::audit::{AuditPage, AuditRow};
 use vaquita_core::dfs::ask::{
     Answer, Entry, EntryKind, HistoryPage, Listing, RepairStatus, StuckRow, Usage, VolumeAdmin,
     VolumeRow, VolumeState,
 };
 use vaquita_core::dfs::ids::{ChunkId, FileVersion, InodeId, VolumeSlot};
 use vaquita_core::dfs::path::DfsPath;
-use vaquita_core::ids::{Alias, Role};
+use vaquita_core::ids::{Alias, LogIndex, Role};
 
 use super::harness::{
     ADMIN, Answered, FILES, FRESH, FakeFront, PLAIN, connect, loopback, node, request, server_with,
@@ -208,7 +209,7 @@ async fn a_session_that_nobody_uses_ends_at_the_controller_too() {
     let front = FakeFront::telling([Ok(Response::Done)]);
     let server = server_with(&front, settings());
     let look = |live: bool| {
-        let sent = request("GET", "/account").header("Cookie", &cookie(PLAIN));
+        let sent = request("GET", "/password").header("Cookie", &cookie(PLAIN));
         match live {
             true => sent.header("X-VQ-Live", "1"),
             false => sent,
@@ -219,7 +220,7 @@ async fn a_session_that_nobody_uses_ends_at_the_controller_too() {
     assert_eq!(look(true).to(&server).await.status, 200);
     tokio::time::advance(Duration::from_secs(60)).await;
     let answer = look(true).to(&server).await;
-    assert_eq!(location(&answer), "/login?next=%2Faccount&why=ended");
+    assert_eq!(location(&answer), "/login?next=%2Fpassword&why=ended");
     assert_eq!(front.verbs(), [Verb::Logout]);
 }
 
@@ -427,6 +428,40 @@ async fn whatever_nodes_and_people_say_is_shown_as_text() {
         rights: Vec::new(),
         must_change_password: true,
     };
+    let token = TokenRow {
+        id: "0".repeat(16),
+        kind: TokenKind::Token,
+        label: Some(HOSTILE.to_owned()),
+        user: HOSTILE.to_owned(),
+        issued_unix_ms: 1,
+        expires_unix_ms: 2,
+        rights: None,
+        networks: vec![HOSTILE.to_owned()],
+        current: false,
+    };
+    let audit = AuditPage {
+        rows: vec![AuditRow {
+            sequence: 1,
+            index: LogIndex(1),
+            unix_ms: 1,
+            actor: HOSTILE.to_owned(),
+            means: "session",
+            token: None,
+            address: Some(HOSTILE.to_owned()),
+            action: HOSTILE.to_owned(),
+            object: HOSTILE.to_owned(),
+            detail: HOSTILE.to_owned(),
+            result: "refused",
+            reason: HOSTILE.to_owned(),
+            count: 2,
+            hash: String::new(),
+        }],
+        more: true,
+        oldest: 1,
+        newest: 1,
+        head: String::new(),
+        intact: true,
+    };
     let log = LogPiece {
         offset: 0,
         file_len: HOSTILE.len() as u64,
@@ -442,8 +477,13 @@ async fn whatever_nodes_and_people_say_is_shown_as_text() {
         (
             ADMIN,
             "/nodes/P1-NODE1",
-            vec![Ok(Response::Nodes(hostile.nodes.clone()))],
+            vec![
+                Ok(Response::Nodes(hostile.nodes.clone())),
+                dfs(Answer::Volumes(vec![hostile_volume()])),
+            ],
         ),
+        (ADMIN, "/account", vec![Ok(Response::Tokens(vec![token]))]),
+        (ADMIN, "/audit", vec![Ok(Response::Audit(audit))]),
         (ADMIN, "/logs", vec![state()]),
         (ADMIN, "/logs/P1-NODE1", vec![Ok(Response::Log(log))]),
         (ADMIN, "/users", vec![Ok(Response::Users(vec![user]))]),
@@ -679,4 +719,41 @@ async fn many_open_pages_ask_the_machine_once_a_second_and_too_many_are_refused(
     tokio::time::sleep(Duration::from_millis(10_500)).await;
     let asked = front.verbs().len() - before;
     assert!((9..=12).contains(&asked), "{asked} times in ten seconds");
+}
+
+#[tokio::test]
+async fn a_token_that_was_made_is_told_on_this_one_page_and_nowhere_else() {
+    let row = TokenRow {
+        id: "0".repeat(16),
+        kind: TokenKind::Token,
+        label: Some("backup".to_owned()),
+        user: "plain".to_owned(),
+        issued_unix_ms: 1,
+        expires_unix_ms: 2,
+        rights: None,
+        networks: Vec::new(),
+        current: false,
+    };
+    let token = "vqt_secret".to_owned();
+    let front = FakeFront::telling([Ok(Response::TokenIssued { token, row })]);
+    let server = server_with(&front, settings());
+    let proof = csrf(PLAIN);
+    let answer = request("POST", "/account")
+        .header("Cookie", &cookie(PLAIN))
+        .header("Content-Type", FORM)
+        .raw(&format!(
+            "csrf={proof}&label=backup&days=7&right=dfs-read&networks=10.0.0.0/8,+::1"
+        ))
+        .to(&server)
+        .await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("vqt_secret"));
+    let verbs = front.verbs();
+    let Some(Verb::IssueToken(wish)) = verbs.first() else {
+        panic!("{verbs:?}");
+    };
+    assert_eq!(wish.valid_for, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(wish.networks, ["10.0.0.0/8", "::1"]);
+    let look = request("GET", "/account").header("Cookie", &cookie(PLAIN));
+    assert!(!look.to(&server).await.body.contains("vqt_secret"));
 }

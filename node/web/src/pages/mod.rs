@@ -1,6 +1,7 @@
 //! The pages, each a struct of what it shows.
 
 mod account;
+mod audit;
 mod chunk;
 mod files;
 mod login;
@@ -14,6 +15,7 @@ mod users;
 mod volumes;
 
 pub use account::AccountPage;
+pub use audit::AuditPage;
 pub use chunk::{ChunkPage, ChunkView, ReplicaView};
 pub use files::{Crumb, DirectoryPage, EntryView, FilePage, crumbs, name_of};
 pub use login::{LoginPage, PasswordPage};
