@@ -126,6 +126,8 @@ pub enum Effort {
     Password,
     /// Replaying a log: seconds. One at a time, one waiting.
     Replay,
+    /// Reading, checking and writing the configuration files: milliseconds. One at a time, sixteen waiting.
+    Config,
 }
 
 impl Effort {
@@ -134,7 +136,7 @@ impl Effort {
     pub const fn at_a_time(self) -> usize {
         match self {
             Self::Password => 2,
-            Self::Replay => 1,
+            Self::Replay | Self::Config => 1,
         }
     }
 
@@ -144,6 +146,7 @@ impl Effort {
         match self {
             Self::Password => 8,
             Self::Replay => 1,
+            Self::Config => 16,
         }
     }
 }

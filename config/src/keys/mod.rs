@@ -54,6 +54,12 @@ impl Key {
         self.files == Files::NONE
     }
 
+    /// Whether the key bears on security or on who a process is, so that it is changed on the host alone,
+    /// with an editor: whoever has taken over a browser must not get further with it.
+    pub fn is_protected(&self) -> bool {
+        !self.web_editable
+    }
+
     /// The key that rules in its place: itself, unless it has been renamed.
     pub fn canonical(&'static self) -> &'static Key {
         match self.status {

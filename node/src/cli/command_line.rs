@@ -8,6 +8,7 @@ use super::commands::audit::Audit;
 use super::commands::check::Check;
 use super::commands::chunk::Chunk;
 use super::commands::completions::Completions;
+use super::commands::config::Config;
 use super::commands::dfs::{self, Dfs};
 use super::commands::explain::Explain;
 use super::commands::login::LogIn;
@@ -54,6 +55,7 @@ pub(super) struct CommandLine {
 pub(super) enum Command {
     Local(Local),
     Check(Check),
+    Config(Config),
     Explain(Explain),
     #[command(name = "login")]
     LogIn(LogIn),

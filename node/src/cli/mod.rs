@@ -106,6 +106,7 @@ fn command(words: &[String], terminal: &mut Terminal) -> Outcome {
     match line.command {
         Command::Local(it) => it.run(terminal),
         Command::Check(it) => it.run(terminal),
+        Command::Config(it) => it.run(terminal),
         Command::Explain(it) => it.run(terminal),
         Command::LogIn(it) => it.run(terminal),
         Command::LogOut(it) => it.run(terminal),

@@ -31,6 +31,8 @@ pub struct ServerPlan {
     pub files: ClusterFiles,
     /// Where the files lie, for a controller that edits them.
     pub paths: FilePaths,
+    /// The keys of the command line, which rule over the files.
+    pub arguments: Vec<(String, String)>,
     /// Where the cluster's secret is, or would be.
     pub secret_file: PathBuf,
     /// What is worth a line in the log: warnings about the files and the command line.
@@ -42,7 +44,7 @@ pub struct ServerPlan {
 pub struct FilePaths {
     /// The process's own file.
     pub config: Option<PathBuf>,
-    /// `cluster.cfg`
+    /// `cluster.cfg` of a controller, whether there is one or not.
     pub cluster_config: Option<PathBuf>,
     /// `cluster.nodes`
     pub nodes_file: Option<PathBuf>,
@@ -86,8 +88,8 @@ impl ServerPlan {
                     let text = bytes(&cluster)?;
                     files.cluster =
                         Some(parse_key_value(FileKind::Cluster, &shown(&cluster), &text));
-                    paths.cluster_config = Some(cluster);
                 }
+                paths.cluster_config = Some(cluster);
                 paths.nodes_file = Some(nodes);
                 files.controller = own;
                 resolve_controller(&files, &flags.settings, host)
@@ -148,6 +150,7 @@ impl ServerPlan {
             settings,
             files,
             paths,
+            arguments: flags.settings.clone(),
             secret_file,
             warnings: report,
         })

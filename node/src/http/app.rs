@@ -25,6 +25,7 @@ use super::pulse::Pulse;
 use super::recent::Recent;
 use super::rolling::Rolling;
 use super::session::{self, Sessions};
+use crate::config_desk::ConfigDesk;
 
 /// What the configuration says about the HTTP interface.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct HttpSettings {
     pub passage: Passage,
     /// Where the cluster manager is, on a process that is not it: `10.1.1.7:8990`.
     pub manager: Option<String>,
+    /// The controller's files; `None` where there are none.
+    pub desk: Option<ConfigDesk>,
     /// What clients may send, and how slowly.
     pub limits: HttpLimits,
     /// From which operations that the client has not named are named.
@@ -195,18 +198,23 @@ impl<F: Front> App<F> {
 
     /// Has one of the web workers carry out a verb.
     pub(super) async fn work(&self, caller: Caller, verb: Verb) -> Result<Response, Problem> {
-        let Ok(_admitted) = self.admission.try_acquire() else {
+        let _worker = self.worker().await?;
+        self.ask(caller, verb).await.map_err(Problem::from)
+    }
+
+    /// One of the web workers, for as long as the value lives.
+    pub(super) async fn worker(&self) -> Result<impl Sized + Send + '_, Problem> {
+        let Ok(admitted) = self.admission.try_acquire() else {
             let waiting = self.settings.limits.requests_waiting;
             return Err(self.too_busy(&format!("and {waiting} requests wait for one already")));
         };
         let waits = self.metrics.web_request("waiting");
         let wait = self.settings.limits.worker_wait;
-        let Ok(Ok(_worker)) = timeout(wait, self.workers.acquire()).await else {
+        let Ok(Ok(worker)) = timeout(wait, self.workers.acquire()).await else {
             return Err(self.too_busy(&format!("for {} s", wait.as_secs())));
         };
         drop(waits);
-        let _works = self.metrics.web_request("working");
-        self.ask(caller, verb).await.map_err(Problem::from)
+        Ok((admitted, worker, self.metrics.web_request("working")))
     }
 
     fn too_busy(&self, how: &str) -> Problem {

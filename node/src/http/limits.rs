@@ -16,6 +16,8 @@ pub struct HttpLimits {
     pub headers: usize,
     /// Longest body, in bytes; a longer one is answered 413 without being read.
     pub body_bytes: usize,
+    /// The same where a whole configuration file comes as a text in JSON, which can double its length.
+    pub config_body_bytes: usize,
     /// How long a client may take from the end of one answer, or from its connection, to the end
     /// of the next request's headers. It bounds an idle connection too: an idle client loses
     /// nothing but a handshake.
@@ -59,6 +61,7 @@ impl Default for HttpLimits {
             head_bytes: 16 * KIB,
             headers: 64,
             body_bytes: 1024 * KIB,
+            config_body_bytes: 2560 * KIB,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_grace: Duration::from_secs(5),

@@ -63,6 +63,7 @@ struct Host {
     entropy: Mutex<SecretPrng>,
     passwords: Pool,
     replays: Pool,
+    configs: Pool,
     io: IoPool,
     program: Arc<Program>,
     traffic: Arc<Traffic>,
@@ -104,6 +105,7 @@ impl OsEnv {
                 entropy: Mutex::new(SecretPrng::new(Seed::new(seed))),
                 passwords: Pool::new(Effort::Password),
                 replays: Pool::new(Effort::Replay),
+                configs: Pool::new(Effort::Config),
                 io: IoPool::start(io_workers)?,
                 program: Arc::new(Program::open(Path::new("/proc/self/exe"))?),
                 traffic: Arc::default(),
@@ -243,6 +245,7 @@ impl Env for OsEnv {
         let pool = match effort {
             Effort::Password => &self.host.passwords,
             Effort::Replay => &self.host.replays,
+            Effort::Config => &self.host.configs,
         };
         pool.run(work).await
     }

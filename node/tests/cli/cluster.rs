@@ -211,6 +211,7 @@ fn settings(title: &str) -> HttpSettings {
         session_cookie: "vq8990".to_owned(),
         passage: Passage::default(),
         manager: None,
+        desk: None,
         limits: HttpLimits::default(),
         seed: vaquita_core::prng::Seed::from_number(1),
     }

@@ -133,6 +133,7 @@ fn web_server(
         web_workers: 4,
         strict_defaults: false,
         allow_plain_http: true,
+        desk: None,
         limits: HttpLimits::default(),
         seed: env.seed(),
     };

@@ -156,6 +156,8 @@ pub(in crate::cli) struct Api {
     controller: Option<Server>,
     /// The name of the operation that is being ordered.
     key: Option<String>,
+    /// The entity tag of what is being replaced.
+    replaces: Option<String>,
 }
 
 impl fmt::Debug for Api {
@@ -201,6 +203,7 @@ impl Api {
             logins,
             controller: None,
             key: None,
+            replaces: None,
         })
     }
 
@@ -218,6 +221,7 @@ impl Api {
             logins,
             controller: None,
             key: None,
+            replaces: None,
         })
     }
 
@@ -605,6 +609,20 @@ impl Api {
         self.decoded(&answer?)
     }
 
+    /// Changes what has that entity tag, and nothing else.
+    pub(super) async fn replacing<T: DeserializeOwned>(
+        &mut self,
+        etag: &str,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<T, ApiError> {
+        self.replaces = Some(etag.to_owned());
+        let answer = self.json(method, path, Some(body)).await;
+        self.replaces = None;
+        answer
+    }
+
     async fn done(
         &mut self,
         method: Method,
@@ -684,6 +702,7 @@ impl Api {
             path,
             json: body,
             key: self.key.as_deref(),
+            if_match: self.replaces.as_deref(),
         };
         let answer = exchange(&self.server, token, call)
             .await

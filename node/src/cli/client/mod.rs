@@ -3,6 +3,7 @@
 mod address;
 mod api;
 mod carrier;
+mod config;
 mod dfs;
 mod entries;
 mod logins;

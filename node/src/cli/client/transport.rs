@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, IF_MATCH};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -39,6 +39,8 @@ pub(super) struct Call<'a> {
     pub(super) json: Option<String>,
     /// By which a repetition is recognised.
     pub(super) key: Option<&'a str>,
+    /// The entity tag of what it replaces.
+    pub(super) if_match: Option<&'a str>,
 }
 
 /// Why there is no answer.
@@ -118,6 +120,7 @@ pub(super) async fn exchange(
         path,
         json,
         key,
+        if_match,
     } = call;
     let broken =
         |error: &dyn fmt::Display| TransportError::Broken(server.clone(), error.to_string());
@@ -144,6 +147,9 @@ pub(super) async fn exchange(
         }
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(etag) = if_match {
+            request = request.header(IF_MATCH, etag);
         }
         if json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");

@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod check;
 pub(super) mod chunk;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod dfs;
 pub(super) mod explain;
 pub(super) mod login;

@@ -3,6 +3,7 @@
 mod audit;
 mod away;
 mod chunks;
+mod config;
 pub(super) mod dfs;
 mod figures;
 mod files;
@@ -93,6 +94,12 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::MaintainNodes => on(filter, nodes::maintain::<F>),
         Endpoint::ServeNodes => on(filter, nodes::serve::<F>),
         Endpoint::NodeLog => on(filter, log::read::<F>),
+        Endpoint::ShowConfig => on(filter, config::overview::<F>),
+        Endpoint::ShowConfigFile => on(filter, config::show::<F>),
+        Endpoint::CheckConfig => on(filter, config::check::<F>),
+        Endpoint::WriteConfig => on(filter, config::write::<F>),
+        Endpoint::ConfigHistory => on(filter, config::history::<F>),
+        Endpoint::UndoConfig => on(filter, config::undo::<F>),
         Endpoint::ListUsers => on(filter, users::list::<F>),
         Endpoint::AddUser => on(filter, users::add::<F>),
         Endpoint::RemoveUser => on(filter, users::remove::<F>),

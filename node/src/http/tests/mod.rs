@@ -1,4 +1,5 @@
 mod api;
+mod config;
 mod connections;
 mod dfs;
 mod files;

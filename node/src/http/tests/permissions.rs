@@ -19,6 +19,7 @@ fn path(route: &Route) -> String {
     route
         .path
         .replace("{alias}", "A")
+        .replace("{file}", "cluster.cfg")
         .replace("{user}", "u")
         .replace("{right}", "dfs-read")
         .replace("{version}", "0")
