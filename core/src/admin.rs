@@ -13,7 +13,9 @@ use thiserror::Error;
 
 use crate::access::TokenId;
 use crate::audit::{AuditPage, AuditQuery};
+use crate::controller::Reconfiguration;
 use crate::dfs::ask::{Answer, Ask, VolumeState};
+use crate::dfs::digest::Digest;
 use crate::dfs::placement::NoPlace;
 use crate::figures::{Figures, FiguresReport, NodeFigures};
 use crate::ids::{Alias, LogIndex, NodeEpoch, Role};
@@ -147,6 +149,15 @@ pub enum Verb {
         /// Whether it is to be emptied, or to serve again.
         drain: bool,
     },
+    /// Take up what the controller's files say by now.
+    Reconfigure {
+        /// All that they say.
+        config: Box<Reconfiguration>,
+        /// Whether it is only to be said what would come of it.
+        dry_run: bool,
+    },
+    /// With which configurations data nodes run, and would be started.
+    ListConfigurations,
     /// A piece of a node's log file, running or not.
     ReadLog {
         /// The node.
@@ -392,6 +403,10 @@ pub enum Response {
     Ordered(Vec<OrderRow>),
     /// What came of opening volumes again.
     Rescanned(Vec<RescanRow>),
+    /// What a configuration changed, or would change.
+    Reconfigured(Vec<ReconfiguredRow>),
+    /// The configurations of data nodes.
+    Configurations(Vec<ConfigurationRow>),
     /// A piece of a log file.
     Log(LogPiece),
     /// The users.
@@ -429,6 +444,8 @@ impl fmt::Debug for Response {
             Self::Figures(report) => f.debug_tuple("Figures").field(report).finish(),
             Self::Ordered(rows) => f.debug_tuple("Ordered").field(rows).finish(),
             Self::Rescanned(rows) => f.debug_tuple("Rescanned").field(rows).finish(),
+            Self::Reconfigured(rows) => f.debug_tuple("Reconfigured").field(rows).finish(),
+            Self::Configurations(rows) => f.debug_tuple("Configurations").field(rows).finish(),
             Self::Log(piece) => f.debug_tuple("Log").field(piece).finish(),
             Self::Users(rows) => f.debug_tuple("Users").field(rows).finish(),
             Self::TokenIssued { token: _, row } => f
@@ -615,6 +632,32 @@ pub struct OrderRow {
     pub changed: bool,
     /// What happens now, or why nothing does.
     pub note: String,
+}
+
+/// One thing that a configuration changed, or would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReconfiguredRow {
+    /// The alias of a member, or the name of a key.
+    pub subject: String,
+    /// `member-added`, `member-moved`, `member-removed`, `node-configuration` or `setting`.
+    pub change: &'static str,
+    /// What has to happen for it to count: `nothing`, or `node-restart`.
+    pub needs: &'static str,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+/// With what one data node runs, and would be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigurationRow {
+    /// The node.
+    pub alias: Alias,
+    /// Whether a process of it runs, as far as is known.
+    pub runs: bool,
+    /// The digest of the configuration that it would be started with.
+    pub next: Digest,
+    /// The digest of the one that it was started with, if its agent started it and has said so.
+    pub started_with: Option<Digest>,
 }
 
 /// What came of opening one volume again.

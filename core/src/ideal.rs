@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::admin::{Caller, NodeRow, NodeState, Reply, Request, Selection, Verb};
 use crate::agent::{Agent, AgentConfig};
-use crate::controller::{Controller, ControllerConfig, FilesConfig, Member, plan_home_repair};
+use crate::controller::{
+    Controller, ControllerConfig, FilesConfig, Member, Reconfiguration, plan_home_repair,
+};
 use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use crate::disk::{DiskOp, FileName};
 use crate::event::Event;
@@ -86,7 +88,8 @@ pub(crate) struct Ideal {
     pub(crate) limits: Limits,
     pub(crate) planted: Planted,
     pub(crate) restart: RestartPolicy,
-    hosts: u8,
+    /// How many hosts the files name.
+    pub(crate) hosts: u8,
 }
 
 pub(crate) fn alias(text: &str) -> Alias {
@@ -173,11 +176,8 @@ impl Ideal {
         }
     }
 
-    pub(crate) fn start_controller(&mut self) {
-        self.try_start_controller().expect("it starts");
-    }
-
-    pub(crate) fn try_start_controller(&mut self) -> Result<(), ExitReason> {
+    /// What the files say, as a start reads them.
+    pub(crate) fn configuration(&self) -> Reconfiguration {
         let mut members = Vec::new();
         for host in 2..2 + self.hosts {
             let node = host - 1;
@@ -194,17 +194,38 @@ impl Ideal {
                 node_cfg: "workerNum=4\n".to_owned(),
             });
         }
+        Reconfiguration {
+            members,
+            recovery_wait: Some(Duration::from_secs(300)),
+            restart: self.restart,
+            restart_stopped: false,
+            files: FilesConfig::default(),
+        }
+    }
+
+    pub(crate) fn start_controller(&mut self) {
+        self.try_start_controller().expect("it starts");
+    }
+
+    pub(crate) fn try_start_controller(&mut self) -> Result<(), ExitReason> {
+        let Reconfiguration {
+            members,
+            recovery_wait,
+            restart,
+            restart_stopped,
+            files: kept,
+        } = self.configuration();
         let config = ControllerConfig {
             site: site(CONTROLLER, CONTROLLER_PORT, "master"),
             members,
             heartbeat_timeout: Duration::from_secs(8),
-            recovery_wait: Some(Duration::from_secs(300)),
+            recovery_wait,
             lan_cluster: true,
-            restart: self.restart,
-            restart_stopped: false,
+            restart,
+            restart_stopped,
             secret: None,
             bootstrap: None,
-            files: FilesConfig::default(),
+            files: kept,
             mirrors: 0,
             build: "test".to_owned(),
             limits: self.limits.clone(),

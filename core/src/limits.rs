@@ -19,6 +19,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Most connections a machine keeps, the oldest unproven one giving way.
     pub connections_max: usize,
+    /// Most rows of the nodes file that are taken up while the controller runs.
+    pub members_max: usize,
 
     /// Time between two heartbeats, spread by [`Limits::heartbeat_jitter_percent`].
     pub heartbeat_period: Duration,
@@ -204,6 +206,7 @@ impl Default for Limits {
             handshake_bytes_max: 4 * KIB,
             handshake_timeout: Duration::from_secs(5),
             connections_max: 1024,
+            members_max: 10_000,
 
             heartbeat_period: Duration::from_millis(500),
             heartbeat_jitter_percent: 10,

@@ -839,6 +839,10 @@ pub struct ChildStatus {
     /// The end of the node's log, if it went down without an order.
     #[n(8)]
     pub log_tail: Vec<String>,
+    /// What the running process was started with: the digest of [`DesiredNode::node_cfg`] as it was then.
+    /// `None` if nothing runs, or the agent did not start it.
+    #[cbor(n(9), default)]
+    pub config: Option<Digest>,
 }
 
 /// An attested end of a process.

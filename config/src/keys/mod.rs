@@ -398,7 +398,8 @@ impl fmt::Display for Range {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// Nothing: it is taken over while running.
+    /// Nothing but that the controller takes up its files: after a change over the API it does so by itself,
+    /// after one with an editor by `vaquita config reload`.
     Nothing,
     /// A restart of the process whose file it stands in.
     ProcessRestart,
@@ -412,9 +413,9 @@ pub enum Change {
 
 impl Change {
     /// How the reference names it.
-    pub fn description(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
-            Change::Nothing => "nothing",
+            Change::Nothing => "reload",
             Change::ProcessRestart => "restart of the process",
             Change::NodeRestart => "node restart",
             Change::ControllerRestart => "controller restart",

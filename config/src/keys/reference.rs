@@ -13,7 +13,8 @@ pub fn reference_markdown() -> String {
          C is `controller.cfg`, A `agent.cfg`, N `cluster.cfg` (and the `node.cfg` that an agent \
          writes from it), S the `dolphindb.cfg` of a stand-alone process; a dash means the command \
          line only. Every key can also be given on the command line, as `-key value`, and that \
-         rules. \"Change\" is what it takes for a changed value to have an effect. A key marked \
+         rules. \"Change\" is what it takes for a changed value to have an effect; \"reload\" is \
+         `vaquita config reload`, which a change over the API does by itself. A key marked \
          with * cannot be changed in the browser.\n\n\
          ## Keys of this system\n\n\
          [Which of them act](../configuration.md#which-keys-act-in-this-version) in this version: not \

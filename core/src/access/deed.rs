@@ -59,6 +59,8 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
         | Verb::Figures { .. }
         | Verb::ListUsers
         | Verb::ListTokens { .. }
+        | Verb::ListConfigurations
+        | Verb::Reconfigure { dry_run: true, .. }
         | Verb::ListAudit(_) => None,
         Verb::Login { user, .. } => with_change("login", user.clone(), none()),
         Verb::Logout => with_change("logout", none(), none()),
@@ -87,6 +89,7 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
             };
             with_change(action, format!("{node} {path}"), none())
         }
+        Verb::Reconfigure { dry_run: false, .. } => first("config.reload", none()),
         Verb::RescanVolumes(nodes) => first("volume.rescan", chosen(nodes)),
         Verb::ForgetVolume { node, path } => first("volume.forget", format!("{node} {path}")),
         Verb::ReadLog { alias, .. } => Some(Deed {

@@ -70,7 +70,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         | Verb::ListTokens { all: false }
         | Verb::RevokeToken { .. } => Need::Settled,
         Verb::IssueToken(_) => Need::SettledLogin,
-        Verb::ReadLog { .. } => Need::Right(Right::LogRead),
+        Verb::ReadLog { .. } | Verb::ListConfigurations => Need::Right(Right::LogRead),
         Verb::Dfs(ask) => match ask.rights() {
             [right] => Need::Right(*right),
             rights => Need::AnyOf(rights),
@@ -86,6 +86,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         | Verb::ForgetVolume { .. }
         | Verb::ListTokens { all: true }
         | Verb::ListAudit(_)
+        | Verb::Reconfigure { .. }
         | Verb::ListUsers
         | Verb::AddUser { .. }
         | Verb::RemoveUser { .. }
@@ -397,6 +398,8 @@ impl Access {
             | Verb::AdoptVolume { .. }
             | Verb::ForgetVolume { .. }
             | Verb::SetVolumeDuty { .. }
+            | Verb::Reconfigure { .. }
+            | Verb::ListConfigurations
             | Verb::ReadLog { .. }
             | Verb::ListAudit(_)
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {

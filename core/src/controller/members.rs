@@ -56,6 +56,10 @@ pub(super) struct MemberState {
     /// Whether it has no row in the nodes file, and is a member for the chunks alone that the log says it
     /// has.
     pub(super) orphaned: bool,
+    /// Whether it is no member any more. Its place is kept for one of the same name.
+    pub(super) gone: bool,
+    /// Where its row stands among the rows.
+    pub(super) rank: usize,
     /// The agent of its host; for a data node only.
     pub(super) agent: Option<Slot>,
     pub(super) presence: Presence,
@@ -90,44 +94,14 @@ pub(super) struct MemberState {
     pub(super) well_since: Timestamp,
 }
 
-#[derive(Debug)]
-pub(super) struct BeatKeys {
-    pub(super) node: NodeId,
-    pub(super) beat: DatagramKey,
-    pub(super) ack: DatagramKey,
-}
-
-/// All members, by slot.
-#[derive(Debug)]
-pub(super) struct Members {
-    pub(super) all: Vec<MemberState>,
-    by_alias: BTreeMap<Alias, Slot>,
-    by_node: BTreeMap<NodeId, Slot>,
-    by_session: BTreeMap<ConnId, Slot>,
-}
-
-impl Members {
-    /// `orphans` come behind the rows of the nodes file.
-    pub(super) fn new(mut members: Vec<Member>, orphans: Vec<Member>, now: Timestamp) -> Self {
-        let listed = members.len();
-        members.extend(orphans);
-        let by_alias: BTreeMap<_, _> = members
-            .iter()
-            .enumerate()
-            .map(|(slot, m)| (m.site.alias.clone(), slot))
-            .collect();
-        let agents: BTreeMap<_, _> = members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| member.role == Role::Agent)
-            .map(|(slot, member)| (member.host.clone(), slot))
-            .collect();
-        let state = |(slot, member): (Slot, Member)| MemberState {
-            orphaned: slot >= listed,
-            agent: (member.role == Role::DataNode)
-                .then(|| agents.get(&member.host).copied())
-                .flatten(),
+impl MemberState {
+    fn new(member: Member, rank: usize, orphaned: bool, now: Timestamp) -> Self {
+        Self {
             member,
+            orphaned,
+            gone: false,
+            rank,
+            agent: None,
             presence: Presence::Away,
             session: None,
             process: None,
@@ -145,18 +119,120 @@ impl Members {
             left: false,
             desired_sent: Timestamp::ZERO,
             well_since: now,
-        };
-        let all = members.into_iter().enumerate().map(state).collect();
-        Self {
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct BeatKeys {
+    pub(super) node: NodeId,
+    pub(super) beat: DatagramKey,
+    pub(super) ack: DatagramKey,
+}
+
+/// All members, by slot.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) all: Vec<MemberState>,
+    by_alias: BTreeMap<Alias, Slot>,
+    /// The places of those that are no members any more.
+    gone: BTreeMap<Alias, Slot>,
+    by_node: BTreeMap<NodeId, Slot>,
+    by_session: BTreeMap<ConnId, Slot>,
+}
+
+impl Members {
+    /// `orphans` are no rows of the nodes file.
+    pub(super) fn new(members: Vec<Member>, orphans: Vec<Member>, now: Timestamp) -> Self {
+        let listed = members.len();
+        let rows = members.into_iter().chain(orphans).enumerate();
+        let all: Vec<MemberState> = rows
+            .map(|(slot, member)| MemberState::new(member, slot, slot >= listed, now))
+            .collect();
+        let by_alias = all
+            .iter()
+            .enumerate()
+            .map(|(slot, state)| (state.member.site.alias.clone(), slot))
+            .collect();
+        let mut members = Self {
             all,
             by_alias,
+            gone: BTreeMap::new(),
             by_node: BTreeMap::new(),
             by_session: BTreeMap::new(),
+        };
+        members.assign_agents();
+        members
+    }
+
+    /// Gives each data node the agent of its host.
+    pub(super) fn assign_agents(&mut self) {
+        let agents: BTreeMap<String, Slot> = self
+            .agents()
+            .map(|slot| (self.all[slot].member.host.clone(), slot))
+            .collect();
+        for state in &mut self.all {
+            state.agent = (state.member.role == Role::DataNode && !state.gone)
+                .then(|| agents.get(&state.member.host).copied())
+                .flatten();
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    /// A row of the nodes file, the `rank`th of them, is so from now on. Returns the member's slot.
+    pub(super) fn take_row(&mut self, rank: usize, member: Member, now: Timestamp) -> Slot {
+        let alias = member.site.alias.clone();
+        if let Some(slot) = self.slot(&alias) {
+            let state = &mut self.all[slot];
+            state.member = member;
+            state.rank = rank;
+            state.orphaned = false;
+            return slot;
+        }
+        let state = MemberState::new(member, rank, false, now);
+        let slot = match self.gone.remove(&alias) {
+            Some(slot) => {
+                self.all[slot] = state;
+                slot
+            }
+            None => {
+                self.all.push(state);
+                self.all.len() - 1
+            }
+        };
+        self.by_alias.insert(alias, slot);
+        slot
+    }
+
+    /// A member is none any more. It has been let go before.
+    pub(super) fn dismiss(&mut self, slot: Slot) {
+        let state = &mut self.all[slot];
+        state.gone = true;
+        state.child = None;
+        let alias = state.member.site.alias.clone();
+        self.by_alias.remove(&alias);
+        self.gone.insert(alias, slot);
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.by_alias.len()
+    }
+
+    /// All members, those with a row first, in the order of the rows.
+    pub(super) fn in_order(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.by_alias.values().copied().collect();
+        slots.sort_by_key(|&slot| (self.all[slot].orphaned, self.all[slot].rank, slot));
+        slots
+    }
+
+    /// Those that have a row in the nodes file.
+    pub(super) fn listed(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.present().filter(|&slot| !self.all[slot].orphaned)
+    }
+
+    /// Those that are members at present.
+    fn present(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.all.len()).filter(|&slot| !self.all[slot].gone)
     }
 
     pub(super) fn slot(&self, alias: &Alias) -> Option<Slot> {
@@ -167,9 +243,8 @@ impl Members {
     pub(super) fn named(&self, name: &str) -> Option<Slot> {
         let by_alias = Alias::new(name).ok().and_then(|alias| self.slot(&alias));
         by_alias.or_else(|| {
-            self.all
-                .iter()
-                .position(|state| state.member.site.endpoint.to_string() == name)
+            self.present()
+                .find(|&slot| self.all[slot].member.site.endpoint.to_string() == name)
         })
     }
 
@@ -218,21 +293,21 @@ impl Members {
     }
 
     pub(super) fn has_orphans(&self) -> bool {
-        // They come last.
-        self.all.last().is_some_and(|state| state.orphaned)
+        self.all.iter().any(|state| state.orphaned && !state.gone)
     }
 
     pub(super) fn orphans(&self) -> impl Iterator<Item = Slot> + '_ {
-        let orphans = self.all.iter().rev().take_while(|state| state.orphaned);
-        self.all.len() - orphans.count()..self.all.len()
+        self.present().filter(|&slot| self.all[slot].orphaned)
     }
 
     pub(super) fn agents(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.all.len()).filter(|&slot| self.all[slot].member.role == Role::Agent)
+        self.present()
+            .filter(|&slot| self.all[slot].member.role == Role::Agent)
     }
 
     pub(super) fn data_nodes(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.all.len()).filter(|&slot| self.all[slot].member.role == Role::DataNode)
+        self.present()
+            .filter(|&slot| self.all[slot].member.role == Role::DataNode)
     }
 }
 
@@ -384,8 +459,8 @@ impl Outlook<'_> {
         let since = self.state.registry.removed_by(&site.alias)?;
         Some(format!(
             "it was removed from the cluster (log index {since}): take the line `{site},{}` out of \
-             cluster.nodes and restart the controller. A node with an empty home may take the name",
-            member.role
+             cluster.nodes: `vaquita config remove-member {}`. A node with an empty home may take the name",
+            member.role, site.alias
         ))
     }
 

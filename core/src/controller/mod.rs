@@ -16,6 +16,7 @@ mod files;
 mod members;
 mod mirrors;
 mod orphans;
+mod reload;
 mod remove;
 mod repair;
 mod replace;
@@ -32,6 +33,7 @@ pub use files::FilesConfig;
 #[doc(hidden)]
 pub use files::StockView;
 pub use members::Member;
+pub use reload::Reconfiguration;
 #[cfg(test)]
 pub(crate) use repair::home_with_log;
 pub use repair::{HomeRepair, HomeRepairRefusal, HomeReport, inspect_home, plan_home_repair};
@@ -410,7 +412,8 @@ impl Controller {
     #[must_use]
     pub fn rows(&self, now: Timestamp) -> Vec<NodeRow> {
         let outlook = self.outlook(now);
-        (0..self.members.len())
+        let slots = self.members.in_order().into_iter();
+        slots
             .filter(|slot| !self.is_forgotten(*slot))
             .map(|slot| {
                 let mut row = outlook.row(slot);

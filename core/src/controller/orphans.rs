@@ -139,8 +139,8 @@ impl Controller {
             };
             Some(format!(
                 "{alias} is not in cluster.nodes but holds {chunks}, {alone}. It is read from and \
-                 emptied. If its line went by mistake, put `{site},{}` back and restart the controller; \
-                 else let it run until it is drained. If it cannot come back: `vaquita node remove \
+                 emptied. If its line went by mistake, put `{site},{}` back and have it taken up (`vaquita \
+                 config reload`); else let it run until it is drained. If it cannot come back: `vaquita node remove \
                  {alias}`",
                 Role::DataNode
             ))
@@ -187,7 +187,7 @@ impl Controller {
         Some(Refusal::Conflict {
             reason: format!(
                 "{} is not in cluster.nodes and cannot be {what}. Put the line `{site},{}` back and \
-                 restart the controller first",
+                 have it taken up first: `vaquita config reload`",
                 site.alias,
                 Role::DataNode
             ),

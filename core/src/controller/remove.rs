@@ -43,8 +43,8 @@ impl Controller {
         let alias = member.member.site.alias.clone();
         if member.member.role != Role::DataNode {
             let reason = format!(
-                "{alias} is an agent: it keeps nothing. Stop it, take its line out of cluster.nodes and \
-                 restart the controller"
+                "{alias} is an agent: it keeps nothing. Stop it and take its line out of cluster.nodes: \
+                 `vaquita config remove-member {alias}`"
             );
             return Some(Err(Refusal::Invalid { reason }));
         }
@@ -108,6 +108,20 @@ impl Controller {
             }
         }
         toll
+    }
+
+    /// What would be lost with a node, in words.
+    pub(super) fn words_of_loss(&self, slot: Slot) -> String {
+        if let Some(why) = self.why_unknown() {
+            return format!("it is not known at present what would be lost with it: {why}");
+        }
+        let toll = self.node_of(slot).map(|node| self.toll_of(node));
+        let Toll { short, lost, .. } = toll.unwrap_or_default();
+        let wanted = self.replicas_wanted();
+        format!(
+            "without it {lost} would be left with no good replica, and {short} with fewer than the \
+             {wanted} that they should have"
+        )
     }
 
     fn refused_removal(
@@ -210,7 +224,7 @@ impl Controller {
 
     /// A member is none any more, as if it had never registered. It is not told why: that is not durable
     /// yet, and it hears it when it registers anew.
-    fn let_go(&mut self, now: Timestamp, slot: Slot) {
+    pub(super) fn let_go(&mut self, now: Timestamp, slot: Slot) {
         if let Some(conn) = self.members.set_session(slot, None) {
             self.links.close(conn, &mut self.out);
         }
@@ -232,8 +246,8 @@ impl Controller {
                 "Its line is not in cluster.nodes any more, and nothing is left to do".to_owned()
             }
             false => format!(
-                "Take the line `{},{}` out of cluster.nodes and restart the controller",
-                member.member.site, member.member.role
+                "Take the line `{},{}` out of cluster.nodes: `vaquita config remove-member {}`",
+                member.member.site, member.member.role, member.member.site.alias
             ),
         }
     }

@@ -121,6 +121,11 @@ impl Controller {
                 let by = identity.name().to_owned();
                 self.remove_node(now, id, &node, accept_loss.as_deref(), by)
             }
+            Verb::ListConfigurations => Some(Ok(Response::Configurations(self.configurations()))),
+            Verb::Reconfigure { config, dry_run } => {
+                let by = identity.name().to_owned();
+                self.reconfigure(now, id, *config, dry_run, &by)
+            }
             Verb::SetDuty { nodes, duty } => self.set_duty(now, id, &nodes, duty),
             Verb::RescanVolumes(nodes) => self.rescan_volumes(now, id, &nodes),
             Verb::AdoptVolume { node, path } => {

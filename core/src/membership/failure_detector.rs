@@ -126,6 +126,32 @@ impl FailureDetector {
         }
     }
 
+    /// How many members there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.watches.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    /// There is one more member, in the next slot; it is not watched yet.
+    pub fn add(&mut self, now: Timestamp) {
+        self.watches.push(Watch {
+            health: Health::Unwatched,
+            last_heard: now,
+        });
+    }
+
+    /// After how long a member that is offline counts as lost, from now on. Those that count as lost
+    /// stay so until they are back.
+    pub const fn wait_for_lost(&mut self, lost: Option<Duration>) {
+        self.thresholds.lost = lost;
+    }
+
     /// The thresholds in force.
     #[must_use]
     pub const fn thresholds(&self) -> &Thresholds {

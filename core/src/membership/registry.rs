@@ -362,7 +362,8 @@ fn unknown_alias(alias: &Alias, aliases: &[Alias]) -> String {
              case-sensitive)"
         ),
         None => format!(
-            "there is no `{alias}` in cluster.nodes; add a row for it and restart the controller"
+            "there is no `{alias}` in cluster.nodes; add a row for it: `vaquita config \
+             add-member`"
         ),
     }
 }

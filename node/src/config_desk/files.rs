@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 use vaquita_config::{
-    CheckOptions, ClusterFiles, Diagnostic, FileKind, HostFacts, check, codes, parse_cluster_nodes,
-    parse_key_value, resolve_controller,
+    CheckOptions, ClusterFiles, Diagnostic, FileKind, HostFacts, Resolved, check, codes,
+    parse_cluster_nodes, parse_key_value, resolve_controller,
 };
 
 /// One of the files that a controller owns.
@@ -87,6 +87,9 @@ impl DeskPaths {
     }
 }
 
+/// Errors that are told of files that cannot be used.
+const ERRORS_TOLD: usize = 20;
+
 /// What the controller was started with beside its files: it counts for what they mean.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
@@ -103,6 +106,8 @@ pub(super) type Bytes = BTreeMap<ConfigFile, Vec<u8>>;
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) files: ClusterFiles,
+    /// The controller's own settings by them.
+    pub(super) settings: Resolved,
     /// Everything that is wrong with them, in the order of the files.
     pub(super) findings: Vec<Diagnostic>,
 }
@@ -128,6 +133,16 @@ impl Reading {
         // settings as a whole that tell.
         findings.retain(|it| it.code != codes::MISSING_KEY.name);
         findings.extend(settings.diagnostics.iter().cloned());
-        Self { files, findings }
+        Self {
+            files,
+            settings,
+            findings,
+        }
+    }
+
+    /// What keeps the files from being used, the first few of it.
+    pub(super) fn first_errors(&self) -> Vec<Diagnostic> {
+        let errors = self.findings.iter().filter(|it| it.is_error());
+        errors.take(ERRORS_TOLD).cloned().collect()
     }
 }

@@ -13,9 +13,11 @@
 //! | whether it may | `judge` |
 //! | how it gets to the disk | `disk` |
 //! | the texts before | `history` |
+//! | what runs, and what waits for a restart | `taken` |
+//! | the work on the disk | `inner` |
 //! | what is told | `views` |
 //!
-//! All work on the disk is done where it may block ([`Effort::Config`]).
+//! All work on the disk is done where it may block ([`Effort::Config`](crate::env::Effort::Config)).
 
 mod change;
 mod diff;
@@ -23,41 +25,47 @@ mod disk;
 mod error;
 mod files;
 mod history;
+mod inner;
 mod judge;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod views;
 
 use std::fmt;
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell, oneshot};
-use tracing::{info, warn};
+use tracing::warn;
+use vaquita_core::admin::{Caller, ReconfiguredRow, Refusal, Response, Verb};
+use vaquita_core::controller::Reconfiguration;
 
 pub use change::{Change, EDITS_MAX, Edit};
 pub use diff::Diff;
 pub use error::DeskError;
 pub use files::{Beside, ConfigFile, DeskPaths};
 pub use history::VERSIONS_MAX;
+pub use taken::{KeyRow, Meaning, NodeConfigRow, NodeStanding, Running};
 pub use views::{
-    Checked, FileRow, HistoryShown, LineMeaning, LineRow, Overview, Rules, Shown, VersionRow,
-    Written,
+    Checked, FileRow, HistoryShown, LineMeaning, LineRow, Overview, Reloaded, Rules, Shown,
+    VersionRow, Written,
 };
 
-use crate::env::{Effort, Env};
-use disk::{Fault, Hand, OsHand};
-use files::{Bytes, Reading};
-use history::{History, Note};
+use crate::env::Env;
+use disk::{Hand, OsHand};
+use files::Bytes;
+use history::Note;
+use inner::{Inner, Through};
 use judge::Verdict;
 
+/// What a key needs that counts once the controller takes up its files.
+const RELOAD: &str = vaquita_config::keys::Change::Nothing.description();
 /// Characters of a comment.
 pub const COMMENT_MAX: usize = 500;
 
 /// What a desk is set up with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DeskSettings {
     /// The files.
     pub paths: DeskPaths,
@@ -65,15 +73,19 @@ pub struct DeskSettings {
     pub beside: Beside,
     /// The folder of the texts before.
     pub history: PathBuf,
+    /// The controller that runs by the files; `None` where there are the files alone.
+    pub running: Option<Running>,
 }
 
 /// Whoever changes a file, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Author {
     /// The user.
     pub by: String,
     /// What for: one line, or nothing.
     pub comment: String,
+    /// As whom the machine is asked.
+    pub caller: Caller,
 }
 
 /// Which text somebody means to replace: entity tags, as `If-Match` has them.
@@ -84,43 +96,11 @@ pub struct Condition(pub Vec<String>);
 #[derive(Clone)]
 pub struct ConfigDesk(Arc<Inner>);
 
-struct Inner {
-    settings: DeskSettings,
-    hand: Box<dyn Hand>,
-    outside: Box<dyn Outside>,
-    /// Whether it was looked at what an earlier process left. Not before the first question: by then this
-    /// process has the lock on its home, and is the only one to write here.
-    cleaned: OnceCell<()>,
-    /// One change at a time: what it was judged by is what it replaces.
-    writing: Mutex<()>,
-}
-
 impl fmt::Debug for ConfigDesk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConfigDesk")
             .field("settings", &self.0.settings)
             .finish_non_exhaustive()
-    }
-}
-
-type Work = Box<dyn FnOnce() + Send>;
-
-/// What the desk needs of the [`Env`], whichever that is.
-trait Outside: Send + Sync + 'static {
-    fn unix_ms(&self) -> u64;
-    /// Resolves to whether the work was done.
-    fn run(&self, work: Work) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
-}
-
-struct Through<E>(E);
-
-impl<E: Env> Outside for Through<E> {
-    fn unix_ms(&self) -> u64 {
-        self.0.unix_ms()
-    }
-
-    fn run(&self, work: Work) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(async move { self.0.compute(Effort::Config, work).await.is_some() })
     }
 }
 
@@ -167,21 +147,23 @@ impl ConfigDesk {
         outcome.await.map_err(|_| DeskError::Busy)
     }
 
-    /// All files, and what is wrong with them.
+    /// All files, what is wrong with them, and what of them waits for a restart of something.
     ///
     /// # Errors
-    /// If one cannot be read.
-    pub async fn overview(&self) -> Result<Overview, DeskError> {
+    /// If one cannot be read, or the machine does not tell.
+    pub async fn overview(&self, caller: &Caller) -> Result<Overview, DeskError> {
+        let nodes = self.standings(caller).await?;
         self.work(|inner| {
             let bytes = inner.read_all()?;
             let reading = inner.reading(&bytes);
-            let paths = &inner.settings.paths;
-            let rows = ConfigFile::ALL.into_iter();
+            let values = inner.values(&reading);
             Ok(Overview {
-                files: rows
-                    .map(|file| FileRow::of(file, paths, &bytes, &reading.findings))
+                files: (ConfigFile::ALL.into_iter())
+                    .map(|file| inner.row(file, &bytes, &reading))
                     .collect(),
                 findings: reading.findings,
+                pending: values.into_iter().filter(|row| row.pending).collect(),
+                nodes,
             })
         })
         .await?
@@ -195,8 +177,12 @@ impl ConfigDesk {
         self.work(move |inner| {
             let bytes = inner.read_all()?;
             let reading = inner.reading(&bytes);
-            let row = FileRow::of(file, &inner.settings.paths, &bytes, &reading.findings);
-            Ok(Shown::of(row, &bytes, &reading))
+            let row = inner.row(file, &bytes, &reading);
+            let keys = match file {
+                ConfigFile::Controller => inner.values(&reading),
+                _ => Vec::new(),
+            };
+            Ok(Shown::of(row, &bytes, &reading, keys))
         })
         .await?
     }
@@ -275,24 +261,138 @@ impl ConfigDesk {
     ) -> Result<Written, DeskError> {
         let _turn = self.0.writing.lock().await;
         let unix_ms = self.0.outside.unix_ms();
-        let written = self
+        let Author {
+            by,
+            comment,
+            caller,
+        } = author;
+        let met = condition.clone();
+        let judged = self.work(move |inner| {
+            let present = inner.read_all()?;
+            met.met(file, &present)?;
+            let (change, undid) = change(inner)?;
+            let verdict = Verdict::of(file, &change, &present, &inner.settings.beside)?;
+            verdict.accepted()?;
+            let note = Note {
+                by,
+                unix_ms,
+                comment,
+                undid,
+                existed: present.contains_key(&file),
+            };
+            // Errors that other files had before keep a reload from happening, not a change of this one.
+            let usable = verdict.reading.first_errors().is_empty();
+            let config = usable
+                .then(|| inner.meaning(&verdict.reading))
+                .transpose()?;
+            Ok::<_, DeskError>((verdict, note, config.flatten()))
+        });
+        let (verdict, note, config) = judged.await??;
+        let mut told = None;
+        if verdict.changed
+            && let Some(config) = config
+        {
+            // The machine has the last word on what may go: nothing is written that it would refuse.
+            self.ask_machine(&caller, config, true).await?;
+        }
+        let mut written = self
             .work(move |inner| {
+                // An editor on the host may have been faster than the machine.
                 let present = inner.read_all()?;
                 condition.met(file, &present)?;
-                let (change, undid) = change(inner)?;
-                let verdict = Verdict::of(file, &change, &present, &inner.settings.beside)?;
-                verdict.accepted()?;
-                let note = Note {
-                    by: author.by,
-                    unix_ms,
-                    comment: author.comment,
-                    undid,
-                    existed: present.contains_key(&file),
-                };
                 inner.put(verdict, &present, &note)
             })
             .await??;
+        if written.changed && self.0.settings.running.is_some() {
+            told = Some(self.take_up(&caller).await);
+        }
+        match told {
+            Some(Ok(reloaded)) => written.reloaded = Some(reloaded),
+            Some(Err(error)) => {
+                let text = error.to_string();
+                warn!("{file} was changed and not taken up: {text}");
+                written.not_taken_up = Some(text);
+            }
+            None => {}
+        }
         Ok(written)
+    }
+
+    /// Has the controller take up what its files say.
+    ///
+    /// # Errors
+    /// Why it did not; then it goes on as before.
+    pub async fn reload(&self, caller: Caller) -> Result<Reloaded, DeskError> {
+        let _turn = self.0.writing.lock().await;
+        self.take_up(&caller).await
+    }
+
+    async fn take_up(&self, caller: &Caller) -> Result<Reloaded, DeskError> {
+        let read = self.work(|inner| {
+            let bytes = inner.read_all()?;
+            let reading = inner.reading(&bytes);
+            let findings = reading.first_errors();
+            if let Some(first) = findings.first() {
+                let file = ConfigFile::named(&first.file).unwrap_or(ConfigFile::Controller);
+                return Err(DeskError::Unacceptable { file, findings });
+            }
+            let config = inner.meaning(&reading)?;
+            Ok((bytes, reading, config))
+        });
+        let (bytes, reading, config) = read.await??;
+        let (Some(running), Some(config)) = (&self.0.settings.running, config) else {
+            return Err(Refusal::Unavailable {
+                reason: "no controller runs by these files".to_owned(),
+            }
+            .into());
+        };
+        let taken_up = self.ask_machine(caller, config, false).await?;
+        let pending = running.values(&reading.settings);
+        running.took(&bytes, reading.settings);
+        Ok(Reloaded {
+            taken_up,
+            pending: (pending.into_iter())
+                .filter(|row| row.pending && row.needs != RELOAD)
+                .collect(),
+        })
+    }
+
+    async fn ask_machine(
+        &self,
+        caller: &Caller,
+        config: Reconfiguration,
+        dry_run: bool,
+    ) -> Result<Vec<ReconfiguredRow>, DeskError> {
+        let Some(running) = &self.0.settings.running else {
+            return Ok(Vec::new());
+        };
+        let config = Box::new(config);
+        let verb = Verb::Reconfigure { config, dry_run };
+        match running.ask(caller.clone(), verb).await? {
+            Response::Reconfigured(rows) => Ok(rows),
+            other => Err(bewildered(&other)),
+        }
+    }
+
+    /// How the data nodes of the files stand; empty where no controller runs by them.
+    async fn standings(&self, caller: &Caller) -> Result<Vec<NodeConfigRow>, DeskError> {
+        let Some(running) = &self.0.settings.running else {
+            return Ok(Vec::new());
+        };
+        let told = match running
+            .ask(caller.clone(), Verb::ListConfigurations)
+            .await?
+        {
+            Response::Configurations(rows) => rows,
+            other => return Err(bewildered(&other)),
+        };
+        self.work(move |inner| {
+            let reading = inner.reading(&inner.read_all()?);
+            let config = inner.meaning(&reading).ok().flatten();
+            let members = config.map(|config| config.members).unwrap_or_default();
+            Ok(taken::standings(&members, &told))
+        })
+        .await?
     }
 
     /// The texts that a file had.
@@ -310,110 +410,6 @@ impl ConfigDesk {
             Ok(HistoryShown::of(file, &versions, present))
         })
         .await?
-    }
-}
-
-impl Inner {
-    fn history(&self, file: ConfigFile) -> History {
-        History::at(self.settings.history.join(file.name()))
-    }
-
-    fn unreadable(&self, file: ConfigFile, what: &str, error: &std::io::Error) -> DeskError {
-        DeskError::Disk {
-            file,
-            what: what.to_owned(),
-            why: error.to_string(),
-        }
-    }
-
-    fn read_all(&self) -> Result<Bytes, DeskError> {
-        let mut all = Bytes::new();
-        for file in ConfigFile::ALL {
-            let Some(path) = self.settings.paths.of(file) else {
-                continue;
-            };
-            let bytes = disk::read(path).map_err(|error| {
-                self.unreadable(file, &format!("{} cannot be read", path.display()), &error)
-            })?;
-            all.extend(bytes.map(|bytes| (file, bytes)));
-        }
-        Ok(all)
-    }
-
-    fn reading(&self, bytes: &Bytes) -> Reading {
-        Reading::of(bytes, &self.settings.beside, false)
-    }
-
-    fn put(&self, verdict: Verdict, present: &Bytes, note: &Note) -> Result<Written, DeskError> {
-        let file = verdict.file;
-        let path = self.settings.paths.of(file);
-        let path = path.ok_or(DeskError::NoFile { file })?;
-        let mut written = Written {
-            file,
-            etag: views::etag(Some(&verdict.after)),
-            changed: verdict.changed,
-            kept_as: None,
-            findings: verdict.reading.findings,
-            diff: verdict.diff,
-        };
-        if !verdict.changed {
-            return Ok(written);
-        }
-        let before = present.get(&file).map_or(&[][..], Vec::as_slice);
-        let history = self.history(file);
-        let failed = |fault: Fault| DeskError::Disk {
-            file,
-            what: fault.what,
-            why: fault.error.to_string(),
-        };
-        let hand = self.hand.as_ref();
-        let kept = history.keep(hand, before, note).map_err(failed)?;
-        match disk::replace(hand, path, &verdict.after) {
-            Ok(()) => {}
-            Err(fault) if fault.replaced => {
-                // It is there, and may be the old one again after a loss of power.
-                let Fault { what, error, .. } = fault;
-                warn!("{file} was changed, and {what}: {error}");
-            }
-            Err(fault) => {
-                history.take_back(hand, kept);
-                return Err(failed(fault));
-            }
-        }
-        history.prune(hand);
-        written.kept_as = Some(kept);
-        let Diff { added, removed, .. } = written.diff;
-        let comment = match note.comment.as_str() {
-            "" => String::new(),
-            comment => format!(": {comment}"),
-        };
-        info!(
-            "{file} was changed by {}: {added} lines more, {removed} lines less; the text before is \
-             version {kept}{comment}",
-            note.by
-        );
-        Ok(written)
-    }
-
-    fn clean(&self) {
-        for file in ConfigFile::ALL {
-            let Some(path) = self.settings.paths.of(file) else {
-                continue;
-            };
-            let hand = self.hand.as_ref();
-            let cleaned = disk::clean(hand, path).and_then(|left| {
-                let present = disk::read(path)?;
-                self.history(file).clean(hand, present.as_deref())?;
-                Ok(left)
-            });
-            match cleaned {
-                Ok(false) => {}
-                Ok(true) => warn!(
-                    "a change of {file} was broken off by the end of a process: it is as it was"
-                ),
-                Err(error) => warn!("what an earlier change of {file} may have left: {error}"),
-            }
-        }
     }
 }
 
@@ -443,4 +439,13 @@ impl Author {
             false => Err(DeskError::BadComment { most: COMMENT_MAX }),
         }
     }
+}
+
+/// The machine answered something else than was asked.
+fn bewildered(_: &Response) -> DeskError {
+    let reason =
+        "the controller answered with something that was not asked for; this is a bug, please \
+                  report it"
+            .to_owned();
+    Refusal::Unavailable { reason }.into()
 }

@@ -6,12 +6,14 @@ use serde::Serialize;
 use vaquita_config::{
     ClusterFiles, Diagnostic, Document, Entry, Origin, parse_key_value, resolve_node,
 };
+use vaquita_core::admin::ReconfiguredRow;
 use vaquita_core::dfs::digest::Digest;
 
 use super::diff::Diff;
 use super::files::{Bytes, ConfigFile, DeskPaths, Reading};
 use super::history::Version;
 use super::judge::Verdict;
+use super::taken::{KeyRow, NodeConfigRow};
 
 /// Names that are listed of each line; the counts count all.
 const NAMES_MAX: usize = 64;
@@ -41,6 +43,8 @@ pub struct FileRow {
     pub errors: usize,
     /// Findings that are not.
     pub warnings: usize,
+    /// Whether the controller that runs has taken up this text; `None` where none runs by it.
+    pub taken_up: Option<bool>,
 }
 
 impl FileRow {
@@ -61,6 +65,7 @@ impl FileRow {
             bytes: text.map_or(0, <[u8]>::len),
             errors: errors.len(),
             warnings: warnings.len(),
+            taken_up: None,
         }
     }
 }
@@ -72,6 +77,19 @@ pub struct Overview {
     pub files: Vec<FileRow>,
     /// What is wrong with them, taken together.
     pub findings: Vec<Diagnostic>,
+    /// Settings of the controller that are not those of its file yet.
+    pub pending: Vec<KeyRow>,
+    /// The data nodes of the files, and whether they run with what the files say.
+    pub nodes: Vec<NodeConfigRow>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reloaded {
+    /// What changed.
+    pub taken_up: Vec<ReconfiguredRow>,
+    /// Settings of the controller that count after a restart of it.
+    pub pending: Vec<KeyRow>,
 }
 
 /// One file.
@@ -88,10 +106,12 @@ pub struct Shown {
     pub findings: Vec<Diagnostic>,
     /// Its lines.
     pub lines: Vec<LineRow>,
+    /// Of `controller.cfg`: each key, as the controller runs with it and as its file says.
+    pub keys: Vec<KeyRow>,
 }
 
 impl Shown {
-    pub(super) fn of(row: FileRow, bytes: &Bytes, reading: &Reading) -> Self {
+    pub(super) fn of(row: FileRow, bytes: &Bytes, reading: &Reading, keys: Vec<KeyRow>) -> Self {
         let file = row.file;
         let text = bytes.get(&file).map_or(&[][..], Vec::as_slice);
         let findings = (reading.findings.iter())
@@ -103,6 +123,7 @@ impl Shown {
             findings,
             lines: lines(file, text, &reading.files),
             text: String::from_utf8_lossy(text).into_owned(),
+            keys,
             row,
         }
     }
@@ -327,6 +348,10 @@ pub struct Written {
     pub findings: Vec<Diagnostic>,
     /// What changed.
     pub diff: Diff,
+    /// What the controller has taken up; `None` where none runs by the files, or nothing was written.
+    pub reloaded: Option<Reloaded>,
+    /// Why the controller has not taken it up, although it was written.
+    pub not_taken_up: Option<String>,
 }
 
 /// One text that a file had, and the change that ended it.

@@ -351,6 +351,8 @@ pub(super) fn unexpected(response: &admin::Response) -> Problem {
         admin::Response::Nodes(_) => "nodes",
         admin::Response::Ordered(_) => "orders",
         admin::Response::Rescanned(_) => "volumes",
+        admin::Response::Reconfigured(_) => "changes of the configuration",
+        admin::Response::Configurations(_) => "configurations",
         admin::Response::Log(_) => "a piece of a log",
         admin::Response::Users(_) => "users",
         admin::Response::TokenIssued { .. } => "a new token",

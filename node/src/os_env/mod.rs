@@ -39,7 +39,7 @@ use vaquita_core::time::Timestamp;
 pub use disk::{OsDisk, Sealed};
 pub use own::{cores, host_id, memory_bytes};
 pub use processes::OsProcesses;
-pub use signals::watch_signals;
+pub use signals::{Hangup, watch_signals};
 pub use sockets::OsListener;
 pub use stdio::{stdin_lines, stdout_printer};
 pub use stream::OsStream;

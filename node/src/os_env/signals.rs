@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use tracing::error;
 use vaquita_core::io::ExitCode;
@@ -18,7 +19,17 @@ const WATCHED: [(u32, SignalKind); 3] = [
     (15, SignalKind::terminate()),
 ];
 
-/// Calls `terminator` at each SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed).
+/// What SIGHUP means.
+#[derive(Clone, Debug, Default)]
+pub enum Hangup {
+    /// The terminal was closed: the process ends.
+    #[default]
+    Ends,
+    /// The process has no terminal, and takes up its files.
+    Calls(Arc<Notify>),
+}
+
+/// Calls `terminator` at each SIGTERM and SIGINT (Ctrl-C), and does what `hangup` says at SIGHUP.
 ///
 /// Signals that whoever started this process wants ignored stay so: `nohup` does it for SIGHUP, a
 /// shell for SIGINT when it starts something in the background.
@@ -28,7 +39,7 @@ const WATCHED: [(u32, SignalKind); 3] = [
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn watch_signals(terminator: &Terminator) -> io::Result<()> {
+pub fn watch_signals(terminator: &Terminator, hangup: &Hangup) -> io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let received = Arc::new(AtomicU32::new(0));
     for (number, kind) in WATCHED {
@@ -40,6 +51,15 @@ pub fn watch_signals(terminator: &Terminator) -> io::Result<()> {
             reason = "the one place where signals are watched"
         )]
         let mut arrivals = signal(kind)?;
+        if let (1, Hangup::Calls(calls)) = (number, hangup) {
+            let calls = Arc::clone(calls);
+            tokio::spawn(async move {
+                while arrivals.recv().await.is_some() {
+                    calls.notify_one();
+                }
+            });
+            continue;
+        }
         let terminator = terminator.clone();
         let received = Arc::clone(&received);
         tokio::spawn(async move {

@@ -1,6 +1,7 @@
 //! The server processes: controller, agent and data node on the operating system.
 
 mod bootstrap;
+mod desk;
 mod rebuild;
 mod roles;
 mod settings;
@@ -12,12 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
-use vaquita_config::{HostFacts, Mode, Resolved};
+use vaquita_config::{Mode, Resolved};
 use vaquita_core::agent::AgentConfig;
 use vaquita_core::datanode::DataNodeConfig;
-use vaquita_core::ids::{Alias, Role};
+use vaquita_core::ids::Role;
 use vaquita_core::io::{ExitCode, ExitReason};
 use vaquita_core::limits::Limits;
 use vaquita_core::planted::Planted;
@@ -26,8 +28,8 @@ use vaquita_core::secret::ClusterSecret;
 pub use rebuild::{Rebuilding, rebuild};
 pub use roles::{Start, run_agent, run_controller, run_data_node};
 
-use crate::cli::{Failure, FilePaths, ServerPlan, Status, Terminal};
-use crate::config_desk::{Beside, ConfigDesk, DeskPaths, DeskSettings};
+use crate::cli::{Failure, ServerPlan, Status, Terminal};
+use crate::config_desk::ConfigDesk;
 use crate::console;
 use crate::data::{self, DataEnd};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
@@ -186,7 +188,8 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
     tell_sizes(&plan.settings, &limits);
     let (front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
-    watch_signals(&terminator).map_err(|error| {
+    let hangups = Arc::new(Notify::new());
+    watch_signals(&terminator, &desk::hangup(&plan, &hangups)).map_err(|error| {
         failed(
             ExitCode::Unavailable,
             format!("cannot watch signals: {error}"),
@@ -201,7 +204,10 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         }
         _ => (None, None),
     };
-    let desk = desk(&plan, &env, &site.alias);
+    let desk = desk::desk(&plan, &env, &site, &front);
+    if let Some(files) = desk.clone() {
+        tokio::spawn(desk::take_up_at(hangups, files));
+    }
     let (http, metrics) = http(&plan, &front, &env, files, desk);
     if plan.console {
         talk(&front, &terminator);
@@ -406,39 +412,6 @@ fn is_loopback(settings: &Resolved) -> bool {
     settings
         .site("localSite")
         .is_some_and(vaquita_config::Site::is_loopback)
-}
-
-/// The files of a controller, as it reads and changes them while it runs.
-fn desk(plan: &ServerPlan, env: &OsEnv, alias: &Alias) -> Option<ConfigDesk> {
-    let FilePaths {
-        config,
-        cluster_config: Some(cluster),
-        nodes_file: Some(nodes),
-    } = plan.paths.clone()
-    else {
-        return None;
-    };
-    let settings = DeskSettings {
-        paths: DeskPaths {
-            controller: config,
-            nodes,
-            cluster,
-        },
-        beside: Beside {
-            arguments: plan.arguments.clone(),
-            host: host_facts(),
-        },
-        history: plan.home.join(alias.as_str()).join("config-history"),
-    };
-    Some(ConfigDesk::new(env.clone(), settings))
-}
-
-/// What settings are judged by that depend on the host.
-fn host_facts() -> Option<HostFacts> {
-    os_env::memory_bytes().map(|memory_bytes| HostFacts {
-        cores: os_env::cores(),
-        memory_bytes,
-    })
 }
 
 fn http(

@@ -13,7 +13,7 @@ use super::{Start, failed, roles, secret, settings};
 use crate::cli::ServerPlan;
 use crate::driver::{self, NoHttp, PasswordCost};
 use crate::env::Env as _;
-use crate::os_env::{self, OsEnv, watch_signals};
+use crate::os_env::{self, Hangup, OsEnv, watch_signals};
 
 /// How a home is rebuilt.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ async fn try_rebuild(
     let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
     let (_front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
-    watch_signals(&terminator).map_err(|error| {
+    watch_signals(&terminator, &Hangup::Ends).map_err(|error| {
         let text = format!("cannot watch signals: {error}");
         failed(ExitCode::Unavailable, text)
     })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vaquita_config::{
     ClusterFiles, Mode, Resolved, Site as ConfiguredSite, render_node_cfg, resolve_node,
 };
-use vaquita_core::controller::{Bootstrap, ControllerConfig, FilesConfig, Member};
+use vaquita_core::controller::{Bootstrap, ControllerConfig, FilesConfig, Member, Reconfiguration};
 use vaquita_core::datanode::VolumesConfig;
 use vaquita_core::dfs::placement::{ReliabilityLevel, VolumeRules};
 use vaquita_core::ids::{Alias, Endpoint, HostId, Role, Site};
@@ -113,24 +113,49 @@ pub(super) fn controller(
 ) -> Result<ControllerConfig, ExitReason> {
     let own = site_of(settings, "localSite")?;
     let timeout = settings.duration("dfsChunkNodeHeartBeatTimeout");
-    let recovery_wait = settings
-        .duration("dfsRecoveryWaitTime")
-        .filter(|wait| !wait.is_zero());
+    let Reconfiguration {
+        members,
+        recovery_wait,
+        restart,
+        restart_stopped,
+        files: kept,
+    } = reconfiguration(files, settings, &own)?;
     Ok(ControllerConfig {
-        members: members(files, &own)?,
+        members,
         site: own,
         heartbeat_timeout: timeout.unwrap_or(Duration::from_secs(8)),
         recovery_wait,
         lan_cluster: settings.flag("lanCluster").unwrap_or(true),
-        restart: restart_policy(settings),
-        restart_stopped: settings.word("datanodeRestartLevel") == Some("OFFLINE"),
+        restart,
+        restart_stopped,
         secret,
         bootstrap,
-        files: files_config(settings)?,
+        files: kept,
         mirrors: count(settings, "metaMirrors").unwrap_or(2),
         build: BUILD.to_owned(),
         limits: Limits::default(),
         planted: Planted::default(),
+    })
+}
+
+/// What a controller of that site takes up while it runs.
+///
+/// # Errors
+/// As for [`controller`].
+pub(super) fn reconfiguration(
+    files: &ClusterFiles,
+    settings: &Resolved,
+    own: &Site,
+) -> Result<Reconfiguration, ExitReason> {
+    let recovery_wait = settings
+        .duration("dfsRecoveryWaitTime")
+        .filter(|wait| !wait.is_zero());
+    Ok(Reconfiguration {
+        members: members(files, own)?,
+        recovery_wait,
+        restart: restart_policy(settings),
+        restart_stopped: settings.word("datanodeRestartLevel") == Some("OFFLINE"),
+        files: files_config(settings)?,
     })
 }
 

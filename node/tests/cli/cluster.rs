@@ -417,6 +417,8 @@ impl State {
                 Ok(Response::Done)
             }
             Verb::WhoAmI => Ok(Response::You(me)),
+            Verb::Reconfigure { .. } => Ok(Response::Reconfigured(Vec::new())),
+            Verb::ListConfigurations => Ok(Response::Configurations(Vec::new())),
             Verb::Status => Ok(Response::Status(Box::new(StatusReport {
                 alias: Alias::new("master").unwrap(),
                 mode: Role::Controller,

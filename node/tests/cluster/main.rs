@@ -25,6 +25,7 @@ mod homes;
 mod keys;
 mod local;
 mod rebuilt;
+mod reloads;
 mod repair;
 mod seed;
 mod setup_code;

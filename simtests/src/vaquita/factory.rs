@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vaquita_core::admin::{Caller, Request, Selection, Verb};
 use vaquita_core::agent::{Agent, AgentConfig};
-use vaquita_core::controller::{Bootstrap, Controller, ControllerConfig, Member};
+use vaquita_core::controller::{Bootstrap, Controller, ControllerConfig, Member, Reconfiguration};
 use vaquita_core::datanode::{DataNode, DataNodeConfig, VolumesConfig};
 use vaquita_core::ids::{Alias, Endpoint, HostId, LineageId, Role, Site};
 use vaquita_core::io::ExitReason;
@@ -101,6 +101,18 @@ impl VaquitaFactory {
         let unlisted = &self.cluster.unlisted;
         members.retain(|member| !unlisted.contains(&member.site.alias.as_str()));
         members
+    }
+
+    /// What the controller's files say at present.
+    #[must_use]
+    pub fn configuration(&self) -> Reconfiguration {
+        Reconfiguration {
+            members: self.members(),
+            recovery_wait: self.cluster.recovery_wait,
+            restart: self.cluster.restart,
+            restart_stopped: false,
+            files: self.cluster.files.clone(),
+        }
     }
 
     fn rebuild(&self, start: &Start<'_>, how: Rebuilding) -> RebuildConfig {

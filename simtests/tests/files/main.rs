@@ -14,6 +14,7 @@ mod many;
 mod orphans;
 mod placement;
 mod rebuilt;
+mod reloads;
 mod repair;
 mod rescans;
 mod scrub;

@@ -1,7 +1,9 @@
 use super::*;
 use crate::admin::{LogRange, NewToken, Selection};
+use crate::controller::{FilesConfig, Reconfiguration};
 use crate::dfs::ask::Ask;
 use crate::dfs::ids::OpId;
+use crate::message::RestartPolicy;
 use crate::state::Duty;
 
 /// One of each request, in the order of the table.
@@ -51,6 +53,17 @@ fn every_verb() -> Vec<Verb> {
             path: "/disk".to_owned(),
             drain: true,
         },
+        Verb::Reconfigure {
+            config: Box::new(Reconfiguration {
+                members: Vec::new(),
+                recovery_wait: None,
+                restart: RestartPolicy::Backoff,
+                restart_stopped: false,
+                files: FilesConfig::default(),
+            }),
+            dry_run: false,
+        },
+        Verb::ListConfigurations,
         Verb::ListUsers,
         add_user("somebody", false),
         remove_user("plain"),
@@ -101,6 +114,8 @@ fn every_verb() -> Vec<Verb> {
             | Verb::ForgetVolume { .. }
             | Verb::SetVolumeDuty { .. }
             | Verb::ReadLog { .. }
+            | Verb::Reconfigure { .. }
+            | Verb::ListConfigurations
             | Verb::ListUsers
             | Verb::AddUser { .. }
             | Verb::RemoveUser { .. }
@@ -118,7 +133,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 27, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 29, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -209,6 +224,8 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("adopt a volume",      "y - - c A A A A y y A"),
         ("forget a volume",     "y - - c A A A A y y A"),
         ("drain a volume",      "y - - c O O O y y y y"),
+        ("reconfigure",         "y - - c A A A A y y A"),
+        ("list configurations", "y - - c L L y y y y y"),
         ("list users",          "y - - c A A A A y y A"),
         ("add a user",          "y - - c A A A A y y A"),
         ("remove a user",       "y - - c A A A A y y A"),

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 
 use minicbor::{Decode, Encode};
 
+use crate::dfs::digest::Digest;
 use crate::event::Event;
 use crate::ids::{Alias, LogIndex};
 use crate::io::Effect;
@@ -54,6 +55,10 @@ pub(crate) struct ChildRecord {
     /// failed for good. Only a newer order counts.
     #[n(2)]
     pub(crate) settled: LogIndex,
+    /// What the process was started with; `None` for one that was started by hand, or by an earlier
+    /// version.
+    #[cbor(n(3), default)]
+    pub(crate) config: Option<Digest>,
 }
 
 /// Where a child is in its life.
@@ -329,6 +334,7 @@ impl Child {
         let next_probe = around.now.after(around.limits.port_probe_period);
         let obstacle = match state {
             PortState::Free => {
+                self.record.config = Some(Digest::of(desired.node_cfg.as_bytes()));
                 let node_cfg = format!("{}{}", desired.node_cfg, around.node_lines);
                 self.phase = Phase::Launching;
                 let alias = self.alias.clone();
@@ -401,6 +407,7 @@ impl Child {
                     self.record.settled = desired.version;
                 }
                 self.record.started = true;
+                self.record.config = None;
                 self.inspect(process.clone(), around);
             }
             _ => {}
@@ -451,6 +458,7 @@ impl Child {
     fn begin_start(&mut self, around: &Around<'_>) {
         self.record.started = true;
         self.record.process = None;
+        self.record.config = None;
         self.dirty = true;
         self.awaiting_save = None;
         self.start_began = around.now;

@@ -39,6 +39,7 @@ impl Child {
                 .recent_crashes
                 .front()
                 .is_some_and(|&first| now.since(first) <= limits.crash_loop_window);
+        let process_known = process.is_some();
         ChildStatus {
             alias: self.alias.clone(),
             phase,
@@ -52,6 +53,7 @@ impl Child {
             crash_loop,
             reason: self.reason_to_tell(),
             log_tail: self.log_tail.clone(),
+            config: self.record.config.filter(|_| process_known),
         }
     }
 

@@ -149,6 +149,29 @@ impl Files {
         }
     }
 
+    /// There is one more member.
+    pub(super) fn add_member(&mut self) {
+        self.stocks.push(Stock::default());
+    }
+
+    /// A member is no place for replicas any more, and is named in no refusal.
+    pub(super) fn forget_place(&mut self, slot: Slot) {
+        self.candidates.forget(slot);
+        self.stocks[slot] = Stock::default();
+    }
+
+    /// Files are kept otherwise from now on. What that means for the chunks there are is for the next
+    /// survey to say.
+    pub(super) fn reconfigure(&mut self, config: FilesConfig) {
+        self.repairs.set_concurrency(config.recovery_concurrency);
+        self.config = config;
+    }
+
+    /// Has all chunks looked at soon.
+    pub(super) fn survey(&mut self) {
+        self.repairs.survey();
+    }
+
     /// A member's registration is void: what it said of what it has is old.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.stocks[slot].forget();
@@ -322,7 +345,8 @@ impl Controller {
 
     /// Brings one node as a place for replicas up to date; an agent is none.
     pub(super) fn refresh_place(&mut self, now: Timestamp, slot: Slot) {
-        if self.members.all[slot].member.role != Role::DataNode {
+        let member = &self.members.all[slot];
+        if member.member.role != Role::DataNode || member.gone {
             return;
         }
         let fitness = self.fitness(now, slot);

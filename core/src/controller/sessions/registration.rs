@@ -231,6 +231,13 @@ impl Controller {
             // Another registration came meanwhile, or nobody is there any more.
             return;
         }
+        let member = &self.members.all[slot];
+        if member.gone || member.member.site.endpoint != registration.site.endpoint {
+            // Its row went, or names another place, while the record was written. It asks again, and is
+            // told.
+            self.links.close(conn, &mut self.out);
+            return;
+        }
         let registration = registration.clone();
         let keyring = self.links.keyring();
         let keys = BeatKeys {
@@ -279,7 +286,7 @@ impl Controller {
             lan_cluster: self.lan_cluster,
             commit_index: self.log.synced(),
             epoch_starts: starts.iter().skip(skip).map(|(&e, &i)| (e, i)).collect(),
-            members: u64::try_from(self.members.len()).unwrap_or(u64::MAX),
+            members: u64::try_from(self.members.count()).unwrap_or(u64::MAX),
             remarks,
             fork: self.state.fork,
             earlier_forks: self.state.earlier_forks.clone(),

@@ -128,6 +128,14 @@ impl Candidates {
         self.weigh(slot);
     }
 
+    /// Makes a slot no place any more.
+    pub fn forget(&mut self, slot: Slot) {
+        self.set_fitness(slot, Fitness::Unfit(Unfit::Offline));
+        if let Some(candidate) = self.all.get_mut(slot) {
+            *candidate = None;
+        }
+    }
+
     /// Changes whether a node takes replicas. Does nothing for a slot that was never set.
     pub fn set_fitness(&mut self, slot: Slot, fitness: Fitness) {
         if let Some(Some(candidate)) = self.all.get_mut(slot) {

@@ -446,6 +446,7 @@ fn messages() -> Vec<Message> {
                 crash_loop: false,
                 reason: "crashed".to_owned(),
                 log_tail: vec!["the last line".to_owned()],
+                config: Some(Digest([7; 16])),
             }],
         }),
         Message::AskChild(AskChild {

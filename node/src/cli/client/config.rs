@@ -36,6 +36,13 @@ impl Api {
         self.raw(&path(file, "/history")).await
     }
 
+    /// Has the controller take up its files.
+    pub(in crate::cli) async fn reload_config<T: DeserializeOwned>(
+        &mut self,
+    ) -> Result<T, ApiError> {
+        self.json(Method::POST, "/api/v1/config/reload", None).await
+    }
+
     /// What would come of a change.
     pub(in crate::cli) async fn check_config<T: DeserializeOwned>(
         &mut self,

@@ -25,7 +25,8 @@ Examples:
   vaquita config set controller.cfg dfsReplicationFactor 3 --dry-run
   vaquita config add-member 10.1.1.9:8960:P9-agent,agent 10.1.1.9:8961:P9-NODE1,datanode
   vaquita config history cluster.nodes
-  vaquita config undo cluster.nodes")]
+  vaquita config undo cluster.nodes
+  vaquita config reload                   after a change with an editor")]
 pub(in crate::cli) struct Config {
     #[command(subcommand)]
     action: Action,
@@ -101,6 +102,17 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Have the controller take up its files after they were changed with an editor
+    ///
+    /// New members are let in, new texts of data nodes count from their next start. Prints what changed,
+    /// and what counts after a restart of something.
+    Reload {
+        #[command(flatten)]
+        server: ServerOption,
+        /// Print what the server says, as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring back the text that a file had before the last change, or an older one
     Undo {
         #[command(flatten)]
@@ -162,6 +174,18 @@ impl Config {
                 diff,
                 json,
             } => history(&server, &file, diff, json, terminal),
+            Action::Reload { server, json } => {
+                let mut api = Api::choose(&server)?;
+                let answer: Value = block_on(async { Ok(api.reload_config().await?) })?;
+                if json {
+                    return output::object(terminal, &answer);
+                }
+                let reloaded: Reloaded = read(answer)?;
+                if reloaded.taken_up.is_empty() {
+                    terminal.note("nothing is new in the files")?;
+                }
+                reloaded.tell(terminal)
+            }
             Action::Undo {
                 server,
                 file,
@@ -238,9 +262,54 @@ impl Diff {
     }
 }
 
+/// What the controller has taken up.
+#[derive(Clone, Debug, Deserialize)]
+struct Reloaded {
+    taken_up: Vec<TakenUp>,
+    pending: Vec<PendingKey>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct TakenUp {
+    text: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PendingKey {
+    key: String,
+    running: String,
+    next: String,
+    needs: String,
+}
+
+impl Reloaded {
+    fn tell(&self, terminal: &mut Terminal) -> Outcome {
+        for TakenUp { text } in &self.taken_up {
+            terminal.say(harmless(text))?;
+        }
+        tell_pending(&self.pending, terminal)
+    }
+}
+
+fn tell_pending(pending: &[PendingKey], terminal: &mut Terminal) -> Outcome {
+    for row in pending {
+        let PendingKey {
+            key,
+            running,
+            next,
+            needs,
+        } = row;
+        let text = format!("{key}={next} counts after a {needs}; until then it is {running}");
+        terminal.say(harmless(&text))?;
+    }
+    Ok(())
+}
+
 #[derive(Clone, Debug, Deserialize)]
 struct Written {
     changed: bool,
+    reloaded: Option<Reloaded>,
+    not_taken_up: Option<String>,
     kept_as: Option<u64>,
     diff: Diff,
     findings: Vec<Finding>,
@@ -257,7 +326,15 @@ impl Written {
             }
             (true, None) => format!("{file} was changed"),
         };
-        Ok(terminal.note(text)?)
+        terminal.note(text)?;
+        if let Some(why) = &self.not_taken_up {
+            let text = format!("the controller has not taken it up: {}", harmless(why));
+            return Err(Failure::new(Status::No, text));
+        }
+        match &self.reloaded {
+            Some(reloaded) => reloaded.tell(terminal),
+            None => Ok(()),
+        }
     }
 }
 
@@ -313,6 +390,14 @@ impl Checked {
 struct Overview {
     files: Vec<FileRow>,
     findings: Vec<Finding>,
+    pending: Vec<PendingKey>,
+    nodes: Vec<NodeRow>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct NodeRow {
+    alias: String,
+    standing: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -322,6 +407,7 @@ struct FileRow {
     exists: bool,
     errors: u64,
     warnings: u64,
+    taken_up: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -344,8 +430,13 @@ fn show(server: &ServerOption, file: Option<&str>, json: bool, terminal: &mut Te
         }
         return Ok(());
     }
-    let Overview { files, findings } = read(answer)?;
-    let mut table = Table::new(&["FILE", "FINDINGS", "PATH"]);
+    let Overview {
+        files,
+        findings,
+        pending,
+        nodes,
+    } = read(answer)?;
+    let mut table = Table::new(&["FILE", "FINDINGS", "TAKEN UP", "PATH"]);
     for row in files {
         let count =
             |number: u64, what: &str| counted(usize::try_from(number).unwrap_or(usize::MAX), what);
@@ -356,11 +447,42 @@ fn show(server: &ServerOption, file: Option<&str>, json: bool, terminal: &mut Te
             (true, errors, _) => count(errors, "error"),
         };
         let path = row.path.unwrap_or_else(|| "-".to_owned());
-        table.row([Cell::new(&row.file), Cell::new(findings), Cell::new(path)]);
+        let taken_up = match row.taken_up {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        };
+        table.row([
+            Cell::new(&row.file),
+            Cell::new(findings),
+            Cell::new(taken_up),
+            Cell::new(path),
+        ]);
     }
     let text = table.render(terminal);
     terminal.say(text.trim_end())?;
-    tell_findings(&findings, terminal)
+    tell_findings(&findings, terminal)?;
+    tell_pending(&pending, terminal)?;
+    let standing = |word: &str| -> Vec<String> {
+        let those = nodes.iter().filter(|node| node.standing == word);
+        those.map(|node| harmless(&node.alias)).collect()
+    };
+    for (word, what) in [
+        (
+            "restart-pending",
+            "run with an earlier configuration until they are restarted",
+        ),
+        (
+            "reload-pending",
+            "are not known to the controller as the files have them: `vaquita config reload`",
+        ),
+    ] {
+        let names = standing(word);
+        if !names.is_empty() {
+            terminal.say(format!("{} {what}", names.join(", ")))?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Debug, Deserialize)]

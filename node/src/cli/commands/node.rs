@@ -94,7 +94,7 @@ enum Action {
     ///
     /// Its identity is refused from then on, and what it had is made anew elsewhere at once. It must be
     /// drained, or not be online. Refused where chunks would be left with no good replica. Take its line
-    /// out of cluster.nodes afterwards, and restart the controller.
+    /// out of cluster.nodes afterwards: `vaquita config remove-member`.
     Remove {
         #[command(flatten)]
         server: ServerOption,

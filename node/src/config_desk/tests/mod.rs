@@ -4,6 +4,7 @@ mod changes;
 mod editors;
 mod ends;
 mod properties;
+mod reloads;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 use super::disk::{Hand, OsHand};
 use super::{
     Author, Beside, Change, Condition, ConfigDesk, ConfigFile, DeskError, DeskPaths, DeskSettings,
-    Edit, Written,
+    Edit, Running, Written,
 };
 use crate::os_env::OsEnv;
+use vaquita_core::admin::Caller;
 
 pub(super) const CONTROLLER: &str = "\
 # The controller of the archive.
@@ -77,6 +79,10 @@ impl Office {
     }
 
     pub(super) fn desk_with(&self, hand: Box<dyn Hand>) -> ConfigDesk {
+        self.desk_of(hand, None)
+    }
+
+    pub(super) fn desk_of(&self, hand: Box<dyn Hand>, running: Option<Running>) -> ConfigDesk {
         let settings = DeskSettings {
             paths: DeskPaths {
                 controller: Some(self.path(ConfigFile::Controller)),
@@ -85,6 +91,7 @@ impl Office {
             },
             beside: Beside::default(),
             history: self.history(),
+            running,
         };
         ConfigDesk::with_hand(OsEnv::with_io_workers(1).unwrap(), settings, hand)
     }
@@ -111,6 +118,7 @@ pub(super) fn author(by: &str) -> Author {
     Author {
         by: by.to_owned(),
         comment: String::new(),
+        caller: Caller::Console,
     }
 }
 

@@ -8,6 +8,8 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json as object;
+use tokio::task::JoinError;
+use vaquita_config::keys::{self, Key};
 use vaquita_core::admin::Refusal;
 
 use super::{Answer, Segments, Shared, json};
@@ -21,10 +23,29 @@ use crate::http::front::Front;
 use crate::http::limits::HttpLimits;
 use crate::http::problem::Problem;
 
-pub(super) async fn overview<F: Front>(State(app): Shared<F>) -> Answer {
+pub(super) async fn overview<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
     let desk = desk(&app)?;
     let _worker = app.worker().await?;
-    Ok(json(&desk.overview().await?))
+    Ok(json(&desk.overview(&caller).await?))
+}
+
+/// The table of keys, which every form is made from.
+pub(super) async fn keys() -> Response {
+    let keys: Vec<&Key> = keys::TABLE.iter().collect();
+    json(&object!({ "keys": keys }))
+}
+
+pub(super) async fn reload<F: Front>(
+    State(app): Shared<F>,
+    Extension(SignedIn { caller, .. }): Extension<SignedIn>,
+) -> Answer {
+    let desk = desk(&app)?.clone();
+    let _worker = app.worker().await?;
+    let reloading = tokio::spawn(async move { desk.reload(caller).await });
+    Ok(json(&ended(reloading.await)?))
 }
 
 pub(super) async fn show<F: Front>(State(app): Shared<F>, path: Segments) -> Answer {
@@ -127,12 +148,16 @@ pub(super) async fn undo<F: Front>(
     written(tokio::spawn(writing).await)
 }
 
-fn written(outcome: Result<Result<Written, DeskError>, tokio::task::JoinError>) -> Answer {
+fn ended<T>(outcome: Result<Result<T, DeskError>, JoinError>) -> Result<T, Problem> {
     let outcome = outcome.map_err(|error| {
         let message = format!("the change ended by a bug in this program: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", message)
     })?;
-    let written = outcome?;
+    Ok(outcome?)
+}
+
+fn written(outcome: Result<Result<Written, DeskError>, JoinError>) -> Answer {
+    let written = ended(outcome)?;
     Ok(with_etag(json(&written), &written.etag))
 }
 
@@ -185,6 +210,7 @@ fn author(signed_in: &SignedIn, comment: String) -> Author {
     Author {
         by: user.map_or_else(|| "somebody".to_owned(), |user| user.user.clone()),
         comment,
+        caller: signed_in.caller.clone(),
     }
 }
 

@@ -96,6 +96,8 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::NodeLog => on(filter, log::read::<F>),
         Endpoint::ShowConfig => on(filter, config::overview::<F>),
         Endpoint::ShowConfigFile => on(filter, config::show::<F>),
+        Endpoint::ConfigKeys => on(filter, config::keys),
+        Endpoint::ReloadConfig => on(filter, config::reload::<F>),
         Endpoint::CheckConfig => on(filter, config::check::<F>),
         Endpoint::WriteConfig => on(filter, config::write::<F>),
         Endpoint::ConfigHistory => on(filter, config::history::<F>),

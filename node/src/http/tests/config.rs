@@ -37,6 +37,7 @@ impl Controller {
             },
             beside: Beside::default(),
             history: at("history"),
+            running: None,
         };
         let desk = ConfigDesk::new(OsEnv::with_io_workers(1).unwrap(), desk);
         let settings = HttpSettings {

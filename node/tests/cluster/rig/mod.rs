@@ -14,7 +14,7 @@ pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
 pub(crate) use files::{DATA_NODES, KIB, MIB, Reply, assert_same, content};
 
 pub(crate) use networks::TwoNetworks;
-pub(crate) use processes::{Sweeper, freeze, interrupt, kill, terminate};
+pub(crate) use processes::{Sweeper, freeze, hang_up, interrupt, kill, terminate};
 #[allow(
     unused_imports,
     reason = "for the tests in a browser, which stand on the same"

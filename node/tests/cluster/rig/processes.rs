@@ -107,6 +107,11 @@ pub(crate) fn terminate(pid: u32) {
     signal(pid, Signal::TERM);
 }
 
+/// Sends SIGHUP.
+pub(crate) fn hang_up(pid: u32) {
+    signal(pid, Signal::HUP);
+}
+
 /// Sends SIGINT, as Ctrl-C does.
 pub(crate) fn interrupt(pid: u32) {
     signal(pid, Signal::INT);

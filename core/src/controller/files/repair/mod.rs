@@ -90,6 +90,8 @@ const SURVEY_PERIOD: Duration = Duration::from_secs(600);
 pub(super) struct Repairs {
     /// `dfsRecoveryConcurrency`: copies under way at a time.
     concurrency: usize,
+    /// Copies that were under way beyond that when it was lowered: they go on.
+    beyond: usize,
     wanted: WantedChunks,
     copies: BTreeMap<CopyId, Copy>,
     /// By what is copied: one copy of a content at a time.
@@ -177,9 +179,16 @@ impl Survey {
 }
 
 impl Repairs {
+    /// Copies under way at a time, from now on; those that are go on.
+    pub(super) fn set_concurrency(&mut self, concurrency: usize) {
+        self.concurrency = concurrency.max(1);
+        self.beyond = self.under_way().0.saturating_sub(self.concurrency);
+    }
+
     pub(super) fn new(concurrency: usize, now: Timestamp) -> Self {
         Self {
             concurrency: concurrency.max(1),
+            beyond: 0,
             wanted: WantedChunks::default(),
             copies: BTreeMap::new(),
             copied: BTreeMap::new(),
@@ -310,7 +319,7 @@ impl Repairs {
         self.wanted.check_invariants();
         let (copies, _) = self.under_way();
         assert!(
-            copies <= self.concurrency,
+            copies <= self.concurrency + self.beyond,
             "{copies} copies are under way, and {} may be",
             self.concurrency
         );
