@@ -110,7 +110,7 @@ fn a_key() {
             "kind": { "name": "duration", "unit": "milliseconds" },
             "default": { "kind": "value", "value": "300000" },
             "range": { "min": 0.0, "max": null, "clamps": false },
-            "change": "controller-restart",
+            "change": "nothing",
             "status": { "status": "active" },
             "web_editable": true,
             "passed_on": false,
