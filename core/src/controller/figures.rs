@@ -33,6 +33,7 @@ pub(super) struct FiguresBook {
     measured: Option<Box<Figures>>,
     own: History,
     members: Vec<History>,
+    rules: Rules,
     cluster: Ring<{ ClusterSeries::COUNT }>,
     /// The end of the newest step of time, once there was one.
     newest: Option<Timestamp>,
@@ -48,6 +49,7 @@ impl FiguresBook {
             measured: None,
             own: History::new(rules),
             members: (0..members).map(|_| History::new(rules)).collect(),
+            rules,
             cluster: Ring::new(limits.figures_points),
             newest: None,
             next: now.after(limits.figures_step),
@@ -57,6 +59,16 @@ impl FiguresBook {
 
     pub(super) fn measured(&self) -> Option<Box<Figures>> {
         self.measured.clone()
+    }
+
+    /// There is one more member.
+    pub(super) fn add_member(&mut self) {
+        self.members.push(History::new(self.rules));
+    }
+
+    /// A member is none any more: whoever has its place later has no past.
+    pub(super) fn forget_member(&mut self, slot: Slot) {
+        self.members[slot] = History::new(self.rules);
     }
 }
 
@@ -103,7 +115,7 @@ impl Controller {
         let late = u64::try_from(late * step.as_nanos()).unwrap_or(u64::MAX);
         let end = self.figures.next.after(Duration::from_nanos(late));
         self.figures.own.step(now, Some(OWN), None);
-        for slot in 0..self.members.len() {
+        for slot in 0..self.members.all.len() {
             let epoch = self.epoch_if_present(slot);
             let free = self.disk_of(slot).map(|(_, free)| free);
             self.figures.members[slot].step(now, epoch, free);
@@ -264,7 +276,7 @@ impl Controller {
     #[doc(hidden)]
     #[must_use]
     pub fn figures_shown(&self, now: Timestamp) -> Vec<(crate::ids::Alias, bool, bool)> {
-        let shown = (0..self.members.len()).map(|slot| {
+        let shown = self.members.in_order().into_iter().map(|slot| {
             let member = &self.members.all[slot];
             let figures = self.figures_of(now, slot);
             let lives = figures.is_some_and(|it| it.age_ms.is_some());

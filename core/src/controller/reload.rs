@@ -393,6 +393,7 @@ impl Controller {
             if slot == self.detector.len() {
                 self.detector.add(now);
                 self.files.add_member();
+                self.figures.add_member();
             }
         }
         self.members.assign_agents();
@@ -412,5 +413,6 @@ impl Controller {
         }
         self.members.dismiss(slot);
         self.files.forget_place(slot);
+        self.figures.forget_member(slot);
     }
 }

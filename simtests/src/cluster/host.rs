@@ -19,7 +19,7 @@ use vaquita_node::driver::{
 };
 use vaquita_node::env::{Env as _, HostFolders};
 use vaquita_node::files::Coordinator;
-use vaquita_node::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics};
+use vaquita_node::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, Passage};
 use vaquita_node::server::{Start, run_agent, run_controller, run_data_node};
 
 use super::env::{TurmoilEnv, elapsed};
@@ -133,6 +133,9 @@ fn web_server(
         web_workers: 4,
         strict_defaults: false,
         allow_plain_http: true,
+        session_cookie: format!("vq{}", site.endpoint.port),
+        passage: Passage::default(),
+        manager: None,
         desk: None,
         limits: HttpLimits::default(),
         seed: env.seed(),

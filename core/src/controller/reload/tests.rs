@@ -95,6 +95,8 @@ fn a_host_that_is_added_is_let_in_and_its_node_runs_without_a_restart() {
     assert_eq!(cluster.state("P3-NODE1"), NodeState::Stopped);
     order(&mut cluster, "P3-NODE1", true);
     assert_eq!(cluster.state("P3-NODE1"), NodeState::Online);
+    // Long enough for all that is kept of each member.
+    cluster.run_for(seconds(60));
     let after: Vec<_> = cluster.rows().iter().map(|row| row.epoch).collect();
     assert_eq!(after[..4], before, "nobody else had to register anew");
     // A restart reads the same files.
