@@ -7,7 +7,7 @@ use crate::driver::{Browser, Width};
 use crate::rig::{Cluster, PASSWORD, skip};
 
 /// Pages of a cluster with a file in it, and their names in the book.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 18] = [
     ("overview", "/"),
     ("node", "/nodes/P1-NODE1"),
     ("agent", "/nodes/P1-agent"),
@@ -16,6 +16,11 @@ const PAGES: [(&str, &str); 13] = [
     ("file", "/files/data/a.bin"),
     ("volumes", "/volumes"),
     ("repair", "/repair"),
+    ("config", "/config"),
+    ("config-controller", "/config/controller.cfg"),
+    ("config-nodes", "/config/cluster.nodes"),
+    ("config-cluster", "/config/cluster.cfg"),
+    ("audit", "/audit"),
     ("logs", "/logs"),
     ("log", "/logs/P1-NODE1"),
     ("users", "/users"),

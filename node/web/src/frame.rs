@@ -260,6 +260,7 @@ impl Frame {
             ("/files/", "files", t.files, data),
             ("/volumes", "volumes", t.volumes, upkeep),
             ("/repair", "repair", t.repair, upkeep),
+            ("/config", "config", t.config, visitor.has(Right::LogRead)),
             ("/logs", "logs", t.logs, visitor.has(Right::LogRead)),
             ("/users", "users", t.users, visitor.has(Right::Admin)),
             ("/audit", "audit", t.audit, visitor.has(Right::Admin)),

@@ -6,6 +6,7 @@
 
 pub(super) mod assets;
 pub(super) mod audit;
+pub(super) mod config;
 pub(super) mod events;
 pub(super) mod files;
 pub(super) mod form;

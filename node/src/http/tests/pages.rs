@@ -240,6 +240,7 @@ fn sample(route: &Route) -> String {
         .replace("{user}", "u")
         .replace("{right}", "dfs-read")
         .replace("{chunk}", "0000010000000001")
+        .replace("{file}", "cluster.cfg")
         .replace("{version}", "0")
         .replace("{name}", "app.css")
         .replace("{*path}", "data/a.csv")

@@ -140,6 +140,8 @@ fn roles(endpoint: Endpoint) -> &'static str {
         E::FilesPage | E::FileTreePage | E::OrderFiles => "f",
         E::VolumesPage | E::RepairPage | E::ChunkPage => "oaf",
         E::UsersPage | E::OrderUsers | E::AuditPage => "a",
+        E::ConfigPage | E::ConfigFilePage => "oal",
+        E::OrderConfig | E::ChangeConfigFile => "a",
         E::MakeToken | E::OrderTokens => "voafl",
         E::OrderNodes | E::OrderVolume | E::OrderRepair => "oa",
         E::Alive | E::Ready | E::OpenApi | E::Login => "voafl",

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod chunk;
+mod config;
 mod files;
 mod login;
 mod logs;
@@ -17,6 +18,10 @@ mod volumes;
 pub use account::AccountPage;
 pub use audit::AuditPage;
 pub use chunk::{ChunkPage, ChunkView, ReplicaView};
+pub use config::{
+    ConfigFilePage, ConfigFileView, ConfigPage, DiffLine, FindingView, MemberView, PendingView,
+    SettingView, StandingView, VersionView, diff_lines,
+};
 pub use files::{Crumb, DirectoryPage, EntryView, FilePage, crumbs, name_of};
 pub use login::{LoginPage, PasswordPage};
 pub use logs::{LogChoice, LogLine, LogPage, LogRow, LogsPage};
