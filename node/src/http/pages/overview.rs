@@ -7,7 +7,7 @@ use vaquita_core::admin::{Response as Told, Right, Verb};
 use vaquita_core::dfs::ask::{Answer as Said, Ask};
 use vaquita_core::dfs::path::DfsPath;
 use vaquita_web::Live;
-use vaquita_web::pages::{Column, OverviewPage, Sorting, Stored, TableView};
+use vaquita_web::pages::{Column, OverviewPage, Seen, Sorting, Stored, TableView};
 
 use super::{Answer, Shared, Visit, nodes, page};
 use crate::http::app::App;
@@ -45,17 +45,14 @@ pub(in crate::http) async fn show<F: Front>(
     };
     visit.frame.live = Live::Ticks;
     let may_operate = visit.has(Right::Operate);
-    let rolling = app.rolling.told(visit.frame.t);
-    let drawn = OverviewPage::new(
-        visit.frame,
+    let seen = Seen {
+        rolling: app.rolling.told(visit.frame.t),
         status,
-        &nodes,
-        figures.as_ref(),
-        &stored,
-        &view,
-        rolling,
-        may_operate,
-    );
+        nodes,
+        figures,
+        stored,
+    };
+    let drawn = OverviewPage::new(visit.frame, seen, &view, may_operate);
     let mut response = page(StatusCode::OK, &drawn);
     for cookie in chosen.cookies() {
         response.headers_mut().append(SET_COOKIE, cookie);

@@ -26,7 +26,7 @@ pub use files::{Crumb, DirectoryPage, EntryView, FilePage, crumbs, name_of};
 pub use login::{LoginPage, PasswordPage};
 pub use logs::{LogChoice, LogLine, LogPage, LogRow, LogsPage};
 pub use node::NodePage;
-pub use overview::{AgentView, OverviewPage, Stored, Tile};
+pub use overview::{AgentView, OverviewPage, Seen, Stored, Tile};
 pub use problem::ProblemPage;
 pub use repair::RepairPage;
 pub use table::{Column, NodeTable, Sorting, TableView};

@@ -53,6 +53,21 @@ pub struct OverviewPage {
     may_operate: bool,
 }
 
+/// What the overview tells of.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The cluster's state.
+    pub status: StatusReport,
+    /// All its nodes, with what they have measured.
+    pub nodes: Vec<NodeRow>,
+    /// The charts of the cluster, where they can be had.
+    pub figures: Option<FiguresReport>,
+    /// What is known of the files.
+    pub stored: Stored,
+    /// What there is to tell of nodes that are being restarted.
+    pub rolling: Option<Flash>,
+}
+
 /// What is known of the files, for who may know.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
@@ -65,19 +80,16 @@ pub struct Stored {
 }
 
 impl OverviewPage {
-    /// Puts it together. `nodes` are all of the cluster with what they have measured; `rolling` tells of
-    /// those that are being restarted.
+    /// Puts it together.
     #[must_use]
-    pub fn new(
-        f: Frame,
-        status: StatusReport,
-        nodes: &[NodeRow],
-        figures: Option<&FiguresReport>,
-        stored: &Stored,
-        view: &TableView,
-        rolling: Option<Flash>,
-        may_operate: bool,
-    ) -> Self {
+    pub fn new(f: Frame, seen: Seen, view: &TableView, may_operate: bool) -> Self {
+        let Seen {
+            status,
+            nodes,
+            figures,
+            stored,
+            rolling,
+        } = seen;
         let t = f.t;
         let data_nodes = || status.nodes.iter().filter(|it| it.mode == Role::DataNode);
         let agents = status.nodes.iter().filter(|it| it.mode == Role::Agent);
@@ -92,9 +104,9 @@ impl OverviewPage {
         });
         Self {
             summary_tone: summary_tone(&status),
-            tiles: tiles(t, &status, stored),
+            tiles: tiles(t, &status, &stored),
             nodes: NodeTable::new(t, nodes.iter().filter(|it| it.mode != Role::Agent), view),
-            charts: figures.map_or_else(Vec::new, |report| charts(t, report)),
+            charts: figures.map_or_else(Vec::new, |report| charts(t, &report)),
             agents: agents.collect(),
             rolling,
             may_operate,
