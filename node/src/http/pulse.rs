@@ -4,10 +4,11 @@
 //! all while there is none.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use vaquita_core::admin::StatusReport;
 
@@ -16,28 +17,59 @@ use super::front::Front;
 
 /// How often is looked.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
-/// Streams of events that may be open at a time.
+/// Streams of events that may be open at a time, and of one session or token: a browser opens no more than
+/// six connections to one host.
 const STREAMS_MAX: usize = 64;
+const STREAMS_OF_ONE_MAX: usize = 6;
 
 /// What was seen last.
+#[derive(Default)]
 pub(super) struct Pulse {
-    seen: Mutex<Option<Seen>>,
-    /// One permit for each stream.
-    pub(super) streams: Arc<Semaphore>,
+    seen: AsyncMutex<Option<Seen>>,
+    /// Whose streams are open, by a hash of the token.
+    streams: Arc<Mutex<Vec<TokenHash>>>,
+}
+
+type TokenHash = [u8; 32];
+
+/// A place for a stream of events, for as long as it is kept.
+pub(super) struct Place {
+    streams: Arc<Mutex<Vec<TokenHash>>>,
+    of: TokenHash,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut streams = lock(&self.streams);
+        if let Some(at) = streams.iter().position(|of| *of == self.of) {
+            streams.swap_remove(at);
+        }
+    }
+}
+
+impl Pulse {
+    /// A place for one more stream of this token, unless there are too many.
+    pub(super) fn place(&self, token: &str) -> Option<Place> {
+        let of: TokenHash = Sha256::digest(token).into();
+        let mut streams = lock(&self.streams);
+        let own = streams.iter().filter(|it| **it == of).count();
+        if streams.len() >= STREAMS_MAX || own >= STREAMS_OF_ONE_MAX {
+            return None;
+        }
+        streams.push(of);
+        let streams = self.streams.clone();
+        Some(Place { streams, of })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds it can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Seen {
     at: Instant,
     what: Arc<str>,
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            seen: Mutex::new(None),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-        }
-    }
 }
 
 impl<F: Front> App<F> {

@@ -3,20 +3,19 @@
 use std::path::PathBuf;
 
 use base64ct::{Base64, Encoding as _};
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::rig::{Cluster, Server, skip, until};
+use crate::webdriver::Session;
 
 /// One browser at a time: each takes a processor for itself.
 static ONE: Mutex<()> = Mutex::const_new(());
 
 /// A browser on a cluster's manager.
 pub(crate) struct Browser {
-    client: Client,
+    session: Session,
     pub(crate) manager: String,
     // The cluster's sweeper ends what is left of them, since they name its directory.
     _driver: Server,
@@ -56,7 +55,7 @@ impl Browser {
         })
         .await;
         let profile = cluster.path("P4/browser");
-        let options = json!({
+        let capabilities = json!({
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": {
                 "args": [
@@ -71,16 +70,9 @@ impl Browser {
                 },
             },
         });
-        let Value::Object(options) = options else {
-            unreachable!("written so above")
-        };
-        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-            .capabilities(options)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .unwrap();
+        let session = Session::open(port, capabilities).await;
         let browser = Self {
-            client,
+            session,
             manager: format!("http://{}.7:8990", cluster.subnet),
             _driver: driver,
             _one: one,
@@ -91,41 +83,32 @@ impl Browser {
 
     pub(crate) async fn go(&self, path: &str) {
         let address = format!("{}{path}", self.manager);
-        self.client.goto(&address).await.unwrap();
+        self.session.post("url", json!({ "url": address })).await;
     }
 
     /// The path of the page that is shown.
     pub(crate) async fn path(&self) -> String {
-        let address = self.client.current_url().await.unwrap();
-        let path = address.path().to_owned();
-        match address.query() {
-            Some(query) => format!("{path}?{query}"),
-            None => path,
-        }
+        let address = self.session.get("url").await;
+        let address = address.as_str().unwrap();
+        let path = address.strip_prefix(&self.manager).unwrap_or(address);
+        path.to_owned()
     }
 
     pub(crate) async fn click(&self, css: &str) {
-        let found = self.client.find(Locator::Css(css)).await;
-        let element = found.unwrap_or_else(|error| panic!("{css}: {error}"));
-        element
-            .click()
-            .await
-            .unwrap_or_else(|error| panic!("{css}: {error}"));
+        let element = self.session.find(css).await;
+        let click = format!("element/{element}/click");
+        self.session.post(&click, json!({})).await;
     }
 
     pub(crate) async fn type_into(&self, css: &str, text: &str) {
-        let found = self.client.find(Locator::Css(css)).await;
-        let element = found.unwrap_or_else(|error| panic!("{css}: {error}"));
-        element.send_keys(text).await.unwrap();
+        let element = self.session.find(css).await;
+        let keys = format!("element/{element}/value");
+        self.session.post(&keys, json!({ "text": text })).await;
     }
 
     pub(crate) async fn has(&self, css: &str) -> bool {
-        !self
-            .client
-            .find_all(Locator::Css(css))
-            .await
-            .unwrap()
-            .is_empty()
+        let script = "return document.querySelector(arguments[0]) !== null";
+        self.run(script, vec![json!(css)]).await == json!(true)
     }
 
     /// The text of the first element, as it is shown; empty if there is none.
@@ -151,7 +134,8 @@ impl Browser {
 
     /// Runs a script in the page.
     pub(crate) async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
-        self.client.execute(script, arguments).await.unwrap()
+        let call = json!({ "script": script, "args": arguments });
+        self.session.post("execute/sync", call).await
     }
 
     pub(crate) async fn resize(&self, width: Width) {
@@ -205,7 +189,10 @@ impl Browser {
     /// What the browser complained of since it was asked last: scripts that failed, what the policy
     /// forbade. Refusals that a test provoked are left out.
     pub(crate) async fn complaints(&self) -> Vec<String> {
-        let entries = self.client.issue_cmd(ReadLog).await.unwrap();
+        let entries = self
+            .session
+            .post("se/log", json!({ "type": "browser" }))
+            .await;
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries
             .iter()
@@ -215,17 +202,14 @@ impl Browser {
     }
 
     async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        let command = DevTools {
-            command: command.to_owned(),
-            parameters,
-        };
-        self.client.issue_cmd(command).await.unwrap()
+        let call = json!({ "cmd": command, "params": parameters });
+        self.session.post("goog/cdp/execute", call).await
     }
 
     /// Ends it. One that a failed test left is ended with its cluster.
     pub(crate) async fn close(self) {
         assert_eq!(self.complaints().await, Vec::<String>::new());
-        self.client.close().await.unwrap();
+        self.session.close().await;
     }
 }
 
@@ -235,50 +219,4 @@ impl Browser {
 )]
 fn chromedriver() -> Command {
     Command::new("chromedriver")
-}
-
-/// A command of the browser's own protocol.
-#[derive(Debug)]
-struct DevTools {
-    command: String,
-    parameters: Value,
-}
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(
-        &self,
-        base: &url::Url,
-        session: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!(
-            "session/{}/goog/cdp/execute",
-            session.unwrap_or_default()
-        ))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        let body = json!({ "cmd": self.command, "params": self.parameters });
-        (http::Method::POST, Some(body.to_string()))
-    }
-}
-
-/// The messages of the browser's console.
-#[derive(Debug)]
-struct ReadLog;
-
-impl WebDriverCompatibleCommand for ReadLog {
-    fn endpoint(
-        &self,
-        base: &url::Url,
-        session: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
-        (
-            http::Method::POST,
-            Some(json!({ "type": "browser" }).to_string()),
-        )
-    }
 }

@@ -18,6 +18,7 @@ mod program;
 mod rig;
 
 mod driver;
+mod webdriver;
 
 mod accessibility;
 mod files;

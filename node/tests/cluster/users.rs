@@ -110,7 +110,7 @@ async fn an_operators_program_starts_nodes_and_the_audit_tells_of_it() {
         .ok();
     cluster.place.set("VAQUITA_TOKEN", token.trim_end());
     cluster.vaquita("node start P1-NODE1").await.ok();
-    cluster.vaquita("repair").await.ok();
+    cluster.vaquita("repair status").await.ok();
     cluster.vaquita("volume list").await.ok();
     for line in ["user list", "node replace P1-NODE1", "audit"] {
         let err = cluster.vaquita(line).await.failed(77);

@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use vaquita_core::admin::{Caller, Refusal, Verb};
 
@@ -17,7 +16,7 @@ use super::{Answer, Ending, Shared};
 use crate::http::app::{App, SignedIn};
 use crate::http::front::Front;
 use crate::http::problem::Problem;
-use crate::http::pulse::PERIOD;
+use crate::http::pulse::{PERIOD, Place};
 
 /// How often figures are drawn anew.
 const TICK: Duration = Duration::from_secs(5);
@@ -31,7 +30,7 @@ struct Watching<F> {
     seen: Option<Arc<str>>,
     ticked: Instant,
     asked: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 pub(in crate::http) async fn stream<F: Front>(
@@ -39,7 +38,11 @@ pub(in crate::http) async fn stream<F: Front>(
     Extension(SignedIn { caller, .. }): Extension<SignedIn>,
     ending: Option<Extension<Ending>>,
 ) -> Answer {
-    let Ok(place) = app.pulse.streams.clone().try_acquire_owned() else {
+    let token = match &caller {
+        Caller::Remote { token, .. } => token.as_deref().unwrap_or_default(),
+        Caller::Console => "",
+    };
+    let Some(place) = app.pulse.place(token) else {
         let reason = "too many pages are open at a time: close some".to_owned();
         let busy = Refusal::Unavailable { reason };
         return Err(Problem::from(busy).retry_after(Duration::from_secs(10)));

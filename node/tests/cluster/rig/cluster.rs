@@ -280,13 +280,15 @@ impl Cluster {
         self.once_ready("login --password-stdin", "123456").await;
     }
 
-    /// The members as they are now; none if the controller does not answer.
+    /// The members as they are now, without the controller; none if it does not answer.
     pub(crate) async fn rows(&self) -> Vec<Row> {
         let ran = self.vaquita("node list --json").await;
         if ran.status != 0 {
             return Vec::new();
         }
-        serde_json::from_str(&ran.out).unwrap()
+        let mut rows: Vec<Row> = serde_json::from_str(&ran.out).unwrap();
+        rows.retain(|row| row.mode != "controller");
+        rows
     }
 
     /// One member as it is now.
