@@ -70,7 +70,13 @@ impl Browser {
                 },
             },
         });
-        let session = Session::open(port, capabilities).await;
+        let session = match Session::open(port, capabilities).await {
+            Ok(session) => session,
+            Err(why) => {
+                skip("browser", &format!("the browser does not start: {why}"));
+                return None;
+            }
+        };
         let browser = Self {
             session,
             manager: format!("http://{}.7:8990", cluster.subnet),

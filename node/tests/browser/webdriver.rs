@@ -23,12 +23,12 @@ pub(crate) struct Session {
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 impl Session {
-    /// Begins one with the driver at a port.
-    pub(crate) async fn open(port: u16, capabilities: Value) -> Self {
+    /// Begins one with the driver at a port; the error says why the browser does not start.
+    pub(crate) async fn open(port: u16, capabilities: Value) -> Result<Self, String> {
         let wanted = json!({ "capabilities": { "alwaysMatch": capabilities } });
-        let told = call(port, "POST", "/session", Some(wanted)).await;
+        let told = try_call(port, "POST", "/session", Some(wanted)).await?;
         let id = told["sessionId"].as_str().unwrap().to_owned();
-        Self { port, id }
+        Ok(Self { port, id })
     }
 
     pub(crate) async fn get(&self, command: &str) -> Value {
@@ -57,6 +57,16 @@ impl Session {
 
 /// What the driver answers to a command. A refusal fails the test with its words.
 async fn call(port: u16, method: &str, path: &str, parameters: Option<Value>) -> Value {
+    let answer = try_call(port, method, path, parameters).await;
+    answer.unwrap_or_else(|refusal| panic!("{method} {path}: {refusal}"))
+}
+
+async fn try_call(
+    port: u16,
+    method: &str,
+    path: &str,
+    parameters: Option<Value>,
+) -> Result<Value, String> {
     #[expect(clippy::disallowed_methods, reason = "a client of its own")]
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
@@ -78,10 +88,8 @@ async fn call(port: u16, method: &str, path: &str, parameters: Option<Value>) ->
     driving.abort();
     let mut told: Value = serde_json::from_slice(&bytes).unwrap();
     let value = told["value"].take();
-    assert!(
-        status.is_success(),
-        "{method} {path} with {parameters:?}: {}",
-        value["message"]
-    );
-    value
+    match status.is_success() {
+        true => Ok(value),
+        false => Err(format!("{} ({parameters:?})", value["message"])),
+    }
 }
