@@ -36,53 +36,31 @@ type Plan = (
     fn(u64) -> String,
 );
 
-/// What there is a chart of for the cluster.
-const CLUSTER: [Plan; 6] = [
-    (|t| t.load, &[("load", |_| "")], format::thousandths),
-    (|t| t.cpu, &[("cpu", |_| "")], format::share),
-    (|t| t.memory, &[("memory", |_| "")], format::bytes),
-    (
-        |t| t.disk,
-        &[
-            ("disk_read", |t| t.chart_reads),
-            ("disk_write", |t| t.chart_writes),
-        ],
-        format::rate,
-    ),
-    (
-        |t| t.network,
-        &[
-            ("sent", |t| t.chart_sent),
-            ("received", |t| t.chart_received),
-        ],
-        format::rate,
-    ),
-    (|t| t.commits, &[("commits", |_| "")], format::per_second),
-];
+const LOAD: Plan = (|t| t.load, &[("load", |_| "")], format::thousandths);
+const CPU: Plan = (|t| t.cpu, &[("cpu", |_| "")], format::share);
+const MEMORY: Plan = (|t| t.memory, &[("memory", |_| "")], format::bytes);
+const DISK: Plan = (
+    |t| t.disk,
+    &[
+        ("disk_read", |t| t.chart_reads),
+        ("disk_write", |t| t.chart_writes),
+    ],
+    format::rate,
+);
+const NETWORK: Plan = (
+    |t| t.network,
+    &[
+        ("sent", |t| t.chart_sent),
+        ("received", |t| t.chart_received),
+    ],
+    format::rate,
+);
+const COMMITS: Plan = (|t| t.commits, &[("commits", |_| "")], format::per_second);
+const LATENCY: Plan = (|t| t.latency, &[("latency", |_| "")], format::nanoseconds);
 
-/// What there is a chart of for a process.
-const NODE: [Plan; 6] = [
-    (|t| t.cpu, &[("cpu", |_| "")], format::share),
-    (|t| t.memory, &[("memory", |_| "")], format::bytes),
-    (|t| t.load, &[("load", |_| "")], format::thousandths),
-    (
-        |t| t.disk,
-        &[
-            ("disk_read", |t| t.chart_reads),
-            ("disk_write", |t| t.chart_writes),
-        ],
-        format::rate,
-    ),
-    (
-        |t| t.network,
-        &[
-            ("sent", |t| t.chart_sent),
-            ("received", |t| t.chart_received),
-        ],
-        format::rate,
-    ),
-    (|t| t.latency, &[("latency", |_| "")], format::nanoseconds),
-];
+/// What there is a chart of for the cluster, and for a process.
+const CLUSTER: [Plan; 6] = [LOAD, CPU, MEMORY, DISK, NETWORK, COMMITS];
+const NODE: [Plan; 6] = [LOAD, CPU, MEMORY, DISK, NETWORK, LATENCY];
 
 /// The charts of the cluster, or of a process.
 #[must_use]
