@@ -23,6 +23,8 @@ pub(super) struct Want {
     /// The node that could not be given it the last time.
     pub(super) failed_at: Option<Slot>,
     failures: u32,
+    /// How often something had changed when it was taken up the last time.
+    begun_after: u64,
     phase: Phase,
 }
 
@@ -43,6 +45,8 @@ pub(super) struct WantedChunks {
     all: BTreeMap<ChunkId, Want>,
     ready: BTreeSet<(Urgency, ChunkId)>,
     paused: BTreeSet<(Timestamp, ChunkId)>,
+    /// How often something has changed that may help.
+    hurries: u64,
     /// How many there are of each urgency.
     counts: [u64; Urgency::ALL.len()],
 }
@@ -81,6 +85,7 @@ impl WantedChunks {
                     reason: String::new(),
                     failed_at: None,
                     failures: 0,
+                    begun_after: 0,
                     phase: Phase::Ready,
                 };
                 self.all.insert(chunk, want);
@@ -126,10 +131,14 @@ impl WantedChunks {
 
     /// Somebody works on a chunk.
     pub(super) fn begin(&mut self, chunk: ChunkId) {
+        if let Some(want) = self.all.get_mut(&chunk) {
+            want.begun_after = self.hurries;
+        }
         self.set(chunk, Phase::UnderWay);
     }
 
-    /// What was tried has not helped: the chunk is left alone for a while, longer each time.
+    /// What was tried has not helped: the chunk is left alone for a while, longer each time; unless
+    /// something has changed since it was begun, which may help the next one.
     pub(super) fn failed(
         &mut self,
         now: Timestamp,
@@ -145,7 +154,11 @@ impl WantedChunks {
         want.reason = reason;
         want.failed_at = at;
         let pause = PAUSE_MIN.saturating_mul(factor).min(PAUSE_MAX);
-        self.set(chunk, Phase::Paused(now.after(pause)));
+        let phase = match want.begun_after == self.hurries {
+            true => Phase::Paused(now.after(pause)),
+            false => Phase::Ready,
+        };
+        self.set(chunk, phase);
     }
 
     /// A chunk is left alone for a moment: what was done about it is soon heard.
@@ -167,8 +180,10 @@ impl WantedChunks {
         }
     }
 
-    /// Something has changed that may help those that were left alone: all may be taken up.
+    /// Something has changed that may help those that were left alone: all may be taken up, and what is
+    /// under way and fails for what was before, once more.
     pub(super) fn hurry(&mut self) {
+        self.hurries += 1;
         while let Some((_, chunk)) = self.paused.first().copied() {
             self.set(chunk, Phase::Ready);
         }
@@ -207,6 +222,24 @@ mod tests {
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn who_fails_while_something_changes_is_not_left_alone() {
+        let mut wanted = WantedChunks::default();
+        wanted.want(at(0), ChunkId(1), Urgency::LastCopy);
+        let mut fail = |wanted: &mut WantedChunks, changes: bool| {
+            wanted.begin(ChunkId(1));
+            if changes {
+                wanted.hurry();
+            }
+            wanted.failed(at(1), ChunkId(1), "no source".to_owned(), None);
+            wanted.check_invariants();
+            wanted.ready(9)
+        };
+        assert_eq!(fail(&mut wanted, true), [ChunkId(1)]);
+        // What has changed before it was begun was known to it.
+        assert_eq!(fail(&mut wanted, false), []);
     }
 
     #[test]
