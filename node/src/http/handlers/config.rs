@@ -148,7 +148,10 @@ pub(super) async fn undo<F: Front>(
     written(tokio::spawn(writing).await)
 }
 
-fn ended<T>(outcome: Result<Result<T, DeskError>, JoinError>) -> Result<T, Problem> {
+/// What came of a change in a task of its own, which ends it though whoever asked went away.
+pub(in crate::http) fn ended<T>(
+    outcome: Result<Result<T, DeskError>, JoinError>,
+) -> Result<T, Problem> {
     let outcome = outcome.map_err(|error| {
         let message = format!("the change ended by a bug in this program: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", message)
@@ -168,7 +171,8 @@ fn with_etag(mut response: Response, etag: &str) -> Response {
     response
 }
 
-fn desk<F: Front>(app: &App<F>) -> Result<&ConfigDesk, Problem> {
+/// The desk of this process, if it has the files of the cluster.
+pub(in crate::http) fn desk<F: Front>(app: &App<F>) -> Result<&ConfigDesk, Problem> {
     app.settings.desk.as_ref().ok_or_else(|| {
         let here = format!(
             "the {}, which has no files of the cluster",
@@ -188,8 +192,8 @@ fn file(path: &Segments) -> Result<ConfigFile, Problem> {
     })
 }
 
-/// A text in JSON can be longer than the file it becomes.
-fn limits<F: Front>(app: &App<F>) -> HttpLimits {
+/// A text in JSON or in a form can be longer than the file it becomes.
+pub(in crate::http) fn limits<F: Front>(app: &App<F>) -> HttpLimits {
     let limits = app.settings.limits.clone();
     HttpLimits {
         body_bytes: limits.config_body_bytes,

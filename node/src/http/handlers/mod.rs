@@ -3,7 +3,7 @@
 mod audit;
 mod away;
 mod chunks;
-mod config;
+pub(super) mod config;
 pub(super) mod dfs;
 mod figures;
 mod files;
