@@ -1,6 +1,7 @@
 // What makes the pages pleasant. None of them needs it: every link is a link and every form a form.
 
 import { begin as confirm } from "./confirm.js";
+import { begin as draft } from "./draft.js";
 import { begin as live } from "./live.js";
 import { begin as select } from "./select.js";
 import { begin as tail } from "./tail.js";
@@ -23,4 +24,5 @@ select();
 live(localise);
 tail();
 upload();
+draft();
 localise(document);

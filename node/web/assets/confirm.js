@@ -1,7 +1,16 @@
 // Asks before what cannot be taken back, or takes something away.
 
+// One question at a time.
+let asked = Promise.resolve();
+
 /** Asks; whether the answer was yes. Names are listed below the question. */
-export async function ask(question, names = []) {
+export function ask(question, names = []) {
+  const answer = asked.then(() => shown(question, names));
+  asked = answer.catch(() => {});
+  return answer;
+}
+
+async function shown(question, names) {
   const dialog = document.getElementById("confirm");
   dialog.querySelector("#confirm-text").textContent = question;
   const items = names.map((name) => {
@@ -13,8 +22,14 @@ export async function ask(question, names = []) {
   dialog.returnValue = "no";
   dialog.showModal();
   dialog.querySelector("#confirm-yes").focus();
-  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  await closed();
   return dialog.returnValue === "yes";
+}
+
+/** Resolves when no question is open. */
+export async function closed() {
+  const dialog = document.getElementById("confirm");
+  if (dialog?.open) await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
 }
 
 /** Begins. */

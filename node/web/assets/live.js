@@ -1,65 +1,96 @@
 // Draws the page anew when the server says that something on it has changed.
 
+import { closed } from "./confirm.js";
 import { morph } from "./morph.js";
 
 let after = () => {};
 let under_way = null;
 let again = false;
 
-/** Fetches the page at its present address and makes what is shown like it. */
-export function refresh() {
+/**
+ * Fetches the page at its present address and makes what is shown like it. `by_reader` says whether
+ * somebody did something for it: a page that is merely open does not keep its session alive.
+ */
+export function refresh({ by_reader = false } = {}) {
   if (under_way) {
     again = true;
-    return under_way;
+    if (!by_reader) return under_way;
   }
-  under_way = fetched(location.pathname + location.search)
-    .then((page) => {
-      if (!page) return;
-      const fresh = page.querySelector("main");
-      const here = document.querySelector("main");
-      // What was told once stays until the reader goes elsewhere.
-      fresh.querySelector("#flashes")?.replaceWith(page.importNode(here.querySelector("#flashes"), true));
-      morph(here, fresh);
-      after(here);
-      here.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
-    })
-    .catch(() => {})
+  const mine = drawn(location.pathname + location.search, by_reader)
+    .catch(() => trouble(true))
     .finally(() => {
+      if (under_way !== mine) return;
       under_way = null;
       if (again) {
         again = false;
         refresh();
       }
     });
-  return under_way;
+  under_way = mine;
+  return mine;
+}
+
+async function drawn(address, by_reader) {
+  const page = await fetched(address, by_reader);
+  // Nothing moves while somebody is asked about what is shown.
+  await closed();
+  // What was asked for with another address is another page.
+  if (!page || address !== location.pathname + location.search) return;
+  const fresh = page.querySelector("main");
+  const here = document.querySelector("main");
+  // What was told once stays until the reader goes elsewhere.
+  fresh.querySelector("#flashes")?.replaceWith(page.importNode(here.querySelector("#flashes"), true));
+  morph(here, fresh);
+  after(here);
+  here.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
 }
 
 // The browser reads the answer as a document by itself, so that no script makes HTML of a text.
-function fetched(address) {
+function fetched(address, by_reader) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.responseType = "document";
     request.open("GET", address);
-    // So that a page that is merely open does not keep its session alive.
-    request.setRequestHeader("X-VQ-Live", "1");
+    if (!by_reader) request.setRequestHeader("X-VQ-Live", "1");
     request.timeout = 10000;
     request.onload = () => {
-      if (new URL(request.responseURL).pathname === "/login") location.reload();
-      else resolve(request.status === 200 ? request.response : null);
+      const at = new URL(request.responseURL).pathname;
+      if (request.status === 200 && at === location.pathname) {
+        trouble(false);
+        resolve(request.response);
+      } else if (request.status < 500 && request.status !== 429) {
+        // Elsewhere, or refused: that page says why.
+        if (at === location.pathname) location.reload();
+        else location.assign(request.responseURL);
+        resolve(null);
+      } else {
+        reject(new Error("no page"));
+      }
     };
     request.onerror = request.ontimeout = () => reject(new Error("no answer"));
     request.send();
   });
 }
 
-function lost(is) {
-  let note = document.getElementById("lost");
-  if (!is) {
-    note?.remove();
+// A stream ends now and then and comes back by itself, and a controller that restarts takes a second: only
+// what lasts is told.
+const PATIENCE_MS = 4000;
+let patience = null;
+
+/** Tells that what is shown is out of date, once that has lasted; or that it no longer is. */
+export function trouble(is) {
+  if (is) {
+    patience ??= setTimeout(tell, PATIENCE_MS);
     return;
   }
-  if (note) return;
-  note = document.createElement("div");
+  clearTimeout(patience);
+  patience = null;
+  document.getElementById("lost")?.remove();
+}
+
+function tell() {
+  if (document.getElementById("lost")) return;
+  const note = document.createElement("div");
   note.id = "lost";
   note.className = "flash bad lost";
   note.setAttribute("role", "alert");
@@ -67,27 +98,44 @@ function lost(is) {
   document.body.append(note);
 }
 
+// Listens while the page is seen: a browser has six connections to a host for all its tabs.
 function listen(events) {
-  let patience = null;
-  const source = new EventSource("/ui/events");
-  for (const event of events) source.addEventListener(event, refresh);
-  source.onopen = () => {
-    clearTimeout(patience);
-    patience = null;
-    lost(false);
+  let source = null;
+  let retry = null;
+  const close = () => {
+    clearTimeout(retry);
+    source?.close();
+    source = null;
   };
-  source.onerror = () => {
-    // A stream ends now and then and comes back by itself; a controller that restarts takes a second.
-    patience ??= setTimeout(() => lost(true), 4000);
-    if (source.readyState === EventSource.CLOSED) {
-      source.close();
-      setTimeout(() => {
+  const open = () => {
+    close();
+    source = new EventSource("/ui/events");
+    for (const event of events) source.addEventListener(event, () => refresh());
+    source.onopen = () => trouble(false);
+    source.onerror = () => {
+      trouble(true);
+      if (source.readyState !== EventSource.CLOSED) return;
+      close();
+      retry = setTimeout(() => {
         refresh();
-        listen(events);
-      }, 2000);
-    }
+        open();
+      }, 3000);
+    };
   };
-  addEventListener("pagehide", () => source.close(), { once: true });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      close();
+      trouble(false);
+    } else {
+      refresh();
+      open();
+    }
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && !document.hidden) open();
+  });
+  if (!document.hidden) open();
 }
 
 // Forms that choose what is shown act while one types, and leave no trail in the history.
@@ -99,7 +147,7 @@ function instant() {
     for (const name of names) address.searchParams.delete(name);
     for (const [name, value] of new FormData(form)) address.searchParams.append(name, value);
     history.replaceState(null, "", address);
-    refresh();
+    refresh({ by_reader: true });
   };
   document.addEventListener("input", (event) => {
     const form = event.target.closest?.("form[data-instant]");
@@ -119,7 +167,7 @@ function instant() {
     const address = new URL(location);
     for (const [name, value] of new URL(link.href).searchParams) address.searchParams.set(name, value);
     history.replaceState(null, "", address);
-    refresh();
+    refresh({ by_reader: true });
   });
 }
 

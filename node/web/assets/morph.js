@@ -19,10 +19,18 @@ export function morph(old, fresh) {
 }
 
 // What the reader, and not the server, decides.
-const READERS = { INPUT: ["value", "checked"], DETAILS: ["open"], DIALOG: ["open"], OPTION: ["selected"] };
+const READERS = { DETAILS: ["open"], DIALOG: ["open"], OPTION: ["selected"] };
+// Of these the value says what they stand for, and is the server's: a tick that is kept must not come to
+// stand for another thing.
+const FIXED = ["hidden", "checkbox", "radio"];
+
+function readers(element) {
+  if (element.nodeName !== "INPUT") return READERS[element.nodeName] ?? [];
+  return FIXED.includes(element.type) ? ["checked"] : ["value"];
+}
 
 function attributes(old, fresh) {
-  const kept = READERS[old.nodeName] ?? [];
+  const kept = readers(old);
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && !kept.includes(name) && !name.startsWith("data-now")) old.removeAttribute(name);
   }
@@ -32,22 +40,29 @@ function attributes(old, fresh) {
 }
 
 function children(old, fresh) {
-  const byId = new Map();
-  for (const child of old.children) if (child.id) byId.set(child.id, child);
+  const wanted = [...fresh.childNodes];
+  const stay = new Set(wanted.map((it) => it.id).filter(Boolean));
+  const known = new Map();
+  for (const child of [...old.children]) {
+    if (!child.id) continue;
+    // What goes, goes first: then what stays is in its place already, and keeps the focus.
+    if (stay.has(child.id)) known.set(child.id, child);
+    else child.remove();
+  }
   let here = old.firstChild;
-  for (const wanted of [...fresh.childNodes]) {
-    const known = wanted.id ? byId.get(wanted.id) : undefined;
-    if (known) {
-      if (known !== here) old.insertBefore(known, here);
-      else here = here.nextSibling;
-      morph(known, wanted);
-      byId.delete(wanted.id);
-    } else if (here && !wanted.id && !here.id && here.nodeName === wanted.nodeName) {
+  for (const it of wanted) {
+    const same = it.id ? known.get(it.id) : undefined;
+    if (same) {
+      if (same === here) here = here.nextSibling;
+      else old.insertBefore(same, here);
+      morph(same, it);
+      known.delete(it.id);
+    } else if (here && !it.id && !here.id && here.nodeName === it.nodeName) {
       const next = here.nextSibling;
-      morph(here, wanted);
+      morph(here, it);
       here = next;
     } else {
-      old.insertBefore(document.importNode(wanted, true), here);
+      old.insertBefore(document.importNode(it, true), here);
     }
   }
   while (here) {

@@ -1,5 +1,7 @@
 // Follows the end of a log.
 
+import { trouble } from "./live.js";
+
 const EVERY_MS = 1000;
 const LINES_MAX = 5000;
 
@@ -19,6 +21,7 @@ export function begin() {
     if (!follows.checked || document.hidden) return;
     const answer = await fetch(`${log.dataset.tail}?offset=${offset}&len=65536`, { headers: { "X-VQ-Live": "1" } });
     if (answer.status === 401) location.reload();
+    trouble(!answer.ok);
     if (!answer.ok) return;
     if (Number(answer.headers.get("x-log-length")) < offset) {
       // A new file has been begun.
@@ -31,7 +34,7 @@ export function begin() {
     rest = lines.pop();
     append(log, lines);
   };
-  const again = () => read().catch(() => {}).finally(() => setTimeout(again, EVERY_MS));
+  const again = () => read().catch(() => trouble(true)).finally(() => setTimeout(again, EVERY_MS));
   setTimeout(again, EVERY_MS);
 }
 

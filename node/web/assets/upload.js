@@ -9,12 +9,26 @@ export function begin() {
   if (!place) return;
   const input = place.querySelector("input");
   const list = place.querySelector(".progress");
-  const all = async (files) => {
-    for (const file of files) await one(place, list, file);
-    input.value = "";
-    refresh();
+  // What is chosen while others are on their way waits for them.
+  let turn = Promise.resolve();
+  let waiting = 0;
+  const all = (files) => {
+    waiting += files.length;
+    turn = turn.then(async () => {
+      for (const file of files) {
+        await one(place, list, file);
+        waiting -= 1;
+      }
+      refresh();
+    });
   };
-  input.addEventListener("change", () => all([...input.files]));
+  addEventListener("beforeunload", (event) => {
+    if (waiting > 0) event.preventDefault();
+  });
+  input.addEventListener("change", () => {
+    all([...input.files]);
+    input.value = "";
+  });
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();

@@ -30,6 +30,7 @@ pub static ASSETS: &[Asset] = assets! {
     "app.css": "text/css; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
     "confirm.js": "text/javascript; charset=utf-8",
+    "draft.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "morph.js": "text/javascript; charset=utf-8",
     "select.js": "text/javascript; charset=utf-8",

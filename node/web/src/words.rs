@@ -141,6 +141,7 @@ words! {
     comment: "What for", "说明";
     preview: "Preview", "预览";
     save: "Save", "保存";
+    draft_is_back: "This is what you had typed here before. «Start over» shows the file.", "这是您之前在此输入的内容。点击“重新开始”可查看文件。";
     start_over: "Start over", "重新开始";
     previewed: "This is what would be written. Nothing has changed yet.", "以下为将写入的内容，尚未保存。";
     nothing_changes: "Nothing would change.", "没有变化。";
@@ -180,6 +181,7 @@ words! {
     token_label: "What it is for", "用途";
     token_days: "Days that it is good for", "有效天数";
     token_rights_hint: "None chosen: all of yours.", "不选表示您的全部权限。";
+    token_exists: "You have a token `{}` already: revoke it, or give this one another label.", "您已有名为“{}”的令牌：请先吊销它，或换一个标签。";
     token_made: "The token, shown this once:", "令牌（只显示这一次）：";
     token_revoked: "Revoked.", "已吊销。";
     // Overview.
@@ -220,6 +222,8 @@ words! {
     rolling_starts: "{} of {}: {} starts", "第 {} / {} 个：{} 正在启动";
     rolling_done: "All {} are restarted.", "已重启全部 {} 个节点。";
     rolling_begun: "{} nodes are restarted one after the other.", "{} 个节点将逐个重启。";
+    rolling_stopped: "Stopped ones stay so: {}", "已停止的节点保持停止：{}";
+    rolling_bug: "by a bug in this program, which its log tells of", "程序内部错误，详见日志";
     rolling_under_way: "Nodes are being restarted already: wait for the end of that.", "正在进行逐个重启，请等待其完成。";
     rolling_ended: "The restart of nodes has ended at {}, and the rest was not touched: {}", "重启在 {} 处中止，其余节点未受影响：{}";
     rolling_too_long: "it has not become {} within {} s", "{} 状态未在 {} 秒内达到";

@@ -153,6 +153,36 @@ pub struct VersionView {
     pub diff: Vec<DiffLine>,
 }
 
+/// The fields by which members are added.
+#[derive(Clone, Debug)]
+pub struct AddedView {
+    /// The host.
+    pub host: String,
+    /// Port and alias of its agent, if it is new.
+    pub agent: String,
+    /// How many data nodes.
+    pub count: String,
+    /// What their aliases begin with.
+    pub prefix: String,
+    /// The number of the first one.
+    pub number: String,
+    /// The port of the first one.
+    pub port: String,
+}
+
+impl Default for AddedView {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            agent: String::new(),
+            count: "1".to_owned(),
+            prefix: String::new(),
+            number: "1".to_owned(),
+            port: "8961".to_owned(),
+        }
+    }
+}
+
 /// One file.
 #[derive(Debug, Template)]
 #[template(path = "config_file.html")]
@@ -169,6 +199,8 @@ pub struct ConfigFilePage {
     pub etag: String,
     /// The text in the editor.
     pub text: String,
+    /// Whether that is the text of the file, and not one that somebody is at.
+    pub is_file: bool,
     /// What was typed as a comment.
     pub comment: String,
     /// What there is to say of what was tried.
@@ -179,14 +211,18 @@ pub struct ConfigFilePage {
     pub diff: Vec<DiffLine>,
     /// Whether the text was looked at and may be written.
     pub previewed: bool,
-    /// The settings in it.
+    /// The settings in the text.
     pub settings: Vec<SettingView>,
+    /// Key and value that were typed to be added.
+    pub new_setting: (String, String),
     /// The keys that could be added.
     pub keys: Vec<&'static str>,
     /// Whether keys may be for single nodes.
     pub qualified: bool,
-    /// The members in it.
+    /// The members in the text.
     pub members: Option<Vec<MemberView>>,
+    /// What was typed of members to be added.
+    pub added: AddedView,
     /// The texts it had.
     pub versions: Vec<VersionView>,
     /// Whether the reader may change something.

@@ -19,8 +19,8 @@ pub use account::AccountPage;
 pub use audit::AuditPage;
 pub use chunk::{ChunkPage, ChunkView, ReplicaView};
 pub use config::{
-    ConfigFilePage, ConfigFileView, ConfigPage, DiffLine, FindingView, MemberView, PendingView,
-    SettingView, StandingView, VersionView, diff_lines,
+    AddedView, ConfigFilePage, ConfigFileView, ConfigPage, DiffLine, FindingView, MemberView,
+    PendingView, SettingView, StandingView, VersionView, diff_lines,
 };
 pub use files::{Crumb, DirectoryPage, EntryView, FilePage, crumbs, name_of};
 pub use login::{LoginPage, PasswordPage};
