@@ -29,7 +29,7 @@ use super::front::Front;
 use super::hosts;
 use super::pages::Reader;
 use super::problem::Problem;
-use super::routes::{self, Permission, Route};
+use super::routes::{self, Endpoint, Permission, Route};
 use super::session;
 
 /// The headers of every answer. They forbid the browser whatever this interface does not need.
@@ -85,19 +85,30 @@ pub(super) async fn admit<F: Front>(
 ) -> Response {
     let (mut head, body) = request.into_parts();
     let reader = Reader::of(&app, &head);
+    let mut session = None;
     let mut response = match decide(&app, &mut head).await {
         Ok(signed_in) => {
             if let Some(signed_in) = signed_in {
+                session.clone_from(&signed_in.session);
                 head.extensions.insert(signed_in);
             }
             next.run(Request::from_parts(head, body)).await
         }
         Err(problem) => problem.into_response(),
     };
-    match (reader, response.extensions_mut().remove::<Problem>()) {
-        (Some(reader), Some(problem)) => reader.told(&app, problem),
-        _ => response,
+    let Some(reader) = reader else {
+        return response;
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        return reader.told(&app, problem);
     }
+    if let Some(token) = session
+        && reader.is_told()
+        && response.status() == StatusCode::OK
+    {
+        app.sessions.was_told(&token);
+    }
+    response
 }
 
 async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<SignedIn>, Problem> {
@@ -205,7 +216,7 @@ async fn identify_by_token<F: Front>(
         && let Some(token) = session::cookie(&head.headers, &app.settings.session_cookie)
     {
         caller = app.caller_with(peer, Some(token.to_owned()));
-        let by_somebody = !head.headers.contains_key(session::LIVE_HEADER);
+        let by_somebody = is_by_somebody(head);
         if !app.sessions.admits(token, by_somebody) {
             // Whether or not that is heard: here it is over.
             drop(app.ask(caller, Verb::Logout).await);
@@ -213,10 +224,16 @@ async fn identify_by_token<F: Front>(
         }
         session = Some(token.to_owned());
     }
+    let confirm = |session: &Option<String>| {
+        if let Some(token) = session {
+            app.sessions.confirm(token);
+        }
+    };
     if asked_of_files(&permission)
         .iter()
         .any(|right| app.recent.has(&caller, *right))
     {
+        confirm(&session);
         return Ok(Some(SignedIn {
             caller,
             user: None,
@@ -224,7 +241,16 @@ async fn identify_by_token<F: Front>(
         }));
     }
     let signed_in = identify(app, head, permission, caller).await?;
+    confirm(&session);
     Ok(signed_in.map(|it| SignedIn { session, ..it }))
+}
+
+/// Whether somebody does this, and not a page that is merely open.
+fn is_by_somebody(head: &Parts) -> bool {
+    let template = head.extensions.get::<MatchedPath>();
+    let route = template.and_then(|path| routes::find(&head.method, path.as_str()));
+    let listens = route.is_some_and(|route| route.endpoint == Endpoint::Events);
+    !listens && !head.headers.contains_key(session::LIVE_HEADER)
 }
 
 /// As [`identify`], and takes a name and a password too.

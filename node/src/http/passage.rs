@@ -120,12 +120,16 @@ const ANSWERED: [HeaderName; 9] = [
     header::RETRY_AFTER,
 ];
 
+/// Is told whenever bytes have moved, in either direction.
+pub(super) type MovesOn = Arc<dyn Fn() + Send + Sync>;
+
 /// Passes a request on to one of the nodes, with the session's token, and the answer back.
 pub(super) async fn carry(
     passage: &Passage,
     nodes: &[Endpoint],
     token: &str,
     request: Request<Body>,
+    moves_on: MovesOn,
 ) -> Result<axum::response::Response, Problem> {
     let (stream, node) = passage.connect(nodes).await?;
     let broken = |what: &dyn fmt::Display| {
@@ -137,7 +141,8 @@ pub(super) async fn carry(
     // Ends with the conversation: the sender and the answer are dropped then.
     tokio::spawn(connection);
     let (moved, moves) = watch::channel(());
-    let request = asked(&node, token, request, moved).map_err(|error| broken(&error))?;
+    let moving = moves_on.clone();
+    let request = asked(&node, token, request, moved, moving).map_err(|error| broken(&error))?;
     let mut sending = Box::pin(sender.send_request(request));
     let answer = wait(&mut sending, moves).await.ok_or_else(|| {
         Problem::new(
@@ -149,7 +154,8 @@ pub(super) async fn carry(
             ),
         )
     })?;
-    Ok(answered(answer.map_err(|error| broken(&error))?))
+    let answer = answer.map_err(|error| broken(&error))?;
+    Ok(answered(answer, moves_on))
 }
 
 /// Waits for an answer, however long that takes, as long as something moves.
@@ -176,6 +182,7 @@ fn asked(
     token: &str,
     request: Request<Body>,
     moved: watch::Sender<()>,
+    moves_on: MovesOn,
 ) -> Result<Request<Moving>, axum::http::Error> {
     let (head, body) = request.into_parts();
     let target = head.uri.path_and_query().map_or("/dfs/", |it| it.as_str());
@@ -190,12 +197,16 @@ fn asked(
             asked = asked.header(name, value);
         }
     }
-    asked.body(Moving { body, moved })
+    asked.body(Moving {
+        body,
+        moved,
+        moves_on,
+    })
 }
 
-fn answered(answer: Response<Incoming>) -> axum::response::Response {
+fn answered(answer: Response<Incoming>, moves_on: MovesOn) -> axum::response::Response {
     let (head, body) = answer.into_parts();
-    let mut response = axum::response::Response::new(Body::new(Unstalled::new(body)));
+    let mut response = axum::response::Response::new(Body::new(Unstalled::new(body, moves_on)));
     *response.status_mut() = head.status;
     let headers = response.headers_mut();
     for (name, value) in &head.headers {
@@ -214,6 +225,7 @@ fn answered(answer: Response<Incoming>) -> axum::response::Response {
 struct Moving {
     body: Body,
     moved: watch::Sender<()>,
+    moves_on: MovesOn,
 }
 
 impl HttpBody for Moving {
@@ -226,6 +238,7 @@ impl HttpBody for Moving {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.moved.send_replace(());
+        (self.moves_on)();
         Poll::Ready(frame)
     }
 
@@ -242,12 +255,16 @@ impl HttpBody for Moving {
 struct Unstalled {
     body: Incoming,
     stalled: Option<Pin<Box<Sleep>>>,
+    moves_on: MovesOn,
 }
 
 impl Unstalled {
-    const fn new(body: Incoming) -> Self {
-        let stalled = None;
-        Self { body, stalled }
+    const fn new(body: Incoming, moves_on: MovesOn) -> Self {
+        Self {
+            body,
+            stalled: None,
+            moves_on,
+        }
     }
 }
 
@@ -261,6 +278,7 @@ impl HttpBody for Unstalled {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.stalled = None;
+            (self.moves_on)();
             return Poll::Ready(frame.map(|it| it.map_err(Into::into)));
         }
         let stalled = self

@@ -18,9 +18,9 @@ use super::front::Front;
 /// How often is looked.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// Streams of events that may be open at a time, and of one session or token: a browser opens no more than
-/// six connections to one host.
+/// six connections to one host, and needs some of them for pages.
 const STREAMS_MAX: usize = 64;
-const STREAMS_OF_ONE_MAX: usize = 6;
+const STREAMS_OF_ONE_MAX: usize = 4;
 
 /// What was seen last.
 #[derive(Default)]

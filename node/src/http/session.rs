@@ -33,6 +33,8 @@ type TokenHash = [u8; 32];
 struct Remembered {
     used: Instant,
     flashes: Vec<Flash>,
+    /// How many of them the page shows that is being drawn.
+    shown: usize,
 }
 
 /// What is remembered of sessions.
@@ -45,24 +47,41 @@ impl Sessions {
     /// Whether a session is still good, for all that is known here; notes that it is used if somebody does.
     pub(super) fn admits(&self, token: &str, by_somebody: bool) -> bool {
         let now = Instant::now();
+        match self.lock().get_mut(&hash(token)) {
+            Some(known) if now.duration_since(known.used) >= IDLE_MAX => false,
+            Some(known) => {
+                if by_somebody {
+                    known.used = now;
+                }
+                true
+            }
+            // Known to the machine, perhaps.
+            None => true,
+        }
+    }
+
+    /// The machine knows the session: it is remembered from here on. Nothing is remembered of tokens that
+    /// somebody made up, which would push out what is.
+    pub(super) fn confirm(&self, token: &str) {
         let mut remembered = self.lock();
         let hash = hash(token);
-        if let Some(known) = remembered.get_mut(&hash) {
-            if now.duration_since(known.used) >= IDLE_MAX {
-                return false;
-            }
-            if by_somebody {
-                known.used = now;
-            }
-            return true;
+        if remembered.contains_key(&hash) {
+            return;
         }
         make_room(&mut remembered);
         let fresh = Remembered {
-            used: now,
+            used: Instant::now(),
             flashes: Vec::new(),
+            shown: 0,
         };
         remembered.insert(hash, fresh);
-        true
+    }
+
+    /// Something that was begun by this session goes on: bytes of a file move, nodes are restarted.
+    pub(super) fn used(&self, token: &str) {
+        if let Some(known) = self.lock().get_mut(&hash(token)) {
+            known.used = Instant::now();
+        }
     }
 
     /// The session is over.
@@ -79,13 +98,23 @@ impl Sessions {
         }
     }
 
-    /// Takes what there is to tell.
-    pub(super) fn told(&self, token: &str) -> Vec<Flash> {
-        let mut remembered = self.lock();
-        remembered
-            .get_mut(&hash(token))
-            .map(|known| std::mem::take(&mut known.flashes))
-            .unwrap_or_default()
+    /// What there is to tell. It is told again until a page was [drawn](Self::was_told) with it.
+    pub(super) fn to_tell(&self, token: &str) -> Vec<Flash> {
+        match self.lock().get_mut(&hash(token)) {
+            Some(known) => {
+                known.shown = known.flashes.len();
+                known.flashes.clone()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// A page has told what there was to tell.
+    pub(super) fn was_told(&self, token: &str) {
+        if let Some(known) = self.lock().get_mut(&hash(token)) {
+            let shown = std::mem::take(&mut known.shown).min(known.flashes.len());
+            known.flashes.drain(..shown);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TokenHash, Remembered>> {
@@ -198,7 +227,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_when_nobody_uses_it_although_its_page_is_open() {
         let sessions = Sessions::default();
-        assert!(sessions.admits("token", true));
+        sessions.confirm("token");
         for _ in 0..29 {
             tokio::time::advance(Duration::from_secs(60)).await;
             assert!(sessions.admits("token", false));
@@ -216,9 +245,36 @@ mod tests {
         let sessions = Sessions::default();
         for number in 0..SESSIONS_MAX + 5 {
             tokio::time::advance(Duration::from_millis(1)).await;
-            assert!(sessions.admits(&number.to_string(), true));
+            sessions.confirm(&number.to_string());
         }
         assert_eq!(sessions.lock().len(), SESSIONS_MAX);
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_tokens_that_the_machine_does_not_know() {
+        let sessions = Sessions::default();
+        assert!(sessions.admits("made up", true));
+        assert!(sessions.lock().is_empty());
+    }
+
+    #[test]
+    fn a_notice_is_kept_until_a_page_has_told_it() {
+        let flash = |line: &str| Flash {
+            tone: vaquita_web::Tone::Good,
+            lines: vec![line.to_owned()],
+        };
+        let sessions = Sessions::default();
+        sessions.confirm("token");
+        sessions.tell("token", flash("one"));
+        assert_eq!(sessions.to_tell("token"), [flash("one")]);
+        assert_eq!(sessions.to_tell("token"), [flash("one")], "no page yet");
+        // What comes while the page is drawn is for the next one.
+        sessions.tell("token", flash("two"));
+        sessions.was_told("token");
+        assert_eq!(sessions.to_tell("token"), [flash("two")]);
+        sessions.was_told("token");
+        sessions.was_told("token");
+        assert_eq!(sessions.to_tell("token"), []);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Requests about files at a process that has none. The data nodes do: any of them serves every file.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header::{self, HeaderValue};
 use axum::http::{Request, StatusCode, Uri};
@@ -43,7 +45,10 @@ pub(super) async fn away<F: Front>(
     }
     match session {
         Some(token) if app.settings.passage.is_open() => {
-            passage::carry(&app.settings.passage, &nodes, &token, request).await
+            // A file can take longer than a session may go unused.
+            let (sessions, used) = (app.sessions.clone(), token.clone());
+            let moves_on = Arc::new(move || sessions.used(&used));
+            passage::carry(&app.settings.passage, &nodes, &token, request, moves_on).await
         }
         _ => Err(elsewhere(request.uri(), &nodes)),
     }

@@ -31,6 +31,8 @@ pub(in crate::http) struct Reader {
     path: String,
     asks: bool,
     has_session: bool,
+    /// Whether the page is drawn anew by itself, while nobody looks for notices.
+    live: bool,
 }
 
 impl Reader {
@@ -61,8 +63,14 @@ impl Reader {
                 .unwrap_or_default(),
             path: path.to_owned(),
             asks: head.method == Method::GET || head.method == Method::HEAD,
+            live: head.headers.contains_key(session::LIVE_HEADER),
             has_session: cookie(&app.settings.session_cookie).is_some(),
         }
+    }
+
+    /// Whether this reader is shown the notices that wait.
+    pub(in crate::http) const fn is_told(&self) -> bool {
+        self.asks && !self.live
     }
 
     /// What surrounds a page for this reader, of whom no more is known.

@@ -62,9 +62,8 @@ impl<F: Front> FromRequestParts<Arc<App<F>>> for Visit {
         let token = signed_in.session.clone();
         if let Some(token) = &token {
             frame.csrf = session::csrf(token);
-            // A page that draws itself anew must not take the notices of the next one.
-            if !head.headers.contains_key(session::LIVE_HEADER) && head.method == "GET" {
-                frame.flashes = app.sessions.told(token);
+            if reader.is_told() {
+                frame.flashes = app.sessions.to_tell(token);
             }
         }
         frame.visitor = Some(Visitor {

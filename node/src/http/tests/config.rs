@@ -17,13 +17,13 @@ const NODES: &str =
 const CONTROLLER: &str = "localSite=10.1.1.7:8990:master\ndfsReplicationFactor=1\n";
 
 /// A controller's interface, with its files.
-struct Controller {
+pub(super) struct Controller {
     directory: tempfile::TempDir,
-    server: HttpServer,
+    pub(super) server: HttpServer,
 }
 
 impl Controller {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("controller.cfg"), CONTROLLER).unwrap();
@@ -48,19 +48,19 @@ impl Controller {
         Self { directory, server }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    async fn ask(&self, sent: Sent) -> Answered {
+    pub(super) async fn ask(&self, sent: Sent) -> Answered {
         sent.token(ADMIN).to(&self.server).await
     }
 
-    async fn etag(&self, name: &str) -> String {
+    pub(super) async fn etag(&self, name: &str) -> String {
         let answer = self
             .ask(request("GET", format!("/api/v1/config/{name}")))
             .await;

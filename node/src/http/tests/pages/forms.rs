@@ -1,0 +1,179 @@
+//! What a browser may be made to do.
+
+use std::time::Duration;
+
+use vaquita_core::admin::{Refusal, Response, Selection, TokenKind, TokenRow, Verb};
+
+use super::super::harness::{ADMIN, FILES, FakeFront, PLAIN, request, server_with, settings};
+use super::{FORM, cookie, location, ordered, sample};
+use crate::http::session::csrf;
+use crate::http::{ROUTES, Route};
+
+/// The routes that change something, as a browser is made to use them.
+fn changing() -> impl Iterator<Item = &'static Route> {
+    let changes = |route: &&Route| route.method != "GET" && route.path != "/login";
+    let by_cookie = |route: &&Route| route.path != "/api/v1/login";
+    ROUTES.iter().filter(changes).filter(by_cookie)
+}
+
+fn method(route: &Route) -> &'static str {
+    ["POST", "PUT", "DELETE"]
+        .into_iter()
+        .find(|it| route.method == *it)
+        .expect("no other method changes something")
+}
+
+#[tokio::test]
+async fn nothing_is_changed_by_a_cookie_alone() {
+    for route in changing() {
+        for proof in [None, Some(csrf("another session")), Some(String::new())] {
+            for user in [ADMIN, FILES] {
+                let front = FakeFront::default();
+                let mut sent = request(method(route), sample(route))
+                    .header("Cookie", &cookie(user))
+                    .header("Content-Type", FORM);
+                let mut body = "do=start&node=P1-NODE1&user=u&path=dfs://&name=a".to_owned();
+                if let Some(proof) = &proof {
+                    sent = sent.header("X-VQ-CSRF", proof);
+                    body.push_str(&format!("&csrf={proof}"));
+                }
+                let answer = sent.raw(&body).send(&front).await;
+                assert_eq!(
+                    answer.status, 403,
+                    "{} {}: {answer:?}",
+                    route.method, route.path
+                );
+                assert!(front.verbs().is_empty(), "{} {}", route.method, route.path);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_the_sessions_own_page_is_carried_out_and_told_once() {
+    let front = FakeFront::telling([Ok(ordered("P1-NODE1", "starting <now>"))]);
+    let server = server_with(&front, settings());
+    let proof = csrf(ADMIN);
+    let answer = request("POST", "/ui/nodes")
+        .header("Cookie", &cookie(ADMIN))
+        .header("Content-Type", FORM)
+        .header("Origin", "http://localhost:8990")
+        .raw(&format!(
+            "csrf={proof}&do=start&node=P1-NODE1&node=P2-NODE1"
+        ))
+        .to(&server)
+        .await;
+    assert_eq!((answer.status, location(&answer)), (303, "/"));
+    let both = ["P1-NODE1", "P2-NODE1"].map(str::to_owned).to_vec();
+    assert_eq!(front.verbs(), [Verb::StartNodes(Selection::Aliases(both))]);
+    let look = || request("GET", "/account").header("Cookie", &cookie(ADMIN));
+    let told = "P1-NODE1: starting &#60;now&#62;";
+    let live = look().header("X-VQ-Live", "1").to(&server).await;
+    assert!(
+        !live.body.contains(told),
+        "not to a page that draws itself anew"
+    );
+    assert!(look().to(&server).await.body.contains(told));
+    assert!(!look().to(&server).await.body.contains(told), "once");
+}
+
+#[tokio::test]
+async fn scripts_of_the_sessions_own_page_use_the_api() {
+    let front = FakeFront::telling([Ok(ordered("P1-NODE1", "starting"))]);
+    let answer = request("POST", "/api/v1/nodes/start")
+        .header("Cookie", &cookie(ADMIN))
+        .header("X-VQ-CSRF", &csrf(ADMIN))
+        .json(r#"{"aliases":["P1-NODE1"]}"#)
+        .send(&front)
+        .await;
+    assert_eq!(answer.status, 200);
+    let answer = request("GET", "/api/v1/me")
+        .header("Cookie", &cookie(PLAIN))
+        .send(&FakeFront::default())
+        .await;
+    assert_eq!(answer.status, 200, "reading takes no proof");
+}
+
+#[tokio::test]
+async fn a_token_in_a_header_comes_before_a_cookie() {
+    let answer = request("GET", "/api/v1/me")
+        .header("Cookie", &cookie(ADMIN))
+        .token(PLAIN)
+        .send(&FakeFront::default())
+        .await;
+    assert_eq!(answer.json()["user"], "plain");
+}
+
+#[tokio::test]
+async fn a_refused_order_is_told_on_the_page_that_follows() {
+    let reason = "there is no room".to_owned();
+    let front = FakeFront::telling([Err(Refusal::Conflict { reason })]);
+    let server = server_with(&front, settings());
+    let proof = csrf(ADMIN);
+    let answer = request("POST", "/ui/nodes")
+        .header("Cookie", &cookie(ADMIN))
+        .header("Content-Type", FORM)
+        .raw(&format!(
+            "csrf={proof}&do=drain&node=P1-NODE1&next=/account"
+        ))
+        .to(&server)
+        .await;
+    assert_eq!(location(&answer), "/account");
+    let look = request("GET", "/account").header("Cookie", &cookie(ADMIN));
+    let page = look.to(&server).await.body;
+    assert!(page.contains("there is no room") && page.contains("flash bad"));
+}
+
+#[tokio::test]
+async fn a_token_that_was_made_is_told_on_this_one_page_and_nowhere_else() {
+    let row = TokenRow {
+        id: "0".repeat(16),
+        kind: TokenKind::Token,
+        label: Some("backup".to_owned()),
+        user: "plain".to_owned(),
+        issued_unix_ms: 1,
+        expires_unix_ms: 2,
+        rights: None,
+        networks: Vec::new(),
+        current: false,
+    };
+    let token = "vqt_secret".to_owned();
+    let front = FakeFront::telling([
+        Ok(Response::Tokens(Vec::new())),
+        Ok(Response::TokenIssued {
+            token,
+            row: row.clone(),
+        }),
+    ]);
+    let server = server_with(&front, settings());
+    let proof = csrf(PLAIN);
+    let make = |right: &str| {
+        request("POST", "/account")
+            .header("Cookie", &cookie(PLAIN))
+            .header("Content-Type", FORM)
+            .raw(&format!(
+                "csrf={proof}&label=backup&days=7&right={right}&networks=10.0.0.0/8,+::1"
+            ))
+    };
+    let answer = make("dfs-read").to(&server).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("vqt_secret"));
+    let verbs = front.verbs();
+    let Some(Verb::IssueToken(wish)) = verbs.get(1) else {
+        panic!("{verbs:?}");
+    };
+    assert_eq!(wish.valid_for, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(wish.networks, ["10.0.0.0/8", "::1"]);
+    let look = request("GET", "/account").header("Cookie", &cookie(PLAIN));
+    assert!(!look.to(&server).await.body.contains("vqt_secret"));
+    // Loading the page of the answer anew sends the form again.
+    let there = || Ok(Response::Tokens(vec![row.clone()]));
+    front.script.lock().unwrap().push_back(there());
+    let again = make("dfs-read").to(&server).await;
+    assert_eq!(location(&again), "/account");
+    // A right that nobody knows must not leave the token with all of them.
+    let unknown = make("dfs-raed").to(&server).await;
+    assert_eq!(location(&unknown), "/account");
+    let made = |verb: &Verb| matches!(verb, Verb::IssueToken(_));
+    assert_eq!(front.verbs().iter().filter(|it| made(it)).count(), 1);
+}
