@@ -18,6 +18,13 @@ pub enum Change {
     Text(String),
     /// What these edits make of it, one after the other.
     Edits(Vec<Edit>),
+    /// What the edits make of a text that is not written yet.
+    Draft {
+        /// The text.
+        text: String,
+        /// The edits.
+        edits: Vec<Edit>,
+    },
     /// These bytes, which it had before.
     Bytes(Vec<u8>),
 }
@@ -86,6 +93,7 @@ impl Change {
         let after = match self {
             Self::Text(text) => text.clone().into_bytes(),
             Self::Edits(edits) => edited(file, before, edits)?,
+            Self::Draft { text, edits } => edited(file, text.as_bytes(), edits)?,
             Self::Bytes(bytes) => bytes.clone(),
         };
         if after.len() > limits::FILE_BYTES {

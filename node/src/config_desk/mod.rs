@@ -187,6 +187,25 @@ impl ConfigDesk {
         .await?
     }
 
+    /// One file as it would be with this text.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub async fn show_draft(&self, file: ConfigFile, text: String) -> Result<Shown, DeskError> {
+        self.work(move |inner| {
+            let mut bytes = inner.read_all()?;
+            let row = inner.row(file, &bytes, &inner.reading(&bytes));
+            bytes.insert(file, text.into_bytes());
+            let reading = inner.reading(&bytes);
+            let keys = match file {
+                ConfigFile::Controller => inner.values(&reading),
+                _ => Vec::new(),
+            };
+            Ok(Shown::of(row, &bytes, &reading, keys))
+        })
+        .await?
+    }
+
     /// What would come of a change. A condition, if there is one, is looked at as for a change.
     ///
     /// # Errors

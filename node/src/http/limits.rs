@@ -18,6 +18,9 @@ pub struct HttpLimits {
     pub body_bytes: usize,
     /// The same where a whole configuration file comes as a text in JSON, which can double its length.
     pub config_body_bytes: usize,
+    /// Longest body of a form that changes a configuration file, where a line's end takes six bytes and
+    /// each of a Chinese letter three.
+    pub config_form_bytes: usize,
     /// How long a client may take from the end of one answer, or from its connection, to the end
     /// of the next request's headers. It bounds an idle connection too: an idle client loses
     /// nothing but a handshake.
@@ -62,6 +65,7 @@ impl Default for HttpLimits {
             headers: 64,
             body_bytes: 1024 * KIB,
             config_body_bytes: 2560 * KIB,
+            config_form_bytes: 5120 * KIB,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_grace: Duration::from_secs(5),

@@ -182,7 +182,7 @@ pub(in crate::http) fn desk<F: Front>(app: &App<F>) -> Result<&ConfigDesk, Probl
     })
 }
 
-fn file(path: &Segments) -> Result<ConfigFile, Problem> {
+pub(in crate::http) fn file(path: &Segments) -> Result<ConfigFile, Problem> {
     let name = path.named("file");
     ConfigFile::named(name).ok_or_else(|| {
         let name: String = name.chars().take(40).collect();

@@ -1,5 +1,6 @@
 //! Logging in and out.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Extension;
@@ -11,7 +12,7 @@ use vaquita_core::admin::{Refusal, Response as Told, Verb};
 use vaquita_core::secret::Password;
 
 use super::{Answer, Shared, done, json};
-use crate::http::app::{Peer, SignedIn};
+use crate::http::app::{App, Peer, SignedIn};
 use crate::http::body::read_json;
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
@@ -71,10 +72,7 @@ pub(super) async fn login<F: Front>(
             token,
             must_change_password,
         } => {
-            let warns = crosses_network && !app.settings.allow_plain_http;
-            if warns {
-                tracing::warn!("a login from {} came in the clear", peer.ip());
-            }
+            let warns = warns_of_clear_text(&app, peer);
             Ok(json(&Token {
                 token,
                 expires_in_s: valid_for.as_secs(),
@@ -84,6 +82,16 @@ pub(super) async fn login<F: Front>(
         }
         other => Err(unexpected(&other)),
     }
+}
+
+/// Whether a login came across the network in the clear, which is then told in the log.
+pub(in crate::http) fn warns_of_clear_text<F>(app: &App<F>, peer: SocketAddr) -> bool {
+    let crosses_network = !peer.ip().to_canonical().is_loopback();
+    let warns = crosses_network && !app.settings.allow_plain_http;
+    if warns {
+        tracing::warn!("a login from {} came in the clear", peer.ip());
+    }
+    warns
 }
 
 /// The refusal of a login that crosses the network in the clear.

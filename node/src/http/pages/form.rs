@@ -66,6 +66,13 @@ impl Form {
         Some(value)
     }
 
+    /// The first field of that name, be it empty.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let (_, value) = fields.find(|(key, _)| key == name)?;
+        Some(value)
+    }
+
     /// All fields of that name that are not empty.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0

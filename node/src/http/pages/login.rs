@@ -15,7 +15,7 @@ use super::{Answer, Form, Reader, Shared, Visit, local, page, see_other};
 use crate::http::app::{App, Peer};
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
-use crate::http::handlers::session::password as bounded;
+use crate::http::handlers::session::{password as bounded, warns_of_clear_text};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::session::session_cookie;
@@ -132,7 +132,10 @@ async fn log_in<F: Front>(
         Told::LoggedIn {
             token,
             must_change_password,
-        } => Ok((token, must_change_password)),
+        } => {
+            warns_of_clear_text(app, peer);
+            Ok((token, must_change_password))
+        }
         other => Err(unexpected(&other)),
     }
 }

@@ -48,6 +48,27 @@ pub(in crate::http) async fn make_token<F: Front>(
     }
 }
 
+fn right(key: &str) -> Result<Right, Problem> {
+    let right = Right::ALL.into_iter().find(|right| right.as_str() == key);
+    right.ok_or_else(|| Problem::invalid("there is no such right"))
+}
+
+/// Whether the visitor has a token of that label. Sending the form again, as loading its page anew does,
+/// must not make another one that nobody has written down.
+async fn has_token_called<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    label: &str,
+) -> Result<bool, Problem> {
+    let verb = Verb::ListTokens { all: false };
+    match app.work(visit.caller.clone(), verb).await? {
+        Told::Tokens(tokens) => Ok(tokens
+            .iter()
+            .any(|token| token.label.as_deref() == Some(label))),
+        other => Err(unexpected(&other)),
+    }
+}
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn token<F: Front>(app: &App<F>, visit: &Visit, form: &Form) -> Result<String, Problem> {
@@ -55,13 +76,15 @@ async fn token<F: Front>(app: &App<F>, visit: &Visit, form: &Form) -> Result<Str
         .need("days")?
         .parse()
         .map_err(|_| Problem::invalid("a token is good for a whole number of days"))?;
-    let rights: Vec<Right> = form
-        .all("right")
-        .filter_map(|key| Right::ALL.into_iter().find(|right| right.as_str() == key))
-        .collect();
+    // One that is not known must not be left out: a token without a list has all rights.
+    let rights: Vec<Right> = form.all("right").map(right).collect::<Result<_, _>>()?;
+    let label = form.need("label")?;
+    if has_token_called(app, visit, label).await? {
+        return Err(Problem::invalid(fill(visit.frame.t.token_exists, &[label])));
+    }
     let networks = form.get("networks").unwrap_or_default().split(',');
     let wish = NewToken {
-        label: form.need("label")?.to_owned(),
+        label: label.to_owned(),
         valid_for: DAY * days,
         rights: (!rights.is_empty()).then_some(rights),
         networks: networks
@@ -122,11 +145,6 @@ async fn carry_out<F: Front>(
     let t = visit.frame.t;
     let user = form.need("user")?.to_owned();
     let password = || bounded(form.get("password").unwrap_or_default().to_owned());
-    let right = || {
-        let key = form.get("right").unwrap_or_default();
-        let right = Right::ALL.into_iter().find(|right| right.as_str() == key);
-        right.ok_or_else(|| Problem::invalid("there is no such right"))
-    };
     let name = user.clone();
     let (verb, said) = match form.need("do")? {
         "add" => {
@@ -149,11 +167,11 @@ async fn carry_out<F: Front>(
             (verb, t.user_changed)
         }
         "grant" => {
-            let right = right()?;
+            let right = right(form.need("right")?)?;
             (Verb::Grant { user, right }, t.user_changed)
         }
         "revoke" => {
-            let right = right()?;
+            let right = right(form.need("right")?)?;
             (Verb::Revoke { user, right }, t.user_changed)
         }
         _ => return Err(form.no_such_order()),
