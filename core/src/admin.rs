@@ -849,6 +849,8 @@ pub struct StatusReport {
     pub nodes: Vec<NodeRow>,
     /// What an operator should look at, worst first.
     pub alarms: Vec<String>,
+    /// Whether somebody can log in with the password that every new cluster has, controller only.
+    pub first_password: bool,
     /// The newest synced index of the metadata log, controller only.
     pub commit_index: Option<LogIndex>,
     /// The data nodes that keep a copy of that log, controller only.

@@ -516,6 +516,7 @@ impl Agent {
             ready: self.base.uplink.is_online(),
             nodes: Vec::new(),
             alarms,
+            first_password: false,
             commit_index: None,
             log_copies: Vec::new(),
             uptime_ms: u64::try_from(now.since(self.base.started).as_millis()).unwrap_or(u64::MAX),

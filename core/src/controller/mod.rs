@@ -9,6 +9,7 @@
 //! What it merely sees (who is alive, what an agent's table says) is soft state. It starts empty
 //! with each process, and nothing that happened while no controller ran counts as silence.
 
+mod alarms;
 mod audit;
 mod commit;
 mod figures;

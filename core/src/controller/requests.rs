@@ -16,7 +16,6 @@ use crate::ids::{Alias, JobId, LogIndex, RequestId, Role};
 use crate::io::{Effect, JobOutcome};
 use crate::membership::Slot;
 use crate::message::{ChildPhase, LogRead, Message, ReadLog};
-use crate::metalog::SpaceMode;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::state::{NodeDesired, Record};
 use crate::time::Timestamp;
@@ -506,36 +505,7 @@ impl Controller {
         let online = data_nodes
             .filter(|row| row.state == NodeState::Online)
             .count();
-        let mut alarms = self.alarms.clone();
-        if self.mass_event {
-            alarms.push("many nodes went offline at once; nothing is given up as lost".to_owned());
-        }
-        if self.log.space_mode() == SpaceMode::ReadOnly {
-            alarms.push(
-                "MetaReadOnly: the disk of the controller's home is full, and changes are refused \
-                 until there is space"
-                    .to_owned(),
-            );
-        }
-        alarms.extend(self.mirror_alarm(now));
-        alarms.extend(self.orphan_alarms());
-        for row in &nodes {
-            let wants_a_look = !row.reason.is_empty()
-                && !matches!(row.state, NodeState::Starting | NodeState::Stopping);
-            if wants_a_look {
-                alarms.push(format!(
-                    "{} is {}: {}",
-                    row.alias,
-                    row.state.as_str(),
-                    row.reason
-                ));
-            }
-            // What is to be done about an orphan is told above.
-            for condition in row.conditions.iter().filter(|it| *it != ORPHANED) {
-                alarms.push(format!("{}: {condition}", row.alias));
-            }
-        }
-        alarms.extend(self.volume_alarms(now));
+        let alarms = self.alarm_texts(now, &nodes);
         let summary = if self.phase != Phase::Serving {
             "starting".to_owned()
         } else if online == total && total > 0 {
@@ -551,6 +521,7 @@ impl Controller {
             ready: self.phase == Phase::Serving,
             nodes,
             alarms,
+            first_password: !self.first_passwords().is_empty(),
             commit_index: Some(self.log.synced()),
             log_copies: self.mirror_rows(now),
             uptime_ms: millis(now.since(self.started)),

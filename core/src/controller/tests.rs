@@ -1,3 +1,4 @@
+mod alarms;
 mod audit;
 
 use core::time::Duration;

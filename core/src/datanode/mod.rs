@@ -643,6 +643,7 @@ impl DataNode {
             ready,
             nodes: Vec::new(),
             alarms,
+            first_password: false,
             commit_index: None,
             log_copies: Vec::new(),
             uptime_ms: u64::try_from(now.since(self.base.started).as_millis()).unwrap_or(u64::MAX),

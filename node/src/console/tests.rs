@@ -181,6 +181,7 @@ async fn the_status_is_a_sentence_alarms_and_a_table() {
         ready: true,
         nodes: vec![node],
         alarms: vec!["P1-NODE1 is offline".to_owned()],
+        first_password: false,
         commit_index: None,
         log_copies: Vec::new(),
         uptime_ms: 3_725_000,

@@ -69,7 +69,7 @@ pub(super) struct App<F> {
     pub(super) rolling: Rolling,
     workers: Semaphore,
     names: std::sync::Mutex<SecretPrng>,
-    readiness: Mutex<Option<(Instant, bool)>>,
+    known: Mutex<Option<(Instant, Known)>>,
 }
 
 impl<F> fmt::Debug for App<F> {
@@ -122,9 +122,16 @@ impl SignedIn {
     }
 }
 
-/// How long an answer to `/readyz` is good for. Anybody may ask, so that asking often must not
+/// How long what everybody may know is good for. Anybody may ask, so that asking often must not
 /// cost the machine anything.
-const READINESS_AGE: Duration = Duration::from_millis(250);
+const KNOWN_FOR: Duration = Duration::from_millis(250);
+
+/// What everybody may know.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    is_ready: bool,
+    has_first_password: bool,
+}
 
 impl<F: Front> App<F> {
     pub(super) fn new(
@@ -149,7 +156,7 @@ impl<F: Front> App<F> {
             sessions: Arc::default(),
             pulse: Pulse::default(),
             rolling: Rolling::default(),
-            readiness: Mutex::new(None),
+            known: Mutex::new(None),
             front,
             settings,
             metrics,
@@ -234,17 +241,32 @@ impl<F: Front> App<F> {
         }
     }
 
-    /// Whether the process can do its work, at most [`READINESS_AGE`] ago.
+    /// Whether the process can do its work, at most [`KNOWN_FOR`] ago.
     pub(super) async fn is_ready(&self) -> bool {
-        let mut known = self.readiness.lock().await;
-        if let Some((at, ready)) = *known
-            && at.elapsed() < READINESS_AGE
+        self.known().await.is_ready
+    }
+
+    /// Whether somebody can log in with the password that every new cluster has, likewise.
+    pub(super) async fn has_first_password(&self) -> bool {
+        self.known().await.has_first_password
+    }
+
+    async fn known(&self) -> Known {
+        let mut known = self.known.lock().await;
+        if let Some((at, known)) = *known
+            && at.elapsed() < KNOWN_FOR
         {
-            return ready;
+            return known;
         }
-        let ready = self.own_status().await.is_some_and(|status| status.ready);
-        *known = Some((Instant::now(), ready));
-        ready
+        let now = match self.own_status().await {
+            Some(status) => Known {
+                is_ready: status.ready,
+                has_first_password: status.first_password,
+            },
+            None => Known::default(),
+        };
+        *known = Some((Instant::now(), now));
+        now
     }
 }
 

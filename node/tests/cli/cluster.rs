@@ -426,6 +426,7 @@ impl State {
                 ready: true,
                 nodes: self.rows(),
                 alarms: Vec::new(),
+                first_password: false,
                 commit_index: Some(LogIndex(7)),
                 log_copies: vec![MirrorRow {
                     alias: Alias::new("P1-NODE1").unwrap(),

@@ -493,9 +493,11 @@ fn a_backup_that_is_ahead_of_its_log_does_no_harm() {
             clients.finish(world)?;
             if !goes_on {
                 let now = world.local_time(master).unwrap_or_default();
+                // Nobody has logged in to this cluster yet, which is an alarm of its own.
+                let fine = |alarm: &String| alarm.contains("the password that everybody knows");
                 let alarms = controller(world).map(|(_, it)| it.status(now).alarms);
                 let what = format!("it contradicts nothing that nodes know: {alarms:?}");
-                expect(world, alarms.is_some_and(|it| it.is_empty()), &what)?;
+                expect(world, alarms.is_some_and(|it| it.iter().all(fine)), &what)?;
                 return read_files(world, clients, 0);
             }
             if last_record(world, &left) < last {

@@ -293,6 +293,11 @@ impl Controller {
         self.files.writes.len()
     }
 
+    /// How many chunks have a single good replica and are to have more, as far as that is known.
+    pub(super) const fn last_copies(&self) -> u64 {
+        self.files.repairs.last_copies()
+    }
+
     /// How many chunks have fewer good replicas than they are to have, as far as that is known.
     pub(super) const fn degraded_chunks(&self) -> u64 {
         self.files.repairs.degraded()

@@ -33,7 +33,7 @@ pub(in crate::http) async fn show<F: Front>(
         return Ok(page(StatusCode::OK, &elsewhere(frame, manager)));
     }
     let query = Query::parse(head.uri.query(), &["next", "why"])?;
-    let mut login = blank(&app, frame, peer);
+    let mut login = blank(&app, frame, peer).await;
     login.next = query.get("next").map_or("/", local).to_owned();
     let t = login.f.t;
     let (tone, line) = match query.get("why") {
@@ -59,14 +59,16 @@ fn elsewhere(f: Frame, manager: &str) -> ProblemPage {
     }
 }
 
-fn blank<F>(app: &App<F>, frame: Frame, Peer(peer): Peer) -> LoginPage {
+async fn blank<F: Front>(app: &App<F>, frame: Frame, Peer(peer): Peer) -> LoginPage {
+    // Told only as long as it helps: whoever wants to try it tries it anyway.
+    let first_time = app.has_first_password().await;
     let in_the_clear = !peer.ip().to_canonical().is_loopback() && !app.settings.allow_plain_http;
     LoginPage {
         problem: None,
         user: String::new(),
         next: "/".to_owned(),
         asks_code: false,
-        first_time: true,
+        first_time,
         warning: in_the_clear.then_some(frame.t.clear_text_warning),
         f: frame,
     }
@@ -99,7 +101,7 @@ pub(in crate::http) async fn submit<F: Front>(
                 user,
                 next,
                 asks_code: asks_code || shows_code,
-                ..blank(&app, frame, peer)
+                ..blank(&app, frame, peer).await
             };
             let mut response = page(problem.status(), &drawn);
             for (name, value) in problem.headers() {

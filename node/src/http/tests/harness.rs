@@ -160,6 +160,7 @@ pub(super) fn status() -> StatusReport {
             node("P3-NODE1", Role::DataNode, NodeState::Failed),
         ],
         alarms: vec!["P3-NODE1 failed".to_owned()],
+        first_password: false,
         commit_index: Some(LogIndex(42)),
         log_copies: vec![MirrorRow {
             alias: Alias::new("P1-NODE1").unwrap(),

@@ -259,6 +259,10 @@ impl Repairs {
         self.wanted.count(Urgency::LastCopy) + self.wanted.count(Urgency::Degraded)
     }
 
+    pub(super) const fn last_copies(&self) -> u64 {
+        self.wanted.count(Urgency::LastCopy)
+    }
+
     /// Whether something is to be done about a chunk.
     pub(super) fn is_wanted(&self, chunk: ChunkId) -> bool {
         self.wanted.get(chunk).is_some()
