@@ -29,6 +29,7 @@ use super::front::Front;
 use super::hosts;
 use super::pages::Reader;
 use super::problem::Problem;
+use super::reenter;
 use super::routes::{self, Endpoint, Permission, Route};
 use super::session;
 
@@ -138,6 +139,10 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     {
         let shown = head.headers.get(session::CSRF_HEADER);
         signed_in.proves_its_page(shown.and_then(|it| it.to_str().ok()))?;
+    }
+    let by_session = signed_in.as_ref().is_some_and(|it| it.session.is_some());
+    if by_session && route.is_some_and(Route::takes_password) {
+        return Err(reenter::needed());
     }
     let limits = &app.settings.limits;
     let target_bytes = if about_files {

@@ -37,6 +37,7 @@ mod problem;
 mod pulse;
 mod query;
 mod recent;
+mod reenter;
 mod rolling;
 mod routes;
 mod session;

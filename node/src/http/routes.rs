@@ -149,6 +149,14 @@ impl Route {
         !for_programs.iter().any(|it| self.path.starts_with(it))
     }
 
+    /// Whether it gives up data or an identity, so that it takes more than an open session.
+    pub(super) const fn takes_password(&self) -> bool {
+        matches!(
+            self.endpoint,
+            Endpoint::ReplaceNode | Endpoint::RemoveNode | Endpoint::SettleLoss
+        )
+    }
+
     /// Whether paths of files come in its address.
     pub(super) fn names_files(&self) -> bool {
         self.is_file()

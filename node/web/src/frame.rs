@@ -213,6 +213,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Whether the reader administers the cluster.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.admin)
+    }
+
     /// Where the page finds a file.
     #[must_use]
     pub fn asset(&self, name: &str) -> String {

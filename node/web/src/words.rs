@@ -318,6 +318,16 @@ words! {
     repair_waits: "Repair waits", "修复暂停";
     suspend: "Suspend", "暂停";
     resume: "Resume", "恢复";
+    wrong_password_nothing_done: "That is not your password. Nothing was done.", "密码不正确，未执行任何操作。";
+    your_password: "Your password", "您的密码";
+    give_up_node: "Take it out of the cluster", "将其移出集群";
+    give_up_node_hint: "For a machine that does not come back. Its replicas count no more, and whatever comes back under its identity is refused. Drain it instead if it still runs. For chunks that nobody else has, write its name below: they are lost with it.", "用于不再恢复的机器。其副本将不再计入，以其身份重新出现的进程会被拒绝。若它仍在运行，请改用排空。若有数据块仅存于该节点，请在下方填写其名称以接受丢失。";
+    accept_loss_of: "Name of the node whose loss is accepted", "接受其数据丢失的节点名称";
+    remove_node: "Remove {} for good", "永久移除 {}";
+    replace_node: "Let another machine have its name", "让另一台机器使用其名称";
+    settle_loss: "Give up what no file names", "放弃不属于任何文件的数据块";
+    settle_loss_hint: "After records of the log were lost: {} chunks that nodes have and no file names are kept until then. `vaquita chunk unknown` lists them.", "日志记录丢失之后：节点上有 {} 个不属于任何文件的数据块，会一直保留到此时。`vaquita chunk unknown` 可列出它们。";
+    loss_settled: "They are given up.", "已放弃。";
     confirm_suspend: "Suspend repair? Nothing that is lost is copied until it is resumed, or the controller starts anew.", "暂停修复？在恢复或控制节点重启之前，不会补齐丢失的副本。";
     repair_well: "Every chunk is well.", "所有数据块正常。";
     repair_surveying: "All chunks are being looked through.", "正在检查所有数据块。";

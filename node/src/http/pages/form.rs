@@ -60,7 +60,7 @@ impl Form {
     }
 
     /// The first field of that name, unless it is empty.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
         let (_, value) = fields.find(|(key, value)| key == name && !value.is_empty())?;
         Some(value)

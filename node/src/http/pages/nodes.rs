@@ -19,7 +19,7 @@ use crate::http::front::Front;
 use crate::http::gate::unexpected;
 use crate::http::handlers::dfs::ask;
 use crate::http::problem::Problem;
-use crate::http::rolling;
+use crate::http::{reenter, rolling};
 
 /// How long nodes are left in peace by the button that says so.
 const MAINTENANCE_MS: u64 = 3_600_000;
@@ -112,6 +112,9 @@ async fn carry_out<F: Front>(
     if form.get("do") == Some("restart") {
         return rolling::begin(app, visit.caller.clone(), names, visit.frame.t).await;
     }
+    if let (what @ ("remove" | "replace"), [node]) = (form.need("do")?, &names[..]) {
+        return give_up(app, visit, form, what, node).await;
+    }
     let nodes = Selection::Aliases(names);
     let verb = match form.need("do")? {
         "start" => Verb::StartNodes(nodes),
@@ -123,6 +126,29 @@ async fn carry_out<F: Front>(
             duty(nodes, Duty::Maintenance { for_ms })
         }
         _ => return Err(form.no_such_order()),
+    };
+    match app.work(visit.caller.clone(), verb).await? {
+        Told::Ordered(rows) => Ok(lines(&rows)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Takes one node out of the cluster, or gives its name away.
+async fn give_up<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    form: &Form,
+    what: &str,
+    node: &str,
+) -> Result<Vec<String>, Problem> {
+    reenter::prove(app, visit, form).await?;
+    let node = node.to_owned();
+    let verb = match what {
+        "remove" => Verb::RemoveNode {
+            node,
+            accept_loss: form.get("accept_loss_of").map(str::to_owned),
+        },
+        _ => Verb::ReplaceNode { node },
     };
     match app.work(visit.caller.clone(), verb).await? {
         Told::Ordered(rows) => Ok(lines(&rows)),

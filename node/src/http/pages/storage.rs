@@ -16,6 +16,7 @@ use crate::http::gate::unexpected;
 use crate::http::handlers::dfs::ask;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::reenter;
 
 /// Rows of history on a page.
 const HISTORY_ROWS: u32 = 50;
@@ -77,20 +78,27 @@ pub(in crate::http) async fn order_repair<F: Front>(
     request: Request<Body>,
 ) -> Answer {
     let form = Form::of(&visit, request, &app.settings.limits).await?;
-    let suspend = match form.need("do")? {
-        "suspend" => true,
-        "resume" => false,
+    let outcome = carry_out_repair(&app, &visit, &form).await;
+    tell(&app, &visit, outcome, "/repair")
+}
+
+async fn carry_out_repair<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    form: &Form,
+) -> Result<Vec<String>, Problem> {
+    let t = visit.frame.t;
+    let (asked, said) = match form.need("do")? {
+        "suspend" => (Ask::SuspendRepair { suspend: true }, t.repair_waits),
+        "resume" => (Ask::SuspendRepair { suspend: false }, t.resume),
+        "settle" => {
+            reenter::prove(app, visit, form).await?;
+            (Ask::SettleLoss, t.loss_settled)
+        }
         _ => return Err(form.no_such_order()),
     };
-    let asked = Ask::SuspendRepair { suspend };
-    let outcome = match ask(&app, visit.caller.clone(), asked).await {
-        Ok(_) => Ok(vec![match suspend {
-            true => visit.frame.t.repair_waits.to_owned(),
-            false => visit.frame.t.resume.to_owned(),
-        }]),
-        Err(problem) => Err(problem),
-    };
-    tell(&app, &visit, outcome, "/repair")
+    ask(app, visit.caller.clone(), asked).await?;
+    Ok(vec![said.to_owned()])
 }
 
 pub(in crate::http) async fn order_volume<F: Front>(

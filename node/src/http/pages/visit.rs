@@ -33,6 +33,20 @@ impl Visit {
         (self.frame.visitor.as_ref()).is_some_and(|visitor| visitor.has(right))
     }
 
+    /// Who it is, for the machine.
+    pub(in crate::http) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(in crate::http) fn user_name(&self) -> &str {
+        &self.user.user
+    }
+
+    /// The texts in the visitor's language.
+    pub(in crate::http) const fn words(&self) -> &'static vaquita_web::words::Words {
+        self.frame.t
+    }
+
     pub(super) const fn signed_in(&self) -> &SignedIn {
         &self.signed_in
     }

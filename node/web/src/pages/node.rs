@@ -21,6 +21,7 @@ pub struct NodePage {
     charts: Vec<Chart>,
     may_operate: bool,
     may_read_logs: bool,
+    remove_word: String,
 }
 
 impl NodePage {
@@ -63,6 +64,7 @@ impl NodePage {
             volumes,
             may_operate,
             may_read_logs,
+            remove_word: words::fill(t.remove_node, &[row.alias.as_str()]),
             f,
             row,
         }

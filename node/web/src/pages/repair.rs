@@ -32,6 +32,7 @@ pub struct RepairPage {
     summary: String,
     tiles: Vec<Tile>,
     may_operate: bool,
+    settle_hint: String,
 }
 
 impl RepairPage {
@@ -75,6 +76,7 @@ impl RepairPage {
             tiles.push(with_bytes(t.unknown_contents, number, bytes, Tone::Warn));
         }
         Self {
+            settle_hint: words::fill(t.settle_loss_hint, &[&format::count(status.unknown)]),
             tone: tone(&status),
             summary,
             tiles,

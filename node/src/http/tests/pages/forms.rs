@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use vaquita_core::admin::{Refusal, Response, Selection, TokenKind, TokenRow, Verb};
+use vaquita_core::dfs::ask::{Answer, Ask, RepairStatus};
 
 use super::super::harness::{ADMIN, FILES, FakeFront, PLAIN, request, server_with, settings};
-use super::{FORM, cookie, location, ordered, sample};
+use super::{FORM, cookie, location, logged_in, ordered, sample};
 use crate::http::session::csrf;
 use crate::http::{ROUTES, Route};
 
@@ -176,4 +177,76 @@ async fn a_token_that_was_made_is_told_on_this_one_page_and_nowhere_else() {
     assert_eq!(location(&unknown), "/account");
     let made = |verb: &Verb| matches!(verb, Verb::IssueToken(_));
     assert_eq!(front.verbs().iter().filter(|it| made(it)).count(), 1);
+}
+
+#[tokio::test]
+async fn what_gives_up_data_takes_the_password_once_more() {
+    for (path, body) in [
+        ("/api/v1/nodes/remove", r#"{"alias":"P1-NODE1"}"#),
+        ("/api/v1/nodes/replace", r#"{"alias":"P1-NODE1"}"#),
+        ("/api/v1/repair/settle", "{}"),
+    ] {
+        let front = FakeFront::default();
+        let answer = request("POST", path)
+            .header("Cookie", &cookie(ADMIN))
+            .header("X-VQ-CSRF", &csrf(ADMIN))
+            .json(body)
+            .send(&front)
+            .await;
+        assert_eq!(
+            (answer.status, answer.kind().as_str()),
+            (403, "password-needed")
+        );
+        assert!(front.verbs().is_empty(), "{path}");
+    }
+    let orders = [
+        (
+            "/ui/nodes",
+            "do=remove&node=P1-NODE1&accept_loss_of=P1-NODE1",
+            Verb::RemoveNode {
+                node: "P1-NODE1".to_owned(),
+                accept_loss: Some("P1-NODE1".to_owned()),
+            },
+        ),
+        (
+            "/ui/nodes",
+            "do=replace&node=P1-NODE1",
+            Verb::ReplaceNode {
+                node: "P1-NODE1".to_owned(),
+            },
+        ),
+        ("/ui/repair", "do=settle", Verb::Dfs(Ask::SettleLoss)),
+    ];
+    for (path, fields, verb) in orders {
+        let send = |front: FakeFront, password: &'static str| async move {
+            let proof = csrf(ADMIN);
+            request("POST", path)
+                .header("Cookie", &cookie(ADMIN))
+                .header("Content-Type", FORM)
+                .raw(&format!("csrf={proof}&{fields}&password={password}"))
+                .send(&front)
+                .await
+        };
+        let wrong = FakeFront::telling([Err(Refusal::WrongPassword)]);
+        let answer = send(wrong.clone(), "a+guess").await;
+        assert_eq!(answer.status, 303);
+        assert!(
+            matches!(&wrong.verbs()[..], [Verb::Login { .. }]),
+            "{fields}"
+        );
+
+        let repaired = Response::Dfs(Answer::Repairs(RepairStatus::default()));
+        let last = match &verb {
+            Verb::Dfs(_) => repaired,
+            _ => ordered("P1-NODE1", "is taken out"),
+        };
+        let right = FakeFront::telling([Ok(logged_in(false)), Ok(Response::Done), Ok(last)]);
+        assert_eq!(send(right.clone(), "the+one").await.status, 303);
+        let verbs = right.verbs();
+        let [Verb::Login { user, password, .. }, Verb::Logout, done] = &verbs[..] else {
+            panic!("{verbs:?}");
+        };
+        assert_eq!((user.as_str(), password.reveal()), ("admin", "the one"));
+        assert_eq!(*done, verb);
+    }
 }

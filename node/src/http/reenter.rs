@@ -1,0 +1,62 @@
+//! The password once more, for what gives up data or an identity.
+//!
+//! A session is whoever sits at the browser; such an order takes the one who knows the password. So the
+//! forms for it ask for that, and a session alone does not carry them out: neither from the forms nor
+//! through the API. A token that stands in a header was put there on purpose.
+
+use axum::http::StatusCode;
+use vaquita_core::admin::{Caller, Response, Verb};
+
+use super::app::App;
+use super::front::Front;
+use super::gate::unexpected;
+use super::handlers::session::password as bounded;
+use super::pages::{Form, Visit};
+use super::problem::Problem;
+
+/// How long the proof could be used as a login, were it not ended at once.
+const PROOF_LIFE: core::time::Duration = core::time::Duration::from_secs(60);
+
+/// Has whoever sent a form prove to know the password; failures count as failed logins.
+pub(super) async fn prove<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    form: &Form,
+) -> Result<(), Problem> {
+    let Caller::Remote { address, .. } = visit.caller() else {
+        return Ok(());
+    };
+    let anew = |token| Caller::Remote {
+        address: *address,
+        token,
+        unix_ms: 0,
+    };
+    let verb = Verb::Login {
+        user: visit.user_name().to_owned(),
+        password: bounded(form.get("password").unwrap_or_default().to_owned())?,
+        valid_for: PROOF_LIFE,
+        setup_code: None,
+    };
+    match app.work(anew(None), verb).await {
+        Ok(Response::LoggedIn { token, .. }) => {
+            // Whether or not that is heard: it is over in a minute.
+            drop(app.ask(anew(Some(token)), Verb::Logout).await);
+            Ok(())
+        }
+        Ok(other) => Err(unexpected(&other)),
+        Err(problem) if problem.kind() == "wrong-password" => {
+            Err(Problem::invalid(visit.words().wrong_password_nothing_done))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What a session alone is answered that asks the API for such an order.
+pub(super) fn needed() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "password-needed",
+        "this gives up data or an identity, and takes the password once more: use the form on the page of \
+         the node, or of repair; programs show a token in the `Authorization` header",
+    )
+}
