@@ -21,6 +21,7 @@ mod driver;
 mod webdriver;
 
 mod accessibility;
+mod configuration;
 mod files;
 mod sessions;
 mod tutorial;
