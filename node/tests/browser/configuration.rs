@@ -163,7 +163,7 @@ async fn restart_those_that_wait(browser: &Browser, alias: &str) {
         .press_and_confirm("#s-standing button[value=restart]")
         .await;
     browser
-        .until_text("#rolling", |it| it.contains("are restarted"))
+        .until_text("#rolling", |it| it.contains("Restarted: 1."))
         .await;
     let standing = format!("#standing-{alias} .state");
     browser

@@ -13,6 +13,7 @@ mod rig;
 mod canaries;
 mod causes;
 mod crashes;
+mod crowds;
 mod duties;
 mod exit_statuses;
 mod files;

@@ -220,8 +220,8 @@ words! {
     rolling_title: "Restarting one after the other", "正在逐个重启";
     rolling_stops: "{} of {}: {} stops", "第 {} / {} 个：{} 正在停止";
     rolling_starts: "{} of {}: {} starts", "第 {} / {} 个：{} 正在启动";
-    rolling_done: "All {} are restarted.", "已重启全部 {} 个节点。";
-    rolling_begun: "{} nodes are restarted one after the other.", "{} 个节点将逐个重启。";
+    rolling_done: "Restarted: {}.", "已重启：{} 个节点。";
+    rolling_begun: "To be restarted, one after the other: {}.", "将逐个重启：{} 个节点。";
     rolling_stopped: "Stopped ones stay so: {}", "已停止的节点保持停止：{}";
     rolling_bug: "by a bug in this program, which its log tells of", "程序内部错误，详见日志";
     rolling_under_way: "Nodes are being restarted already: wait for the end of that.", "正在进行逐个重启，请等待其完成。";

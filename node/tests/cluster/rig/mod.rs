@@ -12,7 +12,7 @@ mod waiting;
 pub(crate) use addresses::Addresses;
 pub(crate) use cluster::{Cluster, Row, SEED_HOSTS};
 pub(crate) use files::{DATA_NODES, KIB, MIB, Reply, assert_same, content};
-
+pub(crate) use http::Connection;
 pub(crate) use networks::TwoNetworks;
 pub(crate) use processes::{Sweeper, freeze, hang_up, interrupt, kill, terminate};
 #[allow(

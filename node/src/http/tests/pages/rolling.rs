@@ -102,7 +102,7 @@ async fn each_is_back_before_the_next_one_ends() {
         start("P2-NODE1"),
     ];
     assert_eq!(given, one_after_the_other);
-    assert!(overview(&server).await.contains("All 2 are restarted"));
+    assert!(overview(&server).await.contains("Restarted: 2."));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,7 @@ async fn a_client_that_leaves_at_once_blocks_no_later_restart() {
     .into();
     restart(&server).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert!(overview(&server).await.contains("All 2 are restarted"));
+    assert!(overview(&server).await.contains("Restarted: 2."));
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,5 +206,5 @@ async fn stopped_ones_stay_so_and_two_restarts_at_a_time_are_refused() {
     assert!(front.script.lock().unwrap().is_empty());
     let page = overview(&server).await;
     assert!(page.contains("being restarted already"), "{page}");
-    assert!(page.contains("All 1 are restarted"), "{page}");
+    assert!(page.contains("Restarted: 1."), "{page}");
 }
