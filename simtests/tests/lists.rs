@@ -1,4 +1,4 @@
-//! The lists of `docs/simulation.md`, `docs/fault-matrix.md` and `docs/lessons.md` name tests, checkers and planted
+//! The lists of `docs/simulation.md`, `docs/fault-matrix.md`, `docs/security-tests.md` and `docs/lessons.md` name tests, checkers and planted
 //! bugs that there are, and the scenarios of the World all stand in them.
 
 use std::collections::BTreeSet;
@@ -125,7 +125,12 @@ fn every_test_in_the_lists_exists() {
         .flat_map(|row| row[3].split('`').skip(1).step_by(2))
         .collect();
     assert!(faults.len() > 150, "the page of faults was not read");
-    for name in listed.chain(lessons).chain(faults) {
+    let attacks = include_str!("../../docs/security-tests.md").lines();
+    let attacks = attacks.filter_map(|row| row.split('|').nth(4));
+    let attacks = attacks.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let attacks: Vec<&str> = attacks.filter(|name| !name.starts_with('.')).collect();
+    assert!(attacks.len() > 60, "the page of attacks was not read");
+    for name in listed.chain(lessons).chain(faults).chain(attacks) {
         let is_planted = planted.contains(&format!(" {name}: "));
         if !known.contains(name) && !is_planted {
             missing.push(name);
