@@ -125,6 +125,14 @@ impl Client {
             .map(drop)
     }
 
+    /// Asks for a page, and returns it.
+    ///
+    /// # Errors
+    /// If the answer is a refusal.
+    pub fn page(&mut self, target: &str) -> Result<Vec<u8>, Failure> {
+        self.ask("GET", target, None, &Body::Kept)
+    }
+
     /// Asks for JSON.
     ///
     /// # Errors

@@ -28,6 +28,9 @@ const PAGES: [(&str, &str); 18] = [
     ("password", "/password"),
 ];
 
+/// A page with all that it is made of has to be lighter.
+const PAGE_MAX: u64 = 100 * 1000;
+
 /// The checker, as the gate has fetched it; it is no part of this program.
 fn checker() -> Option<String> {
     let text = std::env::var_os("VAQUITA_AXE").map(std::fs::read_to_string);
@@ -67,6 +70,10 @@ async fn look(browser: &Browser, name: &str, path: &str, checker: Option<&str>) 
     let join = if path.contains('?') { '&' } else { '?' };
     for theme in ["light", "dark"] {
         browser.go(&format!("{path}{join}theme={theme}")).await;
+        assert_eq!(browser.path().await, path, "{name}");
+        assert!(browser.has("h1").await, "{name} has no title");
+        let bytes = weight(browser).await;
+        assert!(bytes < PAGE_MAX, "{name} takes {bytes} bytes");
         for width in [Width::Wide, Width::Phone] {
             browser.resize(width).await;
             assert!(!browser.overflows().await, "{name} is wider than {width:?}");
@@ -86,6 +93,17 @@ async fn look(browser: &Browser, name: &str, path: &str, checker: Option<&str>) 
     browser.resize(Width::Wide).await;
 }
 
+/// What came for the page that is shown, all that it is made of together.
+async fn weight(browser: &Browser) -> u64 {
+    let script = "return ['navigation', 'resource'].flatMap((it) => performance.getEntriesByType(it)) \
+                  .reduce((sum, it) => sum + it.encodedBodySize, 0)";
+    let bytes = browser.run(script, Vec::new()).await;
+    bytes
+        .as_u64()
+        .filter(|bytes| *bytes > 0)
+        .expect("it took something")
+}
+
 /// What the checker finds and calls serious or critical.
 async fn findings(browser: &Browser, checker: &str) -> Vec<String> {
     browser.run(checker, Vec::new()).await;
@@ -93,7 +111,7 @@ async fn findings(browser: &Browser, checker: &str) -> Vec<String> {
         "return axe.run(document, { resultTypes: ['violations'] }).then((it) => it.violations)";
     let found = browser.run(script, vec![json!(null)]).await;
     let serious = |it: &&Value| it["impact"] == "serious" || it["impact"] == "critical";
-    let found = found.as_array().cloned().unwrap_or_default();
+    let found = found.as_array().expect("the checker has run").clone();
     found
         .iter()
         .filter(serious)

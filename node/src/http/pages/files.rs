@@ -24,7 +24,7 @@ use crate::http::query::Query;
 use crate::percent;
 
 /// Entries of a directory, or chunks of a file, on a page.
-const ROWS: u32 = 200;
+const ROWS: u32 = 100;
 
 /// The address of the page of a path.
 fn href(path: &DfsPath) -> String {
