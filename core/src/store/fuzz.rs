@@ -64,7 +64,7 @@ pub(super) fn rules() -> VolumeRules {
     }
 }
 
-pub(super) fn good_label() -> Label {
+pub(crate) fn good_label() -> Label {
     Label {
         cluster: ClusterId::new([0xc1; 16]),
         volume: VOLUME,

@@ -12,7 +12,7 @@ pub mod scan;
 pub mod volume;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use minicbor::{Decode, Encode};
 

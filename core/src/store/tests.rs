@@ -5,6 +5,6 @@ mod faults;
 mod format;
 mod label;
 mod properties;
-mod rig;
+pub(crate) mod rig;
 mod scan;
 mod volume;

@@ -199,7 +199,7 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         self.facts_changed = true;
-        self.drop_doubles(now, slot);
+        self.drop_doubles(now, slot, around.out);
         if let Some(again) = self.again.remove(&slot) {
             let chunks = self.volume(slot).map_or(0, |volume| volume.len());
             let text = format!(

@@ -11,7 +11,8 @@ use crate::metalog::tests::choices::Choices;
 use crate::metalog::tests::disk::{Crash, ModelDisk};
 use crate::planted::Planted;
 use crate::prng::mix;
-use crate::store::fuzz::{Files, filled, good_label, rules, tiny_limits};
+pub(crate) use crate::store::fuzz::good_label;
+use crate::store::fuzz::{Files, filled, rules, tiny_limits};
 use crate::store::label::label_batch;
 use crate::store::scan::scan_planted;
 use crate::store::volume::{Admission, Putting, StoreEvent, Volume, VolumeRules};
@@ -49,9 +50,9 @@ struct UnderWay {
 
 /// The volume, its disk and its owner.
 #[derive(Debug)]
-pub(super) struct Rig {
+pub(crate) struct Rig {
     pub(super) disk: ModelDisk,
-    pub(super) volume: Volume,
+    pub(crate) volume: Volume,
     pub(super) limits: Limits,
     pub(super) planted: Planted,
     pub(super) rules: VolumeRules,
@@ -87,7 +88,7 @@ impl Rig {
         Self::on(labelled(), limits, planted, rules(), Timestamp::ZERO)
     }
 
-    pub(super) fn tiny() -> Self {
+    pub(crate) fn tiny() -> Self {
         let mut rig = Self::new(tiny_limits(), Planted::default());
         rig.run();
         rig
@@ -144,7 +145,7 @@ impl Rig {
         version
     }
 
-    pub(super) fn put_version(&mut self, version: ChunkVersion, len: usize) -> StageId {
+    pub(crate) fn put_version(&mut self, version: ChunkVersion, len: usize) -> StageId {
         let stage = self.admit(version, len).expect("there is room");
         let packed = len as u64 <= self.limits.packed_max;
         if packed {
@@ -345,7 +346,7 @@ impl Rig {
         }
     }
 
-    pub(super) fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         self.run_all(|_| {});
     }
 

@@ -145,6 +145,12 @@ fn what_is_damaged_is_known_after_a_report_and_thrown_away_once_nobody_needs_it(
         [unheld],
         "what the log places there is not in the way"
     );
+    // Nobody needs it once no write can be under way that it is of.
+    let later = now.after(controller.limits.orphan_grace + Duration::from_secs(1));
+    controller.sweep_files(later);
+    let extras = &controller.files.stocks[slot].extras;
+    let released: Vec<_> = extras.values().map(|it| it.released).collect();
+    assert_eq!(released, [Some(later)], "its node is told to throw it away");
     let gone = ReplicaChange::Cleared(entry(unheld));
     let changes = vec![gone];
     controller.news(now, ConnId(0), slot, &ReplicaNews { first: 1, changes });
