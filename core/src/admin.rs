@@ -35,7 +35,20 @@ pub struct Request {
 #[derive(Clone, PartialEq)]
 pub enum Caller {
     /// Somebody at the process's own console: as powerful as the user the process runs under.
-    Console,
+    Console {
+        /// Date by the driver's wall clock, in milliseconds since 1970; 0 in stories without dates.
+        unix_ms: u64,
+    },
+    /// Somebody who sent the process a signal: as powerful.
+    Signal {
+        /// The same.
+        unix_ms: u64,
+    },
+    /// The process itself, which finishes or takes back what somebody began through it.
+    Process {
+        /// The same.
+        unix_ms: u64,
+    },
     /// Somebody over HTTP.
     Remote {
         /// The address that the connection comes from.
@@ -48,11 +61,20 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// The console. The driver fills in the date, as it does for all.
+    pub const CONSOLE: Self = Self::Console { unix_ms: 0 };
+    /// The process itself; the same.
+    pub const PROCESS: Self = Self::Process { unix_ms: 0 };
+}
+
 /// Says whether there is a token, not which.
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Console => f.write_str("Console"),
+            Self::Console { .. } => f.write_str("Console"),
+            Self::Signal { .. } => f.write_str("Signal"),
+            Self::Process { .. } => f.write_str("Process"),
             Self::Remote {
                 address,
                 token,
@@ -220,6 +242,14 @@ pub enum Verb {
     },
     /// Who did what.
     ListAudit(AuditQuery),
+    /// Somebody was refused something for want of a right, by the interface that asks: it is counted in the
+    /// audit, if it is so.
+    NoteRefusal {
+        /// What they asked for.
+        what: String,
+        /// The right that they lack.
+        right: Right,
+    },
     /// Something about the file system.
     Dfs(Ask),
 }

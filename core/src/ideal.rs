@@ -410,7 +410,7 @@ impl Ideal {
 
     /// Asks the controller from its console.
     pub(crate) fn ask(&mut self, verb: Verb) -> Reply {
-        self.ask_as(Caller::Console, verb)
+        self.ask_as(Caller::CONSOLE, verb)
     }
 
     /// Asks the controller as somebody.

@@ -147,6 +147,8 @@ pub struct Planted {
     pub keep_damage_quiet: bool,
     /// A data node tells how its volumes are whenever anything happens.
     pub tell_volumes_always: bool,
+    /// The controller writes down what is ordered, and not by whom.
+    pub leave_out_entries: bool,
     /// The controller forgets that its home once had a log.
     pub forget_history: bool,
     /// The controller takes a datagram for a node's whoever sealed it.

@@ -435,7 +435,7 @@ impl ClusterState {
                 false => drop(self.draining_volumes.remove(volume)),
             },
             Record::Audited(audited) => {
-                self.audit.apply(index, &audited.entry);
+                self.audit.apply(index, &audited.entry, audited.before);
                 // At most one level deep: what is read from a log never has an entry in an entry.
                 if let Some(change) = &audited.change {
                     return self.apply(index, change);

@@ -1,9 +1,20 @@
 //! What each request is in the audit.
 
 use crate::admin::{Selection, Verb};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, OBJECT_MAX};
 use crate::dfs::ask::Ask;
 use crate::state::Duty;
+
+/// Characters for the rights of a token, and for its networks: with its id and its life they go into the
+/// detail of an entry.
+const RIGHTS_ROOM: usize = 80;
+const NETWORKS_ROOM: usize = 140;
+
+/// Whether what is done too often is counted in the audit, and not refused: to log in and out, to void a
+/// token and to look for a fault is never too soon.
+pub(crate) fn is_counted(action: &str) -> bool {
+    matches!(action, "login" | "logout" | "token.revoke" | "log.read")
+}
 
 /// What a request is in the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,20 +49,22 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
     let with_change = |action, object: String, detail: String| {
         Some(Deed {
             action,
-            object: AuditEntry::text(&object),
-            detail: AuditEntry::text(&detail),
+            object,
+            detail,
             writing: Writing::WithChange,
         })
     };
     let first = |action, object: String| {
         Some(Deed {
             action,
-            object: AuditEntry::text(&object),
+            object,
             detail: String::new(),
             writing: Writing::First,
         })
     };
     let none = String::new;
+    let text = AuditEntry::text;
+    let volume = |node: &str, path: &str| AuditEntry::text(&format!("{node} {path}"));
     match verb {
         Verb::WhoAmI
         | Verb::Status
@@ -61,15 +74,17 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
         | Verb::ListTokens { .. }
         | Verb::ListConfigurations
         | Verb::Reconfigure { dry_run: true, .. }
-        | Verb::ListAudit(_) => None,
-        Verb::Login { user, .. } => with_change("login", user.clone(), none()),
+        | Verb::ListAudit(_)
+        // It is counted as what was refused is.
+        | Verb::NoteRefusal { .. } => None,
+        Verb::Login { user, .. } => with_change("login", text(user), none()),
         Verb::Logout => with_change("logout", none(), none()),
         Verb::StartNodes(nodes) => with_change("node.start", chosen(nodes), none()),
         Verb::StopNodes(nodes) => with_change("node.stop", chosen(nodes), none()),
-        Verb::ReplaceNode { node } => with_change("node.replace", node.clone(), none()),
+        Verb::ReplaceNode { node } => with_change("node.replace", text(node), none()),
         Verb::RemoveNode { node, accept_loss } => {
             let detail = accept_loss.as_ref().map(|_| "loss accepted".to_owned());
-            with_change("node.remove", node.clone(), detail.unwrap_or_default())
+            with_change("node.remove", text(node), detail.unwrap_or_default())
         }
         Verb::SetDuty { nodes, duty } => match duty {
             Duty::Serve => with_change("node.serve", chosen(nodes), none()),
@@ -80,18 +95,18 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
             }
         },
         Verb::AdoptVolume { node, path } => {
-            with_change("volume.adopt", format!("{node} {path}"), none())
+            with_change("volume.adopt", volume(node, path), none())
         }
         Verb::SetVolumeDuty { node, path, drain } => {
             let action = match drain {
                 true => "volume.drain",
                 false => "volume.serve",
             };
-            with_change(action, format!("{node} {path}"), none())
+            with_change(action, volume(node, path), none())
         }
         Verb::Reconfigure { dry_run: false, .. } => first("config.reload", none()),
         Verb::RescanVolumes(nodes) => first("volume.rescan", chosen(nodes)),
-        Verb::ForgetVolume { node, path } => first("volume.forget", format!("{node} {path}")),
+        Verb::ForgetVolume { node, path } => first("volume.forget", volume(node, path)),
         Verb::ReadLog { alias, .. } => Some(Deed {
             action: "log.read",
             object: alias.to_string(),
@@ -100,33 +115,35 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
         }),
         Verb::AddUser { user, admin, .. } => {
             let detail = admin.then(|| "administrator".to_owned());
-            with_change("user.add", user.clone(), detail.unwrap_or_default())
+            with_change("user.add", text(user), detail.unwrap_or_default())
         }
-        Verb::RemoveUser { user } => with_change("user.remove", user.clone(), none()),
+        Verb::RemoveUser { user } => with_change("user.remove", text(user), none()),
         Verb::ChangePassword { user, .. } => {
-            let whose = user.clone().unwrap_or_default();
+            let whose = user.as_deref().map(text).unwrap_or_default();
             with_change("user.password", whose, none())
         }
         Verb::Grant { user, right } => {
-            with_change("user.grant", user.clone(), right.as_str().to_owned())
+            with_change("user.grant", text(user), right.as_str().to_owned())
         }
         Verb::Revoke { user, right } => {
-            with_change("user.revoke", user.clone(), right.as_str().to_owned())
+            with_change("user.revoke", text(user), right.as_str().to_owned())
         }
         Verb::IssueToken(new) => {
             let rights = new.rights.as_ref().map(|rights| {
-                let words: Vec<&str> = rights.iter().map(|right| right.as_str()).collect();
-                format!("rights {}; ", words.join(","))
+                let words = rights.iter().map(|right| right.as_str());
+                format!("rights {}; ", AuditEntry::names(words, RIGHTS_ROOM))
             });
-            let networks = (!new.networks.is_empty())
-                .then(|| format!("networks {}; ", new.networks.join(",")));
+            let networks = (!new.networks.is_empty()).then(|| {
+                let texts = new.networks.iter().map(String::as_str);
+                format!("networks {}; ", AuditEntry::names(texts, NETWORKS_ROOM))
+            });
             let detail = format!(
                 "{}{}for {} s",
                 rights.unwrap_or_default(),
                 networks.unwrap_or_default(),
                 new.valid_for.as_secs()
             );
-            with_change("token.create", new.label.clone(), detail)
+            with_change("token.create", text(&new.label), detail)
         }
         Verb::RevokeToken { token } => with_change("token.revoke", token.to_string(), none()),
         Verb::Dfs(ask) => ask_deed(ask),
@@ -175,6 +192,8 @@ pub fn ask_deed(ask: &Ask) -> Option<Deed> {
 fn chosen(nodes: &Selection) -> String {
     match nodes {
         Selection::All => "all".to_owned(),
-        Selection::Aliases(names) => names.join(", "),
+        Selection::Aliases(names) => {
+            AuditEntry::names(names.iter().map(String::as_str), OBJECT_MAX)
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::state::{AccessState, IssuedToken};
 use super::throttle::{Hold, Throttle, ThrottleRules};
 use super::token::{Token, TokenId};
 use crate::admin::{Caller, Refusal, Reply, Response, Right, UserRole, UserRow, Verb};
+use crate::dfs::ask::Ask;
 use crate::event::Event;
 use crate::ids::Alias;
 use crate::io::{Job, JobOutcome};
@@ -56,7 +57,7 @@ pub enum Need<'a> {
 pub fn need(verb: &Verb) -> Need<'_> {
     match verb {
         Verb::Login { .. } => Need::Nothing,
-        Verb::Logout | Verb::WhoAmI => Need::Token,
+        Verb::Logout | Verb::WhoAmI | Verb::NoteRefusal { .. } => Need::Token,
         Verb::ChangePassword { user: None, .. } => Need::Login,
         Verb::ChangePassword {
             user: Some(user), ..
@@ -71,10 +72,7 @@ pub fn need(verb: &Verb) -> Need<'_> {
         | Verb::RevokeToken { .. } => Need::Settled,
         Verb::IssueToken(_) => Need::SettledLogin,
         Verb::ReadLog { .. } | Verb::ListConfigurations => Need::Right(Right::LogRead),
-        Verb::Dfs(ask) => match ask.rights() {
-            [right] => Need::Right(*right),
-            rights => Need::AnyOf(rights),
-        },
+        Verb::Dfs(ask) => ask_need(ask),
         Verb::StartNodes(_)
         | Verb::StopNodes(_)
         | Verb::SetDuty { .. }
@@ -95,11 +93,24 @@ pub fn need(verb: &Verb) -> Need<'_> {
     }
 }
 
+/// What each question or order about the file system needs.
+#[must_use]
+pub const fn ask_need(ask: &Ask) -> Need<'static> {
+    match ask.rights() {
+        [right] => Need::Right(*right),
+        rights => Need::AnyOf(rights),
+    }
+}
+
 /// Who asks, once that is established.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// Whoever sits at the process's own console; an administrator.
     Console,
+    /// Whoever may send the process a signal; an administrator, too.
+    Signal,
+    /// The process itself, which puts in order what somebody began through it.
+    Process,
     /// Somebody who has not logged in. May log in.
     Stranger,
     /// A user.
@@ -121,6 +132,8 @@ impl Identity {
     pub fn name(&self) -> &str {
         match self {
             Self::Console => "the controller's console",
+            Self::Signal => "SIGHUP",
+            Self::Process => "the controller itself",
             Self::Stranger => "somebody who has not logged in",
             Self::User(session) => session.user.as_str(),
         }
@@ -136,7 +149,7 @@ impl Identity {
     #[must_use]
     pub fn has(&self, state: &AccessState, right: Right) -> bool {
         match self {
-            Self::Console => true,
+            Self::Console | Self::Signal | Self::Process => true,
             Self::Stranger => false,
             Self::User(session) => {
                 let issued = state.token(session.token);
@@ -156,7 +169,7 @@ impl Identity {
     /// The refusal to answer with.
     pub fn meets(&self, state: &AccessState, need: Need<'_>) -> Result<(), Refusal> {
         let session = match self {
-            Self::Console => return Ok(()),
+            Self::Console | Self::Signal | Self::Process => return Ok(()),
             Self::Stranger if need == Need::Nothing => return Ok(()),
             Self::Stranger => return Err(Refusal::Unauthenticated),
             Self::User(session) => session,
@@ -211,7 +224,7 @@ pub(super) struct Origin {
 impl Asker {
     fn new(identity: &Identity, caller: &Caller) -> Self {
         let origin = match caller {
-            Caller::Console => None,
+            Caller::Console { .. } | Caller::Signal { .. } | Caller::Process { .. } => None,
             Caller::Remote {
                 address, unix_ms, ..
             } => Some(Origin {
@@ -231,6 +244,8 @@ impl fmt::Display for Asker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.identity {
             Identity::Console => f.write_str("the console")?,
+            Identity::Signal => f.write_str("SIGHUP")?,
+            Identity::Process => f.write_str("the controller itself")?,
             Identity::Stranger => f.write_str("somebody")?,
             Identity::User(session) => write!(f, "`{}`", session.user)?,
         }
@@ -314,9 +329,23 @@ impl Access {
         caller: &Caller,
         verb: &Verb,
     ) -> Result<Identity, Refusal> {
-        let need = need(verb);
+        self.admit(state, caller, need(verb))
+    }
+
+    /// As [`Access::authorize`], for what needs that.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub fn admit(
+        &self,
+        state: &AccessState,
+        caller: &Caller,
+        need: Need<'_>,
+    ) -> Result<Identity, Refusal> {
         let identity = match caller {
-            Caller::Console => Identity::Console,
+            Caller::Console { .. } => Identity::Console,
+            Caller::Signal { .. } => Identity::Signal,
+            Caller::Process { .. } => Identity::Process,
             Caller::Remote { .. } if need == Need::Nothing => Identity::Stranger,
             Caller::Remote {
                 address,
@@ -402,6 +431,7 @@ impl Access {
             | Verb::ListConfigurations
             | Verb::ReadLog { .. }
             | Verb::ListAudit(_)
+            | Verb::NoteRefusal { .. }
             | Verb::Dfs(_) => Step::refuse(Refusal::Unavailable {
                 reason: "a request about nodes was handed to the user administration; this is a \
                          bug, please report it"
@@ -454,9 +484,11 @@ impl Access {
                 let record = AccessRecord::TokenRevoked { token };
                 self.announced(asker, Step::Append(vec![record], Response::Done))
             }
-            Identity::Console | Identity::Stranger => Step::refuse(Refusal::Conflict {
-                reason: "nobody is logged in here: the console needs no login".to_owned(),
-            }),
+            Identity::Console | Identity::Signal | Identity::Process | Identity::Stranger => {
+                Step::refuse(Refusal::Conflict {
+                    reason: "nobody is logged in here: the console needs no login".to_owned(),
+                })
+            }
         }
     }
 }
@@ -484,7 +516,7 @@ fn authenticate(
 
 fn who_am_i(state: &AccessState, identity: &Identity) -> Reply {
     match identity {
-        Identity::Console => Ok(Response::You(UserRow {
+        Identity::Console | Identity::Signal | Identity::Process => Ok(Response::You(UserRow {
             user: UserName::CONSOLE.to_owned(),
             role: UserRole::Admin,
             admin: true,

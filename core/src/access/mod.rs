@@ -46,8 +46,9 @@ mod throttle;
 mod token;
 
 pub use change::Change;
+pub(crate) use deed::is_counted;
 pub use deed::{Deed, Writing, ask_deed, deed};
-pub use gate::{Access, Identity, Need, Pending, Session, Step, need};
+pub use gate::{Access, Identity, Need, Pending, Session, Step, ask_need, need};
 pub use login::LoginAttempt;
 pub use name::{UserName, UserNameError};
 pub use network::{Network, NetworkError};

@@ -154,7 +154,7 @@ fn issue(
 fn revoke(state: &AccessState, asker: &Asker, token: TokenId) -> Result<Step, Refusal> {
     let identity = &asker.identity;
     let may = |issued: &IssuedToken| match identity {
-        Identity::Console => true,
+        Identity::Console | Identity::Signal | Identity::Process => true,
         Identity::Stranger => false,
         Identity::User(session) => {
             let own = *issued.user() == session.user;
@@ -177,7 +177,7 @@ fn revoke(state: &AccessState, asker: &Asker, token: TokenId) -> Result<Step, Re
 /// The tokens of whoever asks, or of everybody.
 pub(super) fn list(state: &AccessState, identity: &Identity, all: bool) -> Reply {
     let session = match identity {
-        Identity::Console => None,
+        Identity::Console | Identity::Signal | Identity::Process => None,
         Identity::Stranger => return Err(Refusal::Unauthenticated),
         Identity::User(session) => Some(session),
     };

@@ -1,5 +1,8 @@
 //! One entry, and the record of the log that has it.
 
+use core::fmt;
+use std::collections::BTreeSet;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
@@ -8,10 +11,12 @@ use crate::access::TokenId;
 use crate::ids::LogIndex;
 use crate::state::Record;
 use crate::wire::codec::{self, Malformed};
-use crate::wire::text::printable;
+use crate::wire::text::printable_within;
 
 /// The most characters of an object or a detail that are kept.
 pub const OBJECT_MAX: usize = 300;
+/// What " and 4294967295 more" takes.
+const MORE_ROOM: usize = 20;
 
 /// What somebody proved to be who they are by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -28,6 +33,29 @@ pub enum Means {
     /// Nothing: a login that failed, for example.
     #[n(3)]
     Nothing,
+    /// They sent the process a signal.
+    #[n(4)]
+    Signal,
+    /// They are the process itself.
+    #[n(5)]
+    Process,
+}
+
+/// The hash of an entry, a SHA-256; or of none, before the first.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Link(#[cbor(with = "minicbor::bytes")] pub(super) [u8; 32]);
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What somebody did, or was refused.
@@ -36,13 +64,13 @@ pub struct AuditEntry {
     /// When, by the clock of the process that was asked, in milliseconds since 1970; 0 if nobody noted it.
     #[n(0)]
     pub unix_ms: u64,
-    /// Who: a user, `console`, or empty for somebody who is nobody here.
+    /// Who: a user, `console`, `SIGHUP`, `controller`, or empty for somebody who is nobody here.
     #[n(1)]
     pub actor: String,
     /// How that is known.
     #[n(2)]
     pub means: Means,
-    /// The address that it came from; `None` for the console.
+    /// The address that it came from; `None` for what began in the process itself.
     #[n(3)]
     pub address: Option<String>,
     /// What was done, such as `node.start`.
@@ -54,19 +82,54 @@ pub struct AuditEntry {
     /// What else is to be known. Never a password or a token.
     #[n(6)]
     pub detail: String,
-    /// Why it was refused; empty if it was done.
+    /// Why it was refused; empty if it was done, or ordered.
     #[n(7)]
     pub refused: String,
-    /// How often: more than once where refusals are counted together.
+    /// How often: more than once where entries are counted together.
     #[n(8)]
     pub count: u32,
+    /// Whether it was written before anything was done: what came of it is not known here. If it was
+    /// refused afterwards, another entry says so.
+    #[cbor(n(9), default)]
+    pub ordered: bool,
 }
 
 impl AuditEntry {
-    /// A text as an entry has it: without what could move a cursor, and cut.
+    /// A text as an entry has it: without what could move a cursor, and of [`OBJECT_MAX`] characters at
+    /// most, which are counted as they are written.
     #[must_use]
     pub fn text(text: &str) -> String {
-        printable(text, OBJECT_MAX)
+        printable_within(text, OBJECT_MAX)
+    }
+
+    /// Names as an entry has them: each once, as many as go into `room` characters, and how many more there
+    /// are.
+    #[must_use]
+    pub fn names<'a>(names: impl IntoIterator<Item = &'a str>, room: usize) -> String {
+        let mut seen = BTreeSet::new();
+        let mut text = String::new();
+        let (mut used, mut more) = (0, 0_usize);
+        for name in names {
+            if !seen.insert(name) {
+                continue;
+            }
+            let shown = printable_within(name, room / 2);
+            let takes = shown.chars().count() + 2;
+            // What came after one that is left out is left out too: it counts, and room for that is kept.
+            if more > 0 || used + takes + MORE_ROOM > room {
+                more += 1;
+                continue;
+            }
+            if used > 0 {
+                text.push_str(", ");
+            }
+            text.push_str(&shown);
+            used += takes;
+        }
+        if more > 0 {
+            text = format!("{text} and {more} more");
+        }
+        text
     }
 
     /// The entry's place in the chain: a hash of the one before, of where it stands and of all that it
@@ -93,6 +156,10 @@ impl AuditEntry {
             hash.update(text);
         }
         hash.update([u8::from(address.is_some())]);
+        // Entries of before there was this are hashed as they were.
+        if self.ordered {
+            hash.update([1]);
+        }
         hash.finalize().into()
     }
 }
@@ -105,6 +172,9 @@ pub struct Audited {
     /// The change, or the first of several; `None` for what changes nothing in the log. Never itself one
     /// with an entry.
     pub change: Option<Record>,
+    /// The hash of the entry before this one, when this one was written. `None` in logs of before it was
+    /// noted.
+    pub before: Option<Link>,
 }
 
 /// How that lies in the log.
@@ -117,6 +187,8 @@ struct Stored {
     kind: Option<u16>,
     #[n(2)]
     change: Option<ByteVec>,
+    #[cbor(n(3), default)]
+    before: Option<Link>,
 }
 
 impl Audited {
@@ -127,6 +199,7 @@ impl Audited {
             entry: self.entry.clone(),
             kind,
             change: change.map(ByteVec::from),
+            before: self.before,
         })
     }
 
@@ -135,6 +208,7 @@ impl Audited {
             entry,
             kind,
             change,
+            before,
         } = codec::decode("Audited", bytes)?;
         let change = match (kind, change) {
             (None, None) => None,
@@ -146,6 +220,10 @@ impl Audited {
             },
             _ => return Err(Malformed::new("Audited", 0, &"half a change")),
         };
-        Ok(Self { entry, change })
+        Ok(Self {
+            entry,
+            change,
+            before,
+        })
     }
 }

@@ -1,34 +1,16 @@
 //! The newest entries, and the chain that they end.
 
-use core::fmt;
 use std::collections::VecDeque;
 
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use super::entry::{AuditEntry, Means};
+use super::entry::{AuditEntry, Link, Means};
 use crate::ids::LogIndex;
 
 /// Entries that are kept. A constant and no limit of the configuration: two replays of one log must
 /// agree.
 pub const ENTRIES_KEPT: usize = 10_000;
-
-/// A SHA-256.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
-#[cbor(transparent)]
-struct Link(#[cbor(with = "minicbor::bytes")] [u8; 32]);
-
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Kept {
@@ -52,6 +34,9 @@ pub struct AuditTrail {
     base: Link,
     #[n(2)]
     kept: VecDeque<Kept>,
+    /// The newest entry whose record was written behind another entry than the log has before it.
+    #[cbor(n(3), default)]
+    misfit: Option<u64>,
 }
 
 /// The chain does not hold: an entry is not what was written, or not where.
@@ -60,7 +45,7 @@ pub struct AuditTrail {
     "the audit was changed behind the cluster's back: its entry {sequence} does not fit to the one before"
 )]
 pub struct Broken {
-    /// The first entry that does not fit.
+    /// An entry that does not fit.
     pub sequence: u64,
 }
 
@@ -105,7 +90,7 @@ pub struct AuditRow {
     pub unix_ms: u64,
     /// Who.
     pub actor: String,
-    /// How that is known: `console`, `session`, `token`, `nothing`.
+    /// How that is known: `console`, `signal`, `process`, `session`, `token`, `nothing`.
     pub means: &'static str,
     /// Which login or token it was.
     pub token: Option<String>,
@@ -117,7 +102,8 @@ pub struct AuditRow {
     pub object: String,
     /// What else is to be known.
     pub detail: String,
-    /// `done`, or `refused`.
+    /// `done`; `ordered`, if the entry was written first and nothing here says what came of it; or
+    /// `refused`.
     pub result: &'static str,
     /// Why it was refused.
     pub reason: String,
@@ -128,10 +114,18 @@ pub struct AuditRow {
 }
 
 impl AuditTrail {
-    /// Adds an entry.
-    pub(crate) fn apply(&mut self, index: LogIndex, entry: &AuditEntry) {
+    /// Adds an entry, which was written behind the one whose hash is `written_behind`, if that was noted.
+    pub(crate) fn apply(
+        &mut self,
+        index: LogIndex,
+        entry: &AuditEntry,
+        written_behind: Option<Link>,
+    ) {
         self.sequence = self.sequence.saturating_add(1);
         let before = self.head();
+        if written_behind.is_some_and(|it| it != before) {
+            self.misfit = Some(self.sequence);
+        }
         let link = Link(entry.hash(&before.0, self.sequence, index));
         self.kept.push_back(Kept {
             index,
@@ -143,9 +137,13 @@ impl AuditTrail {
                 self.base = gone.link;
             }
         }
+        // It says nothing of the entries that are kept any more.
+        let oldest = self.oldest();
+        self.misfit = self.misfit.filter(|it| *it >= oldest);
     }
 
-    fn head(&self) -> Link {
+    /// The hash of the newest entry.
+    pub(crate) fn head(&self) -> Link {
         self.kept.back().map_or(self.base, |newest| newest.link)
     }
 
@@ -167,10 +165,15 @@ impl AuditTrail {
         before.saturating_add(1)
     }
 
-    /// Whether each entry that is kept fits to the one before it.
+    /// Whether each entry that is kept fits to the one before it, and its record was written behind that
+    /// one.
+    ///
+    /// The first shows what was changed in a checkpoint, the second what was changed in the log behind it:
+    /// the hashes of those entries follow from their records, but each record has the hash of the entry
+    /// before it as it was when it was written.
     ///
     /// # Errors
-    /// With the first that does not.
+    /// With one that does not.
     pub fn verify(&self) -> Result<(), Broken> {
         let mut before = self.base;
         for (nth, kept) in self.kept.iter().enumerate() {
@@ -181,7 +184,10 @@ impl AuditTrail {
             }
             before = link;
         }
-        Ok(())
+        match self.misfit {
+            Some(sequence) => Err(Broken { sequence }),
+            None => Ok(()),
+        }
     }
 
     /// A page of entries of records up to `durable`, the newest first.
@@ -232,6 +238,8 @@ fn row(sequence: u64, kept: &Kept) -> AuditRow {
     let Kept { index, entry, link } = kept;
     let (means, token) = match entry.means {
         Means::Console => ("console", None),
+        Means::Signal => ("signal", None),
+        Means::Process => ("process", None),
         Means::Session(token) => ("session", Some(token.to_string())),
         Means::Token(token) => ("token", Some(token.to_string())),
         Means::Nothing => ("nothing", None),
@@ -247,9 +255,10 @@ fn row(sequence: u64, kept: &Kept) -> AuditRow {
         action: entry.action.clone(),
         object: entry.object.clone(),
         detail: entry.detail.clone(),
-        result: match entry.refused.is_empty() {
-            true => "done",
-            false => "refused",
+        result: match (entry.refused.is_empty(), entry.ordered) {
+            (false, _) => "refused",
+            (true, true) => "ordered",
+            (true, false) => "done",
         },
         reason: entry.refused.clone(),
         count: entry.count,

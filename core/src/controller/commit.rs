@@ -1,5 +1,6 @@
 //! From a decision to a promise: appending, syncing, and only then telling.
 
+use super::audit::Ordered;
 use super::files::Asker;
 use super::{Controller, JobPurpose, Phase};
 use minicbor::{Decode, Encode};
@@ -66,6 +67,7 @@ pub(super) enum Continuation {
         asker: Asker,
         ask: Box<Ask>,
         identity: Identity,
+        ordered: Option<Ordered>,
     },
 }
 
@@ -132,9 +134,14 @@ pub(super) fn replay(recovered: &Recovered<'_>) -> Result<ClusterState, ExitReas
 }
 
 impl Controller {
-    /// Appends a record and applies it, with the entry of the audit that waits for one. Nobody may be told before the returned index is synced.
+    /// Appends a record and applies it, with the entry of the audit that waits for one. Nobody may be told
+    /// before the returned index is synced.
     pub(super) fn append(&mut self, record: &Record) -> LogIndex {
-        let accompanied = self.auditing.accompany(record);
+        if self.planted.leave_out_entries {
+            self.auditing.clear();
+        }
+        let head = self.state.audit.head();
+        let accompanied = self.auditing.accompany(record, head);
         let record = accompanied.as_ref().unwrap_or(record);
         let (kind, payload) = record.encode();
         let index = self.log.append(self.epoch, kind, &payload);
@@ -263,7 +270,8 @@ impl Controller {
                 asker,
                 ask,
                 identity,
-            } => self.ask_files_audited(now, asker, *ask, &identity),
+                ordered,
+            } => self.ask_files_audited(now, asker, *ask, &identity, ordered),
         }
     }
 

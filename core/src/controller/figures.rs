@@ -260,7 +260,7 @@ impl Controller {
         let age = self.figures.newest.map(|newest| millis(now.since(newest)));
         let newest_unix_ms = match caller {
             Caller::Remote { unix_ms, .. } => age.map(|age| unix_ms.saturating_sub(age)),
-            Caller::Console => None,
+            Caller::Console { .. } | Caller::Signal { .. } | Caller::Process { .. } => None,
         };
         Ok(FiguresReport {
             node: alias,

@@ -469,6 +469,7 @@ impl Controller {
     }
 
     fn reply(&mut self, id: RequestId, reply: Reply) {
+        self.note_outcome(id, &reply);
         self.out.reply(id, reply);
     }
 }

@@ -71,6 +71,10 @@ impl Controller {
             return self.carry_out(now, id, &caller, &identity, verb);
         };
         let entry = self.draft(&caller, &identity, &deed);
+        if let Some(refusal) = self.refused_for_many(now, &identity, &deed) {
+            self.count_refusal(now, *entry, &refusal);
+            return Some(Err(refusal));
+        }
         let goes_first = match deed.writing {
             Writing::WithChange => false,
             Writing::First => true,
@@ -83,14 +87,16 @@ impl Controller {
                 request,
                 identity,
             };
-            self.audit_first(now, *entry, then);
+            let (index, ordered) = self.write_first(now, entry);
+            self.note_ordered(id, ordered);
+            self.when_synced(now, index, then);
             return None;
         }
         if deed.writing == Writing::WithChange {
-            self.auditing.set(Some(entry.clone()));
+            self.auditing.set(now, Some(entry.clone()));
         }
         let reply = self.carry_out(now, id, &caller, &identity, verb);
-        self.auditing.set(None);
+        self.auditing.clear();
         if let Some(Err(refusal)) = &reply {
             self.audit_refusal(now, *entry, refusal);
         }
@@ -128,8 +134,7 @@ impl Controller {
             Verb::SetDuty { nodes, duty } => self.set_duty(now, id, &nodes, duty),
             Verb::RescanVolumes(nodes) => self.rescan_volumes(now, id, &nodes),
             Verb::AdoptVolume { node, path } => {
-                let by = identity.name().to_owned();
-                self.adopt_volume(now, id, &node, path, by)
+                self.adopt_volume(now, id, &node, path, identity.clone())
             }
             Verb::ForgetVolume { node, path } => self.forget_volume(now, id, &node, path),
             Verb::SetVolumeDuty { node, path, drain } => {
@@ -146,9 +151,10 @@ impl Controller {
                 let page = self.state.audit.page(&query, self.log.synced());
                 Some(Ok(Response::Audit(page)))
             }
-            Verb::Dfs(ask) => self
-                .ask_files_for(now, caller, identity, Asker::Here(id), ask)
-                .map(|result| result.map(Response::Dfs)),
+            Verb::NoteRefusal { what, right } => {
+                self.audit_at_the_gate(now, caller, identity, &what, right);
+                Some(Ok(Response::Done))
+            }
             other => {
                 let aliases = self.members.aliases();
                 let step = self.access.begin(
@@ -225,9 +231,9 @@ impl Controller {
                     outcome,
                     &mut self.secrets,
                 );
-                self.auditing.set(entry.clone());
+                self.auditing.set(now, entry.clone());
                 let reply = self.follow(now, id, step);
-                self.auditing.set(None);
+                self.auditing.clear();
                 if let (Some(Err(refusal)), Some(entry)) = (&reply, entry) {
                     self.audit_refusal(now, *entry, refusal);
                 }

@@ -21,6 +21,33 @@ pub(crate) fn printable(text: &str, max_chars: usize) -> String {
     shown
 }
 
+/// As [`printable`], but what is returned has at most `max_chars` characters, however much escaping adds:
+/// an escape that does not fit any more is left out whole.
+pub(crate) fn printable_within(text: &str, max_chars: usize) -> String {
+    let mut shown = String::new();
+    let mut room = max_chars;
+    let mut chars = text.chars();
+    while let Some(ch) = chars.next() {
+        let piece = match ch {
+            '\'' | '"' => ch.to_string(),
+            _ => ch.escape_debug().to_string(),
+        };
+        let is_last = chars.as_str().is_empty();
+        match room.checked_sub(piece.chars().count()) {
+            // The mark of what was cut off has its place kept.
+            Some(left) if is_last || left > 0 => {
+                shown.push_str(&piece);
+                room = left;
+            }
+            _ => {
+                shown.push('…');
+                return shown;
+            }
+        }
+    }
+    shown
+}
+
 /// The longest beginning of `text` that takes at most `max_bytes` bytes.
 pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
     let end = text.floor_char_boundary(max_bytes);

@@ -57,6 +57,6 @@ pub async fn run(
 }
 
 async fn ask(front: &Front, verb: Verb) -> vaquita_core::admin::Reply {
-    let caller = Caller::Console;
+    let caller = Caller::CONSOLE;
     front.ask(Request { caller, verb }).await
 }

@@ -151,7 +151,7 @@ async fn orders_go_to_the_machine_and_their_outcome_is_shown() {
     assert_eq!(text, "P1-NODE1   starting\nP10-NODE1  runs already\n");
     let aliases = vec!["P1-NODE1".to_owned(), "P10-NODE1".to_owned()];
     let asked = session.asked.recv().await.unwrap();
-    assert_eq!(asked.caller, Caller::Console);
+    assert_eq!(asked.caller, Caller::CONSOLE);
     assert_eq!(asked.verb, Verb::StartNodes(Selection::Aliases(aliases)));
 }
 

@@ -152,9 +152,11 @@ impl<E: Env> Hands<E> {
             }));
             return None;
         }
-        if let Caller::Remote { unix_ms, .. } = &mut request.caller {
-            *unix_ms = self.env.unix_ms();
-        }
+        let (Caller::Remote { unix_ms, .. }
+        | Caller::Console { unix_ms }
+        | Caller::Signal { unix_ms }
+        | Caller::Process { unix_ms }) = &mut request.caller;
+        *unix_ms = self.env.unix_ms();
         if let Verb::Dfs(Ask::MakeDir { unix_ms, .. }) = &mut request.verb {
             *unix_ms = self.env.unix_ms();
         }

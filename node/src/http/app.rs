@@ -235,7 +235,7 @@ impl<F: Front> App<F> {
 
     /// The state of the process, for its own use.
     pub(super) async fn own_status(&self) -> Option<Box<StatusReport>> {
-        match self.ask(Caller::Console, Verb::Status).await {
+        match self.ask(Caller::PROCESS, Verb::Status).await {
             Ok(Response::Status(status)) => Some(status),
             _ => None,
         }

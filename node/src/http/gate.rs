@@ -333,6 +333,13 @@ async fn identify<F: Front>(
         && !needed.iter().any(|right| has(&user, *right))
     {
         let (user, right) = (user.user, *right);
+        let what = format!("{} {}", head.method, head.uri.path());
+        // The machine counts it in the audit; whether it could makes no difference here. Pages of others
+        // put nothing into anybody's name there.
+        if hosts::is_of_this_origin(&head.headers) {
+            let note = Verb::NoteRefusal { what, right };
+            drop(app.ask(caller, note).await);
+        }
         return Err(Refusal::Forbidden { user, right }.into());
     }
     Ok(Some(SignedIn::with_token(caller, Some(user))))

@@ -230,7 +230,7 @@ impl<F: Front> Run<F> {
     /// takes its own order back.
     async fn put_back(&self, caller: &Caller) {
         let node = &self.nodes[self.at];
-        for caller in [caller, &Caller::Console] {
+        for caller in [caller, &Caller::PROCESS] {
             if insist(&self.app, caller, node, true).await.is_ok() {
                 return;
             }

@@ -66,7 +66,7 @@ pub(super) fn hangup(plan: &ServerPlan, calls: &Arc<Notify>) -> Hangup {
 pub(super) async fn take_up_at(calls: Arc<Notify>, desk: ConfigDesk) {
     loop {
         calls.notified().await;
-        match desk.reload(Caller::Console).await {
+        match desk.reload(Caller::Signal { unix_ms: 0 }).await {
             Ok(reloaded) => {
                 info!(
                     "SIGHUP: the files were taken up, {} changes",

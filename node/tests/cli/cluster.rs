@@ -417,6 +417,7 @@ impl State {
                 Ok(Response::Done)
             }
             Verb::WhoAmI => Ok(Response::You(me)),
+            Verb::NoteRefusal { .. } => Ok(Response::Done),
             Verb::Reconfigure { .. } => Ok(Response::Reconfigured(Vec::new())),
             Verb::ListConfigurations => Ok(Response::Configurations(Vec::new())),
             Verb::Status => Ok(Response::Status(Box::new(StatusReport {
@@ -636,7 +637,7 @@ fn audited(sequence: u64) -> AuditRow {
         action: "node.stop".to_owned(),
         object: format!("P{sequence}"),
         detail: String::new(),
-        result: "done",
+        result: ["done", "ordered"][usize::from(sequence.is_multiple_of(3))],
         reason: String::new(),
         count: 1,
         hash: format!("{sequence:064x}"),

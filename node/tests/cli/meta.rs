@@ -81,7 +81,7 @@ fn run_controller(files: &mut Files, orders: u64) -> Result<(), ExitReason> {
             Verb::StopNodes(nodes)
         };
         let request = Request {
-            caller: Caller::Console,
+            caller: Caller::CONSOLE,
             verb,
         };
         let id = RequestId(number);

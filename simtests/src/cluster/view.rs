@@ -25,7 +25,7 @@ impl Cluster {
             let state = self.shared.state();
             let process = state.hosts.get(host)?.process.as_ref()?;
             let request = Request {
-                caller: Caller::Console,
+                caller: Caller::CONSOLE,
                 verb,
             };
             process.desk.as_ref()?.send((number, request)).ok()?;

@@ -108,7 +108,7 @@ impl Factory for ToyFactory {
             _ => return Err(format!("a toy knows `add` and `list`, and no `{text}`")),
         };
         Ok(Request {
-            caller: Who::Console,
+            caller: Who::CONSOLE,
             verb,
         })
     }

@@ -269,7 +269,7 @@ impl Factory for VaquitaFactory {
             }
         };
         Ok(Request {
-            caller: Caller::Console,
+            caller: Caller::CONSOLE,
             verb,
         })
     }

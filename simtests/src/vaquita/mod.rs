@@ -341,7 +341,7 @@ pub fn order(world: &mut VaquitaWorld, verb: Verb) -> Option<RequestId> {
     Some(world.request(
         master,
         Request {
-            caller: Caller::Console,
+            caller: Caller::CONSOLE,
             verb,
         },
     ))

@@ -29,7 +29,7 @@ fn a_new_user_has_no_rights_and_may_log_in_at_once() {
 #[test]
 fn a_later_administrator_may_not_read_files_until_granted() {
     let mut desk = Desk::settled();
-    desk.ask(&Caller::Console, add_user("boss", true)).unwrap();
+    desk.ask(&Caller::CONSOLE, add_user("boss", true)).unwrap();
     let boss = desk.state.user("boss").unwrap();
     assert!(boss.has(Right::Admin) && boss.has(Right::LogRead));
     assert!(!boss.has(Right::DfsRead) && !boss.has(Right::DfsWrite));
@@ -42,11 +42,11 @@ fn a_later_administrator_may_not_read_files_until_granted() {
 fn a_name_has_one_owner_whatever_its_case() {
     let mut desk = Desk::with_users(&["bob"]);
     assert_conflict(
-        desk.ask(&Caller::Console, add_user("bob", false)),
+        desk.ask(&Caller::CONSOLE, add_user("bob", false)),
         "`bob` already",
     );
     assert_conflict(
-        desk.ask(&Caller::Console, add_user("Bob", false)),
+        desk.ask(&Caller::CONSOLE, add_user("Bob", false)),
         "`bob` already",
     );
 }
@@ -58,7 +58,7 @@ fn a_malformed_name_is_refused_before_anything_is_hashed() {
     for user in [
         "", "1a", "-a", "a b", "a/b", "ä", "console", "Console", &long,
     ] {
-        let step = desk.begin(&Caller::Console, add_user(user, false));
+        let step = desk.begin(&Caller::CONSOLE, add_user(user, false));
         assert!(
             matches!(step, Step::Reply(Err(Refusal::Invalid { .. }))),
             "{user:?}: {step:?}"
@@ -66,7 +66,7 @@ fn a_malformed_name_is_refused_before_anything_is_hashed() {
     }
     let longest = "a".repeat(30);
     for user in ["a", "A1_-z", &longest] {
-        let added = desk.ask(&Caller::Console, add_user(user, false));
+        let added = desk.ask(&Caller::CONSOLE, add_user(user, false));
         assert_eq!(added, Ok(Response::Done), "{user}");
     }
 }
@@ -74,8 +74,8 @@ fn a_malformed_name_is_refused_before_anything_is_hashed() {
 #[test]
 fn two_who_add_the_same_user_do_not_both_succeed() {
     let mut desk = Desk::settled();
-    let (one_job, one) = desk.begin_job(&Caller::Console, add_user("bob", false));
-    let (other_job, other) = desk.begin_job(&Caller::Console, add_user("BOB", true));
+    let (one_job, one) = desk.begin_job(&Caller::CONSOLE, add_user("bob", false));
+    let (other_job, other) = desk.begin_job(&Caller::CONSOLE, add_user("BOB", true));
     let step = desk.finish(one, compute(&one_job));
     assert_eq!(desk.conclude(step), Ok(Response::Done));
     let step = desk.finish(other, compute(&other_job));
@@ -87,15 +87,15 @@ fn two_who_add_the_same_user_do_not_both_succeed() {
 fn an_administrator_deprived_while_hashing_changes_nothing() {
     type Loss = fn(&mut Desk, &Caller);
     let losses: [Loss; 4] = [
-        |desk, _| drop(desk.ask(&Caller::Console, revoke("boss", Right::Admin))),
-        |desk, _| drop(desk.ask(&Caller::Console, remove_user("boss"))),
-        |desk, _| drop(desk.ask(&Caller::Console, reset_password("boss", BETTER))),
+        |desk, _| drop(desk.ask(&Caller::CONSOLE, revoke("boss", Right::Admin))),
+        |desk, _| drop(desk.ask(&Caller::CONSOLE, remove_user("boss"))),
+        |desk, _| drop(desk.ask(&Caller::CONSOLE, reset_password("boss", BETTER))),
         |desk, boss| drop(desk.ask(boss, Verb::Logout)),
     ];
     for loss in losses {
         for verb in [add_user("evil", true), reset_password("admin", BETTER)] {
             let mut desk = Desk::settled();
-            desk.ask(&Caller::Console, add_user("boss", true)).unwrap();
+            desk.ask(&Caller::CONSOLE, add_user("boss", true)).unwrap();
             let boss = desk.session("boss", GOOD);
             let (job, pending) = desk.begin_job(&boss, verb);
             loss(&mut desk, &boss);
@@ -113,11 +113,11 @@ fn there_are_at_most_a_thousand_users() {
     for n in 1..USERS_MAX - 1 {
         desk.state.apply(&user_added(&format!("u{n}"), GOOD, false));
     }
-    let last = desk.ask(&Caller::Console, add_user("last", false));
+    let last = desk.ask(&Caller::CONSOLE, add_user("last", false));
     assert_eq!(last, Ok(Response::Done));
     assert_eq!(desk.state.user_count(), USERS_MAX);
     assert_conflict(
-        desk.ask(&Caller::Console, add_user("more", false)),
+        desk.ask(&Caller::CONSOLE, add_user("more", false)),
         "1000 users",
     );
 }
@@ -135,11 +135,11 @@ fn the_last_administrator_can_be_neither_removed_nor_deprived() {
         Ok(Response::Done)
     );
     assert_conflict(
-        desk.ask(&Caller::Console, remove_user("bob")),
+        desk.ask(&Caller::CONSOLE, remove_user("bob")),
         "only administrator",
     );
     assert_eq!(
-        desk.ask(&Caller::Console, remove_user("admin")),
+        desk.ask(&Caller::CONSOLE, remove_user("admin")),
         Ok(Response::Done),
         "the first account is one like any other"
     );
@@ -156,12 +156,12 @@ fn every_change_to_a_user_voids_that_users_tokens_and_nobody_elses() {
     ];
     for change in changes {
         let mut desk = Desk::with_users(&["bob", "eve"]);
-        desk.ask(&Caller::Console, grant("bob", Right::LogRead))
+        desk.ask(&Caller::CONSOLE, grant("bob", Right::LogRead))
             .unwrap();
         let bob = [desk.session("bob", GOOD), desk.session("bob", GOOD)];
         let eve = desk.session("eve", GOOD);
         let version = desk.state.grant_version();
-        desk.ask(&Caller::Console, change.clone()).unwrap();
+        desk.ask(&Caller::CONSOLE, change.clone()).unwrap();
         for bob in bob {
             assert_eq!(
                 desk.who_am_i(&bob),
@@ -177,7 +177,7 @@ fn every_change_to_a_user_voids_that_users_tokens_and_nobody_elses() {
 #[test]
 fn what_changes_nothing_is_not_logged_and_logs_nobody_out() {
     let mut desk = Desk::with_users(&["bob"]);
-    desk.ask(&Caller::Console, grant("bob", Right::DfsRead))
+    desk.ask(&Caller::CONSOLE, grant("bob", Right::DfsRead))
         .unwrap();
     let bob = desk.session("bob", GOOD);
     let before = desk.log.len();
@@ -187,7 +187,7 @@ fn what_changes_nothing_is_not_logged_and_logs_nobody_out() {
         revoke("bob", Right::Admin),
         grant("admin", Right::Admin),
     ] {
-        assert_eq!(desk.ask(&Caller::Console, verb), Ok(Response::Done));
+        assert_eq!(desk.ask(&Caller::CONSOLE, verb), Ok(Response::Done));
     }
     assert_eq!(desk.log.len(), before);
     assert!(desk.who_am_i(&bob).is_ok());
@@ -197,7 +197,7 @@ fn what_changes_nothing_is_not_logged_and_logs_nobody_out() {
 fn a_right_that_comes_with_another_is_not_taken_by_itself() {
     let mut desk = Desk::settled();
     assert_conflict(
-        desk.ask(&Caller::Console, revoke("admin", Right::LogRead)),
+        desk.ask(&Caller::CONSOLE, revoke("admin", Right::LogRead)),
         "with the right `admin`",
     );
 }
@@ -211,11 +211,11 @@ fn an_unknown_user_is_named_with_the_nearest_one() {
         revoke("bop", Right::DfsRead),
         reset_password("bop", BETTER),
     ] {
-        let reply = desk.ask(&Caller::Console, verb);
+        let reply = desk.ask(&Caller::CONSOLE, verb);
         let what = "there is no user `bop`; did you mean `bob`?".to_owned();
         assert_eq!(reply, Err(Refusal::NotFound { what }));
     }
-    let reply = desk.ask(&Caller::Console, remove_user(&"\u{1b}[2J".repeat(10_000)));
+    let reply = desk.ask(&Caller::CONSOLE, remove_user(&"\u{1b}[2J".repeat(10_000)));
     let Err(Refusal::NotFound { what }) = reply else {
         panic!("there is no such user: {reply:?}");
     };
@@ -269,7 +269,7 @@ fn of_two_changes_of_one_password_the_later_one_is_told_so() {
     };
     assert!(matches!(job, Job::HashPassword { .. }), "{job:?}");
     // The token is void with the first change: that is what the later one learns.
-    desk.ask(&Caller::Console, reset_password("bob", "three brown bears"))
+    desk.ask(&Caller::CONSOLE, reset_password("bob", "three brown bears"))
         .unwrap();
     let step = desk.finish(pending, compute(&job));
     assert_eq!(desk.conclude(step), Err(Refusal::Unauthenticated));
@@ -298,8 +298,8 @@ fn a_full_pool_leaves_the_password_as_it_was() {
 #[test]
 fn a_user_removed_while_the_new_password_is_hashed_stays_removed() {
     let mut desk = Desk::with_users(&["bob"]);
-    let (job, pending) = desk.begin_job(&Caller::Console, reset_password("bob", BETTER));
-    desk.ask(&Caller::Console, remove_user("bob")).unwrap();
+    let (job, pending) = desk.begin_job(&Caller::CONSOLE, reset_password("bob", BETTER));
+    desk.ask(&Caller::CONSOLE, remove_user("bob")).unwrap();
     let step = desk.finish(pending, compute(&job));
     let reply = desk.conclude(step);
     assert!(matches!(reply, Err(Refusal::NotFound { .. })), "{reply:?}");
@@ -310,10 +310,10 @@ fn a_user_removed_while_the_new_password_is_hashed_stays_removed() {
 fn a_user_removed_and_added_again_is_not_the_same() {
     let mut desk = Desk::with_users(&["bob"]);
     let old = desk.session("bob", GOOD);
-    desk.ask(&Caller::Console, grant("bob", Right::DfsWrite))
+    desk.ask(&Caller::CONSOLE, grant("bob", Right::DfsWrite))
         .unwrap();
-    desk.ask(&Caller::Console, remove_user("bob")).unwrap();
-    desk.ask(&Caller::Console, add_user("bob", false)).unwrap();
+    desk.ask(&Caller::CONSOLE, remove_user("bob")).unwrap();
+    desk.ask(&Caller::CONSOLE, add_user("bob", false)).unwrap();
     assert_eq!(desk.who_am_i(&old), Err(Refusal::Unauthenticated));
     assert!(!desk.state.user("bob").unwrap().has(Right::DfsWrite));
 }

@@ -81,6 +81,10 @@ fn every_verb() -> Vec<Verb> {
             token: TokenId::new(1),
         },
         Verb::ListAudit(crate::audit::AuditQuery::default()),
+        Verb::NoteRefusal {
+            what: "POST /api/v1/users".to_owned(),
+            right: Right::Admin,
+        },
         Verb::Dfs(Ask::Volumes),
         Verb::Dfs(Ask::Chunks {
             after: None,
@@ -126,6 +130,7 @@ fn every_verb() -> Vec<Verb> {
             | Verb::IssueToken(_)
             | Verb::RevokeToken { .. }
             | Verb::ListAudit(_)
+            | Verb::NoteRefusal { .. }
             | Verb::Dfs(_) => {}
         }
     }
@@ -133,7 +138,7 @@ fn every_verb() -> Vec<Verb> {
         .iter()
         .map(|verb| format!("{:?}", core::mem::discriminant(verb)))
         .collect();
-    assert_eq!(kinds.len(), 29, "a kind of request is missing: {kinds:?}");
+    assert_eq!(kinds.len(), 30, "a kind of request is missing: {kinds:?}");
     verbs
 }
 
@@ -178,7 +183,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("operator", Right::Operate),
     ] {
         assert_eq!(
-            desk.ask(&Caller::Console, grant(user, right)),
+            desk.ask(&Caller::CONSOLE, grant(user, right)),
             Ok(Response::Done)
         );
     }
@@ -187,7 +192,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
     let all = desk.program(&admin, None);
     let limited = desk.program(&admin, Some(vec![Right::Operate]));
     let callers = [
-        Caller::Console,
+        Caller::CONSOLE,
         caller(1, None),
         caller(1, Some("vqt_0_0")),
         desk.session("fresh", "123456"),
@@ -236,6 +241,7 @@ fn each_kind_of_caller_may_ask_what_the_table_says_and_nothing_else() {
         ("make a token",        "y - - c y y y y y l l"),
         ("revoke a token",      "y - - c y y y y y y y"),
         ("read the audit",      "y - - c A A A A y y A"),
+        ("tell of a refusal",   "y - - y y y y y y y y"),
         ("see volumes",         "y - - c R y R y y y y"),
         ("see chunks of a file", "y - - c R y R R y y R"),
         ("suspend repair",      "y - - c O O O y y y y"),
@@ -282,7 +288,7 @@ fn the_door_is_asked_again_when_a_request_is_taken_up() {
 #[test]
 fn a_request_about_nodes_is_not_the_user_administrations() {
     let mut desk = Desk::settled();
-    let step = desk.begin(&Caller::Console, Verb::Status);
+    let step = desk.begin(&Caller::CONSOLE, Verb::Status);
     assert!(matches!(
         step,
         Step::Reply(Err(Refusal::Unavailable { .. }))
@@ -339,7 +345,7 @@ fn everybody_is_told_who_they_are() {
         panic!("plain is somebody");
     };
     assert_eq!((row.user.as_str(), row.admin), ("plain", false));
-    let Ok(Response::You(row)) = desk.who_am_i(&Caller::Console) else {
+    let Ok(Response::You(row)) = desk.who_am_i(&Caller::CONSOLE) else {
         panic!("the console is somebody");
     };
     assert_eq!((row.user.as_str(), row.admin), ("console", true));
@@ -349,10 +355,10 @@ fn everybody_is_told_who_they_are() {
 fn the_console_neither_logs_in_nor_out() {
     let mut desk = Desk::settled();
     for verb in [login("admin", GOOD), Verb::Logout] {
-        let reply = desk.ask(&Caller::Console, verb);
+        let reply = desk.ask(&Caller::CONSOLE, verb);
         assert!(matches!(reply, Err(Refusal::Conflict { .. })), "{reply:?}");
     }
-    let reply = desk.ask(&Caller::Console, set_own_password(GOOD, BETTER));
+    let reply = desk.ask(&Caller::CONSOLE, set_own_password(GOOD, BETTER));
     assert!(matches!(reply, Err(Refusal::Invalid { .. })), "{reply:?}");
 }
 

@@ -120,7 +120,7 @@ fn a_date_at_the_end_of_time_does_not_overflow() {
 fn a_password_changed_while_it_was_checked_lets_nobody_in() {
     let mut desk = Desk::settled();
     let (job, pending) = desk.begin_job(&caller(1, None), login("admin", GOOD));
-    let reset = desk.ask(&Caller::Console, reset_password("admin", BETTER));
+    let reset = desk.ask(&Caller::CONSOLE, reset_password("admin", BETTER));
     assert_eq!(reset, Ok(Response::Done));
     let step = desk.finish(pending, compute(&job));
     assert_eq!(desk.conclude(step), Err(Refusal::WrongPassword));
@@ -130,7 +130,7 @@ fn a_password_changed_while_it_was_checked_lets_nobody_in() {
 fn a_user_removed_while_the_password_was_checked_gets_no_token() {
     let mut desk = Desk::with_users(&["bob"]);
     let (job, pending) = desk.begin_job(&caller(1, None), login("bob", GOOD));
-    let removed = desk.ask(&Caller::Console, remove_user("bob"));
+    let removed = desk.ask(&Caller::CONSOLE, remove_user("bob"));
     assert_eq!(removed, Ok(Response::Done));
     let step = desk.finish(pending, compute(&job));
     assert_eq!(desk.conclude(step), Err(Refusal::WrongPassword));
@@ -140,7 +140,7 @@ fn a_user_removed_while_the_password_was_checked_gets_no_token() {
 fn a_right_given_while_the_password_was_checked_does_no_harm() {
     let mut desk = Desk::with_users(&["bob"]);
     let (job, pending) = desk.begin_job(&caller(1, None), login("bob", GOOD));
-    desk.ask(&Caller::Console, grant("bob", Right::LogRead))
+    desk.ask(&Caller::CONSOLE, grant("bob", Right::LogRead))
         .unwrap();
     let step = desk.finish(pending, compute(&job));
     assert!(desk.conclude(step).is_ok());
@@ -180,7 +180,7 @@ fn an_outcome_of_another_job_changes_nothing() {
         JobOutcome::PasswordVerified(true),
         JobOutcome::CheckpointBuilt(Ok(Vec::new())),
     ] {
-        let (_, pending) = desk.begin_job(&Caller::Console, add_user("bob", true));
+        let (_, pending) = desk.begin_job(&Caller::CONSOLE, add_user("bob", true));
         let step = desk.finish(pending, outcome);
         assert!(
             matches!(step, Step::Reply(Err(Refusal::Unavailable { .. }))),

@@ -180,7 +180,7 @@ impl Desk {
     /// A cluster whose administrator has chosen a password, [`GOOD`].
     fn settled() -> Self {
         let mut desk = Self::founded();
-        let reset = desk.ask(&Caller::Console, reset_password("admin", GOOD));
+        let reset = desk.ask(&Caller::CONSOLE, reset_password("admin", GOOD));
         assert_eq!(reset, Ok(Response::Done));
         desk
     }
@@ -189,7 +189,7 @@ impl Desk {
     fn with_users(names: &[&str]) -> Self {
         let mut desk = Self::settled();
         for name in names {
-            let added = desk.ask(&Caller::Console, add_user(name, false));
+            let added = desk.ask(&Caller::CONSOLE, add_user(name, false));
             assert_eq!(added, Ok(Response::Done), "{name}");
         }
         desk

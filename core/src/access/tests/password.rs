@@ -117,8 +117,8 @@ fn the_rule_holds_wherever_a_password_is_set() {
             admin: false,
         };
         for (caller, verb) in [
-            (&Caller::Console, add),
-            (&Caller::Console, reset_password("bob", weak)),
+            (&Caller::CONSOLE, add),
+            (&Caller::CONSOLE, reset_password("bob", weak)),
             (&bob, set_own_password(GOOD, weak)),
         ] {
             let step = desk.begin(caller, verb);

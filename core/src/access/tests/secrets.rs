@@ -81,7 +81,7 @@ fn ask(desk: &mut Desk, printed: &mut Printed, caller: &Caller, verb: Verb) -> O
 fn nothing_that_is_printed_contains_a_password_a_hash_or_a_token() {
     let mut desk = Desk::founded();
     let printed = &mut Printed::default();
-    let console = &Caller::Console;
+    let console = &Caller::CONSOLE;
     let add = Verb::AddUser {
         user: "bob".to_owned(),
         password: password(OLD),

@@ -85,7 +85,7 @@ fn a_token_carries_no_more_than_was_said_and_than_its_user_has() {
     let mut desk = Desk::with_users(&["bob"]);
     for right in [Right::Operate, Right::DfsRead] {
         assert_eq!(
-            desk.ask(&Caller::Console, grant("bob", right)),
+            desk.ask(&Caller::CONSOLE, grant("bob", right)),
             Ok(Response::Done)
         );
     }
@@ -119,7 +119,7 @@ fn a_token_carries_no_more_than_was_said_and_than_its_user_has() {
     );
     // With the right of its user the token goes.
     assert_eq!(
-        desk.ask(&Caller::Console, revoke("bob", Right::Operate)),
+        desk.ask(&Caller::CONSOLE, revoke("bob", Right::Operate)),
         Ok(Response::Done)
     );
     assert_eq!(desk.who_am_i(&reads_logs), Err(Refusal::Unauthenticated));
@@ -176,7 +176,7 @@ fn what_is_no_token_is_refused_with_what_would_be_right() {
     issue(&mut desk, &bob, wish("backup"));
     let twice = desk.ask(&bob, Verb::IssueToken(wish("backup")));
     assert!(matches!(twice, Err(Refusal::Conflict { .. })), "{twice:?}");
-    let nobody = desk.ask(&Caller::Console, Verb::IssueToken(wish("console")));
+    let nobody = desk.ask(&Caller::CONSOLE, Verb::IssueToken(wish("console")));
     assert!(
         matches!(nobody, Err(Refusal::Conflict { .. })),
         "{nobody:?}"

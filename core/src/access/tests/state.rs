@@ -174,7 +174,7 @@ fn the_token_with_the_least_life_left_gives_way() {
 fn a_user_knows_the_version_of_the_last_change() {
     let mut desk = Desk::with_users(&["bob", "eve"]);
     let bob = desk.state.user("bob").unwrap().grant_version();
-    desk.ask(&Caller::Console, grant("eve", Right::LogRead))
+    desk.ask(&Caller::CONSOLE, grant("eve", Right::LogRead))
         .unwrap();
     let state = &desk.state;
     assert_eq!(state.user("bob").unwrap().grant_version(), bob);
@@ -188,9 +188,9 @@ fn a_user_knows_the_version_of_the_last_change() {
 fn users_are_listed_by_name_with_their_rights() {
     let mut desk = Desk::with_users(&["zoe", "bob"]);
     for right in [Right::DfsWrite, Right::DfsRead] {
-        desk.ask(&Caller::Console, grant("zoe", right)).unwrap();
+        desk.ask(&Caller::CONSOLE, grant("zoe", right)).unwrap();
     }
-    let Ok(Response::Users(rows)) = desk.ask(&Caller::Console, Verb::ListUsers) else {
+    let Ok(Response::Users(rows)) = desk.ask(&Caller::CONSOLE, Verb::ListUsers) else {
         panic!("the console may list users");
     };
     let names: Vec<&str> = rows.iter().map(|row| row.user.as_str()).collect();

@@ -1,7 +1,8 @@
 //! What clients ask about files, and the questions that change nothing.
 
-use crate::access::{Identity, Writing, ask_deed, need};
-use crate::admin::{Caller, Refusal, Reply, Response, Right, Verb};
+use crate::access::{Identity, Writing, ask_deed, ask_need};
+use crate::admin::{Caller, Refusal, Reply, Response, Right};
+use crate::controller::audit::Ordered;
 use crate::controller::commit::Continuation;
 use crate::controller::members::Presence;
 use crate::controller::{Controller, Phase};
@@ -49,18 +50,14 @@ impl Controller {
             token: ask.token,
             unix_ms: ask.unix_ms,
         };
-        let verb = Verb::Dfs(ask.ask);
-        let allowed = self.access.authorize(&self.state.access, &caller, &verb);
-        if let Err(refusal) = &allowed {
-            let deed = crate::access::deed(&verb);
-            self.audit_at_the_door(now, &caller, deed.as_ref(), refusal);
-        }
-        let result = match (allowed, verb) {
-            (Ok(identity), Verb::Dfs(ask)) => {
-                self.ask_files_for(now, &caller, &identity, asker, ask)
+        let ask = ask.ask;
+        let state = &self.state.access;
+        let result = match self.access.admit(state, &caller, ask_need(&ask)) {
+            Ok(identity) => self.ask_files_for(now, &caller, &identity, asker, ask),
+            Err(refusal) => {
+                self.audit_at_the_door(now, &caller, ask_deed(&ask).as_ref(), &refusal);
+                Some(Err(refusal))
             }
-            (Ok(_), _) => None,
-            (Err(refusal), _) => Some(Err(refusal)),
         };
         if let Some(result) = result {
             self.answer_files(asker, result);
@@ -120,18 +117,24 @@ impl Controller {
             return self.ask_files_in_view(now, identity, asker, ask);
         };
         let entry = self.draft(caller, identity, &deed);
+        if let Some(refusal) = self.refused_for_many(now, identity, &deed) {
+            self.count_refusal(now, *entry, &refusal);
+            return Some(Err(refusal));
+        }
         if deed.writing != Writing::WithChange {
+            let (index, ordered) = self.write_first(now, entry);
             let then = Continuation::FilesAudited {
                 asker,
                 ask: Box::new(ask),
                 identity: identity.clone(),
+                ordered,
             };
-            self.audit_first(now, *entry, then);
+            self.when_synced(now, index, then);
             return None;
         }
-        self.auditing.set(Some(entry.clone()));
+        self.auditing.set(now, Some(entry.clone()));
         let result = self.ask_files_in_view(now, identity, asker, ask);
-        self.auditing.set(None);
+        self.auditing.clear();
         if let Some(Err(refusal)) = &result {
             self.audit_refusal(now, *entry, refusal);
         }
@@ -145,14 +148,15 @@ impl Controller {
         asker: Asker,
         ask: Ask,
         identity: &Identity,
+        ordered: Option<Ordered>,
     ) {
-        let verb = Verb::Dfs(ask);
-        let may = identity.meets(&self.state.access, need(&verb));
-        let result = match (may, verb) {
-            (Ok(()), Verb::Dfs(ask)) => self.ask_files_in_view(now, identity, asker, ask),
-            (Ok(()), _) => None,
-            (Err(refusal), _) => Some(Err(refusal)),
+        let result = match identity.meets(&self.state.access, ask_need(&ask)) {
+            Ok(()) => self.ask_files_in_view(now, identity, asker, ask),
+            Err(refusal) => Some(Err(refusal)),
         };
+        if let (Some(Err(refusal)), Some(ordered)) = (&result, ordered) {
+            self.audit_outcome(ordered, refusal);
+        }
         if let Some(result) = result {
             self.answer_files(asker, result);
         }

@@ -11,7 +11,8 @@
 use std::collections::BTreeSet;
 
 use super::Controller;
-use crate::admin::{Refusal, Reply, RescanRow, Response, Selection};
+use crate::access::{Identity, Need};
+use crate::admin::{Refusal, Reply, RescanRow, Response, Right, Selection};
 use crate::audit::AuditEntry;
 use crate::controller::commit::Continuation;
 use crate::controller::members::Presence;
@@ -51,7 +52,8 @@ enum Goal {
     /// To have the volume at a directory given to the node that has it, if that may be.
     Give {
         path: String,
-        by: String,
+        /// Who ordered it, and has to have the right still when it is done.
+        by: Identity,
         /// Its entry in the audit.
         entry: Option<Box<AuditEntry>>,
     },
@@ -236,11 +238,16 @@ impl Controller {
             return;
         };
         let facts: Vec<VolumeFacts> = done.volumes.into_iter().map(|it| it.now).collect();
-        match self.may_give(slot, &facts, &path) {
+        // Rights may have been taken, and the disk filled up, while the node was looking.
+        let label = (by.meets(&self.state.access, Need::Right(Right::Admin)))
+            .and_then(|()| self.may_change_files())
+            .and_then(|()| self.may_give(slot, &facts, &path));
+        match label {
             Ok(Some(label)) => {
-                self.auditing.set(entry);
+                self.auditing.set(now, entry);
+                let by = by.name().to_owned();
                 self.give_volume(now, rescan.request, slot, &label, &path, by);
-                self.auditing.set(None);
+                self.auditing.clear();
             }
             // It is this node's as it is.
             Ok(None) => self.reply(rescan.request, Ok(Response::Rescanned(rescan.rows))),
@@ -296,7 +303,7 @@ impl Controller {
         id: RequestId,
         name: &str,
         path: String,
-        by: String,
+        by: Identity,
     ) -> Option<Reply> {
         if let Err(refusal) = self.may_change_files() {
             return Some(Err(refusal));

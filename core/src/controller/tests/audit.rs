@@ -108,8 +108,8 @@ fn what_is_ordered_is_in_the_audit_with_who_ordered_it() {
             "alice login alice: done",
             "alice node.stop P1-NODE1: done",
             "alice node.start P1-NODE1: done",
-            "alice repair.suspend : done",
-            "alice volume.rescan all: done",
+            "alice repair.suspend : ordered",
+            "alice volume.rescan all: ordered",
             "alice token.create backup: done",
             "alice logout : done",
         ]
@@ -225,6 +225,169 @@ fn whoever_follows_a_log_is_noted_once_in_a_while() {
         cluster.run_for(seconds(30));
     }
     let told = told(&mut cluster);
-    let reads = told.iter().filter(|it| it.contains("log.read P1-NODE1"));
+    let reads = told
+        .iter()
+        .filter(|it| it.contains("log.read P1-NODE1: ordered"));
     assert_eq!(reads.count(), 2, "{told:?}");
+}
+
+#[test]
+fn an_entry_that_was_written_first_does_not_say_that_it_was_done() {
+    let mut cluster = Ideal::running(1);
+    let admin = user(&mut cluster, "alice", Right::Admin);
+    let forget = Verb::ForgetVolume {
+        node: "P9-NODE1".to_owned(),
+        path: "/data".to_owned(),
+    };
+    let reply = cluster.ask_as(admin.clone(), forget);
+    assert!(matches!(reply, Err(Refusal::NotFound { .. })), "{reply:?}");
+    let suspend = Verb::Dfs(Ask::SuspendRepair { suspend: true });
+    cluster.ask_as(admin, suspend).unwrap();
+    let told = told(&mut cluster);
+    assert_eq!(
+        told[told.len() - 3..],
+        [
+            "alice volume.forget P9-NODE1 /data: ordered",
+            "alice volume.forget P9-NODE1 /data: refused",
+            "alice repair.suspend : ordered",
+        ]
+    );
+    let page = audit(&mut cluster);
+    let (refused, ordered) = (&page.rows[1], &page.rows[2]);
+    assert_eq!(ordered.reason, "");
+    assert!(refused.reason.contains("there is no node"), "{refused:?}");
+    assert_eq!(
+        refused.detail,
+        format!("ordered in entry {}", ordered.sequence)
+    );
+}
+
+#[test]
+fn who_has_lost_the_right_to_adopt_a_volume_while_its_node_looked_does_not() {
+    let mut cluster = Ideal::running(1);
+    let admin = user(&mut cluster, "alice", Right::Admin);
+    cluster.freeze(Ideal::node_at(2), true);
+    let adopt = Verb::AdoptVolume {
+        node: "P1-NODE1".to_owned(),
+        path: "/data".to_owned(),
+    };
+    assert_eq!(cluster.try_ask_as(admin, adopt), None, "the node is asked");
+    let revoke = Verb::Revoke {
+        user: "alice".to_owned(),
+        right: Right::Admin,
+    };
+    cluster.ask(revoke).unwrap();
+    cluster.freeze(Ideal::node_at(2), false);
+    cluster.run_for(seconds(1));
+    let page = audit(&mut cluster);
+    let row = &page.rows[0];
+    assert_eq!(
+        (row.action.as_str(), row.result),
+        ("volume.adopt", "refused")
+    );
+    assert_eq!(row.reason, Refusal::Unauthenticated.to_string());
+}
+
+#[test]
+fn a_user_who_makes_and_drops_tokens_in_a_loop_pushes_nothing_out() {
+    let mut cluster = Ideal::running(1);
+    let alice = user(&mut cluster, "alice", Right::LogRead);
+    let before = audit(&mut cluster).newest;
+    let mut refused = 0;
+    for _ in 0..400 {
+        let new = NewToken {
+            label: "loop".to_owned(),
+            valid_for: Duration::from_secs(60),
+            rights: None,
+            networks: Vec::new(),
+        };
+        match cluster.ask_as(alice.clone(), Verb::IssueToken(new)) {
+            Ok(Response::TokenIssued { row, .. }) => {
+                let token = crate::access::TokenId::parse(&row.id).unwrap();
+                let revoke = Verb::RevokeToken { token };
+                cluster.ask_as(alice.clone(), revoke).unwrap();
+            }
+            Err(Refusal::Busy { reason, .. }) => {
+                assert!(reason.contains("alice"), "{reason}");
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 100, "{refused} were refused");
+    cluster.run_for(seconds(3600));
+    let page = audit(&mut cluster);
+    assert!(page.newest - before < 350, "{} entries", page.newest);
+    let count = |action: &str| {
+        let rows = page.rows.iter().filter(|row| row.action == action);
+        rows.map(|row| row.count).sum::<u32>()
+    };
+    assert_eq!(
+        (count("token.create"), count("token.revoke")),
+        (400, 400 - refused),
+        "all are counted"
+    );
+    assert!(cluster.ask(stop(&["P1-NODE1"])).is_ok());
+}
+
+#[test]
+fn what_an_interface_refused_for_want_of_a_right_is_counted() {
+    let mut cluster = Ideal::running(1);
+    let alice = user(&mut cluster, "alice", Right::Operate);
+    let note = |right| Verb::NoteRefusal {
+        what: "POST /api/v1/users".to_owned(),
+        right,
+    };
+    let before = audit(&mut cluster).newest;
+    // She has this one: nothing was refused.
+    cluster.ask_as(alice.clone(), note(Right::Operate)).unwrap();
+    for _ in 0..10 {
+        cluster.ask_as(alice.clone(), note(Right::Admin)).unwrap();
+    }
+    let nobody = cluster.ask_as(remote(3, None), note(Right::Admin));
+    assert_eq!(nobody, Err(Refusal::Unauthenticated));
+    cluster.run_for(seconds(40));
+    let page = audit(&mut cluster);
+    let rows: Vec<&AuditRow> = page.rows.iter().filter(|it| it.sequence > before).collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row.action == "access.refused"
+        && row.object == "POST /api/v1/users"
+        && row.actor == "alice"
+        && row.result == "refused"));
+    assert_eq!(rows.iter().map(|row| row.count).sum::<u32>(), 10);
+}
+
+#[test]
+fn the_console_a_signal_and_the_process_are_told_apart_and_have_their_dates() {
+    let mut cluster = Ideal::running(1);
+    let console = Caller::Console { unix_ms: NOW };
+    cluster.ask_as(console, stop(&["P1-NODE1"])).unwrap();
+    let reload = Verb::Reconfigure {
+        config: Box::new(cluster.configuration()),
+        dry_run: false,
+    };
+    let signal = Caller::Signal { unix_ms: NOW + 1 };
+    cluster.ask_as(signal, reload).unwrap();
+    let process = Caller::Process { unix_ms: NOW + 2 };
+    cluster.ask_as(process, start(&["P1-NODE1"])).unwrap();
+    let page = audit(&mut cluster);
+    let of = |row: &AuditRow| (row.actor.clone(), row.means, row.unix_ms);
+    assert_eq!(of(&page.rows[2]), ("console".to_owned(), "console", NOW));
+    assert_eq!(of(&page.rows[1]), ("SIGHUP".to_owned(), "signal", NOW + 1));
+    let itself = ("controller".to_owned(), "process", NOW + 2);
+    assert_eq!(of(&page.rows[0]), itself);
+}
+
+#[test]
+fn an_order_for_many_says_how_many_more_there_were() {
+    let mut cluster = Ideal::running(3);
+    let alice = user(&mut cluster, "alice", Right::Operate);
+    let mut names = vec!["P1-NODE1"; 100];
+    names.extend(["P2-NODE1", "P3-NODE1"]);
+    cluster.ask_as(alice, stop(&names)).unwrap();
+    let told = told(&mut cluster);
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("alice node.stop P1-NODE1, P2-NODE1, P3-NODE1: done")
+    );
 }

@@ -8,7 +8,7 @@ use super::golden_messages::{
 };
 use crate::access::{AccessRecord, PasswordHash, TokenDigest, TokenId, UserName};
 use crate::admin::Right;
-use crate::audit::{AuditEntry, Audited, Means};
+use crate::audit::{AuditEntry, AuditTrail, Audited, Means};
 use crate::dfs::ids::{InodeId, VolumeId};
 use crate::dfs::namespace::{ChunkRecord, DfsRecord};
 use crate::ids::{ClusterId, ControllerEpoch, HostId, Incarnation, LineageId, NodeId, Role};
@@ -167,6 +167,7 @@ fn records() -> Vec<(u16, Record)> {
         detail: "by hand".to_owned(),
         refused: String::new(),
         count: 1,
+        ordered: false,
     };
     let change = Record::NodeDesired(NodeDesired {
         alias: alias("P1-NODE1"),
@@ -174,7 +175,13 @@ fn records() -> Vec<(u16, Record)> {
     });
     records.extend([Some(change), None].map(|change| {
         let entry = entry.clone();
-        (14, Record::Audited(Box::new(Audited { entry, change })))
+        let before = Some(AuditTrail::default().head());
+        let audited = Audited {
+            entry,
+            change,
+            before,
+        };
+        (14, Record::Audited(Box::new(audited)))
     }));
     records.extend(access_records().map(|record| (5, Record::Access(record))));
     records.extend(dfs_records().map(|record| (8, Record::Dfs(record))));

@@ -1,4 +1,4 @@
-use crate::wire::text::{cut, printable};
+use crate::wire::text::{cut, printable, printable_within};
 
 #[test]
 fn a_text_from_the_network_cannot_forge_a_log_line() {
@@ -30,4 +30,18 @@ fn a_text_to_send_is_cut_between_characters() {
     assert_eq!(cut("数据", 6), "数据");
     assert_eq!(cut("数据", 2), "");
     assert_eq!(cut("ab", 100), "ab");
+}
+
+#[test]
+fn what_is_bounded_is_bounded_with_its_escapes() {
+    assert_eq!(printable_within("abc", 3), "abc");
+    assert_eq!(printable_within("abcd", 3), "ab…");
+    assert_eq!(printable_within("a\n", 3), "a\\n");
+    assert_eq!(printable_within("a\nb", 3), "a…");
+    assert_eq!(printable_within("", 3), "");
+    for length in 1..40 {
+        let text = "\u{1b}数".repeat(40);
+        let shown = printable_within(&text, length);
+        assert!(shown.chars().count() <= length, "{length}: {shown}");
+    }
 }

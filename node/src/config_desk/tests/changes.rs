@@ -329,7 +329,7 @@ async fn the_texts_before_are_kept_with_who_changed_them_and_come_back_by_an_und
         let author = Author {
             by: format!("user{number}"),
             comment: format!("change {number}"),
-            caller: Caller::Console,
+            caller: Caller::CONSOLE,
         };
         let condition = etag(&desk, file).await;
         let to = Change::Edits(vec![set("maxConnections", &(100 + number).to_string())]);

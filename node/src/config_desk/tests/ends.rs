@@ -85,7 +85,7 @@ fn wanted() -> String {
 async fn mortal_desk(office: &Office, steps: usize) -> (ConfigDesk, Mortal) {
     let hand = Mortal::of(usize::MAX);
     let desk = office.desk_with(Box::new(hand.clone()));
-    desk.overview(&Caller::Console).await.unwrap();
+    desk.overview(&Caller::CONSOLE).await.unwrap();
     hand.left.store(steps, Ordering::SeqCst);
     hand.done.lock().unwrap().clear();
     (desk, hand)
@@ -168,7 +168,7 @@ async fn a_left_over_is_never_taken_for_the_file() {
 async fn a_disk_that_refuses_leaves_the_file_and_is_told() {
     let office = Office::new();
     let desk = office.desk();
-    desk.overview(&Caller::Console).await.unwrap();
+    desk.overview(&Caller::CONSOLE).await.unwrap();
     // Where the history belongs there is a file.
     std::fs::create_dir_all(office.history()).unwrap();
     std::fs::write(office.history().join(FILE.name()), "in the way").unwrap();

@@ -118,7 +118,7 @@ pub(super) fn author(by: &str) -> Author {
     Author {
         by: by.to_owned(),
         comment: String::new(),
-        caller: Caller::Console,
+        caller: Caller::CONSOLE,
     }
 }
 

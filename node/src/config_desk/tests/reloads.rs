@@ -156,7 +156,7 @@ async fn a_text_that_was_written_and_not_taken_up_is_told_so() {
     let shown = desk.show(ConfigFile::Controller).await.unwrap();
     assert_eq!(shown.row.taken_up, Some(false));
     // Once it can, a reload is enough.
-    desk.reload(Caller::Console).await.unwrap();
+    desk.reload(Caller::CONSOLE).await.unwrap();
     let shown = desk.show(ConfigFile::Controller).await.unwrap();
     assert_eq!(shown.row.taken_up, Some(true));
 }
@@ -168,7 +168,7 @@ async fn what_a_reload_does_not_reach_is_told_as_pending_with_what_it_needs() {
     let desk = machine.desk(&office);
     let text = format!("{CONTROLLER}workerNum=7\nlanCluster=0\ndfsRecoveryWaitTime=60000\n");
     office.put(ConfigFile::Controller, text);
-    let reloaded = desk.reload(Caller::Console).await.unwrap();
+    let reloaded = desk.reload(Caller::CONSOLE).await.unwrap();
     let pending: Vec<_> = (reloaded.pending.iter())
         .filter(|row| ["workerNum", "lanCluster", "dfsRecoveryWaitTime"].contains(&row.key))
         .map(|row| (row.key, row.next.as_str(), row.needs))
@@ -189,7 +189,7 @@ async fn files_with_an_error_are_not_handed_over() {
     let machine = Machine::default();
     let desk = machine.desk(&office);
     office.put(ConfigFile::Cluster, "workerNum=many\n");
-    let refused = desk.reload(Caller::Console).await;
+    let refused = desk.reload(Caller::CONSOLE).await;
     let Err(DeskError::Unacceptable { file, findings }) = refused else {
         panic!("{refused:?}");
     };
@@ -235,7 +235,7 @@ async fn each_data_node_is_told_with_how_it_stands_to_the_files() {
     ] {
         let machine = Machine::replying([Ok(Response::Configurations(vec![row.clone()]))]);
         let desk = machine.desk(&office);
-        let overview = desk.overview(&Caller::Console).await.unwrap();
+        let overview = desk.overview(&Caller::CONSOLE).await.unwrap();
         assert_eq!(overview.nodes[0].standing, standing, "{row:?}");
         assert_eq!(overview.nodes[0].alias, "P1-NODE1");
     }

@@ -251,7 +251,7 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
 /// The request with this verb from the console.
 fn request(verb: Verb) -> Request {
     Request {
-        caller: Caller::Console,
+        caller: Caller::CONSOLE,
         verb,
     }
 }

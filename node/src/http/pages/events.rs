@@ -40,7 +40,7 @@ pub(in crate::http) async fn stream<F: Front>(
 ) -> Answer {
     let token = match &caller {
         Caller::Remote { token, .. } => token.as_deref().unwrap_or_default(),
-        Caller::Console => "",
+        Caller::Console { .. } | Caller::Signal { .. } | Caller::Process { .. } => "",
     };
     let Some(place) = app.pulse.place(token) else {
         let reason = "too many pages are open at a time: close some".to_owned();

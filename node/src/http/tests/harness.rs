@@ -50,7 +50,12 @@ impl FakeFront {
         asked
             .iter()
             .map(|request| request.verb.clone())
-            .filter(|verb| !matches!(verb, Verb::WhoAmI | Verb::Dfs(Ask::Authorize { .. })))
+            .filter(|verb| {
+                !matches!(
+                    verb,
+                    Verb::WhoAmI | Verb::NoteRefusal { .. } | Verb::Dfs(Ask::Authorize { .. })
+                )
+            })
             .collect()
     }
 }
@@ -111,6 +116,9 @@ impl Front for FakeFront {
         }
         if let Verb::Dfs(Ask::Authorize { right }) = request.verb {
             return authorize(&request.caller, right);
+        }
+        if let Verb::NoteRefusal { .. } = request.verb {
+            return Ok(Response::Done);
         }
         if self.hang {
             std::future::pending::<()>().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vaquita_core::access::{Need, need};
-use vaquita_core::admin::{Refusal, Right};
+use vaquita_core::admin::{Refusal, Right, Verb};
 
 use super::harness::{ADMIN, Answered, FILES, FRESH, FakeFront, OPERATOR, PLAIN, READER, request};
 use crate::http::{Endpoint, Permission, ROUTES, Route};
@@ -324,6 +324,19 @@ async fn a_refusal_comes_before_the_body_the_path_and_the_content_type_are_looke
         let answer = sent.token(PLAIN).send(&front).await;
         assert_eq!((answer.status, answer.kind().as_str()), (403, "forbidden"));
     }
+    // The machine is told of each, for the audit, but not of what another site's page sends.
+    let sent = request("POST", "/api/v1/nodes/start").header("Origin", "http://evil.example");
+    let answer = sent.token(PLAIN).json("{}").send(&front).await;
+    assert_eq!(answer.status, 403);
+    let noted = front.asked.lock().unwrap();
+    let noted = noted.iter().filter_map(|asked| match &asked.verb {
+        Verb::NoteRefusal { what, right } => Some((what.clone(), *right)),
+        _ => None,
+    });
+    let noted: Vec<(String, Right)> = noted.collect();
+    assert_eq!(noted.len(), 4, "{noted:?}");
+    let first = ("POST /api/v1/nodes/start".to_owned(), Right::Operate);
+    assert_eq!(noted[0], first);
 }
 
 #[tokio::test]

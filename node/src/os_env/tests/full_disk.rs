@@ -198,7 +198,7 @@ impl Life {
 
     async fn ask(&mut self, verb: Verb) -> Option<Reply> {
         let id = RequestId(1_000 + self.asked);
-        let caller = Caller::Console;
+        let caller = Caller::CONSOLE;
         self.tell(Input::Request {
             id,
             request: Request { caller, verb },

@@ -140,7 +140,7 @@ fn a_checker_that_objects_fails_the_run_under_its_name() {
 #[test]
 fn requests_are_answered_by_who_was_asked_or_stay_without_an_answer() {
     let request = || vaquita_core::admin::Request {
-        caller: vaquita_core::admin::Caller::Console,
+        caller: vaquita_core::admin::Caller::CONSOLE,
         verb: vaquita_core::admin::Verb::Status,
     };
     let mut bench = Bench::of(&["a", "b"]).start();

@@ -139,7 +139,7 @@ async fn who_logs_out_meanwhile_leaves_no_node_stopped() {
         .iter()
         .rfind(|request| request.verb == start("P1-NODE1"))
         .unwrap();
-    assert_eq!(last.caller, vaquita_core::admin::Caller::Console);
+    assert_eq!(last.caller, vaquita_core::admin::Caller::PROCESS);
     assert!(front.script.lock().unwrap().is_empty());
 }
 
