@@ -98,8 +98,11 @@ fn issue(
     let networks: BTreeSet<Network> = networks
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(error.to_string()))?;
-    let mut own = state.tokens().filter(|(_, it)| *it.user() == user);
-    if own.clone().any(|(_, it)| it.label() == Some(&label)) {
+    let now = origin.unix_ms;
+    let own = state.tokens();
+    let own = own.filter(|(_, it)| *it.user() == user && it.label().is_some());
+    let (living, expired): (Vec<_>, Vec<_>) = own.partition(|(_, it)| now < it.expires_unix_ms);
+    if living.iter().any(|(_, it)| it.label() == Some(&label)) {
         return Err(Refusal::Conflict {
             reason: format!(
                 "there is a token `{}` of yours already; revoke it first (`vaquita token list`), or \
@@ -108,9 +111,7 @@ fn issue(
             ),
         });
     }
-    let now = origin.unix_ms;
-    let living = own.by_ref().filter(|(_, it)| it.label().is_some());
-    if living.count() >= SERVICE_TOKENS_PER_USER_MAX {
+    if living.len() >= SERVICE_TOKENS_PER_USER_MAX {
         return Err(Refusal::Conflict {
             reason: format!(
                 "you have {SERVICE_TOKENS_PER_USER_MAX} tokens, as many as one can have; revoke one \
@@ -123,6 +124,7 @@ fn issue(
         token = Token::draw(secrets);
     }
     let valid_ms = u64::try_from(valid_for.as_millis()).unwrap_or(u64::MAX);
+    let dropped = in_the_way(living.len(), expired, &label);
     let scope = TokenScope {
         label,
         rights,
@@ -147,7 +149,27 @@ fn issue(
         expires_unix_ms: issued.expires_unix_ms,
         scope: Some(scope),
     };
-    Ok(Step::Append(vec![record], response))
+    // The new one comes first: the entry of the audit goes with the first record.
+    let mut records = vec![record];
+    let dropped = dropped.into_iter();
+    records.extend(dropped.map(|token| AccessRecord::TokenRevoked { token }));
+    Ok(Step::Append(records, response))
+}
+
+/// Which expired tokens give way to a new one: those with its label, and those that expired first where a
+/// user has too many with them. No more than that: a clock that is wrong for a moment shall cost nobody
+/// their tokens.
+fn in_the_way(
+    living: usize,
+    mut expired: Vec<(TokenId, &IssuedToken)>,
+    label: &String,
+) -> Vec<TokenId> {
+    expired.sort_by_key(|(id, it)| (it.label() != Some(label), it.expires_unix_ms, *id));
+    let alike = expired.iter().filter(|(_, it)| it.label() == Some(label));
+    let beyond = (living + 1 + expired.len()).saturating_sub(SERVICE_TOKENS_PER_USER_MAX);
+    let dropped = beyond.max(alike.count());
+    let dropped = expired.into_iter().take(dropped);
+    dropped.map(|(id, _)| id).collect()
 }
 
 /// One's own tokens, a program the one that it carries alone, an administrator any.

@@ -204,6 +204,40 @@ fn logins_push_out_no_token_and_there_is_an_end_to_tokens() {
 }
 
 #[test]
+fn tokens_that_have_expired_are_in_nobodys_way() {
+    let mut desk = Desk::with_users(&["bob"]);
+    let bob = desk.session("bob", GOOD);
+    let short = |label: &str| NewToken {
+        valid_for: seconds(60),
+        ..wish(label)
+    };
+    issue(&mut desk, &bob, short("again"));
+    for number in 1..SERVICE_TOKENS_PER_USER_MAX {
+        issue(&mut desk, &bob, short(&format!("program {number}")));
+    }
+    let later = Caller::Remote {
+        address: address(1),
+        token: match &bob {
+            Caller::Remote { token, .. } => token.clone(),
+            other => panic!("{other:?}"),
+        },
+        unix_ms: TODAY + 120_000,
+    };
+    // The label is free again, and no more go than have to.
+    issue(&mut desk, &later, wish("again"));
+    let count = |desk: &mut Desk| {
+        let rows = tokens(desk, &bob, false);
+        let rows = rows.iter().filter(|row| row.kind == TokenKind::Token);
+        rows.count()
+    };
+    assert_eq!(count(&mut desk), SERVICE_TOKENS_PER_USER_MAX);
+    issue(&mut desk, &later, wish("one more"));
+    assert_eq!(count(&mut desk), SERVICE_TOKENS_PER_USER_MAX);
+    let twice = desk.ask(&later, Verb::IssueToken(wish("again")));
+    assert!(matches!(twice, Err(Refusal::Conflict { .. })), "{twice:?}");
+}
+
+#[test]
 fn everybody_lists_their_own_tokens_and_an_administrator_all() {
     let mut desk = Desk::with_users(&["bob", "eve"]);
     let (bob, eve) = (desk.session("bob", GOOD), desk.session("eve", GOOD));
