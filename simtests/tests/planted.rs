@@ -19,8 +19,8 @@ use simtests::trace::TraceMode;
 use simtests::vaquita::checkers::FiguresOfTheLiving;
 use simtests::vaquita::forged::forged_datagrams;
 use simtests::vaquita::{
-    Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online, nodes,
-    order, row, rows, wait_until,
+    Cluster, MASTER, VaquitaFactory, VaquitaWorld, all_online, all_settled, bring_online,
+    controller, nodes, order, row, rows, wait_until,
 };
 use simtests::world::{Failure, NodeSpec};
 use vaquita_core::admin::{NodeState, Verb};
@@ -307,7 +307,37 @@ fn a_lost_log(world: &mut VaquitaWorld) -> Result<(), Failure> {
     )
 }
 
-const HUNTS: [Hunt; 17] = [
+/// Nodes are stopped and started by order, one after the other.
+fn orders_are_given(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    bring_online(world)?;
+    for round in 0..4 {
+        let name = Cluster::node_name(1 + round % 2, 1);
+        let verb = match round < 2 {
+            true => Verb::StopNodes(nodes(&[&name])),
+            false => Verb::StartNodes(nodes(&[&name])),
+        };
+        order(world, verb);
+        world.run_for(seconds(10))?;
+        let newest = controller(world).and_then(|(_, controller)| {
+            let state = controller.state();
+            let order = state.orders.values().map(|it| it.version).max()?;
+            let entry = state.audit.entries().next_back();
+            Some((order, entry.map(|(_, index, _)| index)))
+        });
+        let so = newest.is_some_and(|(order, entry)| entry == Some(order));
+        expect(world, so, "an order is in the log, and not in the audit")?;
+    }
+    wait_until(world, "all as ordered", all_settled)
+}
+
+const HUNTS: [Hunt; 18] = [
+    Hunt {
+        bug: "leave_out_entries",
+        plant: |it| it.leave_out_entries = true,
+        drive: orders_are_given,
+        shows: "an order is in the log, and not in the audit",
+        within: 1,
+    },
     Hunt {
         bug: "skip_sync",
         plant: |it| it.skip_sync = true,

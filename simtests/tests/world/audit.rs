@@ -12,8 +12,9 @@ use crate::story::{Story, expect, ready, run, seconds, tiny};
 
 const NODE: &str = "P1-NODE1";
 
-/// The stops of the node that the controller's log has: how often it was ordered by the entries of the
-/// audit, and whether its newest order is the change that the newest entry came with.
+/// The orders for the node that the controller's log has: how often it was ordered by the entries of the
+/// audit, and whether its newest order is the change that the newest entry came with. `None` while there is
+/// no controller, or none that knows of an order; an order without any entry is told of as such.
 fn orders_and_entries(world: &VaquitaWorld) -> Option<(usize, bool)> {
     let (_, controller) = controller(world)?;
     let state = controller.state();
@@ -22,7 +23,9 @@ fn orders_and_entries(world: &VaquitaWorld) -> Option<(usize, bool)> {
         entry.action.starts_with("node.") && [NODE, "all"].contains(&&*entry.object)
     });
     let indexes: Vec<LogIndex> = mine.map(|(_, index, _)| index).collect();
-    let newest = *indexes.last()?;
+    let Some(newest) = indexes.last().copied() else {
+        return Some((0, false));
+    };
     // Of an order for all nodes each has a record, and the first has the entry.
     let together = newest == order.version || (newest < order.version && indexes.len() == 1);
     Some((indexes.len(), together && state.audit.verify().is_ok()))
@@ -50,6 +53,7 @@ fn an_order_and_its_entry_in_the_audit_are_both_there_or_neither() {
                 });
                 // The order by which all were started.
                 let (mut least, mut most) = (1, 1);
+                let mut looked = 0;
                 for round in 0..8 {
                     let verb = match round % 2 {
                         0 => Verb::StopNodes(nodes(&[NODE])),
@@ -73,13 +77,23 @@ fn an_order_and_its_entry_in_the_audit_are_both_there_or_neither() {
                     let Some((entries, together)) = orders_and_entries(world) else {
                         continue;
                     };
+                    looked += 1;
                     let text = format!("{entries} entries of {least} to {most} orders");
                     expect(world, (least..=most).contains(&entries), &text)?;
                     expect(world, together, "an order is there and its entry is not")?;
                 }
                 let sprung = world.mark(TRAP_SPRUNG) == 1;
                 expect(world, sprung, "there was no such operation of the disk")?;
-                wait_until(world, "all as ordered", all_settled)
+                wait_until(world, "all as ordered", all_settled)?;
+                // The controller is there at the end, whatever it was amid the orders.
+                let told = orders_and_entries(world);
+                let so =
+                    told.is_some_and(|(it, together)| together && (least..=most).contains(&it));
+                expect(
+                    world,
+                    so && looked > 3,
+                    &format!("{told:?}, seen {looked} times"),
+                )
             },
         },
     );
