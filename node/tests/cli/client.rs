@@ -487,6 +487,8 @@ async fn the_audit_is_read_page_by_page_and_a_forged_one_is_told_of() {
         short.contains("P1500") && short.contains("P1499"),
         "{short}"
     );
+    let results = ["ordered", "done"].map(|it| short.matches(it).count());
+    assert_eq!(results, [1, 1], "{short}");
     let all = place.run("audit --all --json").await.ok();
     let rows: Vec<Value> = serde_json::from_str(&all).unwrap();
     let sequences: Vec<u64> = rows

@@ -164,6 +164,7 @@ words! {
     object: "On what", "对象";
     result: "Result", "结果";
     done: "done", "成功";
+    ordered: "ordered", "已下令";
     refused: "refused", "拒绝";
     login: "Login", "登录";
     token: "Token", "令牌";

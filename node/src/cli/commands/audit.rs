@@ -14,7 +14,8 @@ const PAGE: u32 = 1000;
 
 /// Show who did what, the newest first
 ///
-/// The cluster keeps the newest 10,000 entries. Each has a hash that covers all before it: whoever notes
+/// What was `ordered` was written down before it was done: if it was refused afterwards, another entry says
+/// so. The cluster keeps the newest 10,000 entries. Each has a hash that covers all before it: whoever notes
 /// the newest elsewhere sees later whether anything up to there was changed.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = "\
@@ -121,7 +122,8 @@ fn table(rows: &[AuditView]) -> Table {
             actor => actor,
         };
         let result = match row.result.as_str() {
-            "done" => Cell::new("done"),
+            // What came of it is not known by this entry.
+            result @ ("done" | "ordered") => Cell::new(result),
             other => Cell::new(other).coloured(Colour::Yellow),
         };
         let mut detail = row.detail.clone();
@@ -137,7 +139,7 @@ fn table(rows: &[AuditView]) -> Table {
             Cell::new(row.sequence.to_string()),
             Cell::new(when),
             Cell::new(who),
-            Cell::new(row.address.as_deref().unwrap_or("console")),
+            Cell::new(row.address.as_deref().unwrap_or("-")),
             Cell::new(&row.action),
             Cell::new(&row.object),
             result,

@@ -314,3 +314,46 @@ async fn what_pages_are_made_of_may_be_kept_for_ever_under_its_own_address() {
         .await;
     assert_eq!(none.status, 404);
 }
+
+/// An entry that was written before anything was done.
+#[tokio::test]
+async fn what_was_ordered_is_not_shown_as_done() {
+    let row = AuditRow {
+        sequence: 7,
+        index: LogIndex(9),
+        unix_ms: 1_800_000_000_000,
+        actor: "alice".to_owned(),
+        means: "session",
+        token: None,
+        address: None,
+        action: "repair.suspend".to_owned(),
+        object: String::new(),
+        detail: String::new(),
+        result: "ordered",
+        reason: String::new(),
+        count: 1,
+        hash: String::new(),
+    };
+    let audit = AuditPage {
+        rows: vec![row],
+        more: false,
+        oldest: 7,
+        newest: 7,
+        head: String::new(),
+        intact: true,
+    };
+    for (language, shown, not) in [
+        ("en", ">ordered<", ">done<"),
+        ("zh-CN", ">已下令<", ">成功<"),
+    ] {
+        let front = FakeFront::telling([Ok(Response::Audit(audit.clone()))]);
+        let answer = request("GET", "/audit")
+            .header("Cookie", &cookie(ADMIN))
+            .header("Accept-Language", language)
+            .send(&front)
+            .await;
+        assert!(answer.body.contains(shown), "{}", answer.body);
+        assert!(!answer.body.contains(not), "{}", answer.body);
+        assert!(!answer.body.contains("refused"), "{}", answer.body);
+    }
+}
