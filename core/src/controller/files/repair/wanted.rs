@@ -228,7 +228,7 @@ mod tests {
     fn who_fails_while_something_changes_is_not_left_alone() {
         let mut wanted = WantedChunks::default();
         wanted.want(at(0), ChunkId(1), Urgency::LastCopy);
-        let mut fail = |wanted: &mut WantedChunks, changes: bool| {
+        let fail = |wanted: &mut WantedChunks, changes: bool| {
             wanted.begin(ChunkId(1));
             if changes {
                 wanted.hurry();
