@@ -43,7 +43,7 @@ impl Controller {
         }
         alarms.extend(self.volume_alarms(now));
         alarms.extend(self.first_password_alarm());
-        alarms.extend(self.configuration_alarm());
+        alarms.extend(self.configuration_alarm(now));
         alarms
     }
 
@@ -122,8 +122,8 @@ impl Controller {
         well_known.map(ToString::to_string).collect()
     }
 
-    fn configuration_alarm(&self) -> Option<String> {
-        let rows = self.configurations().into_iter();
+    fn configuration_alarm(&self, now: Timestamp) -> Option<String> {
+        let rows = self.configurations(now).into_iter();
         let outdated = rows
             .filter(|row| row.runs && row.started_with.is_some_and(|digest| digest != row.next));
         let names: Vec<String> = outdated.map(|row| row.alias.to_string()).collect();

@@ -130,6 +130,22 @@ pub(super) struct BeatKeys {
     pub(super) ack: DatagramKey,
 }
 
+/// The agent of each host. Where there are several it is the first by name: neither the order of the rows
+/// nor that of reloads may decide who starts a node, since the next start of the controller knows neither.
+pub(super) fn agents_by_host<'a, T>(
+    members: impl Iterator<Item = (&'a Member, T)>,
+) -> BTreeMap<&'a str, T> {
+    let mut agents: Vec<(&Member, T)> = members
+        .filter(|(member, _)| member.role == Role::Agent)
+        .collect();
+    agents.sort_by(|(one, _), (other, _)| other.site.alias.cmp(&one.site.alias));
+    let by_host = agents.into_iter();
+    // Of equals the last one stays.
+    by_host
+        .map(|(member, what)| (member.host.as_str(), what))
+        .collect()
+}
+
 /// All members, by slot.
 #[derive(Debug)]
 pub(super) struct Members {
@@ -165,14 +181,16 @@ impl Members {
         members
     }
 
-    /// Gives each data node the agent of its host.
+    /// Gives each data node the agent of its host. Those that are no members any more have one too: it is
+    /// told that they should not run.
     pub(super) fn assign_agents(&mut self) {
-        let agents: BTreeMap<String, Slot> = self
-            .agents()
-            .map(|slot| (self.all[slot].member.host.clone(), slot))
+        let members = self.present().map(|slot| (&self.all[slot].member, slot));
+        let agents: BTreeMap<String, Slot> = agents_by_host(members)
+            .into_iter()
+            .map(|(host, slot)| (host.to_owned(), slot))
             .collect();
         for state in &mut self.all {
-            state.agent = (state.member.role == Role::DataNode && !state.gone)
+            state.agent = (state.member.role == Role::DataNode)
                 .then(|| agents.get(&state.member.host).copied())
                 .flatten();
         }
@@ -243,8 +261,11 @@ impl Members {
     pub(super) fn named(&self, name: &str) -> Option<Slot> {
         let by_alias = Alias::new(name).ok().and_then(|alias| self.slot(&alias));
         by_alias.or_else(|| {
-            self.present()
-                .find(|&slot| self.all[slot].member.site.endpoint.to_string() == name)
+            let at = self
+                .present()
+                .filter(|&slot| self.all[slot].member.site.endpoint.to_string() == name);
+            // One that is listed may have the place of one that has its row no more.
+            at.min_by_key(|&slot| self.all[slot].orphaned)
         })
     }
 
@@ -287,7 +308,7 @@ impl Members {
         self.by_alias.keys().cloned().collect()
     }
 
-    /// The data nodes of an agent's host.
+    /// The data nodes of an agent's host, those that are no members any more among them.
     pub(super) fn children_of(&self, agent: Slot) -> impl Iterator<Item = Slot> + '_ {
         (0..self.all.len()).filter(move |&slot| self.all[slot].agent == Some(agent))
     }

@@ -9,11 +9,12 @@
 //! | a new row | a member: its agent is let in, and told what to run |
 //! | another host or port | taken up if the member is away; else refused |
 //! | another configuration of a data node | its agent is told; it counts from the node's next start |
-//! | a row that is gone | refused while anything would be lost with it |
+//! | a row that is gone | refused while anything would be lost with it, or somebody may start it |
 //! | factor, level, waits, numbers of copies | from now on |
 //!
 //! Either all of it is taken up, or nothing.
 
+mod leaving;
 #[cfg(test)]
 mod tests;
 
@@ -23,14 +24,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Controller;
 use super::commit::Continuation;
 use super::files::FilesConfig;
-use super::members::{Member, Presence};
+use super::members::{self, Member};
 use crate::admin::{ConfigurationRow, ReconfiguredRow, Refusal, Reply, Response};
 use crate::dfs::digest::Digest;
 use crate::event::Event;
 use crate::ids::{Alias, Endpoint, RequestId, Role};
 use crate::membership::Slot;
-use crate::message::{ChildPhase, RestartPolicy};
+use crate::message::RestartPolicy;
 use crate::time::Timestamp;
+use leaving::Process;
 
 /// What a running controller takes up of its files; all of it, whether it changed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Controller {
     }
 
     /// With what each data node runs, and would be started.
-    pub(super) fn configurations(&self) -> Vec<ConfigurationRow> {
+    pub(super) fn configurations(&self, now: Timestamp) -> Vec<ConfigurationRow> {
         let listed = self.members.in_order().into_iter();
         let nodes = listed.filter(|&slot| {
             let state = &self.members.all[slot];
@@ -121,7 +123,7 @@ impl Controller {
                 let started_with = state.child.as_ref().and_then(|child| child.config);
                 ConfigurationRow {
                     alias: state.member.site.alias.clone(),
-                    runs: self.may_run(slot),
+                    runs: self.process_of(now, slot) != Process::Ended,
                     next: Digest::of(state.member.node_cfg.as_bytes()),
                     started_with,
                 }
@@ -190,7 +192,7 @@ impl Controller {
                 plan.note(alias.as_str(), "member-added", "nothing", text);
             }
             if member.site != *site || member.host != row.host {
-                match self.why_not_moved(now, slot) {
+                match self.why_in_use(now, slot) {
                     Some(why) => plan.objections.push(format!(
                         "{alias} cannot get the site {site} instead of {}: {why}",
                         member.site
@@ -202,14 +204,14 @@ impl Controller {
                 }
             }
             if !state.orphaned && *role == Role::DataNode && member.node_cfg != row.node_cfg {
-                let (needs, text) = match self.may_run(slot) {
-                    true => (
+                let (needs, text) = match self.process_of(now, slot) {
+                    Process::Runs | Process::MayRun(_) => (
                         "node-restart",
                         format!(
                             "{alias} has another configuration, which counts once it is restarted"
                         ),
                     ),
-                    false => (
+                    Process::Ended => (
                         "nothing",
                         format!(
                             "{alias} has another configuration, which counts at its next start"
@@ -232,11 +234,8 @@ impl Controller {
             .filter(|row| row.role == Role::DataNode)
             .map(|row| (row.host.as_str(), &row.site.alias))
             .collect();
-        let agents: BTreeSet<&str> = rows
-            .iter()
-            .filter(|row| row.role == Role::Agent)
-            .map(|row| row.host.as_str())
-            .collect();
+        let agents = members::agents_by_host(rows.iter().map(|row| (row, &row.site.alias)));
+        self.plan_passing(now, rows, &agents, plan);
         for slot in self.members.listed() {
             let state = &self.members.all[slot];
             let Member {
@@ -248,7 +247,7 @@ impl Controller {
             let kept = match role {
                 Role::DataNode => self.why_kept(now, slot),
                 _ => (hosts.get(host.as_str()))
-                    .filter(|_| !agents.contains(host.as_str()))
+                    .filter(|_| !agents.contains_key(host.as_str()))
                     .map(|node| {
                         format!("{node} on its host could not be started or stopped any more")
                     }),
@@ -269,54 +268,39 @@ impl Controller {
         }
     }
 
-    /// Whether a process of a data node runs, or may for all that is known.
-    fn may_run(&self, slot: Slot) -> bool {
-        let state = &self.members.all[slot];
-        let child = state.child.as_ref();
-        state.presence != Presence::Away
-            || child.is_some_and(|child| {
-                !matches!(child.phase, ChildPhase::Down | ChildPhase::Failed)
-                    || child.process.is_some()
-            })
-    }
-
-    fn why_not_moved(&self, now: Timestamp, slot: Slot) -> Option<String> {
-        let state = &self.members.all[slot];
-        let alias = &state.member.site.alias;
-        if !self.may_run(slot) {
-            return None;
+    /// A data node that runs stays with the agent that started it: another one would start it once more.
+    fn plan_passing(
+        &self,
+        now: Timestamp,
+        rows: &[Member],
+        agents: &BTreeMap<&str, &Alias>,
+        plan: &mut Plan,
+    ) {
+        for row in rows.iter().filter(|row| row.role == Role::DataNode) {
+            let alias = &row.site.alias;
+            let Some((slot, new)) = self
+                .members
+                .slot(alias)
+                .zip(agents.get(row.host.as_str()).copied())
+            else {
+                continue;
+            };
+            let state = &self.members.all[slot];
+            let present = state.agent.map(|agent| &self.members.all[agent].member);
+            let Some(present) = present.filter(|it| it.site.alias != *new) else {
+                continue;
+            };
+            // Another host is another matter.
+            if state.member.host == row.host
+                && let Some(why) = self.why_in_use(now, slot)
+            {
+                plan.objections.push(format!(
+                    "{alias} cannot pass from its agent {} to {new}, which is the first by name on its \
+                     host: {why}",
+                    present.site.alias
+                ));
+            }
         }
-        let (now_is, _) = self.outlook(now).state(slot);
-        Some(match state.member.role {
-            Role::Agent => format!("it is {}; stop the agent first", now_is.as_str()),
-            _ => format!(
-                "it is {}; stop it first: `vaquita node stop {alias}`",
-                now_is.as_str()
-            ),
-        })
-    }
-
-    /// Why a data node has to keep its row; `None` if nothing is lost with it.
-    fn why_kept(&self, now: Timestamp, slot: Slot) -> Option<String> {
-        let state = &self.members.all[slot];
-        let alias = &state.member.site.alias;
-        let chunks = self
-            .node_of(slot)
-            .map_or(0, |node| self.names().chunks_on_count(node));
-        if chunks > 0 {
-            let lost = self.words_of_loss(slot);
-            return Some(format!(
-                "it has {chunks} chunks: {lost}. Put the row back, then empty the node and take it out: \
-                 `vaquita node drain {alias} --wait`, `vaquita node remove {alias}`"
-            ));
-        }
-        self.may_run(slot).then(|| {
-            let (now_is, _) = self.outlook(now).state(slot);
-            format!(
-                "it is {}; stop it first: `vaquita node stop {alias}`",
-                now_is.as_str()
-            )
-        })
     }
 
     fn plan_settings(&self, config: &Reconfiguration, plan: &mut Plan) {

@@ -126,7 +126,9 @@ impl Controller {
                 let by = identity.name().to_owned();
                 self.remove_node(now, id, &node, accept_loss.as_deref(), by)
             }
-            Verb::ListConfigurations => Some(Ok(Response::Configurations(self.configurations()))),
+            Verb::ListConfigurations => {
+                Some(Ok(Response::Configurations(self.configurations(now))))
+            }
             Verb::Reconfigure { config, dry_run } => {
                 let by = identity.name().to_owned();
                 self.reconfigure(now, id, *config, dry_run, &by)

@@ -253,10 +253,12 @@ impl Controller {
     pub(super) fn tell_agent(&mut self, now: Timestamp, agent: Slot) {
         let synced = self.log.synced();
         let order = |alias: &Alias| self.state.orders.get(alias).copied();
-        // An orphan has no configuration to run with. Left out, what runs goes on; it can be stopped.
+        // An orphan has no configuration to run with. Left out, what runs goes on; it can be stopped. One
+        // that is no member any more was stopped before its row went, and its agent may not have heard it.
         let can_be_told = |slot: &Slot| {
             let member = &self.members.all[*slot];
-            !member.orphaned || order(&member.member.site.alias).is_some_and(|order| !order.run)
+            let is_listed = !member.orphaned && !member.gone;
+            is_listed || order(&member.member.site.alias).is_some_and(|order| !order.run)
         };
         let nodes: Vec<DesiredNode> = self
             .members

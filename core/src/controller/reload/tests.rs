@@ -3,9 +3,11 @@ use core::time::Duration;
 use crate::admin::{
     ConfigurationRow, NodeRow, NodeState, ReconfiguredRow, Refusal, Response, Selection, Verb,
 };
+use crate::controller::members::Members;
 use crate::controller::{FilesConfig, Member, Reconfiguration};
 use crate::ideal::{Ideal, alias};
 use crate::ids::Role;
+use crate::time::Timestamp;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -191,6 +193,153 @@ fn a_row_cannot_go_or_move_under_a_node_that_runs() {
     assert!(why.contains("P2-NODE1 on its host"), "{why}");
     cluster.run_for(seconds(20));
     assert_eq!(lasting(cluster.rows()), before);
+}
+
+/// The files without a member.
+fn without(cluster: &Ideal, name: &str) -> Reconfiguration {
+    let mut config = cluster.configuration();
+    config.members.retain(|row| row.site.alias != alias(name));
+    config
+}
+
+#[test]
+fn the_rows_of_a_host_that_burnt_down_can_go_once_nothing_has_been_heard_for_long_enough() {
+    let mut cluster = Ideal::running(3);
+    cluster.kill(Ideal::agent_at(4));
+    cluster.kill(Ideal::node_at(4));
+    cluster.hosts = 2;
+    let config = cluster.configuration();
+    // Until then it is not known that it burnt down.
+    for _ in 0..7 {
+        let why = conflict(reload(&mut cluster, &config, true));
+        assert!(why.contains("P3-NODE1 cannot go"), "{why}");
+        cluster.run_for(seconds(1));
+    }
+    cluster.run_for(seconds(3));
+    assert_eq!(cluster.state("P3-NODE1"), NodeState::Offline);
+    let why = conflict(reload(&mut cluster, &config, false));
+    assert!(why.contains("`vaquita node stop P3-NODE1`"), "{why}");
+    order(&mut cluster, "P3-NODE1", false);
+    assert!(!configuration(&mut cluster, "P3-NODE1").runs);
+    let rows = reload(&mut cluster, &config, false).unwrap();
+    assert_eq!(
+        changes(&rows),
+        [
+            ("P3-agent", "member-removed", "nothing"),
+            ("P3-NODE1", "member-removed", "nothing")
+        ]
+    );
+    assert_eq!(cluster.rows().len(), 4);
+}
+
+#[test]
+fn a_controller_that_has_just_started_lets_no_row_go_of_what_it_has_not_heard_of_yet() {
+    let mut cluster = Ideal::running(3);
+    cluster.kill(Ideal::controller_at());
+    cluster.kill(Ideal::agent_at(4));
+    cluster.start_controller();
+    cluster.run_for(Duration::from_millis(10));
+    let config = without(&cluster, "P3-NODE1");
+    order(&mut cluster, "P3-NODE1", false);
+    cluster.kill(Ideal::controller_at());
+    cluster.freeze(Ideal::node_at(4), true);
+    cluster.start_controller();
+    cluster.run_for(seconds(1));
+    let why = conflict(reload(&mut cluster, &config, false));
+    assert!(why.contains("not known whether its process runs"), "{why}");
+    let agent = without(&cluster, "P3-agent");
+    let why = conflict(reload(&mut cluster, &agent, false));
+    assert!(why.contains("P3-NODE1 on its host"), "{why}");
+    cluster.freeze(Ideal::node_at(4), false);
+    cluster.run_for(seconds(5));
+    // It has come, and nobody is there to end it.
+    let why = conflict(reload(&mut cluster, &config, false));
+    assert!(why.contains("its agent P3-agent is not there"), "{why}");
+    cluster.kill(Ideal::node_at(4));
+    cluster.run_for(seconds(10));
+    reload(&mut cluster, &config, false).unwrap();
+}
+
+#[test]
+fn a_row_cannot_go_while_the_order_that_its_node_should_run_stands() {
+    let mut cluster = Ideal::running(3);
+    // Somebody ends it by hand, which the order outlives.
+    cluster.terminate(Ideal::node_at(4));
+    cluster.run_for(seconds(2));
+    assert_eq!(cluster.state("P3-NODE1"), NodeState::Stopped);
+    let config = without(&cluster, "P3-NODE1");
+    let why = conflict(reload(&mut cluster, &config, false));
+    assert!(why.contains("`vaquita node stop P3-NODE1`"), "{why}");
+    order(&mut cluster, "P3-NODE1", false);
+    reload(&mut cluster, &config, false).unwrap();
+    // Whoever gets the name later is not started before somebody says so.
+    let config = cluster.configuration();
+    reload(&mut cluster, &config, false).unwrap();
+    cluster.run_for(seconds(20));
+    assert_eq!(cluster.state("P3-NODE1"), NodeState::Stopped);
+    assert!(!cluster.runs(Ideal::node_at(4)));
+}
+
+#[test]
+fn an_agent_that_comes_back_ends_what_was_stopped_and_lost_its_row_meanwhile() {
+    let mut cluster = Ideal::running(3);
+    cluster.freeze(Ideal::agent_at(4), true);
+    cluster.freeze(Ideal::node_at(4), true);
+    cluster.run_for(seconds(10));
+    order(&mut cluster, "P3-NODE1", false);
+    let config = without(&cluster, "P3-NODE1");
+    reload(&mut cluster, &config, false).unwrap();
+    cluster.freeze(Ideal::agent_at(4), false);
+    cluster.freeze(Ideal::node_at(4), false);
+    cluster.run_for(seconds(10));
+    assert_eq!(cluster.state("P3-agent"), NodeState::Online);
+    assert!(!cluster.runs(Ideal::node_at(4)), "nobody ended it");
+    assert_eq!(cluster.rows().len(), 5);
+}
+
+#[test]
+fn of_two_agents_on_a_host_the_first_by_name_has_the_nodes_whatever_the_order_of_the_rows() {
+    let mut cluster = Ideal::running(2);
+    let add = |config: &mut Reconfiguration, at: usize, name: &str, port: u16| {
+        let mut row = member(config, "P1-agent").clone();
+        row.site.alias = alias(name);
+        row.site.endpoint.port = port;
+        config.members.insert(at, row);
+    };
+    let agent = |cluster: &Ideal| cluster.row("P1-NODE1").agent.map(|it| it.to_string());
+    let mut config = cluster.configuration();
+    add(&mut config, 0, "Z-agent", 8971);
+    let end = config.members.len();
+    add(&mut config, end, "Y-agent", 8972);
+    reload(&mut cluster, &config, false).unwrap();
+    assert_eq!(agent(&cluster).as_deref(), Some("P1-agent"));
+    config.members.reverse();
+    reload(&mut cluster, &config, false).unwrap();
+    assert_eq!(agent(&cluster).as_deref(), Some("P1-agent"));
+    // It would be started once more by the other one.
+    add(&mut config, end, "A-agent", 8973);
+    let why = conflict(reload(&mut cluster, &config, false));
+    assert!(
+        why.contains("P1-NODE1 cannot pass from its agent P1-agent to A-agent"),
+        "{why}"
+    );
+    order(&mut cluster, "P1-NODE1", false);
+    reload(&mut cluster, &config, false).unwrap();
+    assert_eq!(agent(&cluster).as_deref(), Some("A-agent"));
+}
+
+#[test]
+fn a_place_names_the_member_that_has_a_row_before_one_that_has_none() {
+    let rows = Ideal::of(1).configuration().members;
+    let orphan = rows[1].clone();
+    let mut members = Members::new(vec![rows[0].clone()], vec![orphan], Timestamp::ZERO);
+    let place = rows[1].site.endpoint.to_string();
+    assert_eq!(members.named(&place), Some(1));
+    let mut new = rows[1].clone();
+    new.site.alias = alias("NEW");
+    let slot = members.take_row(1, new, Timestamp::ZERO);
+    assert_eq!(members.named(&place), Some(slot));
+    assert_eq!(members.named("P1-NODE1"), Some(1));
 }
 
 #[test]
