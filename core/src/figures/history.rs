@@ -117,7 +117,8 @@ impl History {
         per_second(grown, passed, scale)
     }
 
-    /// How much a counter has grown within the last minute, as far as that is remembered.
+    /// How much a counter has grown within the last minute, as far as that is remembered. `None` while
+    /// nothing older than the newest figures is remembered of that minute: nothing known is not nothing.
     fn last_minute(&self, of: Counter) -> Option<u64> {
         let newest = &self.recent.back()?.figures;
         let minute = u64::try_from(MINUTE.as_millis()).unwrap_or(u64::MAX);
@@ -126,7 +127,9 @@ impl History {
         }
         let half = u64::try_from(self.rules.period.as_millis() / 2).unwrap_or(0);
         let from = newest.uptime_ms - minute;
-        let mut within = (self.recent.iter()).filter(|it| it.figures.uptime_ms + half >= from);
+        let older = self.recent.len().saturating_sub(1);
+        let mut within =
+            (self.recent.iter().take(older)).filter(|it| it.figures.uptime_ms + half >= from);
         let oldest = &within.next()?.figures;
         of(newest).checked_sub(of(oldest))
     }

@@ -77,6 +77,19 @@ fn volumes_of_the_last_minute_cover_a_minute_and_no_more() {
 }
 
 #[test]
+fn of_a_minute_that_nobody_remembers_nothing_is_told() {
+    let mut history = history();
+    // The controller started later than the process.
+    history.take(at(5), EPOCH, &steady(500));
+    assert_eq!(row(&history, at(5)).last_minute_sent, None);
+    history.take(at(10), EPOCH, &steady(505));
+    assert_eq!(row(&history, at(10)).last_minute_sent, Some(5 * 300));
+    // All figures of the minute before this were lost.
+    history.take(at(110), EPOCH, &steady(605));
+    assert_eq!(row(&history, at(110)).last_minute_sent, None);
+}
+
+#[test]
 fn a_process_that_started_anew_has_no_rates_before_its_second_figures() {
     for epoch in [EPOCH, NodeEpoch(8)] {
         let mut history = history();
