@@ -15,7 +15,7 @@ use std::fmt;
 
 use crate::alias;
 use crate::character::{self, is_blank};
-use crate::cluster_nodes::parse_cluster_nodes;
+use crate::cluster_nodes::{Member, parse_cluster_nodes};
 use crate::document::{Document, LineEnding};
 use crate::file_kind::FileKind;
 use crate::key_value::{Entry, parse_key_value};
@@ -166,6 +166,45 @@ pub fn insert_member(
         .position(|member| *member == (site.clone(), mode));
     rest.remove(new.ok_or(EditError::ReadsDifferently)?);
     if rest == members(document) && edited.lines().len() == document.lines().len() + 1 {
+        Ok(edited)
+    } else {
+        Err(EditError::ReadsDifferently)
+    }
+}
+
+/// Gives the member on a line of `cluster.nodes` another site. Its other columns, the blanks and the
+/// comment stay.
+///
+/// # Errors
+///
+/// See [`EditError`].
+pub fn set_site(document: &Document, line: usize, site: &Site) -> Result<Document, EditError> {
+    let row = site.to_string();
+    check_value(&row)?;
+    let members = |document: &Document| {
+        parse_cluster_nodes(document.name(), document.bytes())
+            .value
+            .members
+    };
+    let mut expected = members(document);
+    let member = expected
+        .iter_mut()
+        .find(|member| member.place.line == line)
+        .ok_or(EditError::NotAnEntry { line })?;
+    let mut bytes = document.bytes().to_vec();
+    bytes.splice(member.span.start..member.span.end, row.bytes());
+    member.site = site.clone();
+    let edited = Document::parse(document.name(), &bytes);
+    let read = members(&edited);
+    let same = |one: &Member, other: &Member| {
+        one.place.line == other.place.line && one.site == other.site && one.row() == other.row()
+    };
+    let equal = read.len() == expected.len()
+        && read
+            .iter()
+            .zip(&expected)
+            .all(|(one, other)| same(one, other));
+    if equal && edited.lines().len() == document.lines().len() {
         Ok(edited)
     } else {
         Err(EditError::ReadsDifferently)

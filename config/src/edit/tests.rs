@@ -1,4 +1,4 @@
-use super::{EditError, insert_entry, insert_member, remove_line, set_value};
+use super::{EditError, insert_entry, insert_member, remove_line, set_site, set_value};
 use crate::document::Document;
 use crate::file_kind::FileKind::Cluster;
 use crate::mode::Mode;
@@ -157,4 +157,25 @@ fn a_member_is_inserted_as_a_row() {
     let turned = Document::parse("cluster.nodes", b"mode,localSite\nagent,h:1:a\n");
     let refused = insert_member(&turned, 3, &site, Mode::Datanode);
     assert_eq!(refused, Err(EditError::ReadsDifferently));
+}
+
+#[test]
+fn a_member_that_moves_keeps_its_columns_blanks_and_comment() {
+    let site = "10.1.1.9:8970:P1-NODE1".parse().unwrap();
+    for (before, after) in [
+        (
+            "localSite,mode,computeGroup,zone\r\n  10.1.1.1 : 8961:P1-NODE1 , datanode,,z1  # rack 4\r\n",
+            "localSite,mode,computeGroup,zone\r\n  10.1.1.9:8970:P1-NODE1 , datanode,,z1  # rack 4\r\n",
+        ),
+        (
+            "mode,localSite\ndatanode,10.1.1.1:8961:P1-NODE1 // rack 4",
+            "mode,localSite\ndatanode,10.1.1.9:8970:P1-NODE1 // rack 4",
+        ),
+    ] {
+        assert_eq!(text(set_site(&document(before), 2, &site)), after);
+        assert_eq!(
+            set_site(&document(before), 1, &site),
+            Err(EditError::NotAnEntry { line: 1 })
+        );
+    }
 }

@@ -69,7 +69,7 @@ pub enum Edit {
         /// `agent` or `datanode`
         mode: String,
     },
-    /// Gives a member another site, where its row stands.
+    /// Gives a member another site. All else of its row stays, the comment too.
     MoveMember {
         /// The member.
         alias: String,
@@ -207,7 +207,7 @@ fn apply(file: ConfigFile, document: &Document, edit: &Edit) -> Result<Document,
         Edit::MoveMember { alias, site } => {
             rows()?;
             let site: Site = site.parse().map_err(|error| format!("{error}"))?;
-            let (line, mode) = row_of(document, alias)?;
+            let line = row_of(document, alias)?;
             if site.alias != *alias {
                 return Err(format!(
                     "`{alias}` would become `{}`: a name cannot be changed; add a member of the new \
@@ -215,26 +215,25 @@ fn apply(file: ConfigFile, document: &Document, edit: &Edit) -> Result<Document,
                     site.alias
                 ));
             }
-            let without = edit::remove_line(document, line).map_err(words)?;
-            edit::insert_member(&without, line, &site, mode).map_err(words)
+            edit::set_site(document, line, &site).map_err(words)
         }
         Edit::RemoveMember { alias } => {
             rows()?;
-            let (line, _) = row_of(document, alias)?;
+            let line = row_of(document, alias)?;
             edit::remove_line(document, line).map_err(words)
         }
     }
 }
 
-/// The only line with the row of a member, and what it is.
-fn row_of(document: &Document, alias: &str) -> Result<(usize, Mode), String> {
+/// The only line with the row of a member.
+fn row_of(document: &Document, alias: &str) -> Result<usize, String> {
     let nodes = parse_cluster_nodes(document.name(), document.bytes()).value;
     let mut rows = nodes
         .members
         .iter()
         .filter(|member| member.site.alias == alias);
     match (rows.next(), rows.next()) {
-        (Some(row), None) => Ok((row.place.line, row.mode)),
+        (Some(row), None) => Ok(row.place.line),
         (None, _) => Err(format!(
             "there is no member `{}` in cluster.nodes",
             alias.escape_debug()
