@@ -60,9 +60,11 @@ impl ClusterNodes {
             .filter(|member| member.mode == Mode::Agent)
     }
 
-    /// The agent on the host of that name.
+    /// The agent on the host of that name. Where there are several it is the first by name, so that
+    /// the order of the rows does not decide who starts a node.
     pub fn agent_of(&self, host: &str) -> Option<&Member> {
-        self.agents().find(|agent| agent.site.same_host(host))
+        let there = self.agents().filter(|agent| agent.site.same_host(host));
+        there.min_by_key(|agent| &agent.site.alias)
     }
 }
 
