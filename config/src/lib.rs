@@ -32,7 +32,7 @@
 //!     controller: Some(vaquita_config::parse_key_value(
 //!         FileKind::Controller,
 //!         "controller.cfg",
-//!         b"localSite=10.1.1.7:8990:master\nworkNum=4\ndfsReplicationFactor=1\n",
+//!         b"localSite=10.1.1.7:8990:master\nworkNum=4\ndfsReplicationFactor=1\ndataSync=0\n",
 //!     )),
 //!     nodes: Some(vaquita_config::parse_cluster_nodes(
 //!         "cluster.nodes",
@@ -48,7 +48,7 @@
 //! );
 //!
 //! let node = vaquita_config::resolve_node("P1-NODE1", &files, &[], None)?;
-//! assert_eq!(node.integer("dfsReplicationFactor"), Some(1));
+//! assert_eq!(node.flag("dataSync"), Some(false));
 //! # Ok::<(), vaquita_config::UnknownNode>(())
 //! ```
 #![deny(missing_docs)]

@@ -208,8 +208,8 @@ pub static TABLE: &[Key] = &[
         "Whether the process reads commands from its standard input."),
 
     // The network.
-    key("publicName", C.and(N).and(S), Hosts, Unset("the host of the site"), NODE,
-        "The names or addresses by which browsers outside reach the node; a domain name if HTTPS is on."),
+    key("publicName", C.and(N).and(S), Hosts, Unset("the host of the site"), PROCESS,
+        "The names or addresses by which browsers outside reach the process; a domain name if HTTPS is on.").protected(),
     key("lanCluster", ALL, Flag, Value("1"), CLUSTER,
         "Whether heartbeats go by UDP (1) or over TCP (0); the controller's value rules."),
     key("dfsChunkNodeHeartBeatTimeout", C, SECONDS, Value("8"), CONTROLLER,
@@ -257,7 +257,7 @@ pub static TABLE: &[Key] = &[
         "The use of memory above which caches are emptied.").between(0.0, 1_048_576.0),
     key("maxFileHandles", N.and(S), Integer, Value("1024"), NODE,
         "How many files a node may have open.").between(64.0, 16_777_216.0),
-    key("perfMonitoring", C.and(S), Flag, Value("1"), CONTROLLER,
+    key("perfMonitoring", C.and(S), Flag, Value("1"), PROCESS,
         "Whether request times are measured.").passed_on(),
     inert("remoteExecutors", ALL, Integer, "remote calls need no threads of their own", "Threads for remote calls."),
     inert("maxBatchJobWorker", ALL, Integer, NO_SCRIPTS, "Workers for batch jobs."),
@@ -274,7 +274,7 @@ pub static TABLE: &[Key] = &[
 
     // Replication and recovery.
     key("dfsReplicationFactor", C.and(S), Integer, Derived(ReplicationFactor), NOTHING,
-        "How many replicas each chunk has.").between(1.0, 16.0).passed_on(),
+        "How many replicas each chunk has.").between(1.0, 16.0),
     key("dfsReplicaReliabilityLevel", C, Integer, Value("0"), NOTHING,
         "Whether replicas of a chunk may share a host: 0 yes, 1 never, 2 only while there is no other host.").between(0.0, 2.0),
     key("dfsMinWriteReplicas", C, Integer, Derived(WriteReplicas), NOTHING,

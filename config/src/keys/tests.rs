@@ -111,6 +111,8 @@ fn what_bears_on_security_or_identity_is_not_for_the_browser() {
         "tlsClientCa",
         "trustedProxies",
         "allowedHosts",
+        // It counts beside `allowedHosts`.
+        "publicName",
         "allowedRoots",
         "user",
         "strictDefaults",
@@ -133,6 +135,32 @@ fn what_is_passed_on_can_stand_in_a_node_cfg() {
     for key in TABLE.iter().filter(|key| key.passed_on) {
         assert!(key.files.contains(FileKind::Controller), "{}", key.name);
         assert!(key.files.contains(FileKind::Node), "{}", key.name);
+    }
+}
+
+#[test]
+fn what_is_passed_on_changes_something_for_the_nodes() {
+    // With another value a data node is listed as waiting for a restart.
+    for key in TABLE.iter().filter(|key| key.passed_on) {
+        let restarts_nodes = matches!(
+            key.change,
+            Change::ProcessRestart | Change::NodeRestart | Change::ClusterRestart
+        );
+        assert!(restarts_nodes, "{}", key.name);
+    }
+    assert!(!find("dfsReplicationFactor").unwrap().passed_on);
+}
+
+#[test]
+fn a_name_that_a_process_answers_to_counts_from_its_next_start() {
+    for name in ["publicName", "allowedHosts"] {
+        let key = find(name).unwrap();
+        for (kind, change) in [
+            (FileKind::Controller, Change::ControllerRestart),
+            (FileKind::Cluster, Change::NodeRestart),
+        ] {
+            assert_eq!(key.change_in(kind), change, "{name}");
+        }
     }
 }
 

@@ -82,6 +82,44 @@ async fn members_come_move_and_go_by_their_rows() {
 }
 
 #[tokio::test]
+async fn a_member_that_moves_keeps_the_rest_of_its_row() {
+    let office = Office::new();
+    let desk = office.desk();
+    let row = "10.1.1.2:8961:P2-NODE1 , datanode,,  # the old rack\n";
+    let header = "localSite,mode,computeGroup,zone\n";
+    let text = NODES
+        .replace("10.1.1.2:8961:P2-NODE1,datanode\n", row)
+        .replace("localSite,mode\n", header);
+    office.put(ConfigFile::Nodes, &text);
+    let moved = Edit::MoveMember {
+        alias: "P2-NODE1".to_owned(),
+        site: "10.1.1.2:8970:P2-NODE1".to_owned(),
+    };
+    edit(&desk, ConfigFile::Nodes, moved).await.unwrap();
+    assert_eq!(
+        office.text(ConfigFile::Nodes),
+        text.replace(":8961:P2", ":8970:P2")
+    );
+}
+
+#[tokio::test]
+async fn the_names_that_a_browser_may_use_are_not_set_over_the_api() {
+    let office = Office::new();
+    let desk = office.desk();
+    for (file, key) in [
+        (ConfigFile::Controller, "publicName"),
+        (ConfigFile::Controller, "allowedHosts"),
+        (ConfigFile::Cluster, "P1-NODE1.publicName"),
+    ] {
+        let refused = edit(&desk, file, set(key, "evil.example")).await;
+        assert!(
+            matches!(refused, Err(DeskError::Protected { .. })),
+            "{key}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_refused_and_told_at_its_line() {
     let office = Office::new();
     let desk = office.desk();
