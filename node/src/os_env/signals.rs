@@ -32,7 +32,8 @@ pub enum Hangup {
 /// Calls `terminator` at each SIGTERM and SIGINT (Ctrl-C), and does what `hangup` says at SIGHUP.
 ///
 /// Signals that whoever started this process wants ignored stay so: `nohup` does it for SIGHUP, a
-/// shell for SIGINT when it starts something in the background.
+/// shell for SIGINT when it starts something in the background. But SIGHUP is heard where it does not end
+/// the process: `nohup` means that it should live on, and it does.
 ///
 /// The first call ends the machine, the second one the driver. Whoever sends a third sees neither
 /// happen, so it ends the process on the spot.
@@ -43,7 +44,7 @@ pub fn watch_signals(terminator: &Terminator, hangup: &Hangup) -> io::Result<()>
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let received = Arc::new(AtomicU32::new(0));
     for (number, kind) in WATCHED {
-        if is_ignored(&status, number) {
+        if stays_ignored(&status, number, hangup) {
             continue;
         }
         #[expect(
@@ -73,6 +74,15 @@ pub fn watch_signals(terminator: &Terminator, hangup: &Hangup) -> io::Result<()>
         });
     }
     Ok(())
+}
+
+/// Whether a signal is left ignored, as whoever started this process has had it.
+pub(super) fn stays_ignored(status: &str, signal: u32, hangup: &Hangup) -> bool {
+    let ends = match hangup {
+        Hangup::Ends => true,
+        Hangup::Calls(_) => signal != 1,
+    };
+    ends && is_ignored(status, signal)
 }
 
 /// Whether a signal is among those that this process ignores.

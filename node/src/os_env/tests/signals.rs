@@ -1,4 +1,9 @@
-use crate::os_env::signals::is_ignored;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::os_env::Hangup;
+use crate::os_env::signals::{is_ignored, stays_ignored};
 
 #[test]
 fn what_nohup_and_shells_ignore_is_seen() {
@@ -13,4 +18,15 @@ fn what_nohup_and_shells_ignore_is_seen() {
     for unreadable in ["", "SigIgn:\tnonsense", "SigIgn:"] {
         assert!(!is_ignored(unreadable, 15));
     }
+}
+
+#[test]
+fn a_hangup_that_ends_nothing_is_heard_under_nohup() {
+    let nohup = "SigIgn:\t0000000000000003\n";
+    let calls = Hangup::Calls(Arc::new(Notify::new()));
+    assert!(!stays_ignored(nohup, 1, &calls));
+    assert!(stays_ignored(nohup, 1, &Hangup::Ends));
+    // A shell has ignored SIGINT for what runs in the background, which would end.
+    assert!(stays_ignored(nohup, 2, &calls));
+    assert!(!stays_ignored(nohup, 15, &calls));
 }
