@@ -16,7 +16,9 @@ pub struct HttpLimits {
     pub headers: usize,
     /// Longest body, in bytes; a longer one is answered 413 without being read.
     pub body_bytes: usize,
-    /// The same where a whole configuration file comes as a text in JSON, which can double its length.
+    /// The same where a configuration file may come as a whole: one text in JSON or in a form, which can
+    /// double its length, with what is said beside it. It bounds the body and not the file; the desk
+    /// bounds that, and each request is about one file.
     pub config_body_bytes: usize,
     /// Longest body of a form that changes a configuration file, where a line's end takes six bytes and
     /// each of a Chinese letter three.
