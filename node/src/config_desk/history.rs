@@ -12,6 +12,8 @@ use vaquita_core::dfs::digest::Digest;
 
 use super::disk::{self, Fault, Hand};
 
+/// The folders that the history makes: one of all files, and one of each.
+const OWN_FOLDERS: usize = 2;
 /// Versions kept of each file.
 pub const VERSIONS_MAX: usize = 10;
 
@@ -28,6 +30,9 @@ pub(super) struct Note {
     pub(super) undid: Option<u64>,
     /// Whether there was a file before.
     pub(super) existed: bool,
+    /// The entity tag of the text that the change wrote; `None` in notes of an earlier version.
+    #[serde(default)]
+    pub(super) wrote: Option<String>,
 }
 
 /// A text that a file had.
@@ -42,6 +47,13 @@ pub(super) struct Version {
 impl Version {
     pub(super) fn digest(&self) -> Digest {
         Digest::of(&self.text)
+    }
+
+    /// Whether the text that came next, the present one or that of the next version, is another one
+    /// than the change wrote: somebody has changed the file on the host since.
+    pub(super) fn was_changed_on_host(&self, next: &str) -> bool {
+        let wrote = self.note.as_ref().and_then(|note| note.wrote.as_deref());
+        wrote.is_some_and(|wrote| wrote != next)
     }
 }
 
@@ -95,8 +107,11 @@ impl History {
                 replaced: false,
             }
         };
-        make_folder(&self.folder).map_err(fault("made"))?;
-        let number = self.newest().map_err(fault("listed"))?.unwrap_or(0) + 1;
+        let newest = self.newest().map_err(fault("listed"))?;
+        if newest.is_none() {
+            make_folder(hand, &self.folder).map_err(fault("made"))?;
+        }
+        let number = newest.unwrap_or(0) + 1;
         let written = serde_json::to_vec(note).map_err(io::Error::other);
         let written = written.map_err(fault("written to"))?;
         disk::replace(hand, &self.json(number), &written)?;
@@ -183,12 +198,25 @@ impl History {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes a folder, and those above it that are not there, and has the disk keep the name of each in the
+/// one above it: what is synced in a folder is lost with the folder.
+fn make_folder(hand: &dyn Hand, folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
+    let missing = folder.ancestors().take_while(|it| !it.exists()).count();
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
+        .create(folder)?;
+    // An earlier process may have ended between making the folders of the history and syncing them.
+    let above = folder.ancestors().skip(1).take(missing.max(OWN_FOLDERS));
+    for parent in above {
+        let parent = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        hand.sync_directory(parent)?;
+    }
+    Ok(())
 }
 
 /// A number as it is written here, and in no other way.

@@ -298,6 +298,7 @@ impl ConfigDesk {
                 comment,
                 undid,
                 existed: present.contains_key(&file),
+                wrote: Some(views::etag(Some(&verdict.after))),
             };
             // Errors that other files had before keep a reload from happening, not a change of this one.
             let usable = verdict.reading.first_errors().is_empty();

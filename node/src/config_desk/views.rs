@@ -371,7 +371,10 @@ pub struct VersionRow {
     pub comment: Option<String>,
     /// The version that the change brought back, if it was an undoing.
     pub undid: Option<u64>,
-    /// What the change made of the text.
+    /// Whether the file was changed on the host after this change and before the next one that is listed:
+    /// the difference has that too, and whoever made this change did not make all of it.
+    pub then_changed_on_host: bool,
+    /// From the text to the next one that is listed, or to the present one.
     pub diff: Diff,
 }
 
@@ -389,11 +392,15 @@ pub struct HistoryShown {
 impl HistoryShown {
     pub(super) fn of(file: ConfigFile, versions: &[Version], present: Option<&[u8]>) -> Self {
         let present_text = present.unwrap_or_default();
-        let nexts = versions.iter().skip(1).map(|next| next.text.as_slice());
+        let nexts = versions.iter().skip(1).map(|next| {
+            let existed = next.note.as_ref().is_none_or(|note| note.existed);
+            let text = next.text.as_slice();
+            (etag(existed.then_some(text)), text)
+        });
         let rows = versions
             .iter()
-            .zip(nexts.chain([present_text]))
-            .map(|(version, next)| {
+            .zip(nexts.chain([(etag(present), present_text)]))
+            .map(|(version, (next_etag, next))| {
                 let note = version.note.as_ref();
                 VersionRow {
                     number: version.number,
@@ -403,6 +410,7 @@ impl HistoryShown {
                     unix_ms: note.map(|note| note.unix_ms),
                     comment: note.map(|note| note.comment.clone()),
                     undid: note.and_then(|note| note.undid),
+                    then_changed_on_host: version.was_changed_on_host(&next_etag),
                     diff: Diff::of(file.name(), &version.text, next),
                 }
             });

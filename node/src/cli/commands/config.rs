@@ -497,6 +497,9 @@ struct Version {
     unix_ms: Option<u64>,
     comment: Option<String>,
     undid: Option<u64>,
+    /// Controllers of an earlier version do not tell.
+    #[serde(default)]
+    then_changed_on_host: bool,
     diff: CountedDiff,
 }
 
@@ -540,6 +543,10 @@ fn history(
         let comment = match version.comment.as_deref().unwrap_or_default() {
             "" => String::new(),
             comment => format!(": {comment}"),
+        };
+        let by = match version.then_changed_on_host {
+            true => format!("{by}, and then on the host"),
+            false => by.to_owned(),
         };
         let line = format!(
             "{}  until {when}, changed by {by} (+{added} -{removed}{undid}){comment}",

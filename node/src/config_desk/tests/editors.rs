@@ -98,3 +98,33 @@ async fn an_editor_on_the_host_counts_like_anybody_else() {
         .unwrap();
     assert!(office.text(file).ends_with("# by hand\n"));
 }
+
+#[tokio::test]
+async fn what_somebody_did_on_the_host_is_not_laid_to_whoever_changed_it_before() {
+    let office = Office::new();
+    let file = ConfigFile::Cluster;
+    let desk = office.desk();
+    let on_host = async || {
+        // The next process knows it too.
+        let versions = office.desk().history(file).await.unwrap().versions;
+        let rows = versions.into_iter();
+        rows.map(|it| (it.number, it.then_changed_on_host))
+            .collect::<Vec<_>>()
+    };
+    office.put(file, format!("{CLUSTER}# before anybody\n"));
+    edit(&desk, file, set("maxConnections", "65"))
+        .await
+        .unwrap();
+    assert_eq!(on_host().await, [(1, false)]);
+    let text = office.text(file);
+    office.put(file, format!("{text}# by hand\n"));
+    assert_eq!(on_host().await, [(1, true)]);
+    edit(&desk, file, set("maxConnections", "66"))
+        .await
+        .unwrap();
+    assert_eq!(on_host().await, [(2, false), (1, true)]);
+    std::fs::remove_file(office.path(file)).unwrap();
+    assert_eq!(on_host().await, [(2, true), (1, true)]);
+    write(&desk, file, "").await.unwrap();
+    assert_eq!(on_host().await, [(3, false), (2, true), (1, true)]);
+}
