@@ -27,6 +27,8 @@ pub struct Planted {
     pub admit_duplicates: bool,
     /// The controller shows what a node measured that has gone since.
     pub show_old_figures: bool,
+    /// The controller shows of a node what its process before has measured.
+    pub keep_old_figures: bool,
     /// A node stays on UDP when nothing comes back.
     pub no_tcp_beats: bool,
     /// An agent takes whatever has a recorded process id for its node.

@@ -61,7 +61,7 @@ impl Scenario for Hunted<'_> {
 
     fn build(&self, seed: u64, trace: TraceMode) -> VaquitaWorld {
         let mut cluster = Cluster::of(3).with_tiny_limits();
-        cluster.settings.measures = self.hunt.bug == "show_old_figures";
+        cluster.settings.measures = self.hunt.bug.ends_with("_old_figures");
         if self.planted {
             (self.hunt.plant)(&mut cluster.planted);
         }
@@ -133,17 +133,32 @@ fn late_and_doubled_datagrams(world: &mut VaquitaWorld) -> Result<(), Failure> {
     wait_until(world, "all online again", all_online)
 }
 
-/// A copied configuration is started on another machine.
+/// A node measures itself, stands still for so long that it is given up, and comes back.
 fn a_node_stands_still(world: &mut VaquitaWorld) -> Result<(), Failure> {
-    world.add_checker(FiguresOfTheLiving);
+    world.add_checker(FiguresOfTheLiving::default());
     bring_online(world)?;
     world.run_for(seconds(15))?;
     world.disturb(&Step::Pause("P2-NODE1".to_owned()));
-    world.run_for(seconds(20))?;
+    world.run_for(seconds(30))?;
     world.disturb(&Step::Resume("P2-NODE1".to_owned()));
     wait_until(world, "all online again", all_online)
 }
 
+/// Nodes that measure themselves are killed, and started again at once by their agents.
+fn nodes_are_others_soon_after(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    world.add_checker(FiguresOfTheLiving::default());
+    bring_online(world)?;
+    for round in 0..3 {
+        world.run_for(seconds(13))?;
+        if let Some(node) = world.node(&Cluster::node_name(1 + round, 1)) {
+            world.kill(node);
+        }
+    }
+    world.run_for(seconds(10))?;
+    wait_until(world, "all online again", all_online)
+}
+
+/// A copied configuration is started on another machine.
 fn an_impostor(world: &mut VaquitaWorld) -> Result<(), Failure> {
     let host = world.host("h3").expect("there are three hosts");
     let impostor = NodeSpec::new("impostor", host, 9999).config("impostor of host 1");
@@ -330,7 +345,7 @@ fn orders_are_given(world: &mut VaquitaWorld) -> Result<(), Failure> {
     wait_until(world, "all as ordered", all_settled)
 }
 
-const HUNTS: [Hunt; 18] = [
+const HUNTS: [Hunt; 19] = [
     Hunt {
         bug: "leave_out_entries",
         plant: |it| it.leave_out_entries = true,
@@ -398,7 +413,14 @@ const HUNTS: [Hunt; 18] = [
         bug: "show_old_figures",
         plant: |it| it.show_old_figures = true,
         drive: a_node_stands_still,
-        shows: "is away and shown with figures",
+        shows: "and is shown with figures",
+        within: 3,
+    },
+    Hunt {
+        bug: "keep_old_figures",
+        plant: |it| it.keep_old_figures = true,
+        drive: nodes_are_others_soon_after,
+        shows: "with figures of",
         within: 3,
     },
     Hunt {

@@ -184,7 +184,12 @@ impl Controller {
         let Some(epoch) = self.epoch_if_present(slot) else {
             return Some(NodeFigures::gone(role == Role::DataNode));
         };
-        let mut figures = self.figures.members[slot].row(now, epoch, role)?;
+        let history = &self.figures.members[slot];
+        let epoch = match self.planted.keep_old_figures {
+            true => history.epoch(),
+            false => epoch,
+        };
+        let mut figures = history.row(now, epoch, role)?;
         if let Some((capacity, free)) = self.disk_of(slot) {
             figures.disk_capacity = Some(capacity);
             figures.disk_free = Some(free);
@@ -271,17 +276,15 @@ impl Controller {
         })
     }
 
-    /// Of each member whether it is there, and whether it is shown with figures of a process that lives,
-    /// for the checkers of the simulators.
+    /// Of each member how old the figures are that it is shown with, in milliseconds; `None` if it is shown
+    /// as one that is gone, or has told nothing. For the checkers of the simulators.
     #[doc(hidden)]
     #[must_use]
-    pub fn figures_shown(&self, now: Timestamp) -> Vec<(crate::ids::Alias, bool, bool)> {
+    pub fn figures_shown(&self, now: Timestamp) -> Vec<(crate::ids::Alias, Option<u64>)> {
         let shown = self.members.in_order().into_iter().map(|slot| {
-            let member = &self.members.all[slot];
             let figures = self.figures_of(now, slot);
-            let lives = figures.is_some_and(|it| it.age_ms.is_some());
-            let present = member.presence != Presence::Away;
-            (member.member.site.alias.clone(), present, lives)
+            let alias = self.members.all[slot].member.site.alias.clone();
+            (alias, figures.and_then(|it| it.age_ms))
         });
         shown.collect()
     }

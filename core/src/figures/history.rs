@@ -90,6 +90,11 @@ impl History {
         self.recent.push_back(Sample { came: now, figures });
     }
 
+    /// The registration that the figures were sent under.
+    pub(crate) const fn epoch(&self) -> NodeEpoch {
+        self.epoch
+    }
+
     /// The newest figures under a registration.
     fn newest(&self, epoch: NodeEpoch) -> Option<&Sample> {
         self.recent.back().filter(|_| self.epoch == epoch)

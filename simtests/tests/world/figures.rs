@@ -24,11 +24,11 @@ fn is_shown(world: &VaquitaWorld, name: &str) -> bool {
     let shown = controller.figures_shown(now);
     shown
         .iter()
-        .any(|(alias, _, lives)| alias.as_str() == name && *lives)
+        .any(|(alias, age)| alias.as_str() == name && age.is_some())
 }
 
 /// A node that stands still is given up, and nothing of it is shown until it has registered and measured
-/// anew. A checker holds that nobody who is away is shown, whatever else happens.
+/// anew. A checker holds that nobody is shown who does not run, and nothing of an earlier process.
 #[test]
 fn figures_go_with_the_registration_and_come_back_with_the_next() {
     run(
@@ -36,7 +36,7 @@ fn figures_go_with_the_registration_and_come_back_with_the_next() {
         Story {
             name: "figures::figures_go_with_the_registration_and_come_back_with_the_next",
             cluster: measured,
-            prepare: |world| world.add_checker(FiguresOfTheLiving),
+            prepare: |world| world.add_checker(FiguresOfTheLiving::default()),
             drive: |world| {
                 bring_online(world)?;
                 wait_until(world, "all are shown", |world| {
@@ -58,6 +58,15 @@ fn figures_go_with_the_registration_and_come_back_with_the_next() {
                 wait_until(world, "all online again", all_online)?;
                 wait_until(world, "it is shown again", |world| {
                     is_shown(world, "P2-NODE1")
+                })?;
+                // One that is started again at once is a member all the time, and is another one.
+                if let Some(node) = world.node("P3-NODE1") {
+                    world.kill(node);
+                }
+                world.run_for(seconds(20))?;
+                wait_until(world, "all are online once more", all_online)?;
+                wait_until(world, "it is shown with its own", |world| {
+                    is_shown(world, "P3-NODE1")
                 })
             },
         },
