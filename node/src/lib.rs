@@ -5,7 +5,7 @@
 //! runs a machine behind that door, [`os_env`] opens it onto Linux. A simulation opens the same
 //! door onto simulated hosts and runs the very same driver. [`http`] answers programs and browsers
 //! on the driver's port; [`data`] carries the bytes of chunks, [`files`] puts them together; [`config_desk`] reads and
-//! changes the controller's files; [`cli`] is what a person types.
+//! changes the controller's files; [`tls`] has certificates; [`cli`] is what a person types.
 
 pub mod cli;
 pub mod config_desk;
@@ -20,3 +20,4 @@ pub mod os_env;
 mod percent;
 pub mod secret_file;
 pub mod server;
+pub mod tls;

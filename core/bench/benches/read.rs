@@ -134,6 +134,7 @@ impl Node {
             processes: None,
             data: Some(end),
             http: NoHttp,
+            tls: None,
             questions,
             termination,
             password_cost: PasswordCost::default(),

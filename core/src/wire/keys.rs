@@ -35,6 +35,8 @@ pub enum KeyRole {
     Process(Role),
     /// A client that holds a token of the controller.
     ClientToken,
+    /// The cluster as a whole: whoever has its secret, towards others who have it not.
+    Cluster,
 }
 
 impl fmt::Display for KeyRole {
@@ -42,6 +44,7 @@ impl fmt::Display for KeyRole {
         match self {
             Self::Process(role) => fmt::Display::fmt(role, f),
             Self::ClientToken => f.pad("client-token"),
+            Self::Cluster => f.pad("cluster"),
         }
     }
 }

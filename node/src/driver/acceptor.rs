@@ -16,13 +16,14 @@ use vaquita_core::ids::ConnId;
 
 use super::DriverLimits;
 use super::connection::{ConnEvent, converse, line};
-use super::http::HttpService;
+use super::http::{HttpService, Transport};
 use super::rewound::Rewound;
 use super::sniff::{DATA_MAGIC, Protocol, Unknown, sniff};
 use super::terminate::Closing;
 use super::throttle::Throttle;
 use crate::data::{self, Data};
 use crate::env::{Env, Listener};
+use crate::tls::Serving;
 
 /// How long accepting pauses after an error that will not go away by itself at once, such as having
 /// no file descriptor left.
@@ -32,6 +33,8 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor<E: Env, H> {
     pub(super) env: E,
     pub(super) http: H,
+    /// What is shown to connections that begin with TLS, if they are served.
+    pub(super) tls: Option<Serving>,
     /// What serves data connections, in a process that keeps chunks.
     pub(super) data: Option<Data<E>>,
     pub(super) events: mpsc::Sender<ConnEvent>,
@@ -144,12 +147,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             Ok((Protocol::Node, first)) => self.serve_node(stream, first, peer).await,
             Ok((Protocol::Data, first)) => self.serve_data(stream, first, peer).await,
             Ok((Protocol::Http, first)) => self.serve_http(stream, first, peer).await,
-            Ok((Protocol::Tls, _)) => self.complain("tls", || {
-                format!(
-                    "closed a connection from {peer} that began with TLS: this port speaks plain \
-                     HTTP and the node protocol. Use http:// in the address"
-                )
-            }),
+            Ok((Protocol::Tls, first)) => self.serve_tls(stream, first, peer).await,
             Ok((Protocol::Api, _)) => self.complain("api", || {
                 format!(
                     "closed a connection from {peer} that began with `API`: that client protocol \
@@ -238,7 +236,57 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         }
         let stream = Rewound::new(first, stream);
         let closing = self.acceptor.closing.clone();
-        self.acceptor.http.serve(stream, peer, closing).await;
+        let http = &self.acceptor.http;
+        http.serve(stream, Transport::Plain, peer, closing).await;
+    }
+
+    /// Serves HTTP inside TLS. It takes the place of an HTTP connection from the handshake on, which is
+    /// what costs most.
+    async fn serve_tls(&self, stream: E::Stream, first: Bytes, peer: SocketAddr) {
+        let limits = &self.acceptor.limits;
+        let Some(tls) = &self.acceptor.tls else {
+            self.complain("tls", || {
+                format!(
+                    "closed a connection from {peer} that began with TLS: this port speaks plain \
+                     HTTP and the node protocol. Use http:// in the address, or set `enableHTTPS=1`"
+                )
+            });
+            return;
+        };
+        let permit = Arc::clone(&self.http).try_acquire_owned();
+        let place = self.take_place(peer.ip());
+        if permit.is_err() || place.is_none() {
+            self.complain("http connections", || {
+                format!(
+                    "refused an HTTPS connection from {peer}: {} are open, or {} from that address, \
+                     the most allowed",
+                    limits.http_connections_max, limits.http_connections_per_address
+                )
+            });
+            return;
+        }
+        let mut closing = self.acceptor.closing.clone();
+        let handshake = tls.accept(Rewound::new(first, stream));
+        let shaken = tokio::select! {
+            biased;
+            () = closing.begun() => return,
+            shaken = timeout(limits.tls_timeout, handshake) => shaken,
+        };
+        match shaken {
+            Ok(Ok(stream)) => {
+                let stream = Rewound::new(Bytes::new(), stream);
+                let http = &self.acceptor.http;
+                http.serve(stream, Transport::Tls, peer, closing).await;
+            }
+            // A browser that warns of a certificate does it too, so that it is nothing to complain of.
+            Ok(Err(error)) => debug!("no TLS with {peer}: {error}"),
+            Err(_) => self.complain("tls handshake", || {
+                format!(
+                    "closed a connection from {peer}: its TLS handshake took longer than {:?}",
+                    limits.tls_timeout
+                )
+            }),
+        }
     }
 
     /// Counts an HTTP connection of an address; `None` if it has too many.

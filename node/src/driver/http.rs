@@ -19,6 +19,7 @@ pub trait HttpService: Clone + Send + Sync + 'static {
     fn serve<S>(
         &self,
         stream: Rewound<S>,
+        transport: Transport,
         peer: SocketAddr,
         closing: Closing,
     ) -> impl Future<Output = ()> + Send
@@ -26,12 +27,21 @@ pub trait HttpService: Clone + Send + Sync + 'static {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 }
 
+/// How a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// As it is: whoever is on the way can read and change it.
+    Plain,
+    /// Through TLS, which has been taken off.
+    Tls,
+}
+
 /// Serves nothing: each connection is closed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoHttp;
 
 impl HttpService for NoHttp {
-    async fn serve<S>(&self, _: Rewound<S>, _: SocketAddr, _: Closing)
+    async fn serve<S>(&self, _: Rewound<S>, _: Transport, _: SocketAddr, _: Closing)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

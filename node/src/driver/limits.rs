@@ -30,6 +30,8 @@ pub struct DriverLimits {
     pub sniff_timeout: Duration,
     /// How long a refused connection may take to do so.
     pub refusal_timeout: Duration,
+    /// How long a TLS handshake may take from its first byte on.
+    pub tls_timeout: Duration,
 
     /// How long opening a connection may take, the look-up of its host included.
     pub connect_timeout: Duration,
@@ -108,6 +110,7 @@ impl Default for DriverLimits {
             sniffing_max: 64,
             refusing_max: 16,
             sniff_timeout: Duration::from_secs(5),
+            tls_timeout: Duration::from_secs(5),
             refusal_timeout: Duration::from_secs(1),
 
             connect_timeout: Duration::from_secs(3),

@@ -56,7 +56,7 @@ use vaquita_core::time::Timestamp;
 pub use bind::{Port, bind};
 pub(crate) use connection::close_reason;
 pub use front::{Front, Questions, front};
-pub use http::{HttpService, NoHttp};
+pub use http::{HttpService, NoHttp, Transport};
 pub(crate) use jobs::hash_password;
 pub use jobs::{BuildCheckpoint, PasswordCost};
 pub use lanes::SealedFile;
@@ -66,6 +66,7 @@ pub use terminate::{Closing, Termination, Terminator, terminator};
 
 use crate::data::DataEnd;
 use crate::env::{Env, Processes};
+use crate::tls::Serving;
 use acceptor::Acceptor;
 use effects::Hands;
 use lanes::Lanes;
@@ -91,6 +92,8 @@ pub struct Wiring<E: Env, H> {
     pub data: Option<DataEnd<E>>,
     /// What serves connections that speak HTTP.
     pub http: H,
+    /// What is shown to connections that begin with TLS, for a process that serves HTTPS.
+    pub tls: Option<Serving>,
     /// Requests, from [`front`].
     pub questions: Questions,
     /// Calls to end, from [`terminator`].
@@ -129,6 +132,7 @@ where
         processes,
         data,
         http,
+        tls,
         mut questions,
         mut termination,
         password_cost,
@@ -174,6 +178,7 @@ where
     let acceptor = Acceptor {
         env: env.clone(),
         http,
+        tls,
         data: data_service,
         events: conn_events.clone(),
         closing,

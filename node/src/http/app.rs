@@ -26,6 +26,7 @@ use super::recent::Recent;
 use super::rolling::Rolling;
 use super::session::{self, Sessions};
 use crate::config_desk::ConfigDesk;
+use crate::tls::Serving;
 
 /// What the configuration says about the HTTP interface.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct HttpSettings {
     /// Name of the cookie that carries a browser's session: cookies do not tell ports apart, so that it
     /// names the port.
     pub session_cookie: String,
+    /// What this process shows to those who connect, if it serves HTTPS; then it serves nothing else.
+    pub https: Option<Serving>,
     /// The way of a browser's files to data nodes, on a controller.
     pub passage: Passage,
     /// Where the cluster manager is, on a process that is not it: `10.1.1.7:8990`.
@@ -53,6 +56,22 @@ pub struct HttpSettings {
     pub limits: HttpLimits,
     /// From which operations that the client has not named are named.
     pub seed: Seed,
+}
+
+impl HttpSettings {
+    /// How the addresses of this cluster's processes begin.
+    pub(super) const fn scheme(&self) -> &'static str {
+        match self.https {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// Whether what that client sends can be read on its way: what it sends to an HTTPS port in the
+    /// clear never gets as far as to whoever asks this.
+    pub(super) fn is_in_the_clear(&self, peer: SocketAddr) -> bool {
+        self.https.is_none() && !peer.ip().to_canonical().is_loopback()
+    }
 }
 
 pub(super) struct App<F> {

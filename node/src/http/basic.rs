@@ -1,7 +1,7 @@
 //! A name and a password with each request, for programs that know nothing else.
 //!
 //! A password is worth more than a token and costs the cluster much more to look at. So it is
-//! taken for files alone, only from this very machine as long as there is no TLS, and exchanged for
+//! taken for files alone, only from this very machine unless they come through TLS, and exchanged for
 //! a token that is kept for a short while.
 
 use std::collections::VecDeque;
@@ -86,14 +86,14 @@ impl Exchanged {
         credentials: &Credentials,
         anew: bool,
     ) -> Result<Caller, Problem> {
-        if !peer.ip().to_canonical().is_loopback() {
+        if app.settings.is_in_the_clear(peer) {
             return Err(Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "insecure-login",
                 "a name and a password with each request are taken from this machine alone, since \
                  they would cross the network in the clear: log in at the controller \
                  (POST /api/v1/login, or `vaquita login`) and send the token as \
-                 `Authorization: Bearer …`",
+                 `Authorization: Bearer …`, or have this process serve HTTPS (`enableHTTPS=1`)",
             ));
         }
         if credentials.user.is_empty() || credentials.password.len() > Password::MAX_LEN {

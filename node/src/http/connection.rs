@@ -26,14 +26,16 @@ use super::limits::HttpLimits;
 use super::metrics::Metrics;
 use super::pages::Ending;
 use super::stream::Stream;
-use super::{gate, handlers};
-use crate::driver::{Closing, HttpService, Rewound};
+use super::{clear, gate, handlers};
+use crate::driver::{Closing, HttpService, Rewound, Transport};
 use crate::http::routes::ROUTES;
 
 /// Answers the HTTP connections of one process. Cloning gives another handle on the same.
 #[derive(Clone)]
 pub struct HttpServer {
     router: Router,
+    /// What answers those who come in the clear, where HTTPS is served.
+    in_the_clear: Option<Router>,
     limits: HttpLimits,
 }
 
@@ -81,6 +83,7 @@ impl HttpServer {
         registry: Arc<Registry>,
     ) -> Self {
         let limits = settings.limits.clone();
+        let https = settings.https.is_some();
         let app = Arc::new(App::new(front, settings, metrics, registry));
         let mut router = Router::new();
         for route in ROUTES {
@@ -92,19 +95,44 @@ impl HttpServer {
             .layer(Extension(files))
             .layer(from_fn_with_state(app.clone(), gate::admit::<F>))
             .layer(from_fn_with_state(app.clone(), gate::account::<F>))
-            .with_state(app);
-        Self { router, limits }
+            .with_state(app.clone());
+        let in_the_clear = https.then(|| {
+            Router::new()
+                .fallback(clear::answer::<F>)
+                .layer(from_fn_with_state(app.clone(), gate::account::<F>))
+                .with_state(app)
+        });
+        Self {
+            router,
+            in_the_clear,
+            limits,
+        }
+    }
+
+    /// What serves connections that came this way.
+    pub(super) fn for_transport(&self, transport: Transport) -> Self {
+        let mut server = self.clone();
+        if let (Transport::Plain, Some(router)) = (transport, server.in_the_clear.take()) {
+            server.router = router;
+        }
+        server
     }
 }
 
 impl HttpService for HttpServer {
-    async fn serve<S>(&self, stream: Rewound<S>, peer: SocketAddr, mut closing: Closing)
-    where
+    async fn serve<S>(
+        &self,
+        stream: Rewound<S>,
+        transport: Transport,
+        peer: SocketAddr,
+        mut closing: Closing,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let server = self.for_transport(transport);
         let (already_read, stream) = stream.into_parts();
         let closing = async move { closing.begun().await };
-        serve_connection(stream, already_read, peer, self.clone(), closing).await;
+        serve_connection(stream, already_read, peer, server, closing).await;
     }
 }
 

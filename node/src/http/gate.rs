@@ -125,7 +125,9 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     } else {
         identify_by_token(app, head, permission).await?
     };
-    if changes_something(&head.method) && !hosts::is_of_this_origin(&head.headers) {
+    if changes_something(&head.method)
+        && !hosts::is_of_this_origin(&head.headers, app.settings.https.is_some())
+    {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "cross-origin",
@@ -168,7 +170,7 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     Ok(signed_in)
 }
 
-fn admit_host<F>(app: &App<F>, head: &Parts) -> Result<(), Problem> {
+pub(super) fn admit_host<F>(app: &App<F>, head: &Parts) -> Result<(), Problem> {
     let mut hosts = head.headers.get_all(header::HOST).into_iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Problem::new(

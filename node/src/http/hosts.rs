@@ -34,6 +34,12 @@ impl AllowedHosts {
         Self { names }
     }
 
+    /// The names beside the loopback names.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Whether requests for this host (with or without a port) are answered.
     pub(super) fn admits(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else {
@@ -79,7 +85,10 @@ fn is_loopback(host: &str) -> bool {
 ///
 /// Browsers say so in two headers; programs send neither. A page of another port of the same host
 /// is *same-site* and still somebody else's.
-pub(super) fn is_of_this_origin(headers: &HeaderMap) -> bool {
+///
+/// Where HTTPS is served, a page that came in the clear is of nobody: anybody on the way may have
+/// written it.
+pub(super) fn is_of_this_origin(headers: &HeaderMap, https: bool) -> bool {
     let fetched_by_us = match headers.get("sec-fetch-site") {
         None => true,
         Some(value) => value == "same-origin" || value == "none",
@@ -88,9 +97,10 @@ pub(super) fn is_of_this_origin(headers: &HeaderMap) -> bool {
         None => true,
         Some(origin) => {
             let text = origin.to_str().unwrap_or_default();
+            // Before a plain process there may be a proxy that speaks TLS.
             let origin_authority = text
-                .strip_prefix("http://")
-                .or_else(|| text.strip_prefix("https://"));
+                .strip_prefix("https://")
+                .or_else(|| text.strip_prefix("http://").filter(|_| !https));
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
             match (origin_authority, host) {
                 (Some(origin), Some(host)) => origin.eq_ignore_ascii_case(host),

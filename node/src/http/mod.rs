@@ -18,6 +18,7 @@
 mod app;
 mod basic;
 mod body;
+mod clear;
 mod conditions;
 mod connection;
 mod download;
@@ -53,5 +54,5 @@ pub use hosts::AllowedHosts;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use openapi::DOCUMENT as OPENAPI;
-pub use passage::{Passage, Reach};
+pub use passage::{Duplex, Passage, Reach, Secured};
 pub use routes::{Endpoint, Permission, ROUTES, Route};

@@ -25,6 +25,7 @@ use vaquita_core::ids::Endpoint;
 
 use super::problem::Problem;
 use crate::env::Env;
+use crate::tls::Connector;
 
 /// A byte stream.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -44,6 +45,32 @@ impl<E: Env> Reach for E {
         Box::pin(async move {
             let connected = Env::connect(self, to).await;
             let (stream, _) = connected.map_err(|reason| reason.to_string())?;
+            Ok(Box::new(stream) as Box<dyn Duplex>)
+        })
+    }
+}
+
+/// Reaches data nodes over HTTPS.
+#[derive(Clone, Debug)]
+pub struct Secured<E> {
+    env: E,
+    connector: Connector,
+}
+
+impl<E> Secured<E> {
+    /// Through connections of `env`, to whoever `connector` trusts.
+    pub const fn new(env: E, connector: Connector) -> Self {
+        Self { env, connector }
+    }
+}
+
+impl<E: Env> Reach for Secured<E> {
+    fn connect<'a>(&'a self, to: &'a Endpoint) -> Connecting<'a> {
+        Box::pin(async move {
+            let connected = self.env.connect(to).await;
+            let (stream, _) = connected.map_err(|reason| reason.to_string())?;
+            let secured = self.connector.connect(&to.host, stream).await;
+            let stream = secured.map_err(|untrusted| untrusted.to_string())?;
             Ok(Box::new(stream) as Box<dyn Duplex>)
         })
     }

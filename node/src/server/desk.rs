@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use vaquita_config::{HostFacts, Mode};
-use vaquita_core::admin::Caller;
+use vaquita_core::admin::{Caller, Request, Verb};
 use vaquita_core::ids::Site;
 
 use super::settings;
@@ -20,6 +20,7 @@ pub(super) fn desk(
     env: &OsEnv,
     site: &Site,
     front: &Front,
+    renewals: &Arc<Notify>,
 ) -> Option<ConfigDesk> {
     let FilePaths {
         config,
@@ -30,9 +31,18 @@ pub(super) fn desk(
         return None;
     };
     let (front, own) = (front.clone(), site.clone());
-    let ask = move |request| {
-        let front = front.clone();
-        async move { front.ask(request).await }
+    let renewals = Arc::clone(renewals);
+    let ask = move |request: Request| {
+        let (front, renewals) = (front.clone(), Arc::clone(&renewals));
+        async move {
+            let takes_up = matches!(request.verb, Verb::Reconfigure { .. });
+            let reply = front.ask(request).await;
+            if takes_up {
+                // The certificate is a file like the others, and whoever changes one may have changed it.
+                renewals.notify_one();
+            }
+            reply
+        }
     };
     let meaning: Meaning = Box::new(move |files, settings| {
         settings::reconfiguration(files, settings, &own).map_err(|reason| reason.message)
@@ -63,9 +73,10 @@ pub(super) fn hangup(plan: &ServerPlan, calls: &Arc<Notify>) -> Hangup {
 }
 
 /// Has the controller take up its files at each call.
-pub(super) async fn take_up_at(calls: Arc<Notify>, desk: ConfigDesk) {
+pub(super) async fn take_up_at(calls: Arc<Notify>, desk: ConfigDesk, renewals: Arc<Notify>) {
     loop {
         calls.notified().await;
+        renewals.notify_one();
         match desk.reload(Caller::Signal { unix_ms: 0 }).await {
             Ok(reloaded) => {
                 info!(

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod desk;
+mod https;
 mod rebuild;
 mod roles;
 mod settings;
@@ -35,10 +36,11 @@ use crate::data::{self, DataEnd};
 use crate::driver::{self, DriverLimits, Front, PasswordCost, Terminator};
 use crate::env::{Env as _, HostFolders};
 use crate::files::Coordinator;
-use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, Passage};
+use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, Passage, Secured};
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, threads, watch_signals};
 use crate::secret_file::{self, SecretFileError};
+use crate::tls::Serving;
 
 /// Runs a server process until it ends; returns its exit status.
 ///
@@ -204,11 +206,17 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         }
         _ => (None, None),
     };
-    let desk = desk::desk(&plan, &env, &site, &front);
-    if let Some(files) = desk.clone() {
-        tokio::spawn(desk::take_up_at(hangups, files));
+    let hosts = hosts(&plan.settings);
+    let tls = https::serving(&plan, secret.as_ref(), &hosts, env.unix_ms() / 1000)?;
+    let renewals = Arc::new(Notify::new());
+    if let Some(serving) = tls.clone() {
+        tokio::spawn(https::watch(env.clone(), serving, Arc::clone(&renewals)));
     }
-    let (http, metrics) = http(&plan, &front, &env, files, desk);
+    let desk = desk::desk(&plan, &env, &site, &front, &renewals);
+    if let Some(files) = desk.clone() {
+        tokio::spawn(desk::take_up_at(hangups, files, renewals));
+    }
+    let (http, metrics) = http(&plan, &front, &env, hosts, tls.clone(), files, desk);
     if plan.console {
         talk(&front, &terminator);
     }
@@ -232,6 +240,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         folders: (plan.mode != Mode::Datanode).then_some(folders),
         limits,
         http,
+        tls,
         questions,
         termination,
         password_cost: PasswordCost::default(),
@@ -284,7 +293,7 @@ async fn run_node(
         let config = AgentConfig {
             facts,
             secret,
-            node_lines: node_lines(plan, label),
+            node_lines: node_lines(plan, label)?,
             limits: Limits::default(),
             planted: Planted::default(),
         };
@@ -306,20 +315,21 @@ async fn run_node(
 }
 
 /// What every data node of this agent's host is told beside what the controller sends.
-fn node_lines(plan: &ServerPlan, label: Option<&str>) -> String {
+fn node_lines(plan: &ServerPlan, label: Option<&str>) -> Result<String, ExitReason> {
     let mut lines = format!(
-        "clusterSecretFile={}\nagentHome={}\n",
+        "clusterSecretFile={}\nagentHome={}\n{}",
         plan.secret_file.display(),
-        plan.home.display()
+        plan.home.display(),
+        https::node_lines(&plan.settings)?
     );
     if let Some(label) = label {
         lines.push_str(&format!("hostLabel={label}\n"));
     }
-    lines
+    Ok(lines)
 }
 
 /// Settings that the log tells at each start, where a file or the command line gives them.
-const GREETED: [&str; 14] = [
+const GREETED: [&str; 17] = [
     "workerNum",
     "localExecutors",
     "webWorkerNum",
@@ -327,6 +337,9 @@ const GREETED: [&str; 14] = [
     "maxMemSize",
     "lanCluster",
     "publicName",
+    "enableHTTPS",
+    "tlsCert",
+    "tlsKey",
     "dfsReplicationFactor",
     "dfsReplicaReliabilityLevel",
     "dfsMinWriteReplicas",
@@ -418,6 +431,8 @@ fn http(
     plan: &ServerPlan,
     front: &Front,
     env: &OsEnv,
+    hosts: AllowedHosts,
+    tls: Option<Serving>,
     files: Option<Coordinator<OsEnv>>,
     desk: Option<ConfigDesk>,
 ) -> (HttpServer, Metrics) {
@@ -426,41 +441,29 @@ fn http(
     let metrics = Metrics::register(&mut registry);
     metrics.pool("request", worker_threads(settings));
     metrics.pool("io", io_workers(settings));
-    let mut names = Vec::new();
-    if let Some(site) = settings.site("localSite") {
-        names.push(site.host.clone());
-    }
-    names.extend(
-        settings
-            .hosts("publicName")
-            .unwrap_or_default()
-            .iter()
-            .cloned(),
-    );
-    names.extend(
-        settings
-            .text("allowedHosts")
-            .unwrap_or_default()
-            .split(',')
-            .map(str::to_owned),
-    );
     let alias = settings
         .site("localSite")
         .map_or("", |site| site.alias.as_str());
     let http_settings = HttpSettings {
         title: format!("{} {alias}", plan.mode),
-        allowed_hosts: AllowedHosts::new(&names),
+        allowed_hosts: hosts,
         web_workers: web_workers(settings),
         strict_defaults: settings.flag("strictDefaults").unwrap_or(false),
         allow_plain_http: settings.flag("allowPlainHttp").unwrap_or(false),
+        // What begins so a browser takes and sends over HTTPS alone.
         session_cookie: format!(
-            "vq{}",
+            "{}vq{}",
+            if tls.is_some() { "__Host-" } else { "" },
             settings.site("localSite").map_or(0, |site| site.port)
         ),
-        passage: match plan.mode {
-            Mode::Controller => Passage::through(env.clone()),
+        passage: match (plan.mode, &tls) {
+            (Mode::Controller, Some(tls)) => {
+                Passage::through(Secured::new(env.clone(), https::connector(tls)))
+            }
+            (Mode::Controller, None) => Passage::through(env.clone()),
             _ => Passage::default(),
         },
+        https: tls,
         manager: (plan.mode != Mode::Controller)
             .then(|| settings.site("controllerSite"))
             .flatten()
@@ -475,6 +478,15 @@ fn http(
         None => HttpServer::new(front, http_settings, told, registry),
     };
     (server, metrics)
+}
+
+/// The names that this process answers to.
+fn hosts(settings: &Resolved) -> AllowedHosts {
+    let site = settings.site("localSite").map(|site| site.host.clone());
+    let public = settings.hosts("publicName").unwrap_or_default();
+    let allowed = settings.text("allowedHosts").unwrap_or_default();
+    let names = site.into_iter().chain(public.iter().cloned());
+    AllowedHosts::new(names.chain(allowed.split(',').map(str::to_owned)))
 }
 
 /// Reads commands from the standard input, for as long as there is one.

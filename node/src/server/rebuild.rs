@@ -70,6 +70,7 @@ async fn try_rebuild(
         folders: None,
         limits,
         http: NoHttp,
+        tls: None,
         questions,
         termination,
         password_cost: PasswordCost::default(),

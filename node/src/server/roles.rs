@@ -21,6 +21,7 @@ use crate::driver::{
     Termination, Wiring, bind,
 };
 use crate::env::{Disk, Env, HostFolders, OpenDiskError};
+use crate::tls::Serving;
 
 /// What a role needs beside its configuration.
 pub struct Start<H> {
@@ -32,6 +33,8 @@ pub struct Start<H> {
     pub limits: DriverLimits,
     /// What serves HTTP.
     pub http: H,
+    /// What is shown to connections that begin with TLS, for a process that serves HTTPS.
+    pub tls: Option<Serving>,
     /// Requests, from [`driver::front`].
     pub questions: Questions,
     /// Calls to end, from [`driver::terminator`].
@@ -193,6 +196,7 @@ where
         processes,
         data,
         http: start.http,
+        tls: start.tls,
         questions: start.questions,
         termination: start.termination,
         password_cost: start.password_cost,

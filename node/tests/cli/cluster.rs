@@ -209,6 +209,7 @@ fn settings(title: &str) -> HttpSettings {
         strict_defaults: false,
         allow_plain_http: false,
         session_cookie: "vq8990".to_owned(),
+        https: None,
         passage: Passage::default(),
         manager: None,
         desk: None,

@@ -23,6 +23,7 @@ mod files_hosts;
 mod files_volumes;
 mod firewalls;
 mod homes;
+mod https;
 mod keys;
 mod local;
 mod rebuilt;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::address::{Server, ServerOption};
+use super::dial::{Known, trust};
 use super::logins::{Login, Logins};
 use super::transport::{Answer, Call, TransportError, exchange};
 use super::views::{
@@ -17,6 +18,7 @@ use super::views::{
 };
 use crate::cli::exit::{Failure, Status};
 use crate::percent::segment;
+use crate::tls::{ClusterKey, Trust};
 
 /// How long a token of the command line is good for, in seconds: 30 days.
 const TOKEN_LIFE_S: u64 = 30 * 24 * 3600;
@@ -67,6 +69,7 @@ impl fmt::Display for ApiError {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let status = match &error {
+            ApiError::Transport(error) if error.is_stranger() => Status::Denied,
             ApiError::Transport(_) => Status::Unavailable,
             ApiError::Nonsense { .. } => Status::Bug,
             ApiError::Refused { status, .. } => match status {
@@ -84,14 +87,11 @@ impl From<ApiError> for Failure {
 impl ApiError {
     /// Whether the same call may succeed in a moment, while a server starts.
     pub(in crate::cli) fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Transport(_)
-                | Self::Refused {
-                    status: 429 | 503,
-                    ..
-                }
-        )
+        match self {
+            Self::Transport(error) => !error.is_stranger(),
+            Self::Refused { status, .. } => matches!(status, 429 | 503),
+            Self::Nonsense { .. } => false,
+        }
     }
 
     /// Whether the login would have gone well with a setup code.
@@ -148,12 +148,15 @@ struct Credentials {
 /// A server, and who one is there.
 pub(in crate::cli) struct Api {
     server: Server,
+    /// By what the server is known, where it speaks HTTPS, and how that is kept.
+    trust: Trust,
+    known: Option<Known>,
     token: Option<String>,
     user: Option<String>,
     environment: Option<Credentials>,
     logins: Logins,
     /// The controller that gave the token, where `server` is a data node.
-    controller: Option<Server>,
+    controller: Option<(Server, Trust)>,
     /// The name of the operation that is being ordered.
     key: Option<String>,
     /// The entity tag of what is being replaced.
@@ -174,6 +177,8 @@ impl Api {
     pub(in crate::cli) fn choose(option: &ServerOption) -> Result<Self, Failure> {
         let logins = Logins::read()?;
         let server = option.choose(&logins)?;
+        let known = option.known(&server, &logins);
+        let trust = trust(&server, known.as_ref())?;
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let environment = match (variable("VAQUITA_USER"), variable("VAQUITA_PASSWORD")) {
             (Some(user), Some(password)) => Some(Credentials { user, password }),
@@ -186,19 +191,21 @@ impl Api {
             _ => None,
         };
         let wanted = environment.as_ref().map(|it| it.user.as_str());
-        let known = logins.find(&server.to_string(), wanted).cloned();
+        let login = logins.find(&server.to_string(), wanted).cloned();
         // A token that was made for a program comes first, and nothing else is tried in its place.
         let (token, user, environment) = match variable("VAQUITA_TOKEN") {
             Some(token) => (Some(token), None, None),
             None => {
-                let token = known.as_ref().map(|login| login.token.clone());
-                (token, known.map(|login| login.user), environment)
+                let token = login.as_ref().map(|login| login.token.clone());
+                (token, login.map(|login| login.user), environment)
             }
         };
         Ok(Self {
             token,
             user,
             server,
+            trust,
+            known,
             environment,
             logins,
             controller: None,
@@ -208,13 +215,23 @@ impl Api {
     }
 
     /// The cluster that `vaquita local` runs, with a token that it knows or one of an earlier run.
-    pub(in crate::cli) fn for_local(server: &str, token: Option<String>) -> Result<Self, Failure> {
-        let server = Server::parse(server)?;
+    /// One that serves HTTPS is known by its cluster's key.
+    pub(in crate::cli) fn for_local(
+        server: &str,
+        key: Option<ClusterKey>,
+        token: Option<String>,
+    ) -> Result<Self, Failure> {
+        let mut server = Server::parse(server)?;
+        server.tls = key.is_some();
+        let known = key.map(|key| Known::Cluster(key.to_string()));
+        let trust = trust(&server, known.as_ref())?;
         let logins = Logins::read()?;
         let user = "admin";
-        let known = || logins.find(&server.to_string(), Some(user));
+        let login = || logins.find(&server.to_string(), Some(user));
         Ok(Self {
-            token: token.or_else(|| known().map(|login| login.token.clone())),
+            trust,
+            known,
+            token: token.or_else(|| login().map(|login| login.token.clone())),
             user: Some(user.to_owned()),
             server,
             environment: None,
@@ -228,6 +245,30 @@ impl Api {
     /// Where calls go to.
     pub(super) const fn address(&self) -> &Server {
         &self.server
+    }
+
+    /// By what the server is known.
+    pub(super) const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// By what the other servers of the cluster are known, where they speak HTTPS: by the cluster's key,
+    /// which this server tells. What comes through TLS stays there: one that tells none is not believed
+    /// to have sent anybody elsewhere in the clear.
+    pub(super) async fn trust_of_others(&self) -> Result<Trust, ApiError> {
+        #[derive(Deserialize)]
+        struct TlsView {
+            cluster_key: Option<String>,
+        }
+        if !self.server.tls {
+            return Ok(self.trust.clone());
+        }
+        let told: TlsView = self.json_once(Method::GET, "/api/v1/tls", None).await?;
+        match told.cluster_key.map(|key| key.parse()) {
+            Some(Ok(key)) => Ok(Trust::Cluster(key)),
+            Some(Err(why)) => Err(self.nonsense(why)),
+            None => Ok(self.trust.clone()),
+        }
     }
 
     /// What shows who one is, once there has been a call.
@@ -253,7 +294,8 @@ impl Api {
 
     /// Who gave the token, `host:port`.
     pub(in crate::cli) fn logged_in_at(&self) -> String {
-        self.controller.as_ref().unwrap_or(&self.server).to_string()
+        let controller = self.controller.as_ref().map(|(server, _)| server);
+        controller.unwrap_or(&self.server).to_string()
     }
 
     /// Exchanges a name and a password for a token and uses it from now on. The caller keeps it.
@@ -278,9 +320,15 @@ impl Api {
                 let Some(controller) = error.elsewhere() else {
                     return Err(error);
                 };
+                let trust = self.trust_of_others().await?;
+                let controller = controller.as_spoken_to(&self.server);
+                let trust = std::mem::replace(&mut self.trust, trust);
                 let node = std::mem::replace(&mut self.server, controller);
                 let asked = self.json_once(Method::POST, path, Some(body)).await;
-                self.controller = Some(std::mem::replace(&mut self.server, node));
+                self.controller = Some((
+                    std::mem::replace(&mut self.server, node),
+                    std::mem::replace(&mut self.trust, trust),
+                ));
                 asked?
             }
         };
@@ -294,13 +342,20 @@ impl Api {
         let Some(login) = self.as_login() else {
             return Ok(());
         };
+        if let Some(known) = self.known.clone() {
+            self.logins.know(login.server.clone(), known);
+        }
         self.logins.keep(login.clone())?;
         match &self.controller {
             // The commands that follow go there: it does more than a data node.
-            Some(controller) => self.logins.keep(Login {
-                server: controller.to_string(),
-                ..login
-            }),
+            Some((controller, trust)) => {
+                let server = controller.to_string();
+                if let Trust::Cluster(key) = trust {
+                    let known = Known::Cluster(key.to_string());
+                    self.logins.know(server.clone(), known);
+                }
+                self.logins.keep(Login { server, ..login })
+            }
             None => Ok(()),
         }
     }
@@ -310,10 +365,18 @@ impl Api {
         &mut self,
         servers: impl IntoIterator<Item = String>,
     ) -> Result<(), Failure> {
-        match self.as_login() {
-            Some(login) => self.logins.keep_beside(&login, servers),
-            None => Ok(()),
+        let Some(login) = self.as_login() else {
+            return Ok(());
+        };
+        let mut beside = Vec::new();
+        for server in servers {
+            let server = Server::parse(&server)?.as_spoken_to(&self.server);
+            if let Some(known @ Known::Cluster(_)) = &self.known {
+                self.logins.know(server.to_string(), known.clone());
+            }
+            beside.push(server.to_string());
         }
+        self.logins.keep_beside(&login, beside)
     }
 
     fn as_login(&self) -> Option<Login> {
@@ -704,7 +767,7 @@ impl Api {
             key: self.key.as_deref(),
             if_match: self.replaces.as_deref(),
         };
-        let answer = exchange(&self.server, token, call)
+        let answer = exchange(&self.server, &self.trust, token, call)
             .await
             .map_err(ApiError::Transport)?;
         if answer.status.is_success() {

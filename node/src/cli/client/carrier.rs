@@ -15,15 +15,15 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, EXPECT, HOST, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use vaquita_core::dfs::path::DfsPath;
 
 use super::api::{ApiError, refusal};
+use super::dial::dial;
 use super::entries::Entries;
-use super::transport::{Answer, unconnected};
+use super::transport::{Answer, TransportError};
 use super::upload::{Outgoing, Sent, Source};
 use super::views::CommittedView;
 use crate::cli::exit::{Failure, Status};
@@ -255,25 +255,17 @@ impl Carrier {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a command is a client outside the cluster, with no process of its own to simulate"
-    )]
     async fn connect(&self, node: usize) -> Result<Link, Failed> {
         let server = &self.entries.nodes[node].server;
-        let connecting = TcpStream::connect((server.host.as_str(), server.port));
-        let stream = match timeout(CONNECT, connecting).await {
-            Err(_) => {
-                return Err(Failed::Node(format!(
-                    "no connection within {} s",
-                    CONNECT.as_secs()
-                )));
-            }
-            Ok(Err(error)) => return Err(Failed::Node(unconnected(server, &error).in_short())),
-            Ok(Ok(stream)) => stream,
-        };
-        // Small files are many; waiting for more to send would cost each of them.
-        let _ = stream.set_nodelay(true);
+        let stream = dial(server, &self.entries.trust, CONNECT).await;
+        let stream = stream.map_err(|error| {
+            Failed::Node(match error {
+                TransportError::Silent(_) => {
+                    format!("no connection within {} s", CONNECT.as_secs())
+                }
+                error => error.in_short(),
+            })
+        })?;
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failed::Node(error.to_string()))?;
@@ -294,7 +286,7 @@ impl Carrier {
         let request = Request::builder()
             .method(method)
             .uri(file_target(path))
-            .header(HOST, server.to_string());
+            .header(HOST, server.authority());
         match &self.entries.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
             None => request,

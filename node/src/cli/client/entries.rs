@@ -6,6 +6,7 @@
 use super::address::Server;
 use super::api::{Api, ApiError};
 use crate::cli::exit::{Failure, Status};
+use crate::tls::Trust;
 
 /// A data node to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(in crate::cli) struct EntryNode {
 pub(in crate::cli) struct Entries {
     pub(super) nodes: Vec<EntryNode>,
     pub(super) token: Option<String>,
+    /// By what they are known, where they speak HTTPS.
+    pub(super) trust: Trust,
 }
 
 impl std::fmt::Debug for Entries {
@@ -41,6 +44,7 @@ impl Entries {
                 return Ok(Self {
                     nodes: vec![EntryNode { name, server }],
                     token: api.token().map(str::to_owned),
+                    trust: api.trust().clone(),
                 });
             }
             Err(error) => return Err(error.into()),
@@ -53,7 +57,7 @@ impl Entries {
                 if row.is_data_node() && states.contains(&row.state.as_str()) {
                     nodes.push(EntryNode {
                         name: row.alias.clone(),
-                        server: Server::parse(&row.site)?,
+                        server: Server::parse(&row.site)?.as_spoken_to(api.address()),
                     });
                 }
             }
@@ -73,6 +77,7 @@ impl Entries {
         }
         Ok(Self {
             nodes,
+            trust: api.trust_of_others().await?,
             token: api.token().map(str::to_owned),
         })
     }

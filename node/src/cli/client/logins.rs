@@ -4,6 +4,7 @@
 //! good as a password until it expires, so the file is for its owner alone and one that others can
 //! read is not used.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::dial::Known;
 use crate::cli::exit::{Failure, Status};
 use crate::cli::shell;
 
@@ -33,6 +35,9 @@ struct Content {
     /// One login a server and user; of a server's the first is the one that commands use.
     #[serde(default)]
     logins: Vec<Login>,
+    /// By what servers that speak HTTPS are known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    known: BTreeMap<String, Known>,
 }
 
 /// The logins, and the file they came from.
@@ -119,6 +124,16 @@ impl Logins {
     pub(in crate::cli) fn find(&self, server: &str, user: Option<&str>) -> Option<&Login> {
         let mut logins = self.content.logins.iter();
         logins.find(|it| it.server == server && user.is_none_or(|user| user == it.user))
+    }
+
+    /// By what a server is known that speaks HTTPS.
+    pub(in crate::cli) fn known(&self, server: &str) -> Option<&Known> {
+        self.content.known.get(server)
+    }
+
+    /// Keeps by what a server is known, with the next login that is kept.
+    pub(in crate::cli) fn know(&mut self, server: String, known: Known) {
+        self.content.known.insert(server, known);
     }
 
     /// Keeps a login as the one that commands use from now on.

@@ -5,6 +5,7 @@ mod api;
 mod carrier;
 mod config;
 mod dfs;
+mod dial;
 mod entries;
 mod logins;
 mod transport;

@@ -2,7 +2,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::address::{Server, choose};
+use super::address::{Server, ServerOption, choose};
+use super::dial::{Known, trust};
 use super::logins::{Login, Logins};
 use crate::cli::exit::Status;
 
@@ -19,6 +20,8 @@ fn a_server_is_written_in_one_way() {
     assert_eq!(server("10.1.1.7:8990:master"), "10.1.1.7:8990");
     assert_eq!(server("[::1]:8990"), "[::1]:8990");
     assert_eq!(server("[::1]"), "[::1]:8990");
+    assert_eq!(server("https://P4/"), "https://p4:8990");
+    assert_eq!(server("https://[::1]:1:master"), "https://[::1]:1");
 }
 
 #[test]
@@ -32,7 +35,9 @@ fn what_is_no_server_is_refused_with_an_example() {
         "a b:1",
         "[::1:80",
         "[nonsense]:1",
-        "https://host",
+        "https://",
+        "ftp://host",
+        "https://user@host",
         "host/path",
         "user@host",
         "host:1\r\nX: y",
@@ -77,6 +82,61 @@ fn the_server_is_the_flag_else_the_variable_else_the_last_login_else_the_usual_o
     assert_eq!(chosen(None, None, &logins), "c:3");
     assert_eq!(chosen(None, Some("b:2"), &logins), "b:2");
     assert_eq!(chosen(Some("a:1"), Some("b:2"), &logins), "a:1");
+}
+
+#[test]
+fn a_server_that_is_known_over_https_is_not_spoken_to_in_the_clear_by_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    kept.know("https://a:1".to_owned(), Known::Cluster("00".repeat(32)));
+    kept.keep(login("https://a:1", "alice", "t1")).unwrap();
+    kept.keep(login("b:2", "alice", "t2")).unwrap();
+    let read = logins(&directory);
+    let chosen = |text: &str| {
+        let server = choose(Some(text.to_owned()), None, &read).unwrap();
+        server.to_string()
+    };
+    assert_eq!(chosen("a:1"), "https://a:1");
+    assert_eq!(chosen("http://a:1"), "a:1");
+    assert_eq!(chosen("b:2"), "b:2");
+    assert_eq!(chosen("https://b:2"), "https://b:2");
+    assert_eq!(chosen("c:3"), "c:3");
+}
+
+#[test]
+fn by_what_a_server_is_known_is_kept_and_a_flag_comes_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    let fingerprint = Known::Fingerprint("AB".repeat(32));
+    kept.know("https://a:1".to_owned(), fingerprint.clone());
+    kept.keep(login("https://a:1", "alice", "t1")).unwrap();
+    let read = logins(&directory);
+    let known = |option: &ServerOption, text: &str| {
+        let server = Server::parse(text).unwrap();
+        option.known(&server, &read)
+    };
+    let nothing = ServerOption::default();
+    assert_eq!(known(&nothing, "https://a:1"), Some(fingerprint));
+    assert_eq!(known(&nothing, "https://b:2"), None);
+    let file = ServerOption {
+        ca: Some("/etc/ca.pem".into()),
+        ..ServerOption::default()
+    };
+    let by_file = Some(Known::Ca("/etc/ca.pem".into()));
+    assert_eq!(known(&file, "https://a:1"), by_file);
+}
+
+#[test]
+fn what_is_no_fingerprint_and_no_file_is_refused_before_anything_is_sent() {
+    let server = Server::parse("https://a:1").unwrap();
+    for known in [
+        Known::Fingerprint("AB:CD".to_owned()),
+        Known::Ca("/nonexistent/ca.pem".into()),
+        Known::Cluster("key".to_owned()),
+    ] {
+        let failure = trust(&server, Some(&known)).unwrap_err();
+        assert_eq!(failure.status, Status::Usage, "{failure}");
+    }
 }
 
 #[test]

@@ -9,10 +9,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, IF_MATCH};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::address::Server;
+use super::dial::dial;
+use crate::tls::{Trust, Untrusted};
 
 /// How long a connection may take to be accepted.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -54,6 +55,8 @@ pub(in crate::cli) enum TransportError {
     UnknownHost(Server),
     /// The connection was accepted, and the answer did not come in time.
     NoAnswer(Server),
+    /// It is not known to be the right one, or speaks no TLS.
+    Untrusted(Server, Untrusted),
     /// Something else, in the operating system's words.
     Broken(Server, String),
 }
@@ -83,6 +86,24 @@ impl fmt::Display for TransportError {
                  or is overloaded; see its log. Whether an order was carried out is not known",
                 ANSWER.as_secs()
             ),
+            Self::Untrusted(server, Untrusted::Certificate { seen, why }) => write!(
+                f,
+                "{server} is not trusted: {why}. It showed a certificate with the SHA-256 fingerprint \
+                 {seen}. If its log tells the same one (a line with `HTTPS:`, at each start), go on with \
+                 `vaquita login --server {server} --fingerprint {seen}`; `--ca FILE` takes the \
+                 certificate itself, <home>/keys/server.crt on that host, or that of who issued it"
+            ),
+            Self::Untrusted(server, Untrusted::Plain) => write!(
+                f,
+                "{server} does not speak HTTPS: has the process been restarted with `enableHTTPS=1`? \
+                 If it is to speak plain HTTP, use http://{}",
+                server.authority()
+            ),
+            Self::Untrusted(server, Untrusted::Broken(words)) => write!(
+                f,
+                "no TLS connection with {server} came about: {words}. Is it a Vaquita process that \
+                 listens there?"
+            ),
             Self::Broken(server, words) => write!(
                 f,
                 "the conversation with {server} broke off: {words}. Is it a Vaquita process that \
@@ -93,6 +114,11 @@ impl fmt::Display for TransportError {
 }
 
 impl TransportError {
+    /// Whether it is the wrong server that answers, or one that nobody here knows.
+    pub(super) const fn is_stranger(&self) -> bool {
+        matches!(self, Self::Untrusted(_, Untrusted::Certificate { .. }))
+    }
+
     /// What happened, without what to do next: for one of several servers.
     pub(super) fn in_short(&self) -> String {
         match self {
@@ -100,18 +126,16 @@ impl TransportError {
             Self::Silent(_) => "it does not answer".to_owned(),
             Self::UnknownHost(server) => format!("there is no host `{}`", server.host),
             Self::NoAnswer(_) => "it gave no answer".to_owned(),
+            Self::Untrusted(_, untrusted) => untrusted.to_string(),
             Self::Broken(_, words) => words.clone(),
         }
     }
 }
 
 /// Sends a request and reads the whole answer.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a command is a client outside the cluster, with no process of its own to simulate"
-)]
 pub(super) async fn exchange(
     server: &Server,
+    trust: &Trust,
     token: Option<&str>,
     call: Call<'_>,
 ) -> Result<Answer, TransportError> {
@@ -124,12 +148,7 @@ pub(super) async fn exchange(
     } = call;
     let broken =
         |error: &dyn fmt::Display| TransportError::Broken(server.clone(), error.to_string());
-    let connecting = TcpStream::connect((server.host.as_str(), server.port));
-    let stream = match timeout(CONNECT, connecting).await {
-        Err(_) => return Err(TransportError::Silent(server.clone())),
-        Ok(Err(error)) => return Err(unconnected(server, &error)),
-        Ok(Ok(stream)) => stream,
-    };
+    let stream = dial(server, trust, CONNECT).await?;
     let conversation = async {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -139,7 +158,7 @@ pub(super) async fn exchange(
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, server.to_string())
+            .header(HOST, server.authority())
             .header(ACCEPT, "application/json, text/plain")
             .header(CONNECTION, "close");
         if let Some(token) = token {

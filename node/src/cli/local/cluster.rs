@@ -163,7 +163,7 @@ impl Cluster {
                  in {}; write the present password of `admin` there, or log in with `vaquita login \
                  --server {}`",
                 self.layout.password_file().display(),
-                self.layout.server()
+                self.layout.named_server()
             ),
         )
     }

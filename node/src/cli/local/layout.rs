@@ -51,6 +51,8 @@ pub(super) struct Layout {
     /// Where everything lies; absolute.
     pub(super) directory: PathBuf,
     pub(super) controller: Site,
+    /// Whether its processes serve HTTPS.
+    pub(super) https: bool,
     pub(super) hosts: Vec<Host>,
     pub(super) data_nodes: Vec<Site>,
 }
@@ -80,6 +82,7 @@ impl Layout {
         let mut layout = Self {
             directory: directory.to_path_buf(),
             controller: site(Ipv4Addr::LOCALHOST, CONTROLLER_PORT, "master".to_owned()),
+            https: false,
             hosts: Vec::new(),
             data_nodes: Vec::new(),
         };
@@ -123,7 +126,9 @@ impl Layout {
     /// The cluster that the files of `directory` describe, edited by hand or not.
     pub(super) fn of_files(directory: &Path, files: &ClusterFiles) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::new(Status::Usage, why);
-        let controller = resolve_controller(files, &[], None)
+        let settings = resolve_controller(files, &[], None);
+        let https = settings.flag("enableHTTPS").unwrap_or(false);
+        let controller = settings
             .site
             .ok_or_else(|| wrong(format!("{} has no localSite", directory.display())))?;
         let nodes = files
@@ -160,6 +165,7 @@ impl Layout {
         Ok(Self {
             directory: directory.to_path_buf(),
             controller,
+            https,
             hosts,
             data_nodes: nodes.value.data_nodes().map(|it| it.site.clone()).collect(),
         })
@@ -168,6 +174,21 @@ impl Layout {
     /// `host:port` of the controller.
     pub(super) fn server(&self) -> String {
         server(&self.controller)
+    }
+
+    /// Where a browser finds the controller.
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}", self.server())
+    }
+
+    /// Where a command finds the controller.
+    pub(super) fn named_server(&self) -> String {
+        if self.https {
+            self.url()
+        } else {
+            self.server()
+        }
     }
 
     /// Every site: the controller, the agents, the data nodes.

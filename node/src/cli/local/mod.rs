@@ -21,12 +21,15 @@ use self::cluster::{Cluster, Keep, stop_running_under};
 use self::layout::{HOSTS_MAX, Layout};
 use self::unfinished::Remains;
 use super::client::{Api, block_on};
+use super::commands::secret;
 use super::exit::{Failure, Outcome, Status};
 use super::shell;
 use super::terminal::{Colour, Terminal};
 use super::{config_files, diagnostics};
 use crate::env::Env;
 use crate::os_env::OsEnv;
+use crate::secret_file;
+use crate::tls::{ClusterIdentity, ClusterKey};
 
 /// Run a whole cluster on this machine, until Ctrl-C
 ///
@@ -99,7 +102,8 @@ impl Local {
                 format!("the path of this program is not known: {error}"),
             )
         })?;
-        let mut api = Api::for_local(&opened.layout.server(), opened.token.clone())?;
+        let key = cluster_key(&opened.layout)?;
+        let mut api = Api::for_local(&opened.layout.server(), key, opened.token.clone())?;
         let mut cluster = Cluster::new(opened.layout.clone(), program);
         let outcome = self
             .serve(&opened, &mut cluster, &mut api, &mut interrupts, terminal)
@@ -293,6 +297,20 @@ fn refuse_foreign(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
+/// By what the processes of a cluster that serves HTTPS are known: whoever has its files has its secret.
+fn cluster_key(layout: &Layout) -> Result<Option<ClusterKey>, Failure> {
+    if !layout.https {
+        return Ok(None);
+    }
+    let path = layout.directory.join(secret::NAME);
+    let secret = secret_file::read(&path).map_err(secret::failed)?;
+    let identity = ClusterIdentity::derive(&secret).map_err(|words| {
+        let message = format!("no key can be made from {}: {words}", path.display());
+        Failure::new(Status::Bug, message)
+    })?;
+    Ok(Some(identity.public()))
+}
+
 /// The first file in a directory.
 const LOCK: &str = "local.lock";
 
@@ -358,8 +376,7 @@ async fn refuse_taken<E: Env>(env: &E, layout: &Layout) -> Result<(), Failure> {
 }
 
 fn welcome(opened: &Opened, terminal: &Terminal) -> String {
-    let server = opened.layout.server();
-    let address = terminal.paint(Colour::Bold, &format!("http://{server}"));
+    let address = terminal.paint(Colour::Bold, &opened.layout.url());
     let login = match &opened.new_password {
         Some(password) => format!("user admin, password {password}"),
         None => "user admin".to_owned(),

@@ -338,6 +338,7 @@ impl<E: Env> Node<E> {
             processes: None,
             data: Some(end),
             http: NoHttp,
+            tls: None,
             questions,
             termination,
             password_cost: PasswordCost::default(),

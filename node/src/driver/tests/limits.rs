@@ -7,7 +7,7 @@ use vaquita_core::ids::Endpoint;
 use vaquita_core::io::{ExitCode, Input};
 
 use super::{Setup, accepted, idle, read_to_end, soon};
-use crate::driver::{Closing, DriverLimits, HttpService, Rewound, bind};
+use crate::driver::{Closing, DriverLimits, HttpService, Rewound, Transport, bind};
 use crate::env::Env;
 use crate::os_env::OsEnv;
 
@@ -16,8 +16,13 @@ use crate::os_env::OsEnv;
 struct EchoLines;
 
 impl HttpService for EchoLines {
-    async fn serve<S>(&self, mut stream: Rewound<S>, peer: SocketAddr, mut closing: Closing)
-    where
+    async fn serve<S>(
+        &self,
+        mut stream: Rewound<S>,
+        _: Transport,
+        peer: SocketAddr,
+        mut closing: Closing,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut line = Vec::new();
@@ -92,7 +97,7 @@ async fn http_is_told_that_the_process_ends_and_is_waited_for() {
 struct Stubborn;
 
 impl HttpService for Stubborn {
-    async fn serve<S>(&self, _stream: Rewound<S>, _: SocketAddr, _: Closing)
+    async fn serve<S>(&self, _stream: Rewound<S>, _: Transport, _: SocketAddr, _: Closing)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -9,6 +9,7 @@ mod datagrams;
 mod limits;
 mod parts;
 mod requests;
+mod secured;
 mod work;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ use super::{
 use crate::data::DataEnd;
 use crate::env::Env;
 use crate::os_env::OsEnv;
+use crate::tls::Serving;
 
 /// Long enough for a machine that is busy with other things; nobody waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,6 +104,7 @@ impl Machine for Toy {
 struct Setup<H> {
     limits: DriverLimits,
     http: H,
+    tls: Option<Serving>,
     first: Vec<Effect>,
     due: Option<Timestamp>,
     build_checkpoint: Option<BuildCheckpoint>,
@@ -114,6 +117,7 @@ impl Setup<NoHttp> {
         Self {
             limits: DriverLimits::default(),
             http: NoHttp,
+            tls: None,
             first: Vec::new(),
             due: None,
             build_checkpoint: None,
@@ -128,12 +132,18 @@ impl<H: HttpService> Setup<H> {
         Setup {
             limits: self.limits,
             http,
+            tls: self.tls,
             first: self.first,
             due: self.due,
             build_checkpoint: self.build_checkpoint,
             data: self.data,
             home: self.home,
         }
+    }
+
+    fn tls(mut self, serving: Serving) -> Self {
+        self.tls = Some(serving);
+        self
     }
 
     fn limits(mut self, change: impl FnOnce(&mut DriverLimits)) -> Self {
@@ -178,6 +188,7 @@ impl<H: HttpService> Setup<H> {
             processes: None,
             data: self.data,
             http: self.http,
+            tls: self.tls,
             questions,
             termination,
             password_cost: PasswordCost {

@@ -50,11 +50,11 @@ pub(super) async fn away<F: Front>(
             let moves_on = Arc::new(move || sessions.used(&used));
             passage::carry(&app.settings.passage, &nodes, &token, request, moves_on).await
         }
-        _ => Err(elsewhere(request.uri(), &nodes)),
+        _ => Err(elsewhere(app.settings.scheme(), request.uri(), &nodes)),
     }
 }
 
-fn elsewhere(uri: &Uri, nodes: &[Endpoint]) -> Problem {
+fn elsewhere(scheme: &str, uri: &Uri, nodes: &[Endpoint]) -> Problem {
     let Some(first) = nodes.first().map(authority) else {
         let reason =
             "files are served by data nodes, and none is online; `vaquita node list` says why";
@@ -71,7 +71,7 @@ fn elsewhere(uri: &Uri, nodes: &[Endpoint]) -> Problem {
     );
     let all: Vec<String> = nodes.iter().map(authority).collect();
     let problem = problem.detail("nodes", all);
-    match HeaderValue::try_from(format!("http://{first}{target}")) {
+    match HeaderValue::try_from(format!("{scheme}://{first}{target}")) {
         Ok(place) => problem.header(header::LOCATION, place),
         Err(_) => problem,
     }

@@ -84,6 +84,7 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::Ready => on(filter, probes::ready::<F>),
         Endpoint::Metrics => on(filter, probes::metrics::<F>),
         Endpoint::OpenApi => on(filter, probes::openapi),
+        Endpoint::ShowTls => on(filter, probes::tls::<F>),
         Endpoint::Login => on(filter, session::login::<F>),
         Endpoint::Logout => on(filter, session::logout::<F>),
         Endpoint::Me => on(filter, session::me),

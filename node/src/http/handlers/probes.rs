@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
+use serde::Serialize;
 
-use super::{Answer, Shared};
+use super::{Answer, Shared, json};
 use crate::http::front::Front;
 use crate::http::metrics;
 use crate::http::openapi;
@@ -43,6 +44,45 @@ pub(super) async fn metrics<F: Front>(State(app): Shared<F>) -> Answer {
         )
     })?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+#[derive(Serialize)]
+struct Tls {
+    https: bool,
+    /// By which those who know the cluster know each of its processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    sha256: String,
+    names: Vec<String>,
+    not_before_s: u64,
+    not_after_s: u64,
+}
+
+/// What this process shows to those who connect. Nothing of it is secret, and a client wants to know it
+/// before it has logged in.
+pub(super) async fn tls<F: Front>(State(app): Shared<F>) -> Response {
+    let told = app.settings.https.as_ref().map(|serving| {
+        let facts = serving.facts();
+        let shown = Shown {
+            sha256: facts.fingerprint.to_string(),
+            names: facts.names,
+            not_before_s: facts.not_before,
+            not_after_s: facts.not_after,
+        };
+        (serving.cluster_key().to_string(), shown)
+    });
+    let (cluster_key, certificate) = told.unzip();
+    json(&Tls {
+        https: certificate.is_some(),
+        cluster_key,
+        certificate,
+    })
 }
 
 pub(super) async fn openapi() -> Response {

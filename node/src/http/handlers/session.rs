@@ -38,15 +38,15 @@ struct Token {
 }
 
 const IN_THE_CLEAR: &str = "the password crossed the network unencrypted; log in on the \
-     controller's own machine or through a tunnel";
+     controller's own machine or through a tunnel, or have it serve HTTPS (`enableHTTPS=1`)";
 
 pub(super) async fn login<F: Front>(
     State(app): Shared<F>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Answer {
-    let crosses_network = !peer.ip().to_canonical().is_loopback();
-    if crosses_network && app.settings.strict_defaults {
+    let in_the_clear = app.settings.is_in_the_clear(peer);
+    if in_the_clear && app.settings.strict_defaults {
         return Err(insecure());
     }
     let caller = app.caller(peer, request.headers());
@@ -86,8 +86,7 @@ pub(super) async fn login<F: Front>(
 
 /// Whether a login came across the network in the clear, which is then told in the log.
 pub(in crate::http) fn warns_of_clear_text<F>(app: &App<F>, peer: SocketAddr) -> bool {
-    let crosses_network = !peer.ip().to_canonical().is_loopback();
-    let warns = crosses_network && !app.settings.allow_plain_http;
+    let warns = app.settings.is_in_the_clear(peer) && !app.settings.allow_plain_http;
     if warns {
         tracing::warn!("a login from {} came in the clear", peer.ip());
     }
@@ -100,7 +99,7 @@ pub(in crate::http) fn insecure() -> Problem {
         StatusCode::FORBIDDEN,
         "insecure-login",
         "`strictDefaults=1` allows no login across the network in the clear; log in on the \
-         controller's own machine or through a tunnel",
+         controller's own machine or through a tunnel, or have it serve HTTPS (`enableHTTPS=1`)",
     )
 }
 

@@ -30,6 +30,7 @@ pub(in crate::http) async fn show<F: Front>(
     }
     let frame = Reader::new(&app, &head).frame(&app);
     if let Some(manager) = &app.settings.manager {
+        let manager = format!("{}://{manager}/", app.settings.scheme());
         return Ok(page(StatusCode::OK, &elsewhere(frame, manager)));
     }
     let query = Query::parse(head.uri.query(), &["next", "why"])?;
@@ -50,11 +51,11 @@ pub(in crate::http) async fn show<F: Front>(
 }
 
 /// What a process is that serves no cluster manager, and where that is.
-fn elsewhere(f: Frame, manager: &str) -> ProblemPage {
+fn elsewhere(f: Frame, manager: String) -> ProblemPage {
     ProblemPage {
         title: f.cluster.clone(),
         message: f.t.manager_elsewhere.to_owned(),
-        link: Some((format!("http://{manager}/"), f.t.ask_controller)),
+        link: Some((manager, f.t.ask_controller)),
         f,
     }
 }
@@ -62,7 +63,7 @@ fn elsewhere(f: Frame, manager: &str) -> ProblemPage {
 async fn blank<F: Front>(app: &App<F>, frame: Frame, Peer(peer): Peer) -> LoginPage {
     // Told only as long as it helps: whoever wants to try it tries it anyway.
     let first_time = app.has_first_password().await;
-    let in_the_clear = !peer.ip().to_canonical().is_loopback() && !app.settings.allow_plain_http;
+    let in_the_clear = app.settings.is_in_the_clear(peer) && !app.settings.allow_plain_http;
     LoginPage {
         problem: None,
         user: String::new(),
@@ -117,8 +118,7 @@ async fn log_in<F: Front>(
     Peer(peer): Peer,
     form: &Form,
 ) -> Result<(String, bool), Problem> {
-    let crosses_network = !peer.ip().to_canonical().is_loopback();
-    if crosses_network && app.settings.strict_defaults {
+    if app.settings.is_in_the_clear(peer) && app.settings.strict_defaults {
         return Err(crate::http::handlers::session::insecure());
     }
     let verb = Verb::Login {

@@ -125,7 +125,8 @@ impl Reader {
         };
         // A process that is not the controller says where that is.
         let site = problem.text_detail("site");
-        let link = site.map(|site| (format!("http://{site}/"), t.ask_controller));
+        let scheme = app.settings.scheme();
+        let link = site.map(|site| (format!("{scheme}://{site}/"), t.ask_controller));
         let drawn = ProblemPage {
             f: frame,
             title: title.to_owned(),

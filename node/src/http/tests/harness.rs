@@ -206,6 +206,7 @@ pub(super) fn settings() -> HttpSettings {
         strict_defaults: false,
         allow_plain_http: false,
         session_cookie: "vq8990".to_owned(),
+        https: None,
         passage: Passage::default(),
         manager: None,
         desk: None,

@@ -5,6 +5,7 @@ mod dfs;
 mod files;
 mod harness;
 mod hosts;
+mod https;
 mod metrics;
 mod openapi;
 mod pages;

@@ -144,7 +144,7 @@ fn roles(endpoint: Endpoint) -> &'static str {
         E::OrderConfig | E::ChangeConfigFile => "a",
         E::MakeToken | E::OrderTokens => "voafl",
         E::OrderNodes | E::OrderVolume | E::OrderRepair => "oa",
-        E::Alive | E::Ready | E::OpenApi | E::Login => "voafl",
+        E::Alive | E::Ready | E::OpenApi | E::ShowTls | E::Login => "voafl",
         E::Metrics | E::Logout | E::Me | E::Status | E::ListNodes | E::ShowFigures => "voafl",
         E::ListTokens | E::CreateToken | E::RevokeToken => "voafl",
         E::StartNodes | E::StopNodes | E::DrainNodes | E::MaintainNodes | E::ServeNodes => "oa",
@@ -251,6 +251,7 @@ async fn the_table_of_routes_and_that_of_the_machine_say_the_same() {
                 | Endpoint::Ready
                 | Endpoint::Metrics
                 | Endpoint::OpenApi
+                | Endpoint::ShowTls
                 | Endpoint::Me
         );
         // These ask the desk where the files are.

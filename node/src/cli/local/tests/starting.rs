@@ -168,6 +168,7 @@ impl Rig {
             strict_defaults: false,
             allow_plain_http: false,
             session_cookie: "vq8990".to_owned(),
+            https: None,
             passage: Passage::default(),
             manager: None,
             desk: None,
@@ -196,7 +197,7 @@ impl Rig {
     }
 
     fn api(&self, token: Option<&str>) -> Api {
-        Api::for_local(&self.layout.server(), token.map(str::to_owned)).unwrap()
+        Api::for_local(&self.layout.server(), None, token.map(str::to_owned)).unwrap()
     }
 }
 

@@ -1,0 +1,123 @@
+//! The certificate of a server process, from its settings.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use vaquita_config::Resolved;
+use vaquita_core::io::{ExitCode, ExitReason};
+use vaquita_core::secret::ClusterSecret;
+
+use super::failed;
+use crate::cli::ServerPlan;
+use crate::env::{Effort, Env};
+use crate::http::AllowedHosts;
+use crate::tls::{ClusterIdentity, Connector, Serving, Source, Trust};
+
+/// How often the files of the certificate are looked at, without being told to.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// What this process shows to those who connect; `None` without `enableHTTPS`.
+///
+/// # Errors
+/// If there is no certificate that it could show, or no secret.
+pub(super) fn serving(
+    plan: &ServerPlan,
+    secret: Option<&ClusterSecret>,
+    hosts: &AllowedHosts,
+    now: u64,
+) -> Result<Option<Serving>, ExitReason> {
+    let settings = &plan.settings;
+    if !settings.flag("enableHTTPS").unwrap_or(false) {
+        return Ok(None);
+    }
+    let Some(secret) = secret else {
+        return Err(failed(
+            ExitCode::Usage,
+            format!(
+                "`enableHTTPS=1` needs the cluster secret, by which the processes of the cluster know one \
+                 another over HTTPS: run `vaquita secret` and copy the file to {} on each host",
+                plan.secret_file.display()
+            ),
+        ));
+    };
+    let identity = ClusterIdentity::derive(secret).map_err(|words| {
+        failed(
+            ExitCode::Bug,
+            format!("no key can be made from the cluster secret: {words}; please report it"),
+        )
+    })?;
+    let source = source(settings, &plan.home)?;
+    let names = names(hosts);
+    Serving::start(source, names, &identity, now)
+        .map(Some)
+        .map_err(|error| failed(error.exit_code(), error.to_string()))
+}
+
+/// Where the certificate comes from. Data nodes share the one of their host with their agent.
+fn source(settings: &Resolved, home: &Path) -> Result<Source, ExitReason> {
+    let path = |key| match settings.text(key) {
+        Some(path) => std::path::absolute(path)
+            .map(Some)
+            .map_err(|error| failed(ExitCode::Usage, format!("{key}={path} is no path: {error}"))),
+        None => Ok(None),
+    };
+    match (path("tlsCert")?, path("tlsKey")?) {
+        (Some(certificate), key) => Ok(Source::Given {
+            key: key.unwrap_or_else(|| certificate.clone()),
+            certificate,
+        }),
+        (None, Some(key)) => Err(failed(
+            ExitCode::Usage,
+            format!(
+                "`tlsKey` names {} and `tlsCert` names nothing: name the file with the certificate of \
+                 this key in `tlsCert`, or remove both to have a certificate made",
+                key.display()
+            ),
+        )),
+        (None, None) => {
+            let home = settings.text("agentHome").map_or(home, Path::new);
+            Ok(Source::Made(home.join("keys")))
+        }
+    }
+}
+
+/// What this process is called, and what a host calls itself.
+fn names(hosts: &AllowedHosts) -> Vec<String> {
+    let mut names = hosts.names().to_vec();
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Looks at the files of the certificate now and then, and whenever it is called to.
+pub(super) async fn watch(env: impl Env, serving: Serving, calls: Arc<Notify>) {
+    loop {
+        // Whichever comes first.
+        let _ = timeout(LOOK_EVERY, calls.notified()).await;
+        let now = env.unix_ms() / 1000;
+        let looking = serving.clone();
+        // Not now is soon enough: what it found it has told.
+        let _ = env.compute(Effort::Config, move || looking.look(now)).await;
+    }
+}
+
+/// By what this process knows the others of its cluster over HTTPS.
+pub(super) fn connector(serving: &Serving) -> Connector {
+    Connector::new(Trust::Cluster(serving.cluster_key()))
+}
+
+/// What an agent hands on to the data nodes of its host: the certificate that its operator gave.
+pub(super) fn node_lines(settings: &Resolved) -> Result<String, ExitReason> {
+    match source(settings, Path::new(""))? {
+        Source::Given { certificate, key } => Ok(format!(
+            "tlsCert={}\ntlsKey={}\n",
+            certificate.display(),
+            key.display()
+        )),
+        Source::Made(_) => Ok(String::new()),
+    }
+}
