@@ -18,6 +18,10 @@ use crate::site::Site;
 use crate::span::{Place, Span};
 use crate::value::{self, Value};
 
+/// What the controller says for all data nodes: one that spoke otherwise than the others would not be
+/// found by them, or by whoever the controller points to it.
+const RULED: [&str; 2] = ["lanCluster", "enableHTTPS"];
+
 pub(super) struct Resolver<'a> {
     kind: FileKind,
     host: Option<&'a HostFacts>,
@@ -105,23 +109,21 @@ impl<'a> Resolver<'a> {
             document,
             ..
         } = parsed;
-        for key in keys::TABLE.iter().filter(|key| key.passed_on) {
+        let ruled = |key: &&keys::Key| RULED.contains(&key.name);
+        let passed_on = keys::TABLE.iter().filter(|key| key.passed_on);
+        for key in passed_on.filter(|key| !ruled(key)) {
             if let Some(entry) = file.last(key.name) {
                 self.entry(document, entry, Precedence::PassedOn, Origin::Controller);
             }
         }
-        match file.last("lanCluster") {
-            Some(entry) => self.entry(document, entry, Precedence::Fixed, Origin::Controller),
-            None => {
-                let raw = keys::find("lanCluster").map_or("1", |key| key.default.description());
-                let span = Span::default();
-                self.candidate(
-                    "lanCluster",
-                    raw.into(),
-                    Precedence::Fixed,
-                    Origin::Default,
-                    span,
-                );
+        for key in keys::TABLE.iter().filter(ruled) {
+            match file.last(key.name) {
+                Some(entry) => self.entry(document, entry, Precedence::Fixed, Origin::Controller),
+                None => {
+                    let raw = key.default.description().into();
+                    let span = Span::default();
+                    self.candidate(key.name, raw, Precedence::Fixed, Origin::Default, span);
+                }
             }
         }
         if let Some(entry) = file.last("localSite")

@@ -61,7 +61,8 @@ pub enum Precedence {
     ExactAlias,
     /// The command line.
     CommandLine,
-    /// What no line can change: site and mode of a member, and the controller's `lanCluster`.
+    /// What no line can change: site and mode of a member, and the controller's `lanCluster`
+    /// and `enableHTTPS`.
     Fixed,
 }
 

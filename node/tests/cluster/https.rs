@@ -52,6 +52,17 @@ fn fingerprint(cluster: &Cluster) -> String {
     rest.split(' ').next().unwrap().to_owned()
 }
 
+/// Changes the first password at a server that is known by its fingerprint.
+async fn change_password(cluster: &Cluster, print: &str) {
+    let line = format!("user passwd admin --password-stdin --fingerprint {print}");
+    let passwords = "123456\nlong enough\n";
+    let changed = cluster.until("the controller answers", async || {
+        let ran = cluster.place.run_with(&line, passwords).await;
+        (ran.status == 0).then_some(())
+    });
+    changed.await;
+}
+
 #[tokio::test]
 async fn everything_goes_over_https_and_nothing_that_came_in_the_clear_is_done() {
     let cluster = started().await;
@@ -75,20 +86,18 @@ async fn everything_goes_over_https_and_nothing_that_came_in_the_clear_is_done()
     refused.failed(DENIED);
 
     // What the log tells is enough, once; the data nodes are known by the controller's word.
-    let line = format!("user passwd admin --password-stdin --fingerprint {print}");
-    let passwords = "123456\nlong enough\n";
-    cluster.place.run_with(&line, passwords).await.ok();
+    change_password(&cluster, &print).await;
     cluster.vaquita("node start --all --wait").await.ok();
-    cluster.until_volumes(2).await;
     let bytes = content(1, 300 * KIB);
     fs::write(cluster.path("a file"), &bytes).unwrap();
     let from = cluster.path("a file").display().to_string();
     let to = cluster.path("another").display().to_string();
-    cluster
-        .place
-        .run_words(&["dfs", "put", &from, "/a"], "")
-        .await
-        .ok();
+    let put = cluster.until("the volumes are there", async || {
+        let put = ["dfs", "put", &from, "/a"];
+        let ran = cluster.place.run_words(&put, "").await;
+        (ran.status == 0).then_some(())
+    });
+    put.await;
     cluster
         .place
         .run_words(&["dfs", "get", "/a", &to], "")
@@ -114,7 +123,7 @@ async fn everything_goes_over_https_and_nothing_that_came_in_the_clear_is_done()
     let authority = format!("{}.7:8990", cluster.subnet);
     let answer = cluster.get("7:8990", "/api/v1/nodes").await;
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    let place = format!("location: https://{authority}/api/v1/nodes");
+    let place = format!("location: https://{}.7/api/v1/nodes", cluster.subnet);
     assert!(answer.to_lowercase().contains(&place), "{answer}");
     let order = r#"{"all":true}"#;
     let request = format!(
@@ -173,13 +182,7 @@ async fn a_certificate_that_changes_is_taken_up_without_a_restart_and_a_bad_one_
     let cluster = started().await;
     cluster.until_log(LOG, "SHA-256 fingerprint").await;
     let old = fingerprint(&cluster);
-    let line = format!("user passwd admin --password-stdin --fingerprint {old}");
-    let passwords = "123456\nlong enough\n";
-    let changed = cluster.until("the controller answers", async || {
-        let ran = cluster.place.run_with(&line, passwords).await;
-        (ran.status == 0).then_some(())
-    });
-    changed.await;
+    change_password(&cluster, &old).await;
     let controller = cluster.servers["P4"].pid;
 
     let pair = cluster.path("P4/data/keys/server.pem");

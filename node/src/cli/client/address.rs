@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// The same place, spoken to in the way of `other`.
-    pub(super) fn as_spoken_to(mut self, other: &Self) -> Self {
+    pub(super) fn spoken_to_as(mut self, other: &Self) -> Self {
         self.tls = other.tls;
         self
     }

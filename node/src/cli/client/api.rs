@@ -73,7 +73,7 @@ impl From<ApiError> for Failure {
             ApiError::Transport(_) => Status::Unavailable,
             ApiError::Nonsense { .. } => Status::Bug,
             ApiError::Refused { status, .. } => match status {
-                401 | 403 => Status::Denied,
+                308 | 401 | 403 => Status::Denied,
                 429 => Status::Busy,
                 503 => Status::Unavailable,
                 500 => Status::Bug,
@@ -321,7 +321,7 @@ impl Api {
                     return Err(error);
                 };
                 let trust = self.trust_of_others().await?;
-                let controller = controller.as_spoken_to(&self.server);
+                let controller = controller.spoken_to_as(&self.server);
                 let trust = std::mem::replace(&mut self.trust, trust);
                 let node = std::mem::replace(&mut self.server, controller);
                 let asked = self.json_once(Method::POST, path, Some(body)).await;
@@ -370,7 +370,7 @@ impl Api {
         };
         let mut beside = Vec::new();
         for server in servers {
-            let server = Server::parse(&server)?.as_spoken_to(&self.server);
+            let server = Server::parse(&server)?.spoken_to_as(&self.server);
             if let Some(known @ Known::Cluster(_)) = &self.known {
                 self.logins.know(server.to_string(), known.clone());
             }

@@ -57,7 +57,7 @@ impl Entries {
                 if row.is_data_node() && states.contains(&row.state.as_str()) {
                     nodes.push(EntryNode {
                         name: row.alias.clone(),
-                        server: Server::parse(&row.site)?.as_spoken_to(api.address()),
+                        server: Server::parse(&row.site)?.spoken_to_as(api.address()),
                     });
                 }
             }
