@@ -225,7 +225,7 @@ pub static TABLE: &[Key] = &[
     key("enableHTTPS", ALL, Flag, Value("0"), CLUSTER,
         "Whether browsers and HTTP clients are served over TLS, and not in the clear; for data nodes the controller's value rules.").passed_on(),
     key("enableRpcSSL", C.and(A).and(N), Flag, Value("0"), CLUSTER,
-        "Whether the processes of the cluster talk to one another over TLS.").protected(),
+        "Whether the processes of the cluster talk to one another over TLS, all or none; for data nodes the controller's value rules.").passed_on().protected(),
     key("tlsCert", ALL, Path, Unset("one is made, in `<home>/keys`"), PROCESS,
         "The file with the certificate chain for HTTPS, of this host first; what changes in it is taken up by itself.").protected(),
     key("tlsKey", ALL, Path, Unset("the file of `tlsCert`"), PROCESS,

@@ -11,8 +11,8 @@
 //! 6. the default.
 //!
 //! Within one class the later line rules. Two things stand above the order, because no line can
-//! change them: a member's site and mode are what `cluster.nodes` says, and `lanCluster` and
-//! `enableHTTPS` are what the controller says. A line without a value counts as no line.
+//! change them: a member's site and mode are what `cluster.nodes` says, and `lanCluster`,
+//! `enableHTTPS` and `enableRpcSSL` are what the controller says. A line without a value counts as no line.
 
 mod defaults;
 mod explain;

@@ -20,7 +20,7 @@ use crate::value::{self, Value};
 
 /// What the controller says for all data nodes: one that spoke otherwise than the others would not be
 /// found by them, or by whoever the controller points to it.
-const RULED: [&str; 2] = ["lanCluster", "enableHTTPS"];
+const RULED: [&str; 3] = ["lanCluster", "enableHTTPS", "enableRpcSSL"];
 
 pub(super) struct Resolver<'a> {
     kind: FileKind,

@@ -61,8 +61,8 @@ pub enum Precedence {
     ExactAlias,
     /// The command line.
     CommandLine,
-    /// What no line can change: site and mode of a member, and the controller's `lanCluster`
-    /// and `enableHTTPS`.
+    /// What no line can change: site and mode of a member, and the controller's `lanCluster`,
+    /// `enableHTTPS` and `enableRpcSSL`.
     Fixed,
 }
 

@@ -134,7 +134,7 @@ impl Node {
             processes: None,
             data: Some(end),
             http: NoHttp,
-            tls: None,
+            tls: vaquita_node::tls::PortTls::default(),
             questions,
             termination,
             password_cost: PasswordCost::default(),

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::{debug, error, warn};
 use vaquita_core::ids::ConnId;
 
@@ -23,7 +25,7 @@ use super::terminate::Closing;
 use super::throttle::Throttle;
 use crate::data::{self, Data};
 use crate::env::{Env, Listener};
-use crate::tls::Serving;
+use crate::tls::{PEER_PROTOCOL, PortTls};
 
 /// How long accepting pauses after an error that will not go away by itself at once, such as having
 /// no file descriptor left.
@@ -33,8 +35,8 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor<E: Env, H> {
     pub(super) env: E,
     pub(super) http: H,
-    /// What is shown to connections that begin with TLS, if they are served.
-    pub(super) tls: Option<Serving>,
+    /// What is shown to connections that begin with TLS.
+    pub(super) tls: PortTls,
     /// What serves data connections, in a process that keeps chunks.
     pub(super) data: Option<Data<E>>,
     pub(super) events: mpsc::Sender<ConnEvent>,
@@ -128,41 +130,86 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
     /// Finds out what a connection speaks and serves it. `permit` is held until it ends.
     async fn welcome(
         self: Arc<Self>,
-        mut stream: E::Stream,
+        stream: E::Stream,
         peer: SocketAddr,
         left: oneshot::Receiver<()>,
         permit: OwnedSemaphorePermit,
     ) {
         let mut closing = self.acceptor.closing.clone();
-        let sniffed = tokio::select! {
+        let arrived = tokio::select! {
             biased;
             () = closing.begun() => return,
             _ = left => {
                 debug!("closed a connection from {peer} that had sent nothing, to make room");
                 return;
             }
-            sniffed = sniff(&mut stream, self.acceptor.limits.sniff_timeout) => sniffed,
+            arrived = arrive(stream, &self.acceptor.tls, &self.acceptor.limits) => arrived,
         };
-        match sniffed {
-            Ok((Protocol::Node, first)) => self.serve_node(stream, first, peer).await,
-            Ok((Protocol::Data, first)) => self.serve_data(stream, first, peer).await,
-            Ok((Protocol::Http, first)) => self.serve_http(stream, first, peer).await,
-            Ok((Protocol::Tls, first)) => self.serve_tls(stream, first, peer).await,
-            Ok((Protocol::Api, _)) => self.complain("api", || {
+        let peers_use_tls = self.acceptor.tls.peers.is_some();
+        match arrived {
+            Arrived::Plain(Protocol::Node | Protocol::Data, ..) if peers_use_tls => {
+                self.complain("plain peer", || {
+                    format!(
+                        "closed a connection from {peer}, a process that does not speak TLS with others, \
+                         and this one has `enableRpcSSL=1`: it has to be the same in controller.cfg and in \
+                         every agent.cfg"
+                    )
+                });
+            }
+            Arrived::Plain(Protocol::Node, first, stream) => {
+                self.serve_node(stream, first, peer).await;
+            }
+            Arrived::Plain(Protocol::Data, first, stream) => {
+                self.serve_data(stream, first, peer).await;
+            }
+            Arrived::Plain(Protocol::Http, first, stream) => {
+                self.serve_http(stream, first, peer).await;
+            }
+            Arrived::Plain(Protocol::Tls, ..) => self.complain("tls", || no_tls(peer)),
+            Arrived::Hello(hello) => self.serve_https(*hello, peer).await,
+            Arrived::Peer(Protocol::Node, first, stream) => {
+                self.serve_node(stream, first, peer).await;
+            }
+            Arrived::Peer(Protocol::Data, first, stream) => {
+                self.serve_data(stream, first, peer).await;
+            }
+            // Members speak nothing else.
+            Arrived::Peer(..) => {
+                debug!("closed a connection from {peer}: neither a session nor chunks inside TLS");
+            }
+            Arrived::PeerWithoutTls => self.complain("tls peer", || {
+                format!(
+                    "closed a connection from {peer}, a process that speaks TLS with others \
+                     (`enableRpcSSL=1`), and this one does not: it has to be the same in controller.cfg and \
+                     in every agent.cfg"
+                )
+            }),
+            Arrived::Stranger(error) => self.complain("tls stranger", || {
+                format!(
+                    "closed a connection from {peer}, which did not prove the cluster secret by TLS: \
+                     {error}"
+                )
+            }),
+            Arrived::NoHandshake(error) => debug!("no TLS with {peer}: {error}"),
+            Arrived::Plain(Protocol::Api, ..) => self.complain("api", || {
                 format!(
                     "closed a connection from {peer} that began with `API`: that client protocol \
                      is not served. Use the HTTP interface under /api/v1"
                 )
             }),
-            Err(Unknown::Silent) => {
+            Arrived::TooSlow => self.complain("tls handshake", || too_slow(peer, &self.acceptor.limits)),
+            Arrived::Unknown(Unknown::Silent) => {
                 debug!("closed a connection from {peer}: it sent nothing for too long");
             }
-            Err(Unknown::Left) => {}
+            Arrived::Unknown(Unknown::Left) => {}
         }
         drop(permit);
     }
 
-    async fn serve_node(&self, stream: E::Stream, first: Bytes, peer: SocketAddr) {
+    async fn serve_node<S>(&self, stream: S, first: Bytes, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let limits = &self.acceptor.limits;
         let Ok(_permit) = Arc::clone(&self.node).try_acquire_owned() else {
             self.complain("node connections", || {
@@ -187,7 +234,10 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         }
     }
 
-    async fn serve_data(&self, stream: E::Stream, mut first: Bytes, peer: SocketAddr) {
+    async fn serve_data<S>(&self, stream: S, mut first: Bytes, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let limits = &self.acceptor.limits;
         let Some(data) = &self.acceptor.data else {
             self.complain("data", || {
@@ -240,17 +290,12 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         http.serve(stream, Transport::Plain, peer, closing).await;
     }
 
-    /// Serves HTTP inside TLS. It takes the place of an HTTP connection from the handshake on, which is
-    /// what costs most.
-    async fn serve_tls(&self, stream: E::Stream, first: Bytes, peer: SocketAddr) {
+    /// Serves HTTP inside TLS. It takes the place of an HTTP connection before the part of the handshake
+    /// that costs something.
+    async fn serve_https(&self, hello: Hello<E::Stream>, peer: SocketAddr) {
         let limits = &self.acceptor.limits;
-        let Some(tls) = &self.acceptor.tls else {
-            self.complain("tls", || {
-                format!(
-                    "closed a connection from {peer} that began with TLS: this port speaks plain \
-                     HTTP and the node protocol. Use http:// in the address, or set `enableHTTPS=1`"
-                )
-            });
+        let Some(https) = &self.acceptor.tls.https else {
+            self.complain("tls", || no_tls(peer));
             return;
         };
         let permit = Arc::clone(&self.http).try_acquire_owned();
@@ -266,7 +311,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             return;
         }
         let mut closing = self.acceptor.closing.clone();
-        let handshake = tls.accept(Rewound::new(first, stream));
+        let handshake = hello.into_stream(https.accepting());
         let shaken = tokio::select! {
             biased;
             () = closing.begun() => return,
@@ -280,12 +325,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             }
             // A browser that warns of a certificate does it too, so that it is nothing to complain of.
             Ok(Err(error)) => debug!("no TLS with {peer}: {error}"),
-            Err(_) => self.complain("tls handshake", || {
-                format!(
-                    "closed a connection from {peer}: its TLS handshake took longer than {:?}",
-                    limits.tls_timeout
-                )
-            }),
+            Err(_) => self.complain("tls handshake", || too_slow(peer, limits)),
         }
     }
 
@@ -312,6 +352,80 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             warn!("{}{suppressed}", text());
         }
     }
+}
+
+/// The beginning of a TLS handshake.
+type Hello<S> = StartHandshake<Rewound<S>>;
+
+/// A connection of which is known what it speaks.
+enum Arrived<S> {
+    /// As it came, with what was read already.
+    Plain(Protocol, Bytes, S),
+    /// TLS of somebody who is no process of the cluster.
+    Hello(Box<Hello<S>>),
+    /// TLS of a process of the cluster, and what it speaks inside.
+    Peer(Protocol, Bytes, Box<TlsStream<Rewound<S>>>),
+    /// TLS of such a process, where processes speak none.
+    PeerWithoutTls,
+    /// It wanted to be taken for one, and is none.
+    Stranger(std::io::Error),
+    NoHandshake(std::io::Error),
+    TooSlow,
+    Unknown(Unknown),
+}
+
+/// Reads from a new connection until it is known what it speaks, and lets processes of the cluster prove
+/// what they are. Each step has a time-out; the caller may give up at any time.
+async fn arrive<S>(mut stream: S, tls: &PortTls, limits: &DriverLimits) -> Arrived<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (protocol, first) = match sniff(&mut stream, limits.sniff_timeout).await {
+        Ok(sniffed) => sniffed,
+        Err(unknown) => return Arrived::Unknown(unknown),
+    };
+    if protocol != Protocol::Tls || (tls.https.is_none() && tls.peers.is_none()) {
+        return Arrived::Plain(protocol, first, stream);
+    }
+    let beginning = LazyConfigAcceptor::new(Default::default(), Rewound::new(first, stream));
+    let hello = match timeout(limits.tls_timeout, beginning).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(error)) => return Arrived::NoHandshake(error),
+        Err(_) => return Arrived::TooSlow,
+    };
+    let is_peer = hello
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut asked| asked.any(|protocol| protocol == PEER_PROTOCOL));
+    let peers = match (&tls.peers, is_peer) {
+        (_, false) => return Arrived::Hello(Box::new(hello)),
+        (None, true) => return Arrived::PeerWithoutTls,
+        (Some(peers), true) => peers,
+    };
+    let mut stream = match timeout(limits.tls_timeout, hello.into_stream(peers.accepting())).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Arrived::Stranger(error),
+        Err(_) => return Arrived::TooSlow,
+    };
+    match sniff(&mut stream, limits.sniff_timeout).await {
+        Ok((protocol, first)) => Arrived::Peer(protocol, first, Box::new(stream)),
+        Err(unknown) => Arrived::Unknown(unknown),
+    }
+}
+
+fn no_tls(peer: SocketAddr) -> String {
+    format!(
+        "closed a connection from {peer} that began with TLS: this port speaks plain HTTP and the node \
+         protocol. Use http:// in the address, or set `enableHTTPS=1`; for a process of the cluster, \
+         `enableRpcSSL` has to be the same everywhere"
+    )
+}
+
+fn too_slow(peer: SocketAddr, limits: &DriverLimits) -> String {
+    format!(
+        "closed a connection from {peer}: its TLS handshake took longer than {:?}",
+        limits.tls_timeout
+    )
 }
 
 /// A counted HTTP connection of an address.

@@ -66,7 +66,7 @@ pub use terminate::{Closing, Termination, Terminator, terminator};
 
 use crate::data::DataEnd;
 use crate::env::{Env, Processes};
-use crate::tls::Serving;
+use crate::tls::PortTls;
 use acceptor::Acceptor;
 use effects::Hands;
 use lanes::Lanes;
@@ -92,8 +92,8 @@ pub struct Wiring<E: Env, H> {
     pub data: Option<DataEnd<E>>,
     /// What serves connections that speak HTTP.
     pub http: H,
-    /// What is shown to connections that begin with TLS, for a process that serves HTTPS.
-    pub tls: Option<Serving>,
+    /// What is shown to connections that begin with TLS.
+    pub tls: PortTls,
     /// Requests, from [`front`].
     pub questions: Questions,
     /// Calls to end, from [`terminator`].

@@ -1,4 +1,4 @@
-//! The certificate of a server process, from its settings.
+//! TLS of a server process, from its settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,46 +14,77 @@ use super::failed;
 use crate::cli::ServerPlan;
 use crate::env::{Effort, Env};
 use crate::http::AllowedHosts;
-use crate::tls::{ClusterIdentity, Connector, Serving, Source, Trust};
+use crate::tls::{ClusterIdentity, Connector, Peers, Serving, Source, Trust};
 
 /// How often the files of the certificate are looked at, without being told to.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// What this process shows to those who connect; `None` without `enableHTTPS`.
+/// By what the processes of the cluster know one another through TLS; `None` where there is none.
 ///
 /// # Errors
-/// If there is no certificate that it could show, or no secret.
-pub(super) fn serving(
+/// If there is no secret that it could follow from.
+pub(super) fn identity(
     plan: &ServerPlan,
     secret: Option<&ClusterSecret>,
-    hosts: &AllowedHosts,
-    now: u64,
-) -> Result<Option<Serving>, ExitReason> {
-    let settings = &plan.settings;
-    if !settings.flag("enableHTTPS").unwrap_or(false) {
+) -> Result<Option<ClusterIdentity>, ExitReason> {
+    let wants = |key: &&str| plan.settings.flag(key).unwrap_or(false);
+    let Some(key) = ["enableHTTPS", "enableRpcSSL"].into_iter().find(wants) else {
         return Ok(None);
-    }
+    };
     let Some(secret) = secret else {
         return Err(failed(
             ExitCode::Usage,
             format!(
-                "`enableHTTPS=1` needs the cluster secret, by which the processes of the cluster know one \
-                 another over HTTPS: run `vaquita secret` and copy the file to {} on each host",
+                "`{key}=1` needs the cluster secret, by which the processes of the cluster know one another \
+                 through TLS: run `vaquita secret` and copy the file to {} on each host",
                 plan.secret_file.display()
             ),
         ));
     };
-    let identity = ClusterIdentity::derive(secret).map_err(|words| {
-        failed(
-            ExitCode::Bug,
-            format!("no key can be made from the cluster secret: {words}; please report it"),
-        )
-    })?;
+    ClusterIdentity::derive(secret)
+        .map(Some)
+        .map_err(|words| no_key(&words))
+}
+
+fn no_key(words: &str) -> ExitReason {
+    failed(
+        ExitCode::Bug,
+        format!("no key can be made from the cluster secret: {words}; please report it"),
+    )
+}
+
+/// What this process shows to those who connect; `None` without `enableHTTPS`.
+///
+/// # Errors
+/// If there is no certificate that it could show.
+pub(super) fn serving(
+    plan: &ServerPlan,
+    identity: Option<&ClusterIdentity>,
+    hosts: &AllowedHosts,
+    now: u64,
+) -> Result<Option<Serving>, ExitReason> {
+    let settings = &plan.settings;
+    let Some(identity) = identity.filter(|_| settings.flag("enableHTTPS").unwrap_or(false)) else {
+        return Ok(None);
+    };
     let source = source(settings, &plan.home)?;
-    let names = names(hosts);
-    Serving::start(source, names, &identity, now)
+    Serving::start(source, names(hosts), identity, now)
         .map(Some)
         .map_err(|error| failed(error.exit_code(), error.to_string()))
+}
+
+/// How this process speaks TLS with the others of its cluster; `None` without `enableRpcSSL`.
+///
+/// # Errors
+/// Never for a key that could be made.
+pub(super) fn peers(
+    settings: &Resolved,
+    identity: Option<&ClusterIdentity>,
+) -> Result<Option<Peers>, ExitReason> {
+    identity
+        .filter(|_| settings.flag("enableRpcSSL").unwrap_or(false))
+        .map(|identity| Peers::new(identity).map_err(|words| no_key(&words)))
+        .transpose()
 }
 
 /// Where the certificate comes from. Data nodes share the one of their host with their agent.

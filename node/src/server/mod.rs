@@ -40,7 +40,7 @@ use crate::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, P
 use crate::logging::{self, LogSettings, Target};
 use crate::os_env::{self, OsEnv, stdin_lines, stdout_printer, threads, watch_signals};
 use crate::secret_file::{self, SecretFileError};
-use crate::tls::Serving;
+use crate::tls::{PeerEnv, PortTls, Serving};
 
 /// Runs a server process until it ends; returns its exit status.
 ///
@@ -180,12 +180,16 @@ fn failed(code: ExitCode, message: impl Into<String>) -> ExitReason {
 }
 
 async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
-    let env = OsEnv::with_io_workers(io_workers(&plan.settings))
+    let host = OsEnv::with_io_workers(io_workers(&plan.settings))
         .map_err(|error| failed(ExitCode::Unavailable, error.to_string()))?;
     OsEnv::name_process("vaquita");
     greet(&plan);
     let site = settings::site_of(&plan.settings, "localSite")?;
     let secret = secret(&plan)?;
+    let identity = https::identity(&plan, secret.as_ref())?;
+    let peers = https::peers(&plan.settings, identity.as_ref())?;
+    // Processes of the cluster are dialed through this one, everything else through the host.
+    let env = PeerEnv::new(host.clone(), peers.clone());
     let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
     tell_sizes(&plan.settings, &limits);
     let (front, questions) = driver::front(&limits);
@@ -207,16 +211,16 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         _ => (None, None),
     };
     let hosts = hosts(&plan.settings);
-    let tls = https::serving(&plan, secret.as_ref(), &hosts, env.unix_ms() / 1000)?;
+    let tls = https::serving(&plan, identity.as_ref(), &hosts, env.unix_ms() / 1000)?;
     let renewals = Arc::new(Notify::new());
     if let Some(serving) = tls.clone() {
         tokio::spawn(https::watch(env.clone(), serving, Arc::clone(&renewals)));
     }
-    let desk = desk::desk(&plan, &env, &site, &front, &renewals);
+    let desk = desk::desk(&plan, &host, &site, &front, &renewals);
     if let Some(files) = desk.clone() {
         tokio::spawn(desk::take_up_at(hangups, files, renewals));
     }
-    let (http, metrics) = http(&plan, &front, &env, hosts, tls.clone(), files, desk);
+    let (http, metrics) = http(&plan, &front, &host, hosts, tls.clone(), files, desk);
     if plan.console {
         talk(&front, &terminator);
     }
@@ -240,7 +244,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
         folders: (plan.mode != Mode::Datanode).then_some(folders),
         limits,
         http,
-        tls,
+        tls: PortTls { https: tls, peers },
         questions,
         termination,
         password_cost: PasswordCost::default(),
@@ -248,7 +252,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
     };
     match plan.mode {
         Mode::Controller => {
-            let bootstrap = bootstrap::read(&plan.home, &env).await?;
+            let bootstrap = bootstrap::read(&plan.home, &host).await?;
             let config =
                 settings::controller(&plan.files, &plan.settings, secret, bootstrap.clone())?;
             info!(
@@ -258,7 +262,7 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
             );
             Ok(run_controller(env, config, start).await)
         }
-        Mode::Agent | Mode::Datanode => run_node(&plan, env, secret, data_end, start).await,
+        Mode::Agent | Mode::Datanode => run_node(&plan, &host, env, secret, data_end, start).await,
         mode => Err(failed(
             ExitCode::Usage,
             format!("there is no process of the mode `{mode}`"),
@@ -268,9 +272,10 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
 
 async fn run_node(
     plan: &ServerPlan,
-    env: OsEnv,
+    own_host: &OsEnv,
+    env: PeerEnv<OsEnv>,
     secret: Option<ClusterSecret>,
-    data_end: Option<DataEnd<OsEnv>>,
+    data_end: Option<DataEnd<PeerEnv<OsEnv>>>,
     start: Start<HttpServer>,
 ) -> Result<ExitReason, ExitReason> {
     let settings = &plan.settings;
@@ -278,7 +283,7 @@ async fn run_node(
         Some(_) => Role::DataNode,
         None => Role::Agent,
     };
-    let process = env
+    let process = own_host
         .own_identity()
         .map_err(|error| failed(ExitCode::Unavailable, format!("cannot see itself: {error}")))?;
     let own = settings::site_of(settings, "localSite")?;
@@ -329,7 +334,7 @@ fn node_lines(plan: &ServerPlan, label: Option<&str>) -> Result<String, ExitReas
 }
 
 /// Settings that the log tells at each start, where a file or the command line gives them.
-const GREETED: [&str; 17] = [
+const GREETED: [&str; 18] = [
     "workerNum",
     "localExecutors",
     "webWorkerNum",
@@ -338,6 +343,7 @@ const GREETED: [&str; 17] = [
     "lanCluster",
     "publicName",
     "enableHTTPS",
+    "enableRpcSSL",
     "tlsCert",
     "tlsKey",
     "dfsReplicationFactor",
@@ -433,7 +439,7 @@ fn http(
     env: &OsEnv,
     hosts: AllowedHosts,
     tls: Option<Serving>,
-    files: Option<Coordinator<OsEnv>>,
+    files: Option<Coordinator<PeerEnv<OsEnv>>>,
     desk: Option<ConfigDesk>,
 ) -> (HttpServer, Metrics) {
     let settings = &plan.settings;

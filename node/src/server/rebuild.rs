@@ -9,11 +9,12 @@ use vaquita_core::limits::Limits;
 use vaquita_core::prng::SecretPrng;
 use vaquita_core::rebuild::RebuildConfig;
 
-use super::{Start, failed, roles, secret, settings};
+use super::{Start, failed, https, roles, secret, settings};
 use crate::cli::ServerPlan;
 use crate::driver::{self, NoHttp, PasswordCost};
 use crate::env::Env as _;
 use crate::os_env::{self, Hangup, OsEnv, watch_signals};
+use crate::tls::{PeerEnv, PortTls};
 
 /// How a home is rebuilt.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ async fn try_rebuild(
 ) -> Result<ExitReason, ExitReason> {
     let env = OsEnv::new().map_err(|error| failed(ExitCode::Unavailable, error.to_string()))?;
     let secret = secret(&plan)?;
+    let identity = https::identity(&plan, secret.as_ref())?;
+    let env = PeerEnv::new(env, https::peers(&plan.settings, identity.as_ref())?);
     let controller = settings::controller(&plan.files, &plan.settings, secret, None)?;
     let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
     let (_front, questions) = driver::front(&limits);
@@ -70,7 +73,7 @@ async fn try_rebuild(
         folders: None,
         limits,
         http: NoHttp,
-        tls: None,
+        tls: PortTls::default(),
         questions,
         termination,
         password_cost: PasswordCost::default(),

@@ -21,7 +21,7 @@ use crate::driver::{
     Termination, Wiring, bind,
 };
 use crate::env::{Disk, Env, HostFolders, OpenDiskError};
-use crate::tls::Serving;
+use crate::tls::PortTls;
 
 /// What a role needs beside its configuration.
 pub struct Start<H> {
@@ -33,8 +33,8 @@ pub struct Start<H> {
     pub limits: DriverLimits,
     /// What serves HTTP.
     pub http: H,
-    /// What is shown to connections that begin with TLS, for a process that serves HTTPS.
-    pub tls: Option<Serving>,
+    /// What is shown to connections that begin with TLS.
+    pub tls: PortTls,
     /// Requests, from [`driver::front`].
     pub questions: Questions,
     /// Calls to end, from [`driver::terminator`].

@@ -150,7 +150,7 @@ impl Connector {
 
 /// Looks at the server's certificate, and remembers it.
 #[derive(Debug)]
-struct Looker {
+pub(super) struct Looker {
     by: By,
     provider: Arc<CryptoProvider>,
     seen: Mutex<Option<Fingerprint>>,
@@ -166,7 +166,7 @@ enum By {
 }
 
 impl Looker {
-    fn new(trust: &Trust) -> Result<Self, rustls::client::VerifierBuilderError> {
+    pub(super) fn new(trust: &Trust) -> Result<Self, rustls::client::VerifierBuilderError> {
         let provider = provider();
         let by = match trust {
             Trust::Roots(roots) if roots.is_empty() => By::Nobody,
@@ -185,7 +185,7 @@ impl Looker {
     }
 
     /// Why a handshake failed.
-    fn told(&self, error: &io::Error) -> Untrusted {
+    pub(super) fn told(&self, error: &io::Error) -> Untrusted {
         let inner = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());

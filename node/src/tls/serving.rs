@@ -319,6 +319,11 @@ impl Serving {
         self.cluster
     }
 
+    /// How the handshake of a client is answered.
+    pub(crate) fn accepting(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(self.acceptor.config())
+    }
+
     /// Answers the handshake of a client. The caller sets the time-out.
     ///
     /// # Errors

@@ -114,10 +114,13 @@ async fn everything_goes_over_https_and_nothing_that_came_in_the_clear_is_done()
         .path("P1/data/keys/server.crt")
         .display()
         .to_string();
+    // Whoever begins at a data node is led to the controller, and knows it by what the node says.
     let node = format!("https://{}.1:8961", cluster.subnet);
-    let words = ["dfs", "get", "/a", "--server", &node, "--ca", &ca];
-    let by_token = cluster.place.run_words(&words[..], "").await;
-    assert!(by_token.err.contains("not logged in"), "{by_token:?}");
+    let words = ["login", "--password-stdin", "--server", &node, "--ca", &ca];
+    let by_node = cluster.place.run_words(&words, "long enough\n").await.ok();
+    let controller = format!("logged in at https://{}.7:8990", cluster.subnet);
+    assert!(by_node.contains(&controller), "{by_node}");
+    cluster.vaquita("node list").await.ok();
 
     // In the clear: a reader is led on, an order is not carried out.
     let authority = format!("{}.7:8990", cluster.subnet);

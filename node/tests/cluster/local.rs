@@ -128,6 +128,36 @@ async fn local_goes_on_with_the_same_cluster_after_its_end() {
 }
 
 #[tokio::test]
+async fn local_goes_on_over_https_if_its_files_say_so() {
+    let place = Place::new();
+    let addresses = Addresses::take();
+    let _sweeper = Sweeper::of(&place.path(""));
+    Terminal::open(&place, &addresses.subnet())
+        .await
+        .interrupt()
+        .await;
+    let hosts = ["P1", "P2", "P3", "P5"].map(|host| format!("{host}/agent.cfg"));
+    for file in hosts.iter().map(String::as_str).chain(["controller.cfg"]) {
+        let name = format!("{DIRECTORY}/{file}");
+        let text = place.read(&name);
+        assert!(!text.is_empty(), "{name}");
+        place.write(&name, &format!("{text}enableHTTPS=1\n"));
+    }
+    let second = Terminal::open(&place, &addresses.subnet()).await;
+    let address = format!("https://{}.1:8990", addresses.subnet());
+    assert!(second.beginning.contains(&address), "{}", second.beginning);
+    let status = place.run("status").await.ok();
+    assert!(status.contains("all 4 data nodes are online"), "{status}");
+    // The data nodes are known by the same key.
+    let node = format!("https://{}.2:8961", addresses.subnet());
+    place
+        .run(&format!("dfs ls --server {node} dfs://"))
+        .await
+        .ok();
+    second.interrupt().await;
+}
+
+#[tokio::test]
 async fn local_whose_children_are_killed_with_it_starts_over_the_rest() {
     let place = Place::new();
     let addresses = Addresses::take();

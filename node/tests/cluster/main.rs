@@ -29,6 +29,7 @@ mod local;
 mod rebuilt;
 mod reloads;
 mod repair;
+mod rpc_ssl;
 mod seed;
 mod setup_code;
 mod sites;

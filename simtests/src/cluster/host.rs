@@ -21,6 +21,7 @@ use vaquita_node::env::{Env as _, HostFolders};
 use vaquita_node::files::Coordinator;
 use vaquita_node::http::{AllowedHosts, HttpLimits, HttpServer, HttpSettings, Metrics, Passage};
 use vaquita_node::server::{Start, run_agent, run_controller, run_data_node};
+use vaquita_node::tls::PortTls;
 
 use super::env::{TurmoilEnv, elapsed};
 use super::program::Program;
@@ -79,7 +80,7 @@ fn start(
         }),
         limits,
         http: NoHttp,
-        tls: None,
+        tls: PortTls::default(),
         questions,
         termination,
         // The algorithm's minimum: what a hash costs is not what is simulated.

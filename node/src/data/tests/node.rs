@@ -338,7 +338,7 @@ impl<E: Env> Node<E> {
             processes: None,
             data: Some(end),
             http: NoHttp,
-            tls: None,
+            tls: crate::tls::PortTls::default(),
             questions,
             termination,
             password_cost: PasswordCost::default(),

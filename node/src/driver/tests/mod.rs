@@ -37,7 +37,7 @@ use super::{
 use crate::data::DataEnd;
 use crate::env::Env;
 use crate::os_env::OsEnv;
-use crate::tls::Serving;
+use crate::tls::{Peers, PortTls, Serving};
 
 /// Long enough for a machine that is busy with other things; nobody waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,7 +104,7 @@ impl Machine for Toy {
 struct Setup<H> {
     limits: DriverLimits,
     http: H,
-    tls: Option<Serving>,
+    tls: PortTls,
     first: Vec<Effect>,
     due: Option<Timestamp>,
     build_checkpoint: Option<BuildCheckpoint>,
@@ -117,7 +117,7 @@ impl Setup<NoHttp> {
         Self {
             limits: DriverLimits::default(),
             http: NoHttp,
-            tls: None,
+            tls: PortTls::default(),
             first: Vec::new(),
             due: None,
             build_checkpoint: None,
@@ -142,7 +142,12 @@ impl<H: HttpService> Setup<H> {
     }
 
     fn tls(mut self, serving: Serving) -> Self {
-        self.tls = Some(serving);
+        self.tls.https = Some(serving);
+        self
+    }
+
+    fn peers(mut self, peers: Peers) -> Self {
+        self.tls.peers = Some(peers);
         self
     }
 

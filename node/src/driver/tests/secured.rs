@@ -4,10 +4,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{Setup, idle, read_to_end, soon};
+use vaquita_core::ids::Endpoint;
+use vaquita_core::io::Input;
+
+use super::{Setup, accepted, idle, read_to_end, soon};
 use crate::driver::{Closing, HttpService, Rewound, Transport};
+use crate::env::Env as _;
+use crate::os_env::OsEnv;
 use crate::tls::tests::serving_in;
-use crate::tls::{Connector, Trust};
+use crate::tls::{Connector, PeerEnv, Peers, Trust};
 
 /// Says how each connection came, and waits for its end.
 #[derive(Clone)]
@@ -33,6 +38,21 @@ impl HttpService for TellsHow {
         }
         let _ = stream.shutdown().await;
     }
+}
+
+/// What a client begins a TLS handshake with.
+async fn greeting() -> Vec<u8> {
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let client = tokio::spawn(async move {
+        let connector = Connector::new(Trust::nobody());
+        connector.connect("localhost", ours).await.is_err()
+    });
+    let mut first = vec![0; 16 * 1024];
+    let len = theirs.read(&mut first).await.unwrap();
+    first.truncate(len);
+    drop(theirs);
+    assert!(client.await.unwrap());
+    first
 }
 
 #[tokio::test]
@@ -70,10 +90,12 @@ async fn a_handshake_that_stands_still_is_closed() {
         .tls(serving_in(home.path()))
         .start(idle)
         .await;
-    // The beginning of a record that never comes to its end.
-    let mut stream = driver.dial().await;
-    stream.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
-    assert!(read_to_end(&mut stream).await.is_empty());
+    // A record that never comes to its end, and a greeting after which nothing more comes.
+    for first in [b"\x16\x03\x01\x02\x00\x01".to_vec(), greeting().await] {
+        let mut stream = driver.dial().await;
+        stream.write_all(&first).await.unwrap();
+        read_to_end(&mut stream).await;
+    }
 }
 
 #[tokio::test]
@@ -104,10 +126,7 @@ async fn a_handshake_takes_the_place_of_an_http_connection() {
         .start(idle)
         .await;
     let mut holding = driver.dial().await;
-    holding
-        .write_all(b"\x16\x03\x01\x02\x00\x01")
-        .await
-        .unwrap();
+    holding.write_all(&greeting().await).await.unwrap();
     // Until the first one has been looked at there is room.
     loop {
         let mut plain = driver.dial().await;
@@ -148,4 +167,93 @@ async fn the_end_of_the_process_does_not_wait_for_a_handshake() {
     driver.terminator.terminate();
     driver.ended().await;
     assert!(read_to_end(&mut stream).await.is_empty());
+}
+
+/// The processes of one cluster.
+fn members(number: u8) -> Peers {
+    Peers::new(&crate::tls::tests::identity(number)).unwrap()
+}
+
+#[tokio::test]
+async fn processes_of_the_cluster_reach_the_machine_through_tls_and_browsers_beside_them() {
+    let home = TempDir::new().unwrap();
+    let serving = serving_in(home.path());
+    let mut driver = Setup::new()
+        .http(TellsHow)
+        .tls(serving.clone())
+        .peers(members(7))
+        .start(idle)
+        .await;
+    let stream = driver.dial().await;
+    let mut stream = soon(members(7).connect(stream)).await.unwrap();
+    stream.write_all(b"VQT1 and more").await.unwrap();
+    assert!(accepted(&driver.told().await).is_some());
+    let Input::Received { bytes, .. } = driver.told().await else {
+        panic!("bytes of the node");
+    };
+    assert_eq!(bytes, b"VQT1 and more");
+
+    let connector = Connector::new(Trust::Fingerprint(serving.facts().fingerprint));
+    let stream = driver.dial().await;
+    let mut stream = soon(connector.connect("127.0.0.1", stream)).await.unwrap();
+    let mut word = [0; 4];
+    soon(stream.read_exact(&mut word)).await.unwrap();
+    assert_eq!(&word, b"Tls\n");
+}
+
+#[tokio::test]
+async fn where_processes_speak_tls_a_plain_one_and_one_of_another_secret_reach_nothing() {
+    let mut driver = Setup::new().peers(members(7)).start(idle).await;
+    for first in [b"VQT1".as_slice(), b"VQD1VQT1"] {
+        let mut plain = driver.dial().await;
+        plain.write_all(first).await.unwrap();
+        assert!(read_to_end(&mut plain).await.is_empty());
+    }
+    let stream = driver.dial().await;
+    assert!(soon(members(8).connect(stream)).await.is_err());
+    // The first that the machine hears of is a member.
+    let stream = driver.dial().await;
+    let mut stream = soon(members(7).connect(stream)).await.unwrap();
+    stream.write_all(b"VQT1").await.unwrap();
+    assert!(accepted(&driver.told().await).is_some());
+}
+
+#[tokio::test]
+async fn a_process_that_speaks_tls_is_refused_where_the_others_do_not() {
+    let home = TempDir::new().unwrap();
+    let with_https = Setup::new().tls(serving_in(home.path())).start(idle).await;
+    let without = Setup::new().start(idle).await;
+    for driver in [with_https, without] {
+        let stream = driver.dial().await;
+        let refused = soon(members(7).connect(stream)).await.unwrap_err();
+        assert_eq!(refused, crate::tls::Untrusted::Plain);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_dials_through_tls_what_its_world_has_it_dial_so() {
+    let accepting = Setup::new().peers(members(7)).start(idle).await;
+    let at = Endpoint {
+        host: "127.0.0.1".to_owned(),
+        port: accepting.address.port(),
+    };
+    let host = OsEnv::new().unwrap();
+    let reached = soon(PeerEnv::new(host.clone(), Some(members(7))).connect(&at)).await;
+    let (mut stream, _) = reached.unwrap();
+    stream.write_all(b"VQT1").await.unwrap();
+    stream.flush().await.unwrap();
+    let mut accepting = accepting;
+    assert!(accepted(&accepting.told().await).is_some());
+
+    let wrong = soon(PeerEnv::new(host.clone(), Some(members(8))).connect(&at)).await;
+    let wrong = wrong.err().unwrap().to_string();
+    assert!(wrong.contains("another cluster secret"), "{wrong}");
+    let plain = Setup::new().start(idle).await;
+    let at = Endpoint {
+        port: plain.address.port(),
+        ..at
+    };
+    let mixed = soon(PeerEnv::new(host, Some(members(7))).connect(&at)).await;
+    let mixed = mixed.err().unwrap().to_string();
+    assert!(mixed.contains("enableRpcSSL"), "{mixed}");
 }

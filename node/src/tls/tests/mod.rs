@@ -1,5 +1,6 @@
 mod files;
 mod handshakes;
+mod peers;
 
 use std::path::Path;
 
