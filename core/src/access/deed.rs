@@ -183,6 +183,7 @@ pub fn ask_deed(ask: &Ask) -> Option<Deed> {
         | Ask::Chunk { .. }
         | Ask::Volumes
         | Ask::Authorize { .. }
+        | Ask::WhoAmI
         | Ask::Repairs
         | Ask::Unknown { .. }
         | Ask::History { .. } => None,

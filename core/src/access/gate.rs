@@ -97,6 +97,8 @@ pub fn need(verb: &Verb) -> Need<'_> {
 #[must_use]
 pub const fn ask_need(ask: &Ask) -> Need<'static> {
     match ask.rights() {
+        // For whoever has a token.
+        [] => Need::Token,
         [right] => Need::Right(*right),
         rights => Need::AnyOf(rights),
     }
@@ -390,7 +392,7 @@ impl Access {
                 self.begin_login(now, state, asker, &user, shown, valid_for)
             }
             Verb::Logout => self.logout(asker),
-            Verb::WhoAmI => Step::Reply(who_am_i(state, identity)),
+            Verb::WhoAmI => Step::Reply(who_am_i(state, identity).map(Response::You)),
             Verb::ListUsers => Step::Reply(Ok(Response::Users(state.rows()))),
             Verb::AddUser {
                 user,
@@ -514,15 +516,15 @@ fn authenticate(
     })
 }
 
-fn who_am_i(state: &AccessState, identity: &Identity) -> Reply {
+pub(crate) fn who_am_i(state: &AccessState, identity: &Identity) -> Result<UserRow, Refusal> {
     match identity {
-        Identity::Console | Identity::Signal | Identity::Process => Ok(Response::You(UserRow {
+        Identity::Console | Identity::Signal | Identity::Process => Ok(UserRow {
             user: UserName::CONSOLE.to_owned(),
             role: UserRole::Admin,
             admin: true,
             rights: Vec::new(),
             must_change_password: false,
-        })),
+        }),
         Identity::Stranger => Err(Refusal::Unauthenticated),
         Identity::User(session) => {
             let mut row = state
@@ -537,7 +539,7 @@ fn who_am_i(state: &AccessState, identity: &Identity) -> Reply {
                 row.admin = identity.has(state, Right::Admin);
                 row.role = UserRole::of(row.admin, &row.rights);
             }
-            Ok(Response::You(row))
+            Ok(row)
         }
     }
 }

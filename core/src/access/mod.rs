@@ -48,6 +48,7 @@ mod token;
 pub use change::Change;
 pub(crate) use deed::is_counted;
 pub use deed::{Deed, Writing, ask_deed, deed};
+pub(crate) use gate::who_am_i;
 pub use gate::{Access, Identity, Need, Pending, Session, Step, ask_need, need};
 pub use login::LoginAttempt;
 pub use name::{UserName, UserNameError};

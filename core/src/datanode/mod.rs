@@ -14,7 +14,7 @@ mod scrub;
 mod shelves;
 
 use crate::admin::{NodeState, Refusal, Request, Response, StatusReport, Verb};
-use crate::dfs::ask::Holder;
+use crate::dfs::ask::{Ask, Holder};
 use crate::dfs::ids::{ChunkVersion, CopyId};
 use crate::dfs::token::{TokenKey, WriteToken};
 use crate::disk::DiskFault;
@@ -604,6 +604,14 @@ impl DataNode {
     ) -> Option<Result<Response, Refusal>> {
         match request.verb {
             Verb::Status => Some(Ok(Response::Status(Box::new(self.status(now))))),
+            Verb::WhoAmI => self.request(
+                now,
+                id,
+                Request {
+                    caller: request.caller,
+                    verb: Verb::Dfs(Ask::WhoAmI),
+                },
+            ),
             Verb::Dfs(ask) => {
                 let Base {
                     limits,

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::admin::{Caller, Refusal, Response};
-use crate::dfs::ask::Ask;
+use crate::dfs::ask::{Answer, Ask};
 use crate::ids::RequestId;
 use crate::limits::Limits;
 use crate::links::Links;
@@ -166,6 +166,7 @@ impl Relay {
             return;
         };
         let reply = match (answer.answer, answer.refusal) {
+            (Some(Answer::You(who)), None) => Ok(Response::You(who.into())),
             (Some(answer), None) => Ok(Response::Dfs(answer)),
             (_, Some(refusal)) => Err(refusal),
             (None, None) => Err(Refusal::Unavailable {

@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::ids::{ChunkId, ChunkVersion, FileVersion, InodeId, OpId, VolumeSlot};
 use super::path::DfsPath;
 use super::token::WriteToken;
-use crate::admin::Right;
+use crate::admin::{Right, UserRole, UserRow};
 use crate::ids::{Alias, Endpoint, NodeEpoch, NodeId};
 
 pub use rows::{
@@ -252,6 +252,9 @@ pub enum Ask {
         #[n(2)]
         limit: u32,
     },
+    /// Who the caller is. Answered by [`Answer::You`].
+    #[n(22)]
+    WhoAmI,
 }
 
 impl Ask {
@@ -280,6 +283,7 @@ impl Ask {
             | Self::SuspendRepair { .. }
             | Self::Unknown { .. }
             | Self::SettleLoss
+            | Self::WhoAmI
             | Self::History { .. } => None,
         }
     }
@@ -293,6 +297,7 @@ impl Ask {
             | Self::Usage { .. }
             | Self::Lookup { .. }
             | Self::Chunks { .. }
+            | Self::WhoAmI
             | Self::Chunk { .. }
             | Self::Volumes
             | Self::Authorize { .. }
@@ -351,6 +356,8 @@ impl Ask {
             },
             Self::SuspendRepair { .. } => &[Right::Operate],
             Self::SettleLoss => &[Right::Admin],
+            // Of whoever has a token.
+            Self::WhoAmI => &[],
         }
     }
 }
@@ -482,6 +489,9 @@ pub enum Answer {
     /// What was done about replicas.
     #[n(13)]
     History(#[n(0)] HistoryPage),
+    /// Who the caller is.
+    #[n(14)]
+    You(#[n(0)] Who),
 }
 
 impl Answer {
@@ -501,7 +511,48 @@ impl Answer {
             | Self::Outcome(_)
             | Self::Volumes(_)
             | Self::Unknown(_)
+            | Self::You(_)
             | Self::History(_) => {}
+        }
+    }
+}
+
+/// A user, as a data node that passes a question on is told.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Who {
+    /// The name.
+    #[n(0)]
+    pub user: String,
+    /// Whether the user administers the cluster.
+    #[n(1)]
+    pub admin: bool,
+    /// The rights given.
+    #[n(2)]
+    pub rights: Vec<Right>,
+    /// Whether the user still has to change a first password.
+    #[n(3)]
+    pub must_change_password: bool,
+}
+
+impl From<UserRow> for Who {
+    fn from(row: UserRow) -> Self {
+        Self {
+            user: row.user,
+            admin: row.admin,
+            rights: row.rights,
+            must_change_password: row.must_change_password,
+        }
+    }
+}
+
+impl From<Who> for UserRow {
+    fn from(who: Who) -> Self {
+        Self {
+            role: UserRole::of(who.admin, &who.rights),
+            user: who.user,
+            admin: who.admin,
+            rights: who.rights,
+            must_change_password: who.must_change_password,
         }
     }
 }

@@ -113,6 +113,10 @@ impl Controller {
         if let Some(refusal) = self.refused_unaudited(deed.as_ref()) {
             return Some(Err(refusal));
         }
+        if ask == Ask::WhoAmI {
+            let you = crate::access::who_am_i(&self.state.access, identity);
+            return Some(you.map(|row| Answer::You(row.into())));
+        }
         let Some(deed) = deed else {
             return self.ask_files_in_view(now, identity, asker, ask);
         };
@@ -274,6 +278,8 @@ impl Controller {
                 Some(Ok(Answer::History(page)))
             }
             Ask::Authorize { .. } => Some(Ok(Answer::Done)),
+            // Answered before, where it is known who asks.
+            Ask::WhoAmI => Some(Err(Refusal::Unauthenticated)),
             change => {
                 if let Err(refusal) = self.may_change_files() {
                     return Some(Err(refusal));

@@ -1,6 +1,8 @@
 //! The words about files: questions, answers, and what data connections carry.
 
 use super::*;
+use crate::admin::Right;
+use crate::dfs::ask::Who;
 
 // ---- questions about files, and answers ----
 
@@ -30,6 +32,7 @@ const fn ask_name(ask: &Ask) -> &'static str {
         Ask::Unknown { .. } => "Unknown",
         Ask::History { .. } => "History",
         Ask::SettleLoss => "SettleLoss",
+        Ask::WhoAmI => "WhoAmI",
     }
 }
 
@@ -113,6 +116,7 @@ fn asks() -> Vec<Ask> {
             before: Some(17),
             limit: 100,
         },
+        Ask::WhoAmI,
     ]
 }
 
@@ -139,12 +143,19 @@ const fn answer_name(answer: &Answer) -> &'static str {
         Answer::Repairs(_) => "Repairs",
         Answer::Unknown(_) => "Unknown",
         Answer::History(_) => "History",
+        Answer::You(_) => "You",
     }
 }
 
 fn answers() -> Vec<Answer> {
     vec![
         Answer::Done,
+        Answer::You(Who {
+            user: "olga".to_owned(),
+            admin: false,
+            rights: vec![Right::Operate, Right::DfsRead],
+            must_change_password: true,
+        }),
         Answer::Entry(entry()),
         Answer::Listing(Listing {
             path: path("/data"),
