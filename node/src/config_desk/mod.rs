@@ -187,6 +187,21 @@ impl ConfigDesk {
         .await?
     }
 
+    /// The names by which browsers may reach a data node: its `publicName`, as the files say.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub async fn public_names(&self, alias: String) -> Result<Vec<String>, DeskError> {
+        self.work(move |inner| {
+            let bytes = inner.read_all()?;
+            let reading = inner.reading(&bytes);
+            let resolved = vaquita_config::resolve_node(&alias, &reading.files, &[], None);
+            let names = resolved.as_ref().ok().and_then(|it| it.hosts("publicName"));
+            Ok(names.unwrap_or_default().to_vec())
+        })
+        .await?
+    }
+
     /// One file as it would be with this text.
     ///
     /// # Errors

@@ -38,12 +38,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     // `no-referrer` would have browsers hide the origin of our own forms, too.
     (header::REFERRER_POLICY, "same-origin"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-         font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'; require-trusted-types-for 'script'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
@@ -54,6 +49,14 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     ),
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
+
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                              font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                              frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// Put beside a page whose form goes to another process of the cluster: that process.
+#[derive(Clone, Debug)]
+pub(super) struct FormTarget(pub(super) String);
 
 /// Counts the answer and gives it the headers that every answer has.
 pub(super) async fn account<F: Front>(
@@ -68,9 +71,17 @@ pub(super) async fn account<F: Front>(
     let method = request.method().clone();
     let mut response = next.run(request).await;
     app.metrics.answered(&method, route, response.status());
+    let target = response.extensions_mut().remove::<FormTarget>();
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(FormTarget(origin)) = target {
+        let own = "form-action 'self'";
+        let policy = CONTENT_POLICY.replacen(own, &format!("{own} {origin}"), 1);
+        if let Ok(policy) = HeaderValue::try_from(policy) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
     }
     headers
         .entry(header::CACHE_CONTROL)
@@ -125,7 +136,10 @@ async fn decide<F: Front>(app: &App<F>, head: &mut Parts) -> Result<Option<Signe
     } else {
         identify_by_token(app, head, permission).await?
     };
+    // The page of the cluster manager has the browser show a node a token, which proves itself.
+    let from_elsewhere = route.is_some_and(|route| route.endpoint == Endpoint::EnterPage);
     if changes_something(&head.method)
+        && !from_elsewhere
         && !hosts::is_of_this_origin(&head.headers, app.settings.https.is_some())
     {
         return Err(Problem::new(
@@ -338,7 +352,7 @@ async fn identify<F: Front>(
         let what = format!("{} {}", head.method, head.uri.path());
         // The machine counts it in the audit; whether it could makes no difference here. Pages of others
         // put nothing into anybody's name there.
-        if hosts::is_of_this_origin(&head.headers) {
+        if hosts::is_of_this_origin(&head.headers, app.settings.https.is_some()) {
             let note = Verb::NoteRefusal { what, right };
             drop(app.ask(caller, note).await);
         }

@@ -7,10 +7,11 @@ use crate::driver::{Browser, Width};
 use crate::rig::{Cluster, PASSWORD, skip};
 
 /// Pages of a cluster with a file in it, and their names in the book.
-const PAGES: [(&str, &str); 18] = [
+const PAGES: [(&str, &str); 19] = [
     ("overview", "/"),
     ("node", "/nodes/P1-NODE1"),
     ("agent", "/nodes/P1-agent"),
+    ("own", "/nodes/P1-NODE1/own"),
     ("files", "/files/"),
     ("directory", "/files/data"),
     ("file", "/files/data/a.bin"),

@@ -288,3 +288,46 @@ async fn of_two_who_change_a_file_at_a_time_neither_loses_anything() {
     assert_eq!(cluster.read("P4/config/cluster.cfg"), theirs);
     browser.close().await;
 }
+
+/// 7.4: names for browsers from outside, for the controller and by a pattern for nodes; each node has a page at
+/// its own port, and the same can be had through the controller.
+#[tokio::test]
+async fn from_outside_the_manager_leads_to_the_pages_of_nodes() {
+    let mut cluster = Cluster::of_seed();
+    cluster.add_line("P4/config/controller.cfg", "publicName=p4.vaquita.test");
+    cluster.add_line("P4/config/cluster.cfg", "P2-%.publicName=p2.vaquita.test");
+    cluster.start_all().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    let Some(mut browser) = Browser::open(&cluster, "en").await else {
+        return;
+    };
+    let inside = std::mem::replace(
+        &mut browser.manager,
+        "http://p4.vaquita.test:8990".to_owned(),
+    );
+    browser.log_in("admin", PASSWORD, "/").await;
+    browser.go("/nodes/P2-NODE1").await;
+    browser.click("form[action$='/open'] button").await;
+    browser.until_path("http://p2.vaquita.test:8961/").await;
+    assert_eq!(browser.text("h1").await, "P2-NODE1");
+    assert!(browser.text("#main .state").await.contains("ready"));
+    browser.picture("44-the-page-of-a-node").await;
+    // A node without a name is where its site is.
+    browser.go("/nodes/P1-NODE1").await;
+    browser.click("form[action$='/open'] button").await;
+    let site = format!("http://{}.1:8961/", cluster.subnet);
+    browser.until_path(&site).await;
+    assert_eq!(browser.text("h1").await, "P1-NODE1");
+    // The manager's own session goes on, and what the node says is had through it as well.
+    browser.go("/nodes/P2-NODE1/own").await;
+    assert_eq!(browser.text("h1").await, "P2-NODE1");
+    assert!(browser.text("#main .state").await.contains("ready"));
+    // From inside it is the site.
+    browser.manager = inside;
+    browser.log_in("admin", PASSWORD, "/").await;
+    browser.go("/nodes/P2-NODE1").await;
+    browser.click("form[action$='/open'] button").await;
+    let site = format!("http://{}.3:8961/", cluster.subnet);
+    browser.until_path(&site).await;
+    browser.close().await;
+}

@@ -8,6 +8,7 @@ import { begin as tail } from "./tail.js";
 import { begin as upload } from "./upload.js";
 
 document.documentElement.classList.add("scripted");
+document.querySelector("form[data-submit-now]")?.requestSubmit();
 
 /** Dates in the reader's own zone. */
 export function localise(root) {

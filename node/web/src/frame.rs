@@ -210,6 +210,8 @@ pub struct Frame {
     pub flashes: Vec<Flash>,
     /// When it draws itself anew.
     pub live: Live,
+    /// Whether it is a page of a process that is not the controller, which has no other.
+    pub own: bool,
 }
 
 impl Frame {
@@ -259,6 +261,14 @@ impl Frame {
             return Vec::new();
         };
         let t = self.t;
+        if self.own {
+            return vec![NavItem {
+                href: "/",
+                icon: "overview",
+                word: t.overview,
+                here: true,
+            }];
+        }
         let data = visitor.has(Right::DfsRead);
         let upkeep = data || visitor.has(Right::Operate);
         let items = [

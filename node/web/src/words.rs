@@ -218,6 +218,15 @@ words! {
     no_nodes: "There are no data nodes in cluster.nodes.", "cluster.nodes 中没有数据节点。";
     no_nodes_match: "No node matches the filter.", "没有符合筛选条件的节点。";
     nothing_selected: "No node is selected.", "没有选择节点。";
+    ready: "ready", "就绪";
+    not_ready: "not ready", "未就绪";
+    runs_for: "Runs for", "已运行";
+    own_page: "Its own page", "节点自身页面";
+    own_page_through: "As it sees itself", "节点自述状态";
+    own_page_hint: "This is what the node says of itself. Orders are given in the cluster manager.", "这是节点自身报告的状态。操作请在集群管理器中进行。";
+    open_own_page: "Open the page of {}", "打开 {} 的页面";
+    open_own_page_hint: "The page is on the node's own port. A token for an hour, which carries no more than reading, is shown there. If the browser does not reach that address, look at the node through the controller instead.", "该页面位于节点自身的端口。将向其出示一个有效期一小时、仅可读取的令牌。若浏览器无法访问该地址，请改为通过控制节点查看。";
+    go_on: "Go on", "继续";
     rolling_title: "Restarting one after the other", "正在逐个重启";
     rolling_stops: "{} of {}: {} stops", "第 {} / {} 个：{} 正在停止";
     rolling_starts: "{} of {}: {} starts", "第 {} / {} 个：{} 正在启动";

@@ -110,6 +110,9 @@ fn look(access: &Access, options: &Options, stop: &Stop) -> Result<(), String> {
     }
     match slow.is_empty() {
         true => Ok(()),
-        false => Err(format!("{} take longer than {TARGET:?}, or are longer than 100 KB", slow.join(", "))),
+        false => Err(format!(
+            "{} take longer than {TARGET:?}, or are longer than 100 KB",
+            slow.join(", ")
+        )),
     }
 }

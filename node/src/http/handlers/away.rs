@@ -77,7 +77,7 @@ fn elsewhere(scheme: &str, uri: &Uri, nodes: &[Endpoint]) -> Problem {
     }
 }
 
-fn authority(node: &Endpoint) -> String {
+pub(in crate::http) fn authority(node: &Endpoint) -> String {
     if node.host.contains(':') {
         format!("[{}]:{}", node.host, node.port)
     } else {

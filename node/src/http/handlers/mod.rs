@@ -1,7 +1,7 @@
 //! What each endpoint does, once the gate has let a request through.
 
 mod audit;
-mod away;
+pub(super) mod away;
 mod chunks;
 pub(super) mod config;
 pub(super) mod dfs;
@@ -59,6 +59,9 @@ pub(super) fn method_router<F: Front, D: Files>(route: &Route) -> MethodRouter<A
         Endpoint::SubmitPassword => on(filter, people::login::submit_password::<F>),
         Endpoint::AccountPage => on(filter, people::users::account::<F>),
         Endpoint::NodePage => on(filter, people::nodes::show::<F>),
+        Endpoint::OwnPage => on(filter, people::own::through::<F>),
+        Endpoint::OpenPage => on(filter, people::own::open::<F>),
+        Endpoint::EnterPage => on(filter, people::own::enter::<F>),
         Endpoint::LogsPage => on(filter, people::logs::list::<F>),
         Endpoint::LogPage => on(filter, people::logs::show::<F>),
         Endpoint::FilesPage | Endpoint::FileTreePage => on(filter, people::files::show::<F>),

@@ -14,6 +14,7 @@ pub(super) mod login;
 pub(super) mod logs;
 pub(super) mod nodes;
 pub(super) mod overview;
+pub(super) mod own;
 mod reader;
 pub(super) mod storage;
 pub(super) mod users;

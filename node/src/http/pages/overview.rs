@@ -37,6 +37,9 @@ pub(in crate::http) async fn show<F: Front>(
         Told::Status(status) => *status,
         other => return Err(unexpected(&other)),
     };
+    if app.settings.manager.is_some() {
+        return super::own::here(&app, visit, status);
+    }
     let nodes = nodes::rows(&app, &visit).await?;
     let figures = nodes::figures(&app, &visit, None).await;
     let stored = match visit.has(Right::DfsRead) {

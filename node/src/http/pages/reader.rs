@@ -85,6 +85,7 @@ impl Reader {
             path: self.path.clone(),
             flashes: Vec::new(),
             live: Live::Never,
+            own: app.settings.manager.is_some(),
         }
     }
 

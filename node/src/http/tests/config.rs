@@ -20,6 +20,7 @@ const CONTROLLER: &str = "localSite=10.1.1.7:8990:master\ndfsReplicationFactor=1
 pub(super) struct Controller {
     directory: tempfile::TempDir,
     pub(super) server: HttpServer,
+    pub(super) front: FakeFront,
 }
 
 impl Controller {
@@ -44,8 +45,13 @@ impl Controller {
             desk: Some(desk),
             ..settings()
         };
-        let server = server_with(&FakeFront::default(), settings);
-        Self { directory, server }
+        let front = FakeFront::default();
+        let server = server_with(&front, settings);
+        Self {
+            directory,
+            server,
+            front,
+        }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -135,6 +135,7 @@ fn roles(endpoint: Endpoint) -> &'static str {
     match endpoint {
         E::LoginPage | E::SubmitLogin | E::SubmitLogout | E::Asset | E::Events => "voafl",
         E::OverviewPage | E::AccountPage | E::NodePage => "voafl",
+        E::OwnPage | E::OpenPage | E::EnterPage => "voafl",
         E::PasswordPage | E::SubmitPassword => "voafl",
         E::LogsPage | E::LogPage => "oal",
         E::FilesPage | E::FileTreePage | E::OrderFiles => "f",

@@ -12,7 +12,8 @@ use crate::http::{ROUTES, Route};
 
 /// The routes that change something, as a browser is made to use them.
 fn changing() -> impl Iterator<Item = &'static Route> {
-    let changes = |route: &&Route| route.method != "GET" && route.path != "/login";
+    let changes =
+        |route: &&Route| route.method != "GET" && route.path != "/login" && route.path != "/enter";
     let by_cookie = |route: &&Route| route.path != "/api/v1/login";
     ROUTES.iter().filter(changes).filter(by_cookie)
 }
@@ -249,4 +250,87 @@ async fn what_gives_up_data_takes_the_password_once_more() {
         assert_eq!((user.as_str(), password.reveal()), ("admin", "the one"));
         assert_eq!(*done, verb);
     }
+}
+
+#[tokio::test]
+async fn a_node_is_opened_with_a_token_that_carries_no_more_than_reading() {
+    use super::super::config::Controller;
+    let row = TokenRow {
+        id: "0".repeat(16),
+        kind: TokenKind::Token,
+        label: Some("page of P1-NODE1".to_owned()),
+        user: "admin".to_owned(),
+        issued_unix_ms: 1,
+        expires_unix_ms: 2,
+        rights: None,
+        networks: Vec::new(),
+        current: false,
+    };
+    let token = "vqt_for_the_node".to_owned();
+    let controller = Controller::new();
+    controller.front.script.lock().unwrap().extend([
+        Ok(Response::Nodes(super::super::harness::status().nodes)),
+        Ok(Response::Tokens(vec![row.clone()])),
+        Ok(Response::Done),
+        Ok(Response::TokenIssued { token, row }),
+    ]);
+    let answer = request("POST", "/nodes/P1-NODE1/open")
+        .header("Cookie", &cookie(ADMIN))
+        .header("Content-Type", FORM)
+        .raw(&format!("csrf={}", csrf(ADMIN)))
+        .to(&controller.server)
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer
+            .body
+            .contains("action=\"http://127.0.0.2:8961/enter\"")
+    );
+    assert!(answer.body.contains("value=\"vqt_for_the_node\""));
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.contains("form-action 'self' http://127.0.0.2:8961;"));
+    let verbs = controller.front.verbs();
+    let wish = verbs.iter().find_map(|verb| match verb {
+        Verb::IssueToken(wish) => Some(wish),
+        _ => None,
+    });
+    let wish = wish.unwrap();
+    assert_eq!(
+        wish.rights.as_deref(),
+        Some(&[vaquita_core::admin::Right::LogRead][..])
+    );
+    assert!(
+        verbs
+            .iter()
+            .any(|verb| matches!(verb, Verb::RevokeToken { .. }))
+    );
+}
+
+#[tokio::test]
+async fn a_node_begins_a_session_by_a_token_alone_and_the_controller_never() {
+    let enter = |token: &str| {
+        request("POST", "/enter")
+            .header("Origin", "http://10.1.1.7:8990")
+            .header("Content-Type", FORM)
+            .raw(&format!("token={token}"))
+    };
+    let mut elsewhere = settings();
+    elsewhere.manager = Some("10.1.1.7:8990".to_owned());
+    let server = server_with(&FakeFront::default(), elsewhere);
+    let answer = enter(PLAIN).to(&server).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.starts_with(&format!("vq8990={PLAIN};")), "{set}");
+    let look = request("GET", "/").header("Cookie", &cookie(PLAIN));
+    let page = look.to(&server).await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.body
+            .contains("href=\"http://10.1.1.7:8990/nodes/master\"")
+    );
+    assert!(!page.body.contains("href=\"/users\""));
+    let refused = enter("made-up").to(&server).await;
+    assert_eq!(refused.header("set-cookie"), None);
+    let manager = enter(PLAIN).send(&FakeFront::default()).await;
+    assert_eq!((manager.status, manager.header("set-cookie")), (422, None));
 }
