@@ -18,6 +18,7 @@ use crate::cli::terminal::{Terminal, harmless};
 Examples:
   vaquita login
   vaquita login --server 10.1.1.7:8990 --user alice
+  vaquita login --server https://10.1.1.7:8990 --fingerprint 5A:0C:…      as its log tells it
   vaquita login --password-stdin < admin.password
   vaquita login --setup-code K7QXA-2MFPD      first login from another machine
   VAQUITA_USER=ci VAQUITA_PASSWORD=… vaquita node list     without a login")]
