@@ -40,12 +40,9 @@ async fn save(browser: &Browser, lines: &[&str]) -> String {
         assert!(difference.contains(line), "{line}: {difference}");
     }
     browser.click("button[value=save]").await;
-    let told = browser
-        .until_text("#flashes", |it| {
-            it.contains("saved") || it.contains("Saved")
-        })
-        .await;
-    told
+    browser
+        .until_text("#flashes", |it| it.contains("Saved"))
+        .await
 }
 
 async fn until_online(browser: &Browser, alias: &str) {

@@ -1,7 +1,6 @@
 //! The words about files: questions, answers, and what data connections carry.
 
 use super::*;
-use crate::admin::Right;
 use crate::dfs::ask::Who;
 
 // ---- questions about files, and answers ----
