@@ -223,7 +223,7 @@ pub static TABLE: &[Key] = &[
     key("tcpUserTimeout", ALL, MILLISECONDS, Value("300000"), PROCESS,
         "How long sent data may stay unacknowledged before the connection is given up."),
     key("enableHTTPS", ALL, Flag, Value("0"), CLUSTER,
-        "Whether browsers and HTTP clients are served over TLS, and not in the clear; for data nodes the controller's value rules.").passed_on(),
+        "Whether browsers and HTTP clients are served over TLS, and not in the clear; for data nodes the controller's value rules.").passed_on().protected(),
     key("enableRpcSSL", C.and(A).and(N), Flag, Value("0"), CLUSTER,
         "Whether the processes of the cluster talk to one another over TLS, all or none; for data nodes the controller's value rules.").passed_on().protected(),
     key("tlsCert", ALL, Path, Unset("one is made, in `<home>/keys`"), PROCESS,

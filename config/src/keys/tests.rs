@@ -108,6 +108,8 @@ fn what_bears_on_security_or_identity_is_not_for_the_browser() {
         "clusterSecretFile",
         "tlsCert",
         "tlsKey",
+        "enableHTTPS",
+        "enableRpcSSL",
         "tlsClientCa",
         "trustedProxies",
         "allowedHosts",

@@ -229,9 +229,13 @@ impl Controller {
             );
         }
         let listed: BTreeSet<&Alias> = rows.iter().map(|row| &row.site.alias).collect();
-        let hosts: BTreeMap<&str, &Alias> = rows
-            .iter()
-            .filter(|row| row.role == Role::DataNode)
+        let nodes = rows.iter().filter(|row| row.role == Role::DataNode);
+        // One without a row that runs is stopped by its agent, too.
+        let orphans = self.members.orphans();
+        let orphans = orphans.filter(|slot| self.process_of(now, *slot) != Process::Ended);
+        let orphans = orphans.map(|slot| &self.members.all[slot].member);
+        let hosts: BTreeMap<&str, &Alias> = nodes
+            .chain(orphans)
             .map(|row| (row.host.as_str(), &row.site.alias))
             .collect();
         let agents = members::agents_by_host(rows.iter().map(|row| (row, &row.site.alias)));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{HeaderValue, LOCATION};
+use axum::http::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 
@@ -24,7 +24,9 @@ pub(super) async fn answer<F: Front>(State(app): State<Arc<App<F>>>, head: Parts
     let host = head.headers.get(axum::http::header::HOST);
     let host = host.and_then(|it| it.to_str().ok()).unwrap_or_default();
     let reads = head.method == Method::GET || head.method == Method::HEAD;
-    if reads {
+    // Who shows a secret has to hear of it: led on silently, they would do so for ever.
+    let shows = head.headers.contains_key(AUTHORIZATION);
+    if reads && !shows {
         let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
         if let Ok(place) = HeaderValue::try_from(format!("https://{host}{target}")) {
             return Problem::new(

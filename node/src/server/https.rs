@@ -119,6 +119,8 @@ fn source(settings: &Resolved, home: &Path) -> Result<Source, ExitReason> {
 fn names(hosts: &AllowedHosts) -> Vec<String> {
     let mut names = hosts.names().to_vec();
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    // What cannot stand in a certificate, such as `*.example`, nobody can ask for by it either.
+    names.retain(|name| crate::tls::can_be_certified(name));
     names.sort();
     names.dedup();
     names

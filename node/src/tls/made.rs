@@ -14,7 +14,7 @@ use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
-use rustls::pki_types::ServerName;
+use tracing::error;
 use zeroize::Zeroizing;
 
 use super::certificate::{Certificate, CertificateError, Texts};
@@ -52,10 +52,13 @@ pub(super) fn keep(
                 }
             })?;
             if known.lacks(names).is_empty() && good_for_a_while(&known, now) {
-                publish(folder, &texts)?;
+                if let Err(error) = publish(folder, &texts) {
+                    // It is there for people alone.
+                    error!("the copy of the certificate for browsers cannot be written: {error}");
+                }
                 return Ok((texts, known));
             }
-            Some(known)
+            Some((texts, known))
         }
         Err(CertificateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             None
@@ -64,15 +67,28 @@ pub(super) fn keep(
     };
     // Another process of this home may need other names: each adds its own and takes away none.
     let mut all: BTreeSet<String> = names.iter().cloned().collect();
-    if let Some(there) = &there {
+    if let Some((_, there)) = &there {
         all.extend(there.facts.names.iter().cloned());
     }
-    write(folder, &path, &make(&all, now, &path)?, there.is_some())?;
-    // Perhaps another process was faster: what lies there counts.
-    let texts = Texts::read(&path, &path)?;
-    let certificate = Certificate::parse(&texts, &path, &path)?;
-    publish(folder, &texts)?;
-    Ok((texts, certificate))
+    let renewed = (|| {
+        write(folder, &path, &make(&all, now, &path)?, there.is_some())?;
+        // Perhaps another process was faster: what lies there counts.
+        let texts = Texts::read(&path, &path)?;
+        let certificate = Certificate::parse(&texts, &path, &path)?;
+        publish(folder, &texts)?;
+        Ok((texts, certificate))
+    })();
+    match (renewed, there) {
+        // A date, or a name more, is no reason to serve nothing.
+        (Err(error), Some(there)) => {
+            error!(
+                "the certificate in {} is to be made anew, and cannot be: {error}. The present one is shown on",
+                path.display()
+            );
+            Ok(there)
+        }
+        (renewed, _) => renewed,
+    }
 }
 
 fn good_for_a_while(certificate: &Certificate, now: u64) -> bool {
@@ -94,7 +110,7 @@ fn make(
     // What cannot stand in a certificate nobody can ask for either.
     let names: Vec<String> = names
         .iter()
-        .filter(|name| ServerName::try_from(name.as_str()).is_ok())
+        .filter(|name| super::can_be_certified(name))
         .cloned()
         .collect();
     // By this people tell it from others in the lists of a browser.

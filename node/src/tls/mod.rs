@@ -22,6 +22,7 @@ mod serving;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
 
 pub use certificate::{CertificateError, Facts, Fingerprint};
 pub use client::{Connector, Trust, TrustError, Untrusted, read_roots, system_roots};
@@ -45,3 +46,9 @@ fn provider() -> Arc<CryptoProvider> {
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+/// Whether a certificate can be for this name at all: one with wildcards, for example, nobody asks for.
+#[must_use]
+pub fn can_be_certified(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}

@@ -63,6 +63,8 @@ impl Browser {
         });
         let hosts: Vec<String> = hosts.collect();
         let capabilities = json!({
+            // The certificates of the tests are those that processes make for themselves.
+            "acceptInsecureCerts": true,
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": {
                 "args": [
@@ -192,6 +194,12 @@ impl Browser {
         let shot = self.devtools("Page.captureScreenshot", shot).await;
         let bytes = Base64::decode_vec(shot["data"].as_str().unwrap()).unwrap();
         std::fs::write(PathBuf::from(directory).join(format!("{name}.png")), bytes).unwrap();
+    }
+
+    /// The cookies that the browser has for the page that is shown.
+    pub(crate) async fn cookies(&self) -> Vec<Value> {
+        let cookies = self.session.get("cookie").await;
+        cookies.as_array().cloned().unwrap_or_default()
     }
 
     /// Whether something is wider than the screen.

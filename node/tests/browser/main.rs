@@ -23,5 +23,6 @@ mod webdriver;
 mod accessibility;
 mod configuration;
 mod files;
+mod https;
 mod sessions;
 mod tutorial;

@@ -185,8 +185,14 @@ async fn a_node_is_removed_and_stays_out() {
         said.contains("[removed]") && said.contains("take the line"),
         "{said}"
     );
-    // As it says; its process ends by itself, since nobody takes it.
+    // As it says; its process ends by itself, since nobody takes it, and must not be started again.
     cluster.until_row("P2-NODE1", |row| row.pid.is_none()).await;
+    let refused = cluster
+        .vaquita("config remove-member P2-NODE1")
+        .await
+        .failed(1);
+    assert!(refused.contains("vaquita node stop P2-NODE1"), "{refused}");
+    cluster.vaquita("node stop P2-NODE1").await.ok();
     cluster.vaquita("config remove-member P2-NODE1").await.ok();
     assert!(cluster.rows().await.iter().all(|it| it.alias != "P2-NODE1"));
 }

@@ -7,12 +7,10 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vaquita_node::tls::{Connector, Trust};
 
-use crate::rig::{Cluster, KIB, assert_same, content, hang_up};
+use crate::rig::{Cluster, KIB, SECRET, assert_same, content, hang_up};
 
 const LOG: &str = "P4/log/controller.log";
 const DENIED: i32 = 77;
-/// The bytes from 0 to 31.
-const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 
 fn private(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
@@ -23,19 +21,7 @@ fn private(path: &Path, text: &str) {
 async fn started() -> Cluster {
     let mut cluster = Cluster::of_seed();
     cluster.keep_two_hosts();
-    for file in [
-        "P4/config/controller.cfg",
-        "P1/config/agent.cfg",
-        "P2/config/agent.cfg",
-    ] {
-        cluster.add_line(file, "enableHTTPS=1");
-    }
-    for host in ["P4", "P1", "P2"] {
-        let path = cluster.path(&format!("{host}/config/cluster.secret"));
-        private(&path, SECRET);
-    }
-    let server = format!("https://{}.7:8990", cluster.subnet);
-    cluster.place.set("VAQUITA_SERVER", &server);
+    cluster.serve_https(&["P1", "P2"]);
     cluster.start_agents();
     cluster.start_controller();
     cluster
@@ -124,10 +110,13 @@ async fn everything_goes_over_https_and_nothing_that_came_in_the_clear_is_done()
 
     // In the clear: a reader is led on, an order is not carried out.
     let authority = format!("{}.7:8990", cluster.subnet);
-    let answer = cluster.get("7:8990", "/api/v1/nodes").await;
+    let mut reader = cluster.connect("7:8990").await;
+    let answer = reader.get("/api/v1/nodes", &authority).await;
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    let place = format!("location: https://{}.7/api/v1/nodes", cluster.subnet);
+    let place = format!("location: https://{authority}/api/v1/nodes");
     assert!(answer.to_lowercase().contains(&place), "{answer}");
+    let shown = cluster.get("7:8990", "/api/v1/nodes").await;
+    assert!(shown.starts_with("HTTP/1.1 403 "), "{shown}");
     let order = r#"{"all":true}"#;
     let request = format!(
         "POST /api/v1/nodes/stop HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\n\

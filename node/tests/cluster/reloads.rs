@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::rig::{Cluster, KIB, assert_same, content, hang_up};
+use crate::rig::{Cluster, KIB, assert_same, content, hang_up, kill};
 
 /// What `config show` tells of all files.
 async fn overview(cluster: &Cluster) -> Value {
@@ -168,4 +168,60 @@ async fn an_editor_and_sighup_are_as_good_as_the_api() {
         refused.contains("on the controller's host alone"),
         "{refused}"
     );
+}
+
+/// Files that were to take the place of others, and have not.
+fn half_written(folder: &std::path::Path) -> usize {
+    let names = fs::read_dir(folder).unwrap();
+    let hidden = names.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with('.')
+    });
+    hidden.count()
+}
+
+#[tokio::test]
+async fn a_controller_that_is_killed_while_it_writes_leaves_the_old_text_or_the_new_one() {
+    let mut cluster = Cluster::of_two_hosts().await;
+    let folder = cluster.path("P4/config");
+    let file = "P4/config/cluster.cfg";
+    for round in 0..6 {
+        let old = cluster.read(file);
+        let line = format!("P1-%.maxConnections={}", 100 + round);
+        let new = match old.lines().find(|it| it.starts_with("P1-%")) {
+            Some(before) => old.replace(before, &line),
+            None => format!("{old}{line}\n"),
+        };
+        let pid = cluster.servers["P4"].pid;
+        let command = line.replace('=', " ");
+        let command = format!("config set cluster.cfg {command}");
+        let ended = std::cell::Cell::new(false);
+        let writing = async {
+            let ran = cluster.vaquita(&command).await;
+            ended.set(true);
+            ran
+        };
+        // Killed as soon as the new text is there beside the old one; now and then it is too fast for that.
+        let killing = async {
+            while !ended.get() {
+                if half_written(&folder) > 0 {
+                    kill(pid);
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+            kill(pid);
+        };
+        tokio::join!(writing, killing);
+        cluster.take("P4").kill().await;
+        cluster.start_controller();
+        cluster
+            .until_row("P1-agent", |row| row.state == "online")
+            .await;
+        let shown = overview(&cluster).await;
+        assert_eq!(shown["findings"], serde_json::json!([]), "{shown}");
+        let text = cluster.read(file);
+        assert!(text == old || text == new, "{text}");
+        assert_eq!(half_written(&folder), 0);
+    }
 }

@@ -128,8 +128,10 @@ impl ServerOption {
     /// The server of the command: its flag, else the variable, else the last login, else the usual
     /// address.
     pub(in crate::cli) fn choose(&self, logins: &Logins) -> Result<Server, Failure> {
-        let variable = || std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
-        choose(self.server.clone(), variable(), logins)
+        let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let by_flag = self.ca.is_some() || self.fingerprint.is_some();
+        let trusted = by_flag || set(CA_VARIABLE).is_some() || set(FINGERPRINT_VARIABLE).is_some();
+        choose(self.server.clone(), set(VARIABLE), trusted, logins)
     }
 
     /// By what the server is known: the flags, else the variables, else what is kept of it.
@@ -149,6 +151,7 @@ impl ServerOption {
 pub(super) fn choose(
     flag: Option<String>,
     variable: Option<String>,
+    trusted: bool,
     logins: &Logins,
 ) -> Result<Server, Failure> {
     let text = flag
@@ -166,11 +169,19 @@ pub(super) fn choose(
         logins.find(&name, None).is_some() || logins.known(&name).is_some()
     };
     let says_how = text.contains("://");
-    Ok(if !says_how && known(&secured) && !known(&server) {
-        secured
-    } else {
-        server
-    })
+    if !says_how && (trusted || known(&secured)) {
+        return Ok(secured);
+    }
+    if trusted && !server.tls {
+        return Err(Failure::new(
+            Status::Usage,
+            format!(
+                "{server} is asked in the clear, where a certificate proves nothing: leave out `http://`, or \
+                 `--ca` and `--fingerprint` (VAQUITA_CA, VAQUITA_FINGERPRINT)"
+            ),
+        ));
+    }
+    Ok(server)
 }
 
 /// A path that later commands find as well, wherever they are started.

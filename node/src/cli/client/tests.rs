@@ -73,7 +73,7 @@ fn the_server_is_the_flag_else_the_variable_else_the_last_login_else_the_usual_o
     let mut logins = logins(&directory);
     let chosen = |flag: Option<&str>, variable: Option<&str>, logins: &Logins| {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        choose(owned(flag), owned(variable), logins)
+        choose(owned(flag), owned(variable), false, logins)
             .unwrap()
             .to_string()
     };
@@ -85,6 +85,31 @@ fn the_server_is_the_flag_else_the_variable_else_the_last_login_else_the_usual_o
 }
 
 #[test]
+fn whoever_names_what_to_trust_is_not_asked_for_a_password_in_the_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = logins(&directory);
+    let choose = |text: &str| choose(Some(text.to_owned()), None, true, &kept);
+    assert_eq!(choose("a:1").unwrap().to_string(), "https://a:1");
+    assert_eq!(choose("https://a:1").unwrap().to_string(), "https://a:1");
+    assert!(
+        choose("http://a:1").is_err(),
+        "a certificate proves nothing there"
+    );
+}
+
+#[test]
+fn a_login_in_the_clear_from_before_does_not_win() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = logins(&directory);
+    kept.keep(login("a:1", "alice", "t1")).unwrap();
+    kept.keep(login("https://a:1", "alice", "t2")).unwrap();
+    let server = choose(Some("a:1".to_owned()), None, false, &kept).unwrap();
+    assert_eq!(server.to_string(), "https://a:1");
+    let plain = choose(Some("http://a:1".to_owned()), None, false, &kept).unwrap();
+    assert_eq!(plain.to_string(), "a:1", "as it was said");
+}
+
+#[test]
 fn a_server_that_is_known_over_https_is_not_spoken_to_in_the_clear_by_mistake() {
     let directory = tempfile::tempdir().unwrap();
     let mut kept = logins(&directory);
@@ -93,7 +118,7 @@ fn a_server_that_is_known_over_https_is_not_spoken_to_in_the_clear_by_mistake() 
     kept.keep(login("b:2", "alice", "t2")).unwrap();
     let read = logins(&directory);
     let chosen = |text: &str| {
-        let server = choose(Some(text.to_owned()), None, &read).unwrap();
+        let server = choose(Some(text.to_owned()), None, false, &read).unwrap();
         server.to_string()
     };
     assert_eq!(chosen("a:1"), "https://a:1");

@@ -58,16 +58,17 @@ async fn who_asks_for_something_in_the_clear_is_led_to_https_under_the_same_name
         ("GET", "[::1]:8990", "//evil.example/"),
         ("HEAD", "localhost:8990", "/dfs/a"),
     ] {
-        let answer = request(method, path)
-            .host(host)
-            .token(ADMIN)
-            .to(&server)
-            .await;
+        let answer = request(method, path).host(host).to(&server).await;
         assert_eq!(answer.status, 308, "{path}");
         let place = format!("https://{host}{path}");
         assert_eq!(answer.header("Location"), Some(place.as_str()));
         assert_eq!(answer.header("Connection"), Some("close"));
     }
+    // Who has shown a secret on the way hears of it, and is not led on as if nothing had happened.
+    let shown = request("GET", "/dfs/a").token(ADMIN).to(&server).await;
+    assert_eq!(shown.status, 403);
+    assert_eq!(shown.header("Location"), None);
+    assert!(shown.body.contains("void it"), "{}", shown.body);
     assert!(front.asked.lock().unwrap().is_empty(), "nobody was asked");
 }
 

@@ -226,12 +226,9 @@ fn a_fingerprint_is_read_as_browsers_and_tools_write_it() {
         "AB",
         &plain[1..],
         &format!("{plain}0"),
-        &text.replace('A', "G"),
+        &format!("G{}", &plain[1..]),
         "ä",
     ] {
-        assert!(
-            text.parse::<Fingerprint>().is_err() || text == plain,
-            "{text}"
-        );
+        assert!(text.parse::<Fingerprint>().is_err(), "{text}");
     }
 }

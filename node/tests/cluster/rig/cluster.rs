@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub(crate) const SEED_HOSTS: [(&str, u8); 4] = [("P1", 1), ("P2", 3), ("P3", 5),
 
 /// What the administrator's password is changed to.
 pub(crate) const PASSWORD: &str = "long enough";
+/// A secret for a cluster that is to have one: the bytes from 0 to 31.
+pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 
 /// The directory that the hosts' directories are in: a path that a shell would have to quote.
 const ROOM: &str = "room 1 für 机房";
@@ -116,6 +119,22 @@ impl Cluster {
         cluster.keep_two_hosts();
         cluster.start_all().await;
         cluster
+    }
+
+    /// Has the controller and the agents of these hosts serve HTTPS, which takes a secret; commands are told
+    /// to use it.
+    pub(crate) fn serve_https(&mut self, hosts: &[&str]) {
+        self.add_line("P4/config/controller.cfg", "enableHTTPS=1");
+        for host in hosts {
+            self.add_line(&format!("{host}/config/agent.cfg"), "enableHTTPS=1");
+        }
+        for host in hosts.iter().chain(&["P4"]) {
+            let path = self.path(&format!("{host}/config/cluster.secret"));
+            fs::write(&path, SECRET).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let server = format!("https://{}.7:8990", self.subnet);
+        self.place.set("VAQUITA_SERVER", &server);
     }
 
     /// Takes P3 and P5 out of the files.

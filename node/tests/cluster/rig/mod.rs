@@ -19,7 +19,7 @@ pub(crate) use processes::{Sweeper, freeze, hang_up, interrupt, kill, terminate}
     unused_imports,
     reason = "for the tests in a browser, which stand on the same"
 )]
-pub(crate) use {cluster::PASSWORD, processes::Server};
+pub(crate) use {cluster::PASSWORD, cluster::SECRET, processes::Server};
 
 pub(crate) use tree::Tree;
 pub(crate) use waiting::until;
