@@ -197,7 +197,15 @@ impl ConfigDesk {
             let reading = inner.reading(&bytes);
             let resolved = vaquita_config::resolve_node(&alias, &reading.files, &[], None);
             let names = resolved.as_ref().ok().and_then(|it| it.hosts("publicName"));
-            Ok(names.unwrap_or_default().to_vec())
+            // One with a port says what the manager is reached by, and not the node.
+            let is_name =
+                |name: &&String| !name.contains(':') || name.parse::<std::net::Ipv6Addr>().is_ok();
+            Ok(names
+                .unwrap_or_default()
+                .iter()
+                .filter(is_name)
+                .cloned()
+                .collect())
         })
         .await?
     }

@@ -1,8 +1,9 @@
 //! The password once more, for what gives up data or an identity.
 //!
-//! A session is whoever sits at the browser; such an order takes the one who knows the password. So the
-//! forms for it ask for that, and a session alone does not carry them out: neither from the forms nor
-//! through the API. A token that stands in a header was put there on purpose.
+//! A session is whoever sits at the browser; such an order takes the one who knows the password, and so does
+//! making another who could give it: a token with all rights, an administrator, a password of somebody else.
+//! The forms ask for it, once in five minutes, and a session alone carries none of that out, neither from the
+//! forms nor through the API. A token that stands in a header was put there on purpose.
 
 use axum::http::StatusCode;
 use vaquita_core::admin::{Caller, Response, Verb};
@@ -14,6 +15,8 @@ use super::handlers::session::password as bounded;
 use super::pages::{Form, Visit};
 use super::problem::Problem;
 
+/// The field of forms that it is typed into; `password` is that of somebody who is made.
+const FIELD: &str = "own_password";
 /// How long the proof could be used as a login, were it not ended at once.
 const PROOF_LIFE: core::time::Duration = core::time::Duration::from_secs(60);
 
@@ -23,9 +26,13 @@ pub(super) async fn prove<F: Front>(
     visit: &Visit,
     form: &Form,
 ) -> Result<(), Problem> {
-    let Caller::Remote { address, .. } = visit.caller() else {
+    // A token that stands in a header was put there on purpose.
+    let (Caller::Remote { address, .. }, Some(session)) = (visit.caller(), visit.session()) else {
         return Ok(());
     };
+    if form.get(FIELD).is_none() && app.sessions.is_proved(session) {
+        return Ok(());
+    }
     let anew = |token| Caller::Remote {
         address: *address,
         token,
@@ -33,7 +40,7 @@ pub(super) async fn prove<F: Front>(
     };
     let verb = Verb::Login {
         user: visit.user_name().to_owned(),
-        password: bounded(form.get("password").unwrap_or_default().to_owned())?,
+        password: bounded(form.get(FIELD).unwrap_or_default().to_owned())?,
         valid_for: PROOF_LIFE,
         setup_code: None,
     };
@@ -41,6 +48,7 @@ pub(super) async fn prove<F: Front>(
         Ok(Response::LoggedIn { token, .. }) => {
             // Whether or not that is heard: it is over in a minute.
             drop(app.ask(anew(Some(token)), Verb::Logout).await);
+            app.sessions.prove(session);
             Ok(())
         }
         Ok(other) => Err(unexpected(&other)),

@@ -194,6 +194,10 @@ impl<F: Front> Run<F> {
     async fn all(mut self, caller: Caller, tell: oneshot::Sender<Option<Refusal>>) {
         let first = order(&self.app, &caller, &self.nodes[0], false).await;
         let refused = first.is_err();
+        if let Err(Refusal::Busy { .. } | Refusal::Unavailable { .. }) = &first {
+            // It may be carried out all the same, when the machine gets to it.
+            self.put_back(&caller).await;
+        }
         // Nobody may listen any more.
         let _ = tell.send(first.err());
         if refused {
@@ -203,6 +207,10 @@ impl<F: Front> Run<F> {
         }
         for at in 0..self.nodes.len() {
             self.at = at;
+            // Whom somebody has stopped meanwhile stays so.
+            if at > 0 && self.is_stopped(&caller).await {
+                continue;
+            }
             if let Err(reason) = self.one(&caller).await {
                 self.put_back(&caller).await;
                 self.ended = true;
@@ -212,6 +220,13 @@ impl<F: Front> Run<F> {
         }
         self.ended = true;
         self.step(Stage::Done);
+    }
+
+    async fn is_stopped(&self, caller: &Caller) -> bool {
+        let node = &self.nodes[self.at];
+        let rows = rows(&self.app, caller).await.unwrap_or_default();
+        let row = rows.iter().find(|row| row.alias.as_str() == node);
+        row.is_some_and(|row| matches!(row.state, NodeState::Stopped | NodeState::Stopping))
     }
 
     async fn one(&self, caller: &Caller) -> Result<(), Reason> {

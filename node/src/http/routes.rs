@@ -153,11 +153,19 @@ impl Route {
         !for_programs.iter().any(|it| self.path.starts_with(it))
     }
 
-    /// Whether it gives up data or an identity, so that it takes more than an open session.
+    /// Whether it gives up data or an identity, or makes somebody who could, so that it takes more than an open
+    /// session.
     pub(super) const fn takes_password(&self) -> bool {
         matches!(
             self.endpoint,
-            Endpoint::ReplaceNode | Endpoint::RemoveNode | Endpoint::SettleLoss
+            Endpoint::ReplaceNode
+                | Endpoint::RemoveNode
+                | Endpoint::SettleLoss
+                | Endpoint::ForgetVolume
+                | Endpoint::CreateToken
+                | Endpoint::AddUser
+                | Endpoint::SetPassword
+                | Endpoint::Grant
         )
     }
 

@@ -18,6 +18,8 @@ use vaquita_web::Flash;
 
 /// How long a session may go unused.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
+/// How long the password that was typed once more counts.
+const PROVED_FOR: Duration = Duration::from_secs(5 * 60);
 /// How many are remembered, the one that was used longest ago giving way.
 const SESSIONS_MAX: usize = 1000;
 /// Notices that wait for one session's next page.
@@ -35,6 +37,8 @@ struct Remembered {
     flashes: Vec<Flash>,
     /// How many of them the page shows that is being drawn.
     shown: usize,
+    /// When its user has last shown to know the password, beside the login.
+    proved: Option<Instant>,
 }
 
 /// What is remembered of sessions.
@@ -73,8 +77,22 @@ impl Sessions {
             used: Instant::now(),
             flashes: Vec::new(),
             shown: 0,
+            proved: None,
         };
         remembered.insert(hash, fresh);
+    }
+
+    /// Its user has shown to know the password.
+    pub(super) fn prove(&self, token: &str) {
+        if let Some(known) = self.lock().get_mut(&hash(token)) {
+            known.proved = Some(Instant::now());
+        }
+    }
+
+    /// Whether its user has shown that a moment ago.
+    pub(super) fn is_proved(&self, token: &str) -> bool {
+        let proved = self.lock().get(&hash(token)).and_then(|it| it.proved);
+        proved.is_some_and(|at| at.elapsed() < PROVED_FOR)
     }
 
     /// Something that was begun by this session goes on: bytes of a file move, nodes are restarted.

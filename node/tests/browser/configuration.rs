@@ -264,17 +264,29 @@ async fn of_two_who_change_a_file_at_a_time_neither_loses_anything() {
         browser.path().await.starts_with("/login").then_some(())
     })
     .await;
+    // Meanwhile somebody else has changed the file: that is told, and not overwritten.
+    cluster
+        .vaquita("config set cluster.cfg P3-%.workerNum 4")
+        .await
+        .ok();
+    let meanwhile = cluster.read("P4/config/cluster.cfg");
     browser.log_in("admin", PASSWORD, "/").await;
     browser.go("/config/cluster.cfg").await;
     assert!(editor(&browser).await.ends_with("# not saved yet\n"));
     assert!(browser.has("#draft-is-back:not([hidden])").await);
+    browser.click("button[value=save]").await;
+    browser
+        .until_text(".flash", |it| it.contains("Somebody else"))
+        .await;
+    assert_eq!(cluster.read("P4/config/cluster.cfg"), meanwhile);
+    assert!(editor(&browser).await.ends_with("# not saved yet\n"));
     // And every text that the file had can be had again.
     browser.click("[data-drop-draft]").await;
     until("the file's own text", async || {
         browser.has("#draft-is-back[hidden]").await.then_some(())
     })
     .await;
-    assert_eq!(editor(&browser).await, both);
+    assert_eq!(editor(&browser).await, meanwhile);
     browser.click(".version summary").await;
     browser
         .press_and_confirm(".version button[value=undo]")
@@ -282,7 +294,7 @@ async fn of_two_who_change_a_file_at_a_time_neither_loses_anything() {
     browser
         .until_text("#flashes", |it| it.to_lowercase().contains("saved"))
         .await;
-    assert_eq!(cluster.read("P4/config/cluster.cfg"), theirs);
+    assert_eq!(cluster.read("P4/config/cluster.cfg"), both);
     browser.close().await;
 }
 

@@ -47,8 +47,11 @@ async fn a_new_cluster_is_opened_taken_over_and_started() {
     browser.click("form.stack button").await;
     browser.until_path("/login?why=changed").await;
     browser.log_in("admin", "123456", "/login").await;
-    let problem = browser.text("[role=alert]").await;
-    assert!(problem.contains("wrong user name or password"), "{problem}");
+    browser
+        .until_text("[role=alert]", |it| {
+            it.contains("wrong user name or password")
+        })
+        .await;
     browser.log_in("admin", PASSWORD, "/").await;
     let summary = browser.text(".summary").await;
     assert!(summary.contains('4'), "{summary}");

@@ -22,14 +22,18 @@ async function shown(question, names) {
   dialog.returnValue = "no";
   dialog.showModal();
   dialog.querySelector("#confirm-yes").focus();
-  await closed();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   return dialog.returnValue === "yes";
 }
 
-/** Resolves when no question is open. */
+/** Resolves when no question is open, nor one that waits for its turn. */
 export async function closed() {
   const dialog = document.getElementById("confirm");
-  if (dialog?.open) await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  while (dialog?.open) {
+    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+    // The next one is asked by now, if there is one.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
 }
 
 /** Begins. */

@@ -6,17 +6,21 @@ export function begin() {
   const text = document.querySelector("textarea[data-draft]");
   if (!text) return;
   const key = `vaquita draft ${text.dataset.draft}`;
-  const keep = () => sessionStorage.setItem(key, text.value);
+  // Which text of the file the reader has before them: what they save takes the place of that one alone.
+  const tags = [...document.querySelectorAll("form[data-edits] input[name=etag]"), text.form.elements.etag];
+  const tag = () => text.form.elements.etag.value;
+  const keep = () => sessionStorage.setItem(key, JSON.stringify({ text: text.value, etag: tag() }));
   const drop = () => sessionStorage.removeItem(key);
-  const kept = sessionStorage.getItem(key);
+  const kept = JSON.parse(sessionStorage.getItem(key));
   // Whether this is the text of the file, and not one that the server shows to go on with.
   const is_file = "isFile" in text.dataset;
   if (!is_file) {
     keep();
-  } else if (kept === text.value) {
+  } else if (kept?.text === text.value) {
     drop();
-  } else if (kept !== null) {
-    text.value = kept;
+  } else if (kept) {
+    text.value = kept.text;
+    for (const field of tags) field.value = kept.etag;
     document.getElementById("draft-is-back").hidden = false;
   }
   text.addEventListener("input", keep);

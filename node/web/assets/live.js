@@ -6,6 +6,7 @@ import { morph } from "./morph.js";
 let after = () => {};
 let under_way = null;
 let again = false;
+let retry = null;
 
 /**
  * Fetches the page at its present address and makes what is shown like it. `by_reader` says whether
@@ -17,7 +18,13 @@ export function refresh({ by_reader = false } = {}) {
     if (!by_reader) return under_way;
   }
   const mine = drawn(location.pathname + location.search, by_reader)
-    .catch(() => trouble(true))
+    .catch(() => {
+      trouble(true);
+      retry ??= setTimeout(() => {
+        retry = null;
+        refresh();
+      }, 3000);
+    })
     .finally(() => {
       if (under_way !== mine) return;
       under_way = null;

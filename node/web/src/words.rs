@@ -225,7 +225,7 @@ words! {
     own_page_through: "As it sees itself", "节点自述状态";
     own_page_hint: "This is what the node says of itself. Orders are given in the cluster manager.", "这是节点自身报告的状态。操作请在集群管理器中进行。";
     open_own_page: "Open the page of {}", "打开 {} 的页面";
-    open_own_page_hint: "The page is on the node's own port. A token for an hour, which carries no more than reading, is shown there. If the browser does not reach that address, look at the node through the controller instead.", "该页面位于节点自身的端口。将向其出示一个有效期一小时、仅可读取的令牌。若浏览器无法访问该地址，请改为通过控制节点查看。";
+    open_own_page_hint: "The page is on the node's own port. A token for an hour, which opens nothing else, is shown there. If the browser does not reach that address, look at the node through the controller instead.", "该页面位于节点自身的端口。将向其出示一个有效期一小时、不含任何权限的令牌。若浏览器无法访问该地址，请改为通过控制节点查看。";
     go_on: "Go on", "继续";
     rolling_title: "Restarting one after the other", "正在逐个重启";
     rolling_stops: "{} of {}: {} stops", "第 {} / {} 个：{} 正在停止";
@@ -329,6 +329,9 @@ words! {
     suspend: "Suspend", "暂停";
     resume: "Resume", "恢复";
     wrong_password_nothing_done: "That is not your password. Nothing was done.", "密码不正确，未执行任何操作。";
+    own_password_token: "For a token with all of your rights, or for administering.", "创建拥有您全部权限或管理权限的令牌时需要。";
+    own_password_users: "Needed before somebody becomes an administrator or gets another password; counts for five minutes.", "设置管理员或修改他人密码之前需要，五分钟内有效。";
+    password_confirmed: "That is your password. It counts for five minutes.", "密码正确，五分钟内有效。";
     your_password: "Your password", "您的密码";
     give_up_node: "Take it out of the cluster", "将其移出集群";
     give_up_node_hint: "For a machine that does not come back. Its replicas count no more, and whatever comes back under its identity is refused. Drain it instead if it still runs. For chunks that nobody else has, write its name below: they are lost with it.", "用于不再恢复的机器。其副本将不再计入，以其身份重新出现的进程会被拒绝。若它仍在运行，请改用排空。若有数据块仅存于该节点，请在下方填写其名称以接受丢失。";

@@ -1,8 +1,8 @@
 //! The page of a data node of its own: as the node sees itself, on its own port, and through the controller
 //! where a browser does not reach that.
 //!
-//! A node has no users. Whoever wants in asks the cluster manager, which makes a token for an hour that
-//! carries no more than reading, and has the browser show it to the node.
+//! A node has no users. Whoever wants in asks the cluster manager, which makes a token for an hour that opens
+//! nothing, and has the browser show it to the node.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
 use serde::Deserialize;
 use vaquita_core::admin::{
-    NewToken, NodeRow, NodeState, Refusal, Response as Told, Right, StatusReport, Verb,
+    NewToken, NodeRow, NodeState, Refusal, Response as Told, StatusReport, TokenRow, Verb,
 };
 use vaquita_core::ids::{Endpoint, Role};
 use vaquita_web::pages::{EnterPage, OpenPage, OwnPage, OwnView};
@@ -32,8 +32,12 @@ use crate::http::session::session_cookie;
 
 /// How long somebody may look at the page of a node before they have to come through the manager again.
 const VISIT: Duration = Duration::from_secs(3600);
-/// What such a visit may carry, of what its user has.
-const CARRIED: [Right; 1] = [Right::LogRead];
+/// Visits of one user that may be under way at a time; the oldest gives way.
+const VISITS_MAX: usize = 8;
+/// What the tokens of visits are labelled with.
+const LABEL: &str = "page of ";
+/// Letters of a node's name that stand in a label.
+const NAME_MAX: usize = 48;
 /// Longest state of a node that is passed on, in bytes.
 const STATE_MAX: usize = 256 * 1024;
 
@@ -68,10 +72,8 @@ pub(in crate::http) async fn through<F: Front>(
     path: Segments,
 ) -> Answer {
     let row = node(&app, &visit, path.named("alias")).await?;
-    let Some(token) = visit.token.clone() else {
-        let what = "this page is for browsers; programs ask the node itself".to_owned();
-        return Err(Refusal::NotFound { what }.into());
-    };
+    // Not the session: a node that was broken into could act as whoever looks at it.
+    let token = token_for(&app, &visit, row.alias.as_str()).await?;
     let asked = Request::get("/api/v1/status").body(Body::empty());
     let asked = asked.map_err(|error| Problem::invalid(error.to_string()))?;
     let at = [place(&row)];
@@ -151,27 +153,38 @@ pub(in crate::http) async fn open<F: Front>(
         f: visit.frame,
     };
     let mut response = page(StatusCode::OK, &drawn);
-    response.extensions_mut().insert(FormTarget(origin));
+    // The policy's grammar has no addresses in brackets.
+    let target = match host.contains(':') {
+        true => format!("{}:", app.settings.scheme()),
+        false => origin,
+    };
+    response.extensions_mut().insert(FormTarget(target));
     Ok(response)
 }
 
 /// A token for one node's page; the one before it, if there is one, is void.
 async fn token_for<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result<String, Problem> {
-    let label = format!("page of {alias}");
+    let name: String = alias.chars().take(NAME_MAX).collect();
+    let label = format!("{LABEL}{name}");
     let caller = || visit.caller.clone();
     let tokens = match app.work(caller(), Verb::ListTokens { all: false }).await? {
         Told::Tokens(tokens) => tokens,
         other => return Err(unexpected(&other)),
     };
-    let old = tokens.iter().find(|it| it.label.as_deref() == Some(&label));
-    if let Some(token) = old.and_then(|it| vaquita_core::access::TokenId::parse(&it.id)) {
+    let own = |it: &&TokenRow| it.label.as_deref().is_some_and(|it| it.starts_with(LABEL));
+    let mut visits: Vec<&TokenRow> = tokens.iter().filter(own).collect();
+    visits.sort_by_key(|it| it.issued_unix_ms);
+    let same = visits.iter().find(|it| it.label.as_ref() == Some(&label));
+    let full = visits.first().filter(|_| visits.len() >= VISITS_MAX);
+    let gone = same.or(full).map(|it| it.id.as_str());
+    if let Some(token) = gone.and_then(vaquita_core::access::TokenId::parse) {
         app.work(caller(), Verb::RevokeToken { token }).await?;
     }
-    let rights = CARRIED.into_iter().filter(|right| visit.has(*right));
     let wish = NewToken {
         label,
         valid_for: VISIT,
-        rights: Some(rights.collect()),
+        // It says who looks, and opens nothing.
+        rights: Some(Vec::new()),
         networks: Vec::new(),
     };
     match app.work(caller(), Verb::IssueToken(wish)).await? {

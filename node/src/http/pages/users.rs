@@ -16,6 +16,7 @@ use crate::http::front::Front;
 use crate::http::gate::unexpected;
 use crate::http::handlers::session::password as bounded;
 use crate::http::problem::Problem;
+use crate::http::reenter;
 
 pub(in crate::http) async fn account<F: Front>(State(app): Shared<F>, visit: Visit) -> Answer {
     account_page(&app, visit, None).await
@@ -78,6 +79,9 @@ async fn token<F: Front>(app: &App<F>, visit: &Visit, form: &Form) -> Result<Str
         .map_err(|_| Problem::invalid("a token is good for a whole number of days"))?;
     // One that is not known must not be left out: a token without a list has all rights.
     let rights: Vec<Right> = form.all("right").map(right).collect::<Result<_, _>>()?;
+    if rights.is_empty() || rights.contains(&Right::Admin) {
+        reenter::prove(app, visit, form).await?;
+    }
     let label = form.need("label")?;
     if has_token_called(app, visit, label).await? {
         return Err(Problem::invalid(fill(visit.frame.t.token_exists, &[label])));
@@ -143,8 +147,20 @@ async fn carry_out<F: Front>(
     form: &Form,
 ) -> Result<Vec<String>, Problem> {
     let t = visit.frame.t;
+    if form.need("do")? == "prove" {
+        reenter::prove(app, visit, form).await?;
+        return Ok(vec![t.password_confirmed.to_owned()]);
+    }
     let user = form.need("user")?.to_owned();
     let password = || bounded(form.get("password").unwrap_or_default().to_owned());
+    let makes_a_master = match form.need("do")? {
+        "add" => form.get("admin").is_some(),
+        "grant" => form.get("right") == Some(Right::Admin.as_str()),
+        what => what == "password",
+    };
+    if makes_a_master {
+        reenter::prove(app, visit, form).await?;
+    }
     let name = user.clone();
     let (verb, said) = match form.need("do")? {
         "add" => {

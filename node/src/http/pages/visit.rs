@@ -38,6 +38,11 @@ impl Visit {
         &self.caller
     }
 
+    /// The token, where a cookie brought it.
+    pub(in crate::http) fn session(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     pub(in crate::http) fn user_name(&self) -> &str {
         &self.user.user
     }

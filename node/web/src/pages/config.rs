@@ -191,6 +191,8 @@ pub struct ConfigFilePage {
     pub f: Frame,
     /// Its name.
     pub name: String,
+    /// Whose unsaved text a browser may keep.
+    pub reader: String,
     /// What it is for.
     pub about: &'static str,
     /// Where it is.

@@ -86,6 +86,7 @@ async fn draw<F: Front>(app: &App<F>, visit: Visit, file: ConfigFile, draft: Dra
         .unwrap_or_else(|| shown.row.etag.clone());
     let drawn = ConfigFilePage {
         name: file.to_string(),
+        reader: visit.user.user.clone(),
         about: about(t, file),
         path: shown.row.path.clone().unwrap_or_default(),
         etag,

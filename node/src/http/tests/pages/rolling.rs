@@ -83,6 +83,8 @@ async fn each_is_back_before_the_next_one_ends() {
         busy(),
         seen(NodeState::Joining, UP),
         seen(UP, UP),
+        // Whether the next one is still to run.
+        seen(UP, UP),
         done(),
         seen(UP, DOWN),
         done(),
@@ -169,6 +171,7 @@ async fn a_client_that_leaves_at_once_blocks_no_later_restart() {
         seen(DOWN, UP),
         done(),
         seen(UP, UP),
+        seen(UP, UP),
         done(),
         seen(UP, DOWN),
         done(),
@@ -207,4 +210,22 @@ async fn stopped_ones_stay_so_and_two_restarts_at_a_time_are_refused() {
     let page = overview(&server).await;
     assert!(page.contains("being restarted already"), "{page}");
     assert!(page.contains("Restarted: 1."), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_meanwhile_stays_so() {
+    let front = FakeFront::telling([
+        seen(UP, UP),
+        done(),
+        done(),
+        seen(DOWN, UP),
+        done(),
+        seen(UP, UP),
+        seen(UP, DOWN),
+    ]);
+    let server = server_with(&front, settings());
+    restart(&server).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(!orders(&front).contains(&start("P2-NODE1")));
+    assert!(overview(&server).await.contains("Restarted: 2."));
 }
