@@ -30,9 +30,12 @@ pub(super) async fn prove<F: Front>(
     let (Caller::Remote { address, .. }, Some(session)) = (visit.caller(), visit.session()) else {
         return Ok(());
     };
-    if form.get(FIELD).is_none() && app.sessions.is_proved(session) {
-        return Ok(());
-    }
+    let Some(password) = form.get(FIELD) else {
+        return match app.sessions.is_proved(session) {
+            true => Ok(()),
+            false => Err(Problem::invalid(visit.words().password_needed)),
+        };
+    };
     let anew = |token| Caller::Remote {
         address: *address,
         token,
@@ -40,7 +43,7 @@ pub(super) async fn prove<F: Front>(
     };
     let verb = Verb::Login {
         user: visit.user_name().to_owned(),
-        password: bounded(form.get(FIELD).unwrap_or_default().to_owned())?,
+        password: bounded(password.to_owned())?,
         valid_for: PROOF_LIFE,
         setup_code: None,
     };

@@ -331,6 +331,7 @@ words! {
     wrong_password_nothing_done: "That is not your password. Nothing was done.", "密码不正确，未执行任何操作。";
     own_password_token: "For a token with all of your rights, or for administering.", "创建拥有您全部权限或管理权限的令牌时需要。";
     own_password_users: "Needed before somebody becomes an administrator or gets another password; counts for five minutes.", "设置管理员或修改他人密码之前需要，五分钟内有效。";
+    password_needed: "Nothing was done: this takes your password once more. Type it into the field for it on this page.", "未执行：此操作需要再次输入您的密码，请在本页相应的输入框中填写。";
     password_confirmed: "That is your password. It counts for five minutes.", "密码正确，五分钟内有效。";
     your_password: "Your password", "您的密码";
     give_up_node: "Take it out of the cluster", "将其移出集群";

@@ -231,6 +231,9 @@ async fn what_gives_up_data_takes_the_password_once_more() {
                 .send(&front)
                 .await
         };
+        let without = FakeFront::default();
+        assert_eq!(send(without.clone(), "").await.status, 303);
+        assert!(without.verbs().is_empty(), "not even a guess: {fields}");
         let wrong = FakeFront::telling([Err(Refusal::WrongPassword)]);
         let answer = send(wrong.clone(), "a+guess").await;
         assert_eq!(answer.status, 303);
@@ -333,4 +336,38 @@ async fn a_node_begins_a_session_by_a_token_alone_and_the_controller_never() {
     assert_eq!(refused.header("set-cookie"), None);
     let manager = enter(PLAIN).send(&FakeFront::default()).await;
     assert_eq!((manager.status, manager.header("set-cookie")), (422, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_was_shown_counts_for_five_minutes_and_for_its_session_alone() {
+    let front = FakeFront::telling([Ok(logged_in(false)), Ok(Response::Done)]);
+    let server = server_with(&front, settings());
+    let send = |fields: &'static str| {
+        let proof = csrf(ADMIN);
+        request("POST", "/ui/users")
+            .header("Cookie", &cookie(ADMIN))
+            .header("Content-Type", FORM)
+            .raw(&format!("csrf={proof}&{fields}"))
+    };
+    let master = "do=grant&user=eve&right=admin";
+    send(master).to(&server).await;
+    assert!(front.verbs().is_empty(), "the session alone");
+    send("do=prove&own_password=the+one").to(&server).await;
+    front.script.lock().unwrap().push_back(Ok(Response::Done));
+    send(master).to(&server).await;
+    let grants = || {
+        let verbs = front.verbs();
+        verbs
+            .iter()
+            .filter(|it| matches!(it, Verb::Grant { .. }))
+            .count()
+    };
+    assert_eq!(grants(), 1);
+    tokio::time::advance(Duration::from_secs(5 * 60)).await;
+    send(master).to(&server).await;
+    assert_eq!(grants(), 1, "too late");
+    // What makes nobody a master takes no more than the session.
+    front.script.lock().unwrap().push_back(Ok(Response::Done));
+    send("do=grant&user=eve&right=dfs-read").to(&server).await;
+    assert_eq!(grants(), 2);
 }
