@@ -71,6 +71,12 @@ async fn change_the_controller(browser: &Browser, cluster: &mut Cluster) {
     let pending = browser.text("#pending-maxConnections").await;
     assert!(pending.contains("300"), "{pending}");
     browser.picture("34-counts-after-a-restart").await;
+    browser.go("/").await;
+    let alarm = browser.text("#alarms").await;
+    assert!(
+        alarm.contains("maxConnections in controller.cfg"),
+        "{alarm}"
+    );
     cluster.take("P4").stop().await;
     cluster.start_controller();
     until("the setting to count", async || {

@@ -10,6 +10,7 @@ use vaquita_web::Live;
 use vaquita_web::pages::{Column, OverviewPage, Seen, Sorting, Stored, TableView};
 
 use super::{Answer, Shared, Visit, nodes, page};
+use crate::config_desk::ConfigDesk;
 use crate::http::app::App;
 use crate::http::front::Front;
 use crate::http::gate::unexpected;
@@ -33,12 +34,17 @@ pub(in crate::http) async fn show<F: Front>(
 ) -> Answer {
     let chosen = Chosen::in_address(uri.query().unwrap_or_default());
     let view = chosen.or_remembered(&headers);
-    let status = match app.work(visit.caller.clone(), Verb::Status).await? {
+    let mut status = match app.work(visit.caller.clone(), Verb::Status).await? {
         Told::Status(status) => *status,
         other => return Err(unexpected(&other)),
     };
     if app.settings.manager.is_some() {
         return super::own::here(&app, visit, status);
+    }
+    if let Some(desk) = &app.settings.desk
+        && visit.has(Right::LogRead)
+    {
+        status.alarms.extend(waiting(desk, &visit).await);
     }
     let nodes = nodes::rows(&app, &visit).await?;
     let figures = nodes::figures(&app, &visit, None).await;
@@ -61,6 +67,35 @@ pub(in crate::http) async fn show<F: Front>(
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+/// What of the configuration does not count yet, and what that takes. The nodes' part of it is among the
+/// controller's own alarms.
+async fn waiting(desk: &ConfigDesk, visit: &Visit) -> Vec<String> {
+    // What cannot be read just now is told on the page of the configuration.
+    let Ok(overview) = desk.overview(&visit.caller).await else {
+        return Vec::new();
+    };
+    let not_taken_up = overview
+        .files
+        .iter()
+        .filter(|it| it.taken_up == Some(false));
+    let mut alarms: Vec<String> = not_taken_up
+        .map(|it| {
+            format!(
+                "{} was changed and is not taken up: `vaquita config reload`",
+                it.file
+            )
+        })
+        .collect();
+    if !overview.pending.is_empty() {
+        let keys: Vec<&str> = overview.pending.iter().map(|it| it.key).collect();
+        alarms.push(format!(
+            "{} in controller.cfg does not count yet: restart the controller",
+            keys.join(", ")
+        ));
+    }
+    alarms
 }
 
 /// What is known of the files. What cannot be had just now is left out: the rest of the page matters more.
