@@ -1,7 +1,7 @@
 //! Accepts connections, finds out what they speak and hands them over, within limits.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use vaquita_core::ids::ConnId;
 use super::DriverLimits;
 use super::connection::{ConnEvent, converse, line};
 use super::http::{HttpService, Transport};
+use super::places::Places;
 use super::rewound::Rewound;
 use super::sniff::{DATA_MAGIC, Protocol, Unknown, sniff};
 use super::terminate::Closing;
@@ -41,8 +42,8 @@ pub(super) struct Acceptor<E: Env, H> {
     pub(super) data: Option<Data<E>>,
     pub(super) events: mpsc::Sender<ConnEvent>,
     pub(super) closing: Closing,
-    /// One place for each HTTP connection.
-    pub(super) http_places: Arc<Semaphore>,
+    /// The places of HTTP connections.
+    pub(super) http_places: Arc<Places>,
     pub(super) limits: Arc<DriverLimits>,
 }
 
@@ -52,8 +53,6 @@ struct Lobby<E: Env, H> {
     all: Arc<Semaphore>,
     node: Arc<Semaphore>,
     data: Arc<Semaphore>,
-    http: Arc<Semaphore>,
-    http_by_address: Mutex<BTreeMap<IpAddr, usize>>,
     refusing: Arc<Semaphore>,
     next_conn: AtomicU64,
     complaints: Mutex<BTreeMap<&'static str, Throttle>>,
@@ -68,8 +67,6 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             all: Arc::new(Semaphore::new(limits.connections_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
             data: Arc::new(Semaphore::new(limits.data.connections_max)),
-            http: Arc::clone(&self.http_places),
-            http_by_address: Mutex::default(),
             refusing: Arc::new(Semaphore::new(limits.refusing_max)),
             next_conn: AtomicU64::new(1),
             complaints: Mutex::default(),
@@ -263,31 +260,22 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
     }
 
     async fn serve_http(&self, mut stream: E::Stream, first: Bytes, peer: SocketAddr) {
-        let limits = &self.acceptor.limits;
-        let permit = Arc::clone(&self.http).try_acquire_owned();
-        let place = self.take_place(peer.ip());
-        if permit.is_err() || place.is_none() {
-            let reason = if permit.is_err() {
-                format!(
-                    "{} HTTP connections are open, the most allowed. Try again later.",
-                    limits.http_connections_max
-                )
-            } else {
-                format!(
-                    "{} HTTP connections from your address are open, the most allowed. Close some.",
-                    limits.http_connections_per_address
-                )
-            };
-            self.complain("http connections", || {
-                format!("refused an HTTP connection from {peer}: {reason}")
-            });
-            answer_unavailable(&mut stream, &reason, limits).await;
-            return;
-        }
+        let place = match self.acceptor.http_places.take(peer.ip()).await {
+            Ok(place) => place,
+            Err(full) => {
+                let reason = full.in_words();
+                self.complain("http connections", || {
+                    format!("refused an HTTP connection from {peer}: {reason}")
+                });
+                answer_unavailable(&mut stream, &reason, &self.acceptor.limits).await;
+                return;
+            }
+        };
         let stream = Rewound::new(first, stream);
         let closing = self.acceptor.closing.clone();
         let http = &self.acceptor.http;
-        http.serve(stream, Transport::Plain, peer, closing).await;
+        http.serve(stream, Transport::Plain, peer, closing, place)
+            .await;
     }
 
     /// Serves HTTP inside TLS. It takes the place of an HTTP connection before the part of the handshake
@@ -298,50 +286,41 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             self.complain("tls", || no_tls(peer));
             return;
         };
-        let permit = Arc::clone(&self.http).try_acquire_owned();
-        let place = self.take_place(peer.ip());
-        if permit.is_err() || place.is_none() {
-            self.complain("http connections", || {
-                format!(
-                    "refused an HTTPS connection from {peer}: {} are open, or {} from that address, \
-                     the most allowed",
-                    limits.http_connections_max, limits.http_connections_per_address
-                )
-            });
-            return;
-        }
+        let place = match self.acceptor.http_places.take(peer.ip()).await {
+            Ok(place) => place,
+            Err(full) => {
+                self.complain("http connections", || {
+                    format!(
+                        "refused an HTTPS connection from {peer}: {}",
+                        full.in_words()
+                    )
+                });
+                return;
+            }
+        };
+        place.waits();
         let mut closing = self.acceptor.closing.clone();
         let handshake = hello.into_stream(https.accepting());
         let shaken = tokio::select! {
             biased;
             () = closing.begun() => return,
+            () = place.given_away() => {
+                debug!("closed a connection from {peer} in its TLS handshake, to make room");
+                return;
+            }
             shaken = timeout(limits.tls_timeout, handshake) => shaken,
         };
         match shaken {
             Ok(Ok(stream)) => {
                 let stream = Rewound::new(Bytes::new(), stream);
                 let http = &self.acceptor.http;
-                http.serve(stream, Transport::Tls, peer, closing).await;
+                http.serve(stream, Transport::Tls, peer, closing, place)
+                    .await;
             }
             // A browser that warns of a certificate does it too, so that it is nothing to complain of.
             Ok(Err(error)) => debug!("no TLS with {peer}: {error}"),
             Err(_) => self.complain("tls handshake", || too_slow(peer, limits)),
         }
-    }
-
-    /// Counts an HTTP connection of an address; `None` if it has too many.
-    fn take_place(&self, address: IpAddr) -> Option<Place<'_>> {
-        let mut places = lock(&self.http_by_address);
-        let taken = places.get(&address).copied().unwrap_or(0);
-        let exempt = address.is_loopback();
-        if taken >= self.acceptor.limits.http_connections_per_address && !exempt {
-            return None;
-        }
-        places.insert(address, taken + 1);
-        Some(Place {
-            places: &self.http_by_address,
-            address,
-        })
     }
 
     /// Logs a line of a kind that a stranger can cause, now and then.
@@ -426,24 +405,6 @@ fn too_slow(peer: SocketAddr, limits: &DriverLimits) -> String {
         "closed a connection from {peer}: its TLS handshake took longer than {:?}",
         limits.tls_timeout
     )
-}
-
-/// A counted HTTP connection of an address.
-struct Place<'a> {
-    places: &'a Mutex<BTreeMap<IpAddr, usize>>,
-    address: IpAddr,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut places = lock(self.places);
-        if let Some(taken) = places.get_mut(&self.address) {
-            *taken -= 1;
-            if *taken == 0 {
-                places.remove(&self.address);
-            }
-        }
-    }
 }
 
 /// Locks; a panic elsewhere left the counts as they were, which is good enough for counts.

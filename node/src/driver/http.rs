@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::places::Place;
 use super::rewound::Rewound;
 use super::terminate::Closing;
 
@@ -15,13 +16,15 @@ use super::terminate::Closing;
 /// sets none on a connection that it has handed over.
 pub trait HttpService: Clone + Send + Sync + 'static {
     /// Serves one connection until it ends. When `closing` has begun, the running request is
-    /// finished and no other one is taken.
+    /// finished and no other one is taken. A service that says when its connection waits for a request
+    /// ends it when its `place` is given away.
     fn serve<S>(
         &self,
         stream: Rewound<S>,
         transport: Transport,
         peer: SocketAddr,
         closing: Closing,
+        place: Place,
     ) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -41,7 +44,7 @@ pub enum Transport {
 pub struct NoHttp;
 
 impl HttpService for NoHttp {
-    async fn serve<S>(&self, _: Rewound<S>, _: Transport, _: SocketAddr, _: Closing)
+    async fn serve<S>(&self, _: Rewound<S>, _: Transport, _: SocketAddr, _: Closing, _: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -30,6 +30,7 @@ mod jobs;
 mod lanes;
 mod limits;
 mod measure;
+mod places;
 mod rewound;
 mod sniff;
 mod terminate;
@@ -45,7 +46,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info};
@@ -61,6 +62,8 @@ pub(crate) use jobs::hash_password;
 pub use jobs::{BuildCheckpoint, PasswordCost};
 pub use lanes::SealedFile;
 pub use limits::DriverLimits;
+pub use places::Place;
+use places::Places;
 pub use rewound::Rewound;
 pub use terminate::{Closing, Termination, Terminator, terminator};
 
@@ -167,7 +170,10 @@ where
         None => (None, None),
     };
     let keeps_files = data_service.is_some();
-    let http_places = Arc::new(Semaphore::new(limits.http_connections_max));
+    let http_places = Arc::new(Places::new(
+        limits.http_connections_max,
+        limits.http_connections_per_address,
+    ));
     let (measured_sender, mut measured) = mpsc::channel(1);
     helpers.spawn(measure::measure(
         env.clone(),
@@ -213,9 +219,7 @@ where
     // Whoever writes a file has sent bytes that nobody else has: it is let finish, and only then is
     // the machine told to end, without which no write can.
     let mut draining = false;
-    let all_places = u32::try_from(limits.http_connections_max).unwrap_or(u32::MAX);
-    let mut drained =
-        pin!(async { drop(timeout(limits.drain, http_places.acquire_many(all_places)).await) });
+    let mut drained = pin!(async { drop(timeout(limits.drain, http_places.all_left()).await) });
 
     let mut calls_to_end = 0_u32;
     let mut turns = Turns::new();

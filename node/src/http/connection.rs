@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::Request;
@@ -11,7 +13,7 @@ use axum::http::header::{CONNECTION, HeaderValue};
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
@@ -27,7 +29,7 @@ use super::metrics::Metrics;
 use super::pages::Ending;
 use super::stream::Stream;
 use super::{clear, gate, handlers};
-use crate::driver::{Closing, HttpService, Rewound, Transport};
+use crate::driver::{Closing, HttpService, Place, Rewound, Transport};
 use crate::http::routes::ROUTES;
 
 /// Answers the HTTP connections of one process. Cloning gives another handle on the same.
@@ -126,13 +128,30 @@ impl HttpService for HttpServer {
         transport: Transport,
         peer: SocketAddr,
         mut closing: Closing,
+        place: Place,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let server = self.for_transport(transport);
         let (already_read, stream) = stream.into_parts();
         let closing = async move { closing.begun().await };
-        serve_connection(stream, already_read, peer, server, closing).await;
+        let place = Arc::new(place);
+        place.waits();
+        let served = converse(
+            stream,
+            already_read,
+            peer,
+            server,
+            closing,
+            Some(Arc::clone(&place)),
+        );
+        tokio::select! {
+            biased;
+            () = served => {}
+            () = place.given_away() => {
+                tracing::debug!("closed an HTTP connection from {peer} that had no request, to make room");
+            }
+        }
     }
 }
 
@@ -150,6 +169,20 @@ pub async fn serve_connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    converse(stream, already_read, peer, server, closing, None).await;
+}
+
+/// The same at a place, which is kept while a request is under way.
+async fn converse<S>(
+    stream: S,
+    already_read: Bytes,
+    peer: SocketAddr,
+    server: HttpServer,
+    closing: impl Future<Output = ()> + Send,
+    place: Option<Arc<Place>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let limits = &server.limits;
     let stream = Stream::new(already_read, stream, limits.write_stall);
     let requests = AtomicU32::new(0);
@@ -160,6 +193,7 @@ pub async fn serve_connection<S>(
         let last = nth >= limits.requests_per_connection;
         let router = server.router.clone();
         let ending = Ending(ending.clone());
+        let working = place.clone().map(Working::begin);
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
@@ -168,6 +202,9 @@ pub async fn serve_connection<S>(
             if last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
+            }
+            if let Some(working) = working {
+                response = response.map(|body| Body::new(Held { body, working }));
             }
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -197,5 +234,48 @@ pub async fn serve_connection<S>(
     };
     if let Err(error) = ended {
         tracing::debug!("HTTP connection from {peer} ended: {error}");
+    }
+}
+
+/// A request that is under way at a place, until its answer has been sent.
+struct Working(Arc<Place>);
+
+impl Working {
+    fn begin(place: Arc<Place>) -> Self {
+        place.works();
+        Self(place)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.waits();
+    }
+}
+
+/// The body of an answer, with which its request ends.
+struct Held {
+    body: Body,
+    #[expect(dead_code, reason = "its end is what it is for")]
+    working: Working,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

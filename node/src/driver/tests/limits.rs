@@ -7,7 +7,7 @@ use vaquita_core::ids::Endpoint;
 use vaquita_core::io::{ExitCode, Input};
 
 use super::{Setup, accepted, idle, read_to_end, soon};
-use crate::driver::{Closing, DriverLimits, HttpService, Rewound, Transport, bind};
+use crate::driver::{Closing, DriverLimits, HttpService, Place, Rewound, Transport, bind};
 use crate::env::Env;
 use crate::os_env::OsEnv;
 
@@ -22,6 +22,7 @@ impl HttpService for EchoLines {
         _: Transport,
         peer: SocketAddr,
         mut closing: Closing,
+        _: Place,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -97,7 +98,7 @@ async fn http_is_told_that_the_process_ends_and_is_waited_for() {
 struct Stubborn;
 
 impl HttpService for Stubborn {
-    async fn serve<S>(&self, _stream: Rewound<S>, _: Transport, _: SocketAddr, _: Closing)
+    async fn serve<S>(&self, _stream: Rewound<S>, _: Transport, _: SocketAddr, _: Closing, _: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

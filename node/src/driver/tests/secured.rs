@@ -8,7 +8,7 @@ use vaquita_core::ids::Endpoint;
 use vaquita_core::io::Input;
 
 use super::{Setup, accepted, idle, read_to_end, soon};
-use crate::driver::{Closing, HttpService, Rewound, Transport};
+use crate::driver::{Closing, HttpService, Place, Rewound, Transport};
 use crate::env::Env as _;
 use crate::os_env::OsEnv;
 use crate::tls::tests::serving_in;
@@ -25,6 +25,7 @@ impl HttpService for TellsHow {
         transport: Transport,
         _: SocketAddr,
         mut closing: Closing,
+        _: Place,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -117,7 +118,7 @@ async fn what_is_no_handshake_is_closed_and_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_handshake_takes_the_place_of_an_http_connection() {
+async fn a_handshake_takes_a_place_and_gives_way_to_a_request_but_not_the_other_way() {
     let home = TempDir::new().unwrap();
     let driver = Setup::new()
         .limits(|limits| limits.http_connections_max = 1)
@@ -125,27 +126,20 @@ async fn a_handshake_takes_the_place_of_an_http_connection() {
         .tls(serving_in(home.path()))
         .start(idle)
         .await;
+    // Whoever keeps a handshake open keeps nobody out.
     let mut holding = driver.dial().await;
     holding.write_all(&greeting().await).await.unwrap();
-    // Until the first one has been looked at there is room.
-    loop {
-        let mut plain = driver.dial().await;
-        plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        plain.shutdown().await.unwrap();
-        let answer = String::from_utf8(read_to_end(&mut plain).await).unwrap();
-        if answer.contains("1 HTTP connections are open") {
-            break;
-        }
-    }
-    drop(holding);
-    loop {
-        let mut plain = driver.dial().await;
-        plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        plain.shutdown().await.unwrap();
-        if read_to_end(&mut plain).await == b"Plain\n" {
-            break;
-        }
-    }
+    let mut plain = driver.dial().await;
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut told = [0; 6];
+    plain.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"Plain\n");
+    read_to_end(&mut holding).await;
+    // The place is taken by a request now: no handshake is begun beside it.
+    let mut late = driver.dial().await;
+    late.write_all(&greeting().await).await.unwrap();
+    assert!(read_to_end(&mut late).await.is_empty());
+    drop(plain);
 }
 
 #[tokio::test]
