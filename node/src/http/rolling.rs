@@ -44,7 +44,8 @@ struct Progress {
 enum Stage {
     Stops,
     Starts,
-    Done,
+    /// All are restarted but these, which somebody has stopped meanwhile.
+    Done(Vec<String>),
     Ended(Reason),
 }
 
@@ -53,6 +54,8 @@ enum Stage {
 enum Reason {
     Said(String),
     TooLong(NodeState),
+    /// Somebody has ordered the node to stop, while it was about to run again.
+    Stopped,
     Bug,
 }
 
@@ -60,22 +63,29 @@ impl Rolling {
     /// What there is to tell of it.
     pub(super) fn told(&self, t: &Words) -> Option<Flash> {
         let mut progress = self.lock();
-        let is_over = |it: &Progress| matches!(it.stage, Stage::Done | Stage::Ended(_));
+        let is_over = |it: &Progress| matches!(it.stage, Stage::Done(_) | Stage::Ended(_));
         progress.take_if(|it| is_over(it) && it.since.elapsed() >= TOLD_FOR);
         let progress = progress.as_ref()?;
         let all = progress.nodes.len().to_string();
         let nth = (progress.at + 1).to_string();
         let node = progress.nodes.get(progress.at).map_or("", String::as_str);
+        let mut lines = Vec::new();
         let (tone, line) = match &progress.stage {
             Stage::Stops => (Tone::Busy, fill(t.rolling_stops, &[&nth, &all, node])),
             Stage::Starts => (Tone::Busy, fill(t.rolling_starts, &[&nth, &all, node])),
-            Stage::Done => (Tone::Good, fill(t.rolling_done, &[&all])),
+            Stage::Done(stopped) => {
+                let restarted = (progress.nodes.len() - stopped.len()).to_string();
+                if !stopped.is_empty() {
+                    lines.push(fill(t.rolling_stopped, &[&stopped.join(", ")]));
+                }
+                (Tone::Good, fill(t.rolling_done, &[&restarted]))
+            }
             Stage::Ended(reason) => {
                 let reason = reason.in_words(t);
                 (Tone::Bad, fill(t.rolling_ended, &[node, &reason]))
             }
         };
-        let lines = vec![line];
+        lines.insert(0, line);
         Some(Flash { tone, lines })
     }
 
@@ -101,6 +111,7 @@ impl Reason {
                 let patience = PATIENCE.as_secs().to_string();
                 fill(t.rolling_too_long, &[node_state(t, *state), &patience])
             }
+            Self::Stopped => t.rolling_stopped_meanwhile.to_owned(),
             Self::Bug => t.rolling_bug.to_owned(),
         }
     }
@@ -115,11 +126,11 @@ pub(super) async fn begin<F: Front>(
     t: &Words,
 ) -> Result<Vec<String>, Problem> {
     let rows = rows(app, &caller).await?;
-    let is_stopped = |alias: &String| {
+    let stays = |alias: &String| {
         let row = rows.iter().find(|row| row.alias.as_str() == alias);
-        row.is_some_and(|row| matches!(row.state, NodeState::Stopped | NodeState::Stopping))
+        row.is_some_and(is_stopped)
     };
-    let (stopped, nodes): (Vec<String>, Vec<String>) = nodes.into_iter().partition(is_stopped);
+    let (stopped, nodes): (Vec<String>, Vec<String>) = nodes.into_iter().partition(stays);
     if nodes.is_empty() {
         return Err(Problem::invalid(fill(
             t.rolling_stopped,
@@ -194,39 +205,48 @@ impl<F: Front> Run<F> {
     async fn all(mut self, caller: Caller, tell: oneshot::Sender<Option<Refusal>>) {
         let first = order(&self.app, &caller, &self.nodes[0], false).await;
         let refused = first.is_err();
-        if let Err(Refusal::Busy { .. } | Refusal::Unavailable { .. }) = &first {
-            // It may be carried out all the same, when the machine gets to it.
-            self.put_back(&caller).await;
-        }
+        let perhaps_done = matches!(
+            &first,
+            Err(Refusal::Busy { .. } | Refusal::Unavailable { .. })
+        );
         // Nobody may listen any more.
         let _ = tell.send(first.err());
         if refused {
+            if perhaps_done {
+                // The machine may get to it all the same.
+                self.put_back(&caller).await;
+            }
             self.ended = true;
             *self.app.rolling.lock() = None;
             return;
         }
+        let mut stopped = Vec::new();
         for at in 0..self.nodes.len() {
             self.at = at;
-            // Whom somebody has stopped meanwhile stays so.
-            if at > 0 && self.is_stopped(&caller).await {
-                continue;
+            if at > 0 {
+                // Nothing was ordered of this one yet: whom somebody has stopped meanwhile stays so.
+                match look(&self.app, &caller, &self.nodes[at]).await {
+                    Ok(row) if is_stopped(&row) => {
+                        stopped.push(self.nodes[at].clone());
+                        continue;
+                    }
+                    Ok(_) => {}
+                    Err(reason) => return self.end(Stage::Ended(reason)),
+                }
             }
             if let Err(reason) = self.one(&caller).await {
-                self.put_back(&caller).await;
-                self.ended = true;
-                self.step(Stage::Ended(reason));
-                return;
+                if reason != Reason::Stopped {
+                    self.put_back(&caller).await;
+                }
+                return self.end(Stage::Ended(reason));
             }
         }
-        self.ended = true;
-        self.step(Stage::Done);
+        self.end(Stage::Done(stopped));
     }
 
-    async fn is_stopped(&self, caller: &Caller) -> bool {
-        let node = &self.nodes[self.at];
-        let rows = rows(&self.app, caller).await.unwrap_or_default();
-        let row = rows.iter().find(|row| row.alias.as_str() == node);
-        row.is_some_and(|row| matches!(row.state, NodeState::Stopped | NodeState::Stopping))
+    fn end(&mut self, stage: Stage) {
+        self.ended = true;
+        self.step(stage);
     }
 
     async fn one(&self, caller: &Caller) -> Result<(), Reason> {
@@ -296,6 +316,31 @@ async fn insist<F: Front>(
     }
 }
 
+fn is_stopped(row: &NodeRow) -> bool {
+    matches!(row.state, NodeState::Stopped | NodeState::Stopping)
+}
+
+/// The row of a node, asked for again while the machine is merely busy.
+async fn look<F: Front>(app: &App<F>, caller: &Caller, node: &str) -> Result<NodeRow, Reason> {
+    let begun = Instant::now();
+    loop {
+        let rows = match app.ask(caller.clone(), Verb::ListNodes).await {
+            Ok(Response::Nodes(rows)) => rows,
+            Ok(other) => return Err(Reason::Said(unexpected(&other).message().to_owned())),
+            Err(Refusal::Busy { .. } | Refusal::Unavailable { .. })
+                if begun.elapsed() < PATIENCE =>
+            {
+                sleep(PERIOD).await;
+                continue;
+            }
+            // Whoever has lost the right to ask has to be told.
+            Err(refusal) => return Err(Reason::Said(refusal.to_string())),
+        };
+        let row = rows.into_iter().find(|row| row.alias.as_str() == node);
+        return row.ok_or_else(|| Reason::Said(format!("{node} is gone from the cluster")));
+    }
+}
+
 /// Waits until a node is as it was ordered.
 async fn wait<F: Front>(
     app: &App<F>,
@@ -312,20 +357,15 @@ async fn wait<F: Front>(
         {
             app.sessions.used(token);
         }
-        let rows = match app.ask(caller.clone(), Verb::ListNodes).await {
-            Ok(Response::Nodes(rows)) => rows,
-            Ok(_) => continue,
-            // Busy for a moment; whoever has lost the right to ask has to be told.
-            Err(Refusal::Busy { .. } | Refusal::Unavailable { .. }) => continue,
-            Err(refusal) => return Err(Reason::Said(refusal.to_string())),
-        };
-        match rows.iter().find(|row| row.alias.as_str() == node) {
-            Some(row) if row.state == wanted => return Ok(()),
-            Some(row) if wanted == NodeState::Online && row.state == NodeState::Failed => {
-                return Err(Reason::Said(row.reason.clone()));
+        let row = look(app, caller, node).await?;
+        match row.state {
+            state if state == wanted => return Ok(()),
+            NodeState::Failed if wanted == NodeState::Online => {
+                return Err(Reason::Said(row.reason));
             }
-            Some(_) => {}
-            None => return Err(Reason::Said(format!("{node} is gone from the cluster"))),
+            // It was ordered to run, and that counts from the moment of the answer.
+            _ if wanted == NodeState::Online && is_stopped(&row) => return Err(Reason::Stopped),
+            _ => {}
         }
     }
     Err(Reason::TooLong(wanted))

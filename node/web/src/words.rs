@@ -233,6 +233,7 @@ words! {
     rolling_done: "Restarted: {}.", "已重启：{} 个节点。";
     rolling_begun: "To be restarted, one after the other: {}.", "将逐个重启：{} 个节点。";
     rolling_stopped: "Stopped ones stay so: {}", "已停止的节点保持停止：{}";
+    rolling_stopped_meanwhile: "somebody has stopped it meanwhile, and it stays so", "其间已被他人停止，保持停止状态";
     rolling_bug: "by a bug in this program, which its log tells of", "程序内部错误，详见日志";
     rolling_under_way: "Nodes are being restarted already: wait for the end of that.", "正在进行逐个重启，请等待其完成。";
     rolling_ended: "The restart of nodes has ended at {}, and the rest was not touched: {}", "重启在 {} 处中止，其余节点未受影响：{}";

@@ -227,5 +227,47 @@ async fn who_is_stopped_meanwhile_stays_so() {
     restart(&server).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(!orders(&front).contains(&start("P2-NODE1")));
-    assert!(overview(&server).await.contains("Restarted: 2."));
+    let page = overview(&server).await;
+    assert!(
+        page.contains("Restarted: 1.") && page.contains("stay so: P2-NODE1"),
+        "{page}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_somebody_stops_while_it_comes_back_is_not_started_again() {
+    let front = FakeFront::telling([
+        seen(UP, UP),
+        done(),
+        done(),
+        seen(DOWN, UP),
+        done(),
+        seen(NodeState::Joining, UP),
+        seen(NodeState::Stopping, UP),
+    ]);
+    let server = server_with(&front, settings());
+    restart(&server).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let starts = orders(&front)
+        .into_iter()
+        .filter(|it| *it == start("P1-NODE1"));
+    assert_eq!(starts.count(), 1);
+    assert!(!orders(&front).contains(&stop("P2-NODE1")), "not touched");
+    assert!(
+        overview(&server)
+            .await
+            .contains("somebody has stopped it meanwhile")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_order_that_may_be_carried_out_later_is_taken_back() {
+    let busy = Err(Refusal::Unavailable {
+        reason: "no answer".to_owned(),
+    });
+    let front = FakeFront::telling([seen(UP, UP), busy, done()]);
+    let server = server_with(&front, settings());
+    restart(&server).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(orders(&front), [stop("P1-NODE1"), start("P1-NODE1")]);
 }
