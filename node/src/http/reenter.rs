@@ -67,7 +67,8 @@ pub(super) fn needed() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "password-needed",
-        "this gives up data or an identity, and takes the password once more: use the form on the page of \
-         the node, or of repair; programs show a token in the `Authorization` header",
+        "this gives up data or an identity, or makes somebody who could, and takes the password once more: \
+         use the form on the page of the node, of repair, of users or of the account; programs show a token \
+         in the `Authorization` header",
     )
 }

@@ -210,7 +210,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::POST,   "/password",                        E::SubmitPassword, SignedIn),
     route(Method::GET,    "/account",                         E::AccountPage, Settled),
     route(Method::GET,    "/nodes/{alias}",                   E::NodePage,    Settled),
-    route(Method::GET,    "/nodes/{alias}/own",               E::OwnPage,     Settled),
+    route(Method::GET,    "/nodes/{alias}/own",               E::OwnPage,     SettledLogin),
     route(Method::POST,   "/nodes/{alias}/open",              E::OpenPage,    SettledLogin),
     route(Method::POST,   "/enter",                           E::EnterPage,   Public),
     route(Method::GET,    "/logs",                            E::LogsPage,    Needs(Right::LogRead)),

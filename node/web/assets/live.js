@@ -108,9 +108,9 @@ function tell() {
 // Listens while the page is seen: a browser has six connections to a host for all its tabs.
 function listen(events) {
   let source = null;
-  let retry = null;
+  let anew = null;
   const close = () => {
-    clearTimeout(retry);
+    clearTimeout(anew);
     source?.close();
     source = null;
   };
@@ -123,7 +123,7 @@ function listen(events) {
       trouble(true);
       if (source.readyState !== EventSource.CLOSED) return;
       close();
-      retry = setTimeout(() => {
+      anew = setTimeout(() => {
         refresh();
         open();
       }, 3000);

@@ -44,6 +44,7 @@ pub(in crate::http) async fn show<F: Front>(
     if let Some(desk) = &app.settings.desk
         && visit.has(Right::LogRead)
     {
+        let _worker = app.worker().await?;
         status.alarms.extend(waiting(desk, &visit).await);
     }
     let nodes = nodes::rows(&app, &visit).await?;

@@ -13,6 +13,7 @@ use axum::http::header::{HOST, HeaderMap, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
 use serde::Deserialize;
+use vaquita_core::access::TokenId;
 use vaquita_core::admin::{
     NewToken, NodeRow, NodeState, Refusal, Response as Told, StatusReport, TokenRow, Verb,
 };
@@ -32,12 +33,14 @@ use crate::http::session::session_cookie;
 
 /// How long somebody may look at the page of a node before they have to come through the manager again.
 const VISIT: Duration = Duration::from_secs(3600);
+/// How long the token of a single look is good for, were it not void at once.
+const LOOK: Duration = Duration::from_secs(60);
 /// Visits of one user that may be under way at a time; the oldest gives way.
 const VISITS_MAX: usize = 8;
 /// What the tokens of visits are labelled with.
 const LABEL: &str = "page of ";
 /// Letters of a node's name that stand in a label.
-const NAME_MAX: usize = 48;
+const NAME_MAX: usize = 40;
 /// Longest state of a node that is passed on, in bytes.
 const STATE_MAX: usize = 256 * 1024;
 
@@ -73,12 +76,19 @@ pub(in crate::http) async fn through<F: Front>(
 ) -> Answer {
     let row = node(&app, &visit, path.named("alias")).await?;
     // Not the session: a node that was broken into could act as whoever looks at it.
-    let token = token_for(&app, &visit, row.alias.as_str()).await?;
+    let label = format!("look at {}, {}", short(row.alias.as_str()), drawn(&app));
+    let (token, id) = issue(&app, &visit, label, LOOK).await?;
     let asked = Request::get("/api/v1/status").body(Body::empty());
     let asked = asked.map_err(|error| Problem::invalid(error.to_string()))?;
     let at = [place(&row)];
     let still: passage::MovesOn = std::sync::Arc::new(|| {});
-    let answer = passage::carry(&app.settings.passage, &at, &token, asked, still).await?;
+    let answer = passage::carry(&app.settings.passage, &at, &token, asked, still).await;
+    if let Some(token) = id {
+        // Whether or not that is heard: it is over in a minute.
+        let revoked = Verb::RevokeToken { token };
+        drop(app.ask(visit.caller.clone(), revoked).await);
+    }
+    let answer = answer?;
     let status = answer.status();
     let bytes = to_bytes(answer.into_body(), STATE_MAX).await;
     let said = bytes.ok().filter(|_| status == StatusCode::OK);
@@ -164,8 +174,7 @@ pub(in crate::http) async fn open<F: Front>(
 
 /// A token for one node's page; the one before it, if there is one, is void.
 async fn token_for<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result<String, Problem> {
-    let name: String = alias.chars().take(NAME_MAX).collect();
-    let label = format!("{LABEL}{name}");
+    let label = format!("{LABEL}{}", short(alias));
     let caller = || visit.caller.clone();
     let tokens = match app.work(caller(), Verb::ListTokens { all: false }).await? {
         Told::Tokens(tokens) => tokens,
@@ -177,20 +186,47 @@ async fn token_for<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result
     let same = visits.iter().find(|it| it.label.as_ref() == Some(&label));
     let full = visits.first().filter(|_| visits.len() >= VISITS_MAX);
     let gone = same.or(full).map(|it| it.id.as_str());
-    if let Some(token) = gone.and_then(vaquita_core::access::TokenId::parse) {
+    if let Some(token) = gone.and_then(TokenId::parse) {
         app.work(caller(), Verb::RevokeToken { token }).await?;
     }
+    let (token, _) = issue(app, visit, label, VISIT).await?;
+    Ok(token)
+}
+
+/// A token that says who looks, and opens nothing; with its name.
+async fn issue<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    label: String,
+    valid_for: Duration,
+) -> Result<(String, Option<TokenId>), Problem> {
     let wish = NewToken {
         label,
-        valid_for: VISIT,
-        // It says who looks, and opens nothing.
+        valid_for,
         rights: Some(Vec::new()),
         networks: Vec::new(),
     };
-    match app.work(caller(), Verb::IssueToken(wish)).await? {
-        Told::TokenIssued { token, .. } => Ok(token),
+    let issued = app
+        .work(visit.caller.clone(), Verb::IssueToken(wish))
+        .await?;
+    match issued {
+        Told::TokenIssued { token, row } => Ok((token, TokenId::parse(&row.id))),
         other => Err(unexpected(&other)),
     }
+}
+
+/// What of a node's name stands in a label.
+fn short(alias: &str) -> String {
+    alias.chars().take(NAME_MAX).collect()
+}
+
+/// Tells one look from another: two of one name at a time would be refused.
+fn drawn<F: Front>(app: &App<F>) -> String {
+    let bytes = app.draw().0;
+    bytes[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Begins a session with a token that the cluster manager has made for it.
