@@ -154,3 +154,15 @@ pub(super) fn node_lines(settings: &Resolved) -> Result<String, ExitReason> {
         Source::Made(_) => Ok(String::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_for_names_that_somebody_can_ask_for() {
+        let hosts = AllowedHosts::new(["10.1.1.7:8990", "*.example.com", "p4.example"]);
+        let wanted = ["10.1.1.7", "127.0.0.1", "::1", "localhost", "p4.example"];
+        assert_eq!(names(&hosts), wanted);
+    }
+}

@@ -207,7 +207,7 @@ fn publish(folder: &Path, texts: &Texts) -> Result<(), CertificateError> {
     })
 }
 
-fn temporary(path: &Path) -> PathBuf {
+pub(super) fn temporary(path: &Path) -> PathBuf {
     path.with_extension(format!("{}.tmp", std::process::id()))
 }
 

@@ -44,11 +44,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-#[cfg(test)]
-pub(crate) mod tests;
-
 /// Whether a certificate can be for this name at all: one with wildcards, for example, nobody asks for.
 #[must_use]
 pub fn can_be_certified(name: &str) -> bool {
     ServerName::try_from(name).is_ok()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -119,6 +119,19 @@ fn rows_that_go_from_the_nodes_file_lose_nothing() {
                 .iter()
                 .any(|it| it.contains("is not in cluster.nodes but holds"));
             expect(world, so, &format!("no alarm: {told:?}"))?;
+            // Its agent is the one who can stop it, and keeps its own row as long as it runs.
+            let mut config = world.factory_mut().configuration();
+            let agent = Cluster::agent_name(2);
+            config.members.retain(|it| it.site.alias.as_str() != agent);
+            let reply = ask(
+                world,
+                Verb::Reconfigure {
+                    config: Box::new(config),
+                    dry_run: true,
+                },
+            )?;
+            let words = format!("{GONE} on its host could not be started or stopped");
+            refused(world, &reply, &words)?;
             read_all(world, clients, 60)?;
             let serve = Verb::SetDuty {
                 nodes: nodes(&[GONE]),

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use vaquita_core::io::ExitCode;
 
 use super::{DAY, NOW, give, identity, private, replace};
+use crate::tls::made::temporary;
 use crate::tls::{CertificateError, Fingerprint, Looked, Serving, Source};
 
 fn start(source: &Source, names: &[&str], now: u64) -> Result<Serving, CertificateError> {
@@ -70,6 +71,26 @@ fn a_self_made_certificate_is_made_anew_before_it_ends() {
     assert_eq!(serving.look(ends - 29 * DAY), Looked::Taken);
     assert_ne!(fingerprint(&serving), before);
     assert!(serving.facts().not_after > ends);
+}
+
+#[test]
+fn what_cannot_be_made_anew_is_shown_on_and_only_the_first_one_has_to_be_made() {
+    let home = TempDir::new().unwrap();
+    let source = Source::Made(home.path().to_path_buf());
+    let serving = start(&source, &["a"], NOW).unwrap();
+    let (before, ends) = (fingerprint(&serving), serving.facts().not_after);
+    // Nothing can be written where the new one would be.
+    let pair = home.path().join("server.pem");
+    fs::create_dir(temporary(&pair)).unwrap();
+    assert_eq!(serving.look(ends - 29 * DAY), Looked::Same);
+    let names = start(&source, &["a", "b"], NOW).unwrap();
+    let near_its_end = start(&source, &["a"], ends - DAY).unwrap();
+    for started in [&serving, &names, &near_its_end] {
+        assert_eq!(fingerprint(started), before);
+    }
+    fs::remove_file(&pair).unwrap();
+    let none = start(&source, &["a"], NOW).unwrap_err();
+    assert!(matches!(none, CertificateError::Io { .. }), "{none}");
 }
 
 #[test]
