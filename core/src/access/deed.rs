@@ -131,7 +131,10 @@ pub fn deed(verb: &Verb) -> Option<Deed> {
         Verb::IssueToken(new) => {
             let rights = new.rights.as_ref().map(|rights| {
                 let words = rights.iter().map(|right| right.as_str());
-                format!("rights {}; ", AuditEntry::names(words, RIGHTS_ROOM))
+                match rights.is_empty() {
+                    true => "no right; ".to_owned(),
+                    false => format!("rights {}; ", AuditEntry::names(words, RIGHTS_ROOM)),
+                }
             });
             let networks = (!new.networks.is_empty()).then(|| {
                 let texts = new.networks.iter().map(String::as_str);
