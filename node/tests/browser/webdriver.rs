@@ -4,6 +4,8 @@
 //! There are crates for all of it; the one that fits brings sixty others along, for which every run of the
 //! gate would wait.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -12,6 +14,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// A session of a browser.
 pub(crate) struct Session {
@@ -19,6 +22,8 @@ pub(crate) struct Session {
     id: String,
 }
 
+/// How long anything may take in a browser on a busy machine. One that hangs fails its test.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Under this name an answer has an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -82,9 +87,17 @@ async fn try_call(
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    let answered = timeout(PATIENCE, async {
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status();
+        (
+            status,
+            answer.into_body().collect().await.unwrap().to_bytes(),
+        )
+    });
+    let Ok((status, bytes)) = answered.await else {
+        return Err(format!("no answer within {} s", PATIENCE.as_secs()));
+    };
     driving.abort();
     let mut told: Value = serde_json::from_slice(&bytes).unwrap();
     let value = told["value"].take();
