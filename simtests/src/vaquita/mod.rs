@@ -8,6 +8,7 @@ mod factory;
 pub mod files;
 pub mod forged;
 mod machine;
+pub mod orders;
 pub mod swarm;
 
 use std::time::Duration;
@@ -270,7 +271,7 @@ impl Cluster {
         if self.volumes > 0 {
             world.add_checker(files::checkers::Chunks::default());
             world.add_checker(files::given_up::GivenUp::default());
-            world.add_checker(files::drained::DrainedIsEmpty);
+            world.add_checker(files::drained::DrainedIsEmpty::default());
         }
         world
     }

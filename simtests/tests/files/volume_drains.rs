@@ -335,3 +335,41 @@ fn what_cannot_be_drained_is_refused() {
         },
     );
 }
+
+/// A volume that cannot be read has chunks of which no other replica is there. It is not told to be drained,
+/// with which nothing were lost: it may be read again, and then they are copied.
+#[test]
+fn a_volume_that_cannot_be_read_is_not_drained_while_it_alone_has_something() {
+    run(
+        8,
+        "volume_drains::a_volume_that_cannot_be_read_is_not_drained_while_it_alone_has_something",
+        one_replica,
+        |world, clients| {
+            let files = fill(world, clients, 8)?;
+            let there = on(world, NODE, LEAVES);
+            expect(world, !there.is_empty(), "nothing is on it")?;
+            disk(world, &format!("{NODE}/{LEAVES}"), DiskStep::Die);
+            let mut number = 500;
+            while volume(world, NODE, LEAVES).is_some_and(|it| it.state != VolumeState::Failed) {
+                clients.have(world, put("/d/new", number, 9_000))?;
+                number += 1;
+                expect(world, number < 600, "no fault was met")?;
+            }
+            ordered(world, set_duty(NODE, LEAVES, true))?;
+            if world.seed() % 2 == 0 {
+                world.disturb(&Step::Kill(MASTER.to_owned()));
+            }
+            for _ in 0..60 {
+                clients.run_for(world, seconds(1))?;
+                let told = is_drained(world, NODE, LEAVES);
+                expect(world, !told, "it is told to be drained")?;
+            }
+            disk(world, &format!("{NODE}/{LEAVES}"), DiskStep::Well);
+            let rescanned = answer(world, Verb::RescanVolumes(nodes(&[NODE])))?;
+            expect(world, rescanned.is_ok(), &format!("{rescanned:?}"))?;
+            until_drained(world, NODE, LEAVES)?;
+            clients.finish(world)?;
+            read_all(world, clients, files)
+        },
+    );
+}

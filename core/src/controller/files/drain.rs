@@ -63,7 +63,7 @@ impl Controller {
         let note = match (drain, changed) {
             (false, true) => format!("{path} takes new chunks again"),
             (false, false) => format!("{path} takes new chunks as it is"),
-            (true, false) if facts.is_some_and(|it| self.is_volume_drained(it)) => {
+            (true, false) if facts.is_some_and(|it| self.is_volume_drained(slot, it)) => {
                 format!("{path} is drained already: nothing is lost with it")
             }
             (true, _) => format!(
@@ -171,16 +171,21 @@ impl Controller {
 
     /// Whether nothing is on a volume, and nothing will come there: so its node says, which knows of the
     /// order.
-    fn is_volume_drained(&self, volume: &VolumeFacts) -> bool {
+    ///
+    /// What is on a volume that cannot be read is not counted by its node. It may be read again, and is not
+    /// done without before others have all that its node should have.
+    fn is_volume_drained(&self, slot: Slot, volume: &VolumeFacts) -> bool {
         let order = self.drain_of(volume);
         let heeded = volume.draining == order || self.planted.drained_unheard;
-        order.is_some() && heeded && volume.chunks == 0 && volume.promised == 0
+        let stock = &self.files.stocks[slot];
+        let told = stock.is_known() && (volume.state.is_readable() || stock.missing.is_empty());
+        order.is_some() && heeded && told && volume.chunks == 0 && volume.promised == 0
     }
 
-    pub(super) fn volume_admin(&self, volume: &VolumeFacts) -> VolumeAdmin {
+    pub(super) fn volume_admin(&self, slot: Slot, volume: &VolumeFacts) -> VolumeAdmin {
         match self.drain_of(volume) {
             None => VolumeAdmin::None,
-            Some(_) if self.is_volume_drained(volume) => VolumeAdmin::Drained,
+            Some(_) if self.is_volume_drained(slot, volume) => VolumeAdmin::Drained,
             Some(_) => VolumeAdmin::Draining,
         }
     }
@@ -188,11 +193,19 @@ impl Controller {
     /// How far a drain is, in words.
     pub(super) fn doing_about_drain(&self, slot: Slot, volume: &VolumeFacts) -> String {
         let alias = &self.members.all[slot].member.site.alias;
-        if self.is_volume_drained(volume) {
+        if self.is_volume_drained(slot, volume) {
             return format!(
                 "it is drained: nothing is lost with it. `vaquita volume forget {alias} {}` has the node \
                  let go of it; take it out of `volumes` as well, unless another disk is to come there",
                 volume.path
+            );
+        }
+        let missing = self.files.stocks[slot].missing.len();
+        if !volume.state.is_readable() && missing > 0 {
+            let chunks = if missing == 1 { "chunk" } else { "chunks" };
+            return format!(
+                "it is being drained, and cannot be read: {missing} {chunks} of {alias} have too few replicas \
+                 elsewhere. `vaquita volume rescan {alias}` has it opened again; do not take the disk away"
             );
         }
         let left = match volume.chunks {

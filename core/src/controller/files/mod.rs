@@ -250,7 +250,7 @@ impl Controller {
         for slot in self.members.data_nodes() {
             let volumes = self.files.stocks[slot].volumes.iter();
             let alias = &self.members.all[slot].member.site.alias;
-            let told = volumes.filter(|it| self.volume_admin(it) == VolumeAdmin::Drained);
+            let told = volumes.filter(|it| self.volume_admin(slot, it) == VolumeAdmin::Drained);
             drained.extend(told.map(|it| (alias.clone(), it.slot)));
         }
         drained
@@ -277,6 +277,13 @@ impl Controller {
     #[must_use]
     pub const fn sees_mass_event(&self) -> bool {
         self.mass_event
+    }
+
+    /// How files are kept, as far as it has been taken up, for the checkers of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn files_config(&self) -> &FilesConfig {
+        &self.files.config
     }
 
     /// What chunks lack, for the checkers of the simulators.

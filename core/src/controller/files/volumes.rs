@@ -505,7 +505,7 @@ impl Controller {
                     reason: volume.reason.clone(),
                     for_ms: volume.for_ms.saturating_add(old),
                     doing: self.doing_about(slot, volume),
-                    admin: self.volume_admin(volume),
+                    admin: self.volume_admin(slot, volume),
                 });
             }
         }
