@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod campaign;
 pub mod checker;
 pub mod cluster;
 pub mod disk;
 pub mod host;
 pub mod hunt;
 pub mod net;
+pub mod picture;
 pub mod plan;
 pub mod run;
 pub mod seeds;

@@ -32,6 +32,16 @@ pub trait Scenario: Sync {
     /// If something went wrong.
     fn drive(&self, world: &mut World<Self::Factory>) -> Result<(), Failure>;
 
+    /// The command that runs a seed again.
+    fn replay(&self, seed: u64) -> String {
+        let target = match self.target() {
+            "lib" => "--lib".to_owned(),
+            file => format!("--test {file}"),
+        };
+        let name = self.name();
+        format!("VAQUITA_SEED={seed} cargo test -p simtests {target} {name} -- --exact --nocapture")
+    }
+
     /// How long a run may stand still by a real clock: no event is handled in that time. A run
     /// that goes on may take as long as it takes, days of simulated time on a busy machine too.
     fn watchdog(&self) -> Duration {
@@ -142,16 +152,17 @@ fn guarded<S: Scenario, T>(
 pub struct FailureCard {
     seed: u64,
     scenario: &'static str,
-    target: &'static str,
+    replay: String,
     hash: Option<TraceHash>,
 }
 
 impl FailureCard {
-    fn new<S: Scenario>(scenario: &S, seed: u64, hash: Option<TraceHash>) -> Self {
+    /// The card of a run, with its fingerprint if it has come to an end.
+    pub fn new<S: Scenario>(scenario: &S, seed: u64, hash: Option<TraceHash>) -> Self {
         Self {
             seed,
             scenario: scenario.name(),
-            target: scenario.target(),
+            replay: scenario.replay(seed),
             hash,
         }
     }
@@ -159,27 +170,14 @@ impl FailureCard {
 
 impl std::fmt::Display for FailureCard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            seed,
-            scenario,
-            target,
-            hash,
-        } = self;
-        let target = match *target {
-            "lib" => "--lib".to_owned(),
-            file => format!("--test {file}"),
-        };
-        writeln!(f, "seed      {seed}")?;
+        writeln!(f, "seed      {}", self.seed)?;
         writeln!(f, "commit    {}", commit())?;
-        writeln!(f, "scenario  {scenario}")?;
-        match hash {
+        writeln!(f, "scenario  {}", self.scenario)?;
+        match self.hash {
             Some(hash) => writeln!(f, "trace     {hash}")?,
             None => writeln!(f, "trace     not finished")?,
         }
-        write!(
-            f,
-            "replay    VAQUITA_SEED={seed} cargo test -p simtests {target} {scenario} -- --exact --nocapture"
-        )
+        write!(f, "replay    {}", self.replay)
     }
 }
 

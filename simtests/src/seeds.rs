@@ -94,7 +94,8 @@ impl Seeds {
                 .map_err(|_| format!("VAQUITA_SEED=`{text}` is no seed; it takes a number"))?;
             return Ok(Self::One { seed, traced });
         }
-        let range = range.map(parse_range).transpose()?;
+        let range = range.map(parse_range).transpose();
+        let range = range.map_err(|what| format!("VAQUITA_SEEDS: {what}"))?;
         if let Some(text) = budget {
             let time = parse_duration(text).map_err(|what| format!("VAQUITA_BUDGET: {what}"))?;
             let from = range
@@ -168,8 +169,12 @@ impl fmt::Display for Seeds {
     }
 }
 
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
-    let wrong = || format!("VAQUITA_SEEDS=`{text}` is no range of seeds; write it as 100..200");
+/// Reads a range of seeds: `100..200`.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("`{text}` is no range of seeds; write it as 100..200");
     let (from, to) = text.split_once("..").ok_or_else(wrong)?;
     let range = from.parse().map_err(|_| wrong())?..to.parse().map_err(|_| wrong())?;
     if range.is_empty() {
@@ -202,7 +207,9 @@ pub(crate) fn commit() -> &'static str {
     })
 }
 
-fn commit_seed() -> Option<u64> {
+/// The seed that follows from the commit; none outside of a repository.
+#[must_use]
+pub fn commit_seed() -> Option<u64> {
     let digits = commit().get(..16)?;
     u64::from_str_radix(digits, 16).ok().map(mix)
 }

@@ -49,6 +49,8 @@ enum Class {
     Expendable,
     Ports,
     Terminate,
+    Pids,
+    Forks,
 }
 
 const CLASSES: [Class; 14] = [
@@ -68,6 +70,9 @@ const CLASSES: [Class; 14] = [
     Class::Terminate,
 ];
 
+/// What only hosts with an agent make sense of.
+const OF_AGENTS: [Class; 2] = [Class::Pids, Class::Forks];
+
 /// How a run's faults are mixed: each class has a weight, and many classes are left out of a run
 /// altogether, since faults that always come together hide what one of them does alone (Groce et
 /// al., "Swarm testing", ISSTA 2012).
@@ -82,16 +87,18 @@ impl Swarm {
     #[must_use]
     pub fn of(streams: &Streams) -> Self {
         let mut draw = streams.at(Stream::Plan, 0, 0);
-        let mut weights = Vec::new();
-        for class in CLASSES {
-            let weight = if draw.chance(Rate::percent(50)) {
-                0
-            } else {
-                1 + draw.below(10)
-            };
-            weights.push((class, weight));
-        }
+        let weights = weigh(&CLASSES, &mut draw);
         Self { draw, weights }
+    }
+
+    /// The mixture of a seed, with what only hosts with an agent make sense of: process ids that are given
+    /// out again, and processes that cannot be started.
+    #[must_use]
+    pub fn with_agents(streams: &Streams) -> Self {
+        let mut swarm = Self::of(streams);
+        let more = weigh(&OF_AGENTS, &mut streams.at(Stream::Plan, 2, 0));
+        swarm.weights.extend(more);
+        swarm
     }
 
     /// The names of the classes that this mixture has.
@@ -141,6 +148,20 @@ impl Swarm {
         }
         Class::Kill
     }
+}
+
+/// Half of the classes, each with a weight.
+fn weigh(classes: &[Class], draw: &mut Draw) -> Vec<(Class, u64)> {
+    let mut weights = Vec::new();
+    for class in classes {
+        let weight = if draw.chance(Rate::percent(50)) {
+            0
+        } else {
+            1 + draw.below(10)
+        };
+        weights.push((*class, weight));
+    }
+    weights
 }
 
 /// A moment within the span, in whole milliseconds.
@@ -269,17 +290,36 @@ fn disturb(class: Class, shape: &Shape, draw: &mut Draw, steps: &mut Vec<Timed>)
             }
         }
         Class::Expendable => {
-            if let Some(node) = one(&shape.expendable, draw) {
-                let what = match draw.below(3) {
+            if let Some(disk) = one(&shape.expendable, draw) {
+                // A volume is named behind its node.
+                let (node, is_volume) = match disk.split_once('/') {
+                    Some((node, _)) => (node.to_owned(), true),
+                    None => (disk.clone(), false),
+                };
+                let what = match draw.below(if is_volume { 4 } else { 3 }) {
                     0 => DiskStep::Lie,
                     1 => DiskStep::Rot,
-                    _ => {
-                        push(at, Step::Kill(node.clone()));
-                        push(back, Step::Start(node.clone()));
-                        DiskStep::Wipe
-                    }
+                    2 => DiskStep::Wipe,
+                    _ => DiskStep::Die,
                 };
-                push(at, Step::Disk { node, what });
+                if what == DiskStep::Wipe {
+                    push(at, Step::Kill(node.clone()));
+                    push(back, Step::Start(node));
+                }
+                push(at, Step::Disk { node: disk, what });
+            }
+        }
+        Class::Pids => {
+            if let Some(node) = node(draw) {
+                push(at, Step::ReusePid(node.clone()));
+                push(back, Step::Start(node));
+            }
+        }
+        Class::Forks => {
+            if let Some(host) = one(&shape.hosts, draw) {
+                let forks = |host, fail| Step::ForksFail { host, fail };
+                push(at, forks(host.clone(), true));
+                push(back, forks(host, false));
             }
         }
         Class::Ports => {

@@ -26,7 +26,7 @@ use crate::net::{Cut, LinkProfile};
 use crate::time::SimTime;
 
 pub use generate::{Shape, Swarm};
-pub use minimise::minimise;
+pub use minimise::{minimise, minimise_list};
 pub use parse::PlanError;
 
 use text::DurationText;
@@ -287,6 +287,54 @@ impl Step {
             | Self::AtOp { node, .. }
             | Self::Ask { node, .. } => vec![node],
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Step {
+    /// What kind of step it is, as the first words of its text: `power-cut`, `disk hang`.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Kill(_) => "kill",
+            Self::Terminate(_) => "terminate",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::PowerCut(_) => "power-cut",
+            Self::PowerOn(_) => "power-on",
+            Self::Cut { .. } => "cut",
+            Self::Heal { .. } => "heal",
+            Self::Isolate(_) => "isolate",
+            Self::Rejoin(_) => "rejoin",
+            Self::Weather(_) => "weather",
+            Self::Link { .. } => "link",
+            Self::ClockJump { .. } => "clock-jump",
+            Self::ClockDrift { .. } => "clock-drift",
+            Self::ClockFreeze(_) => "clock-freeze",
+            Self::ClockThaw(_) => "clock-thaw",
+            Self::WallJump { .. } => "wall-jump",
+            Self::Disk { what, .. } => match what {
+                DiskStep::FailSync => "disk fail-sync",
+                DiskStep::FailOp => "disk fail-op",
+                DiskStep::Room(_) => "disk room",
+                DiskStep::Slow(_) => "disk slow",
+                DiskStep::Hang => "disk hang",
+                DiskStep::Lie => "disk lie",
+                DiskStep::Rot => "disk rot",
+                DiskStep::Wipe => "disk wipe",
+                DiskStep::Die => "disk die",
+                DiskStep::Well => "disk well",
+            },
+            Self::AtOp { power: true, .. } => "at-op power-cut",
+            Self::AtOp { power: false, .. } => "at-op kill",
+            Self::Ask { .. } => "ask",
+            Self::HoldPort { .. } => "hold-port",
+            Self::FreePort { .. } => "free-port",
+            Self::ReusePid(_) => "reuse-pid",
+            Self::ForksFail { fail: true, .. } => "forks fail",
+            Self::ForksFail { fail: false, .. } => "forks work",
+            Self::HealAll => "heal-all",
         }
     }
 }

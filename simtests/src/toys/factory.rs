@@ -105,12 +105,19 @@ impl Factory for ToyFactory {
                 admin: false,
             },
             "list" => Verb::ListUsers,
-            _ => return Err(format!("a toy knows `add` and `list`, and no `{text}`")),
+            _ => return Err(unknown(text)),
         };
         Ok(Request {
             caller: Who::CONSOLE,
             verb,
         })
+    }
+
+    fn check_request(&self, text: &str) -> Result<(), String> {
+        match text {
+            "add" | "list" => Ok(()),
+            _ => Err(unknown(text)),
+        }
     }
 
     fn status(&self, machine: &Toy) -> String {
@@ -378,4 +385,8 @@ impl Scenario for Everything {
         let plan = self.plan(world);
         self.drive_plan(world, &plan)
     }
+}
+
+fn unknown(text: &str) -> String {
+    format!("a toy knows `add` and `list`, and no `{text}`")
 }

@@ -290,7 +290,9 @@ impl Checker<VaquitaFactory> for FenceFirst {
             let (_, _, spoken, fenced) = data_node.identity();
             let registered = machine.state().registry.get(alias).map(|it| it.epoch);
             let current = registered == Some(spoken);
-            if quiet && current && !fenced && world.life(node) == Life::Running {
+            let runs = !world.host_state(world.host_of(node)).clock.is_frozen();
+            let lives = world.life(node) == Life::Running && runs;
+            if quiet && current && !fenced && lives {
                 return Err(format!(
                     "{alias} is taken for offline for its silence, and has not fenced itself"
                 ));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vaquita_core::admin::{Caller, Request, Selection, Verb};
+use vaquita_core::admin::{Caller, Request, Verb};
 use vaquita_core::agent::{Agent, AgentConfig};
 use vaquita_core::controller::{Bootstrap, Controller, ControllerConfig, Member, Reconfiguration};
 use vaquita_core::datanode::{DataNode, DataNodeConfig, VolumesConfig};
@@ -17,6 +17,7 @@ use vaquita_core::store::scan::{self, Found, LabelFound, ScanFault};
 use vaquita_core::uplink::NodeFacts;
 use vaquita_core::wire::keys::Keyring;
 
+use super::orders::{self, Ordered};
 use super::{
     AGENT_PORT, CONTROLLER_PORT, Cluster, MASTER, NODE_PORT, Rebuilding, TIMEOUT, Vaquita,
 };
@@ -248,30 +249,26 @@ impl Factory for VaquitaFactory {
         scan::scan_planted(&Cached(disk), self.cluster.planted)
     }
 
-    /// `start NAME`, `start all`, `stop NAME`, `stop all`, `replace NAME`, `status`.
+    /// What operators order; see [`orders::parse`].
     fn request(&mut self, text: &str, _: &mut Draw) -> Result<Request, String> {
-        let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
-        let selection = match what {
-            "all" => Selection::All,
-            name => Selection::Aliases(vec![name.to_owned()]),
-        };
-        let verb = match verb {
-            "start" => Verb::StartNodes(selection),
-            "stop" => Verb::StopNodes(selection),
-            "replace" => Verb::ReplaceNode {
-                node: what.to_owned(),
-            },
-            "status" => Verb::Status,
-            _ => {
-                return Err(format!(
-                    "`{text}` is no request; there are start, stop, replace and status"
-                ));
+        let verb = match orders::parse(text)? {
+            Ordered::Verb(verb) => verb,
+            Ordered::Files(change) => {
+                change(&mut self.cluster.files);
+                Verb::Reconfigure {
+                    config: Box::new(self.configuration()),
+                    dry_run: false,
+                }
             }
         };
         Ok(Request {
             caller: Caller::CONSOLE,
             verb,
         })
+    }
+
+    fn check_request(&self, text: &str) -> Result<(), String> {
+        orders::parse(text).map(drop)
     }
 
     fn status(&self, machine: &Vaquita) -> String {

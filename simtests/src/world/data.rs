@@ -23,6 +23,7 @@ use super::event::Event;
 use super::faults::AtOp;
 use super::{Factory, HostIx, NodeIx, StepKind, World};
 use crate::host::PortHolder;
+use crate::picture::{Fate, Message};
 use crate::streams::{Rate, Stream, index};
 use crate::time::SimTime;
 
@@ -263,7 +264,25 @@ impl<F: Factory> World<F> {
         if !self.hosts[from.index()].powered {
             return;
         }
-        match self.net.segment(self.now, from, to) {
+        let after = self.net.segment(self.now, from, to);
+        if let (Some(recorder), Some(peer)) = (&self.recorder, self.node_at(asked, carriage.to.1)) {
+            let here = carriage.from.0;
+            let (from, to) = if forth { (here, peer) } else { (peer, here) };
+            recorder.lock().sent(Message {
+                sent: self.now,
+                arrives: self.now.after_nanos(after.unwrap_or(0)),
+                from,
+                to,
+                kind: match &part {
+                    Part::Question => "data: question",
+                    Part::Piece { .. } => "data: piece",
+                    Part::Answer(_) => "data: answer",
+                    Part::Reset => "data: reset",
+                },
+                fate: after.map_or(Fate::Lost, |_| Fate::Arrived),
+            });
+        }
+        match after {
             Some(after) => {
                 let after = Duration::from_nanos(after);
                 self.data_event(id, after, DataEvent::Arrive(part));

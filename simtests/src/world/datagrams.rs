@@ -8,7 +8,45 @@ use super::event::{Event, Waiting};
 use super::{Factory, HostIx, NodeIx, World};
 use crate::host::PortHolder;
 use crate::net::{Traffic, address, host_at};
+use crate::picture::{Fate, Message, Recorder, label};
 use crate::time::SimTime;
+
+/// A datagram that is recorded: each copy that arrives, or that none does.
+struct Sending {
+    recorder: Recorder,
+    now: SimTime,
+    from: NodeIx,
+    to: NodeIx,
+    kind: &'static str,
+    arrives: bool,
+}
+
+impl Sending {
+    fn arrives(&mut self, at: SimTime) {
+        self.arrives = true;
+        self.note(at, Fate::Arrived);
+    }
+
+    fn note(&self, arrives: SimTime, fate: Fate) {
+        self.recorder.lock().sent(Message {
+            sent: self.now,
+            arrives,
+            from: self.from,
+            to: self.to,
+            kind: self.kind,
+            fate,
+        });
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !self.arrives {
+            // As long as it would have taken, about.
+            self.note(self.now.after_nanos(WIRE), Fate::Lost);
+        }
+    }
+}
 
 /// How long an injected datagram is on its way, in nanoseconds.
 const WIRE: u64 = 100_000;
@@ -53,8 +91,26 @@ impl<F: Factory> World<F> {
             return;
         };
         let (now, streams) = (self.now, self.streams);
+        let mut recorded =
+            self.recorder
+                .clone()
+                .zip(self.node_at(host, to_port))
+                .map(|(it, to)| {
+                    let kind = label(&bytes);
+                    Sending {
+                        recorder: it,
+                        now,
+                        from: node,
+                        to,
+                        kind,
+                        arrives: false,
+                    }
+                });
         let (queue, counters) = (&mut self.queue, &mut self.nodes[node.index()].counters);
         self.net.datagram(now, from, host, bytes, |arrival| {
+            if let Some(sending) = &mut recorded {
+                sending.arrives(now.after_nanos(arrival.after));
+            }
             counters.ties += 1;
             let at = now.after_nanos(arrival.after);
             let tie = streams
@@ -106,6 +162,9 @@ impl<F: Factory> World<F> {
         let host = &self.hosts[to.0.index()];
         if !host.powered || self.net.is_cut(from.0, to.0, Traffic::Udp) {
             self.net.stats.cut += 1;
+            if let Some(recorder) = &self.recorder {
+                recorder.lock().dropped(self.now, from.0, to.0);
+            }
             return;
         }
         let Some(PortHolder::Node(node)) = host.port(to.1) else {

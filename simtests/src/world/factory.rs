@@ -98,6 +98,14 @@ pub trait Factory {
         Err(format!("this World knows no request `{text}`"))
     }
 
+    /// Whether [`Factory::request`] knows a text, without anything coming of it.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    fn check_request(&self, text: &str) -> Result<(), String> {
+        Err(format!("this World knows no request `{text}`"))
+    }
+
     /// The state of a machine in a few words, for the last column of the trace.
     fn status(&self, machine: &Self::Machine) -> String {
         let _ = machine;

@@ -47,7 +47,7 @@ impl<F: Factory> World<F> {
         Ok(())
     }
 
-    fn check(&mut self, step: &Step) -> Result<(), String> {
+    fn check(&self, step: &Step) -> Result<(), String> {
         for host in step.hosts() {
             self.host(host)
                 .ok_or_else(|| format!("there is no host {host}"))?;
@@ -69,8 +69,7 @@ impl<F: Factory> World<F> {
             }
         }
         if let Step::Ask { text, .. } = step {
-            self.factory
-                .request(text, &mut self.streams.at(Stream::Workload, 0, 0))?;
+            self.factory.check_request(text)?;
         }
         Ok(())
     }
@@ -81,6 +80,9 @@ impl<F: Factory> World<F> {
             .debug(self.now, usize::MAX, crate::trace::Kind::Fault, 0, step);
         if self.trace.keeps_lines() {
             self.trace_line(None, "!!", &step.to_string());
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.lock().faults.push((self.now, step.to_string()));
         }
         self.try_disturb(step);
     }

@@ -9,6 +9,7 @@ use super::event::ConnEvent;
 use super::{Factory, World};
 use crate::net::tcp::{ConnNumber, Segment, SideNo, SideState, Stall, other};
 use crate::net::{Traffic, address};
+use crate::picture::{Fate, Message, label};
 use crate::streams::index;
 use crate::time::nanos;
 
@@ -39,7 +40,25 @@ impl<F: Factory> World<F> {
             return false;
         };
         let (from, to) = (conn.sides[side], conn.sides[other(side)]);
-        let Some(after) = self.net.segment(self.now, from.host, to.host) else {
+        let after = self.net.segment(self.now, from.host, to.host);
+        if let Some(recorder) = &self.recorder {
+            let flow = &conn.flows[side];
+            let at = index(segment.saturating_sub(flow.acknowledged));
+            recorder.lock().sent(Message {
+                sent: self.now,
+                arrives: self.now.after_nanos(after.unwrap_or(0)),
+                from: from.node,
+                to: to.node,
+                kind: match flow.segments.get(at) {
+                    Some(Segment::Hello) => "connect",
+                    Some(Segment::Bytes(bytes)) => label(bytes),
+                    Some(Segment::Fin) => "close",
+                    None => "bytes",
+                },
+                fate: after.map_or(Fate::Lost, |_| Fate::Arrived),
+            });
+        }
+        let Some(after) = after else {
             self.stall(number, side, segment);
             return false;
         };

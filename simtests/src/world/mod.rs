@@ -52,6 +52,7 @@ use crate::checker::Checker;
 use crate::host::Host;
 use crate::net::SimNet;
 use crate::net::tcp::{ConnNumber, Connection};
+use crate::picture::Recorder;
 use crate::run::Progress;
 use crate::streams::{Stream, Streams};
 use crate::time::SimTime;
@@ -186,6 +187,7 @@ pub struct World<F: Factory> {
     /// The step being taken.
     record: StepRecord,
     progress: Option<Arc<Progress>>,
+    recorder: Option<Recorder>,
 }
 
 impl<F: Factory> fmt::Debug for World<F> {
@@ -228,6 +230,7 @@ impl<F: Factory> World<F> {
             scratch: Vec::new(),
             record: StepRecord::default(),
             progress: None,
+            recorder: None,
             settings,
         }
     }
@@ -303,6 +306,11 @@ impl<F: Factory> World<F> {
 
     pub(crate) fn watch(&mut self, progress: Arc<Progress>) {
         self.progress = Some(progress);
+    }
+
+    /// Has packets and faults recorded from now on.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Records that the run has gone wrong. The first failure stands.

@@ -119,6 +119,14 @@ impl<F: Factory> World<F> {
             .find(|node| self.nodes[node.index()].spec.alias.as_str() == alias)
     }
 
+    /// The node that has this port of a host, running or not.
+    pub(super) fn node_at(&self, host: HostIx, port: u16) -> Option<NodeIx> {
+        self.nodes().find(|node| {
+            let spec = &self.nodes[node.index()].spec;
+            (spec.host, spec.port) == (host, port)
+        })
+    }
+
     /// A host: its clock, its processes, its ports.
     #[must_use]
     pub fn host_state(&self, host: HostIx) -> &Host {

@@ -6,6 +6,7 @@ use vaquita_core::dfs::ask::Committed;
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::ChunkVersion;
 use vaquita_core::dfs::placement::ReliabilityLevel;
+use vaquita_core::disk::FileName;
 use vaquita_core::ids::{LogIndex, NodeId};
 use vaquita_core::metalog::{self, Expected};
 use vaquita_core::state::{self, ClusterState};
@@ -62,34 +63,32 @@ fn durable(world: &VaquitaWorld, node: NodeIx) -> BTreeMap<ChunkVersion, (u64, D
         .collect()
 }
 
+/// The controller's log if the power of its host failed now, at worst; `None` before there is a cluster.
+fn durable_log(world: &VaquitaWorld) -> Option<(Files, Expected)> {
+    let disk = world.disk(world.node(MASTER)?);
+    let there = |file: &FileName| {
+        metalog::belongs_to_log(file) && disk.name_promised(file) && !disk.is_scarred(file)
+    };
+    let names = disk.files().into_keys().filter(there);
+    let files = names.filter_map(|file| {
+        let bytes = disk.promised(&file)?.to_vec();
+        Some((file, bytes))
+    });
+    let expected = Expected {
+        cluster: cluster_of(world)?,
+        durable: None,
+    };
+    Some((files.collect(), expected))
+}
+
 /// The cluster's state if the power of the controller's host failed now, at worst, and the last record
 /// of the log in which it is.
 ///
 /// # Errors
 /// If the log would not be readable.
 pub fn durable_state(world: &VaquitaWorld) -> Result<Option<(ClusterState, LogIndex)>, String> {
-    let Some(master) = world.node(MASTER) else {
+    let Some((files, expected)) = durable_log(world) else {
         return Ok(None);
-    };
-    let disk = world.disk(master);
-    let files: Files = disk
-        .files()
-        .into_keys()
-        .filter(|file| {
-            let there = disk.name_promised(file) && !disk.is_scarred(file);
-            metalog::belongs_to_log(file) && there
-        })
-        .filter_map(|file| {
-            disk.promised(&file)
-                .map(|bytes| (file.clone(), bytes.to_vec()))
-        })
-        .collect();
-    let Some(cluster) = cluster_of(world) else {
-        return Ok(None);
-    };
-    let expected = Expected {
-        cluster,
-        durable: None,
     };
     let recovered = metalog::recover(&files, &expected).map_err(|refusal| refusal.to_string())?;
     let checkpoint = recovered.checkpoint.map(|(index, _)| index);
@@ -98,6 +97,21 @@ pub fn durable_state(world: &VaquitaWorld) -> Result<Option<(ClusterState, LogIn
     state::replay(recovered.checkpoint, &recovered.records)
         .map(|state| Some((state, last)))
         .map_err(|malformed| malformed.to_string())
+}
+
+/// Whether the cluster's state was so after some record of the log since its last checkpoint, as far as
+/// it is durable. Each of them is replayed: not for every step.
+pub(super) fn was_once(world: &VaquitaWorld, so: impl Fn(&ClusterState) -> bool) -> bool {
+    let Some((files, expected)) = durable_log(world) else {
+        return false;
+    };
+    let Ok(recovered) = metalog::recover(&files, &expected) else {
+        return false;
+    };
+    (0..=recovered.records.len()).any(|count| {
+        let state = state::replay(recovered.checkpoint, &recovered.records[..count]);
+        state.is_ok_and(|state| so(&state))
+    })
 }
 
 fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
@@ -113,6 +127,13 @@ fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Optio
     let mut known = state.registry.iter();
     let (alias, _) = known.find(|(_, it)| it.node == wanted)?;
     world.node(alias.as_str())
+}
+
+/// Whether a disk of this node does not keep what it promises: what a write was told may be gone before
+/// the write is acknowledged.
+fn breaks_its_word(world: &VaquitaWorld, node: NodeIx) -> bool {
+    let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
+    disks.any(|disk| disk.dead || disk.profile.lies || !disk.incidents().is_empty())
 }
 
 /// A write that was just acknowledged is in the controller's log and on as many disks as the
@@ -155,7 +176,8 @@ pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), S
                 continue;
             };
             let disk = kept.entry(node).or_insert_with(|| durable(world, node));
-            have += usize::from(disk.get(&chunk.version()) == Some(&wanted));
+            let there = disk.get(&chunk.version()) == Some(&wanted) || breaks_its_word(world, node);
+            have += usize::from(there);
         }
         if have < files.min_write {
             return Err(format!(
@@ -193,7 +215,8 @@ impl Chunks {
 
     fn placed(&mut self, world: &VaquitaWorld, state: &ClusterState) -> Result<(), String> {
         let names = &state.namespace;
-        let level = world.factory().cluster.files.level;
+        // What it has taken up of its files, which may have changed since.
+        let level = controller(world).map(|(_, machine)| machine.files_config().level);
         let fresh: Vec<_> = names
             .chunks_after(None)
             .filter(|chunk| !self.seen.contains(&chunk.version()))
@@ -209,7 +232,7 @@ impl Chunks {
             if nodes.len() != holders.len() {
                 return Err(format!("two replicas of chunk {version} are on one node"));
             }
-            if level == ReliabilityLevel::NeverShare {
+            if level == Some(ReliabilityLevel::NeverShare) {
                 let places = holders
                     .iter()
                     .filter_map(|node| place_of(world, state, *node));

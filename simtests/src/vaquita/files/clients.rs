@@ -18,6 +18,8 @@ use vaquita_core::time::Timestamp;
 
 use super::history::{Act, Expected, History, Seen};
 use super::{checkers, content};
+use crate::campaign::order_text;
+use crate::picture::{Outcome, Recorder};
 use crate::streams::{Rate, Stream, index};
 use crate::time::SimTime;
 use crate::vaquita::{Vaquita, VaquitaWorld, client_token};
@@ -102,6 +104,7 @@ pub struct Clients {
     history: History,
     ops: BTreeMap<Ticket, (OpId, Order)>,
     alarm: Option<SimTime>,
+    recorder: Option<Recorder>,
 }
 
 /// What a transfer is for.
@@ -180,7 +183,13 @@ impl Clients {
             history: History::default(),
             ops: BTreeMap::new(),
             alarm: None,
+            recorder: None,
         }
+    }
+
+    /// Has orders recorded from now on.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Has a client begin something, at an entry drawn at random, or at this one.
@@ -571,6 +580,17 @@ impl Clients {
         let Some(task) = self.tasks.remove(&ticket) else {
             return;
         };
+        if let Some(recorder) = &self.recorder {
+            let (outcome, words) = in_short(&done);
+            let order = (
+                task.began,
+                world.now(),
+                order_text(&task.order),
+                outcome,
+                words,
+            );
+            recorder.lock().orders.push(order);
+        }
         if let (Done::Written(committed), Order::Put { path, number, .. }) = (&done, &task.order) {
             let versions = self.numbers.entry(path.clone()).or_default();
             versions.insert(*number, committed.entry.version);
@@ -951,6 +971,25 @@ impl Reading {
                 fetch.handle(now, FetchInput::Failed { attempt, reason });
             }
         }
+    }
+}
+
+/// What became of an order, for a picture.
+fn in_short(done: &Done) -> (Outcome, String) {
+    match done {
+        Done::Written(committed) => {
+            let degraded = committed.degraded_chunks;
+            let words = format!(
+                ": version {}, {degraded} chunks degraded",
+                committed.entry.version
+            );
+            (Outcome::Done, words)
+        }
+        Done::Read(number) => (Outcome::Done, format!(": content {number}")),
+        Done::Nothing => (Outcome::Done, ": there is no file".to_owned()),
+        Done::Done | Done::Answered(_) => (Outcome::Done, String::new()),
+        Done::Refused(refusal) => (Outcome::Refused, format!(": {refusal}")),
+        Done::Unknown(why) => (Outcome::Unknown, format!(": {why}")),
     }
 }
 

@@ -11,6 +11,7 @@ use vaquita_core::ids::LogIndex;
 use vaquita_core::membership::Health;
 use vaquita_core::time::Timestamp;
 
+use super::checkers::was_once;
 use crate::checker::Checker;
 use crate::time::SimTime;
 use crate::vaquita::{Vaquita, VaquitaFactory, VaquitaWorld, controller};
@@ -42,6 +43,9 @@ pub struct GivenUp {
     /// Contents that some file had at some time under this process: what became of them is its
     /// clients' doing.
     files_had: BTreeSet<ChunkVersion>,
+    /// Those that some file has since this very moment: which places of them are not used is the word
+    /// of whoever wrote them.
+    fresh: BTreeSet<ChunkVersion>,
     /// Who was told to give up what, by any process.
     told: BTreeSet<(NodeIx, ChunkVersion)>,
 }
@@ -59,6 +63,14 @@ struct Kept {
 const NEWS_MAX: Duration = Duration::from_secs(11);
 /// Chunks of a cluster above which nobody looks: each of them would be looked at with every record.
 const CHUNKS_MAX: usize = 2_000;
+
+/// Whether a file has had a content for less than a moment: it was written and replaced by two
+/// messages that came together. Looked for in the log, where both are.
+fn was_committed(world: &VaquitaWorld, version: ChunkVersion) -> bool {
+    was_once(world, |state| {
+        state.namespace.chunk_version(version).is_some()
+    })
+}
 
 impl GivenUp {
     /// A node has changed what it has, maybe.
@@ -192,6 +204,7 @@ impl GivenUp {
             let young = now.since(self.began) < limits.orphan_grace;
             let young = young.then(|| "a write of before may still commit it".to_owned());
             return match self.doubts(world, master, now).or(young) {
+                Some(_) if was_committed(world, version) => Ok(()),
                 Some(doubt) => Err(format!("{alias} is to give up {version}, and {doubt}")),
                 None => Ok(()),
             };
@@ -208,6 +221,7 @@ impl GivenUp {
             ));
         }
         match self.doubts(world, master, now) {
+            Some(_) if self.fresh.contains(&version) => Ok(()),
             Some(doubt) => Err(format!(
                 "{alias} is to give up its replica of {version}, and {doubt}"
             )),
@@ -235,7 +249,12 @@ impl GivenUp {
         if appended != self.appended {
             self.appended = appended;
             let chunks = names.chunks_after(None).take(CHUNKS_MAX);
-            self.files_had.extend(chunks.map(|it| it.version()));
+            let had = &self.files_had;
+            let fresh = chunks.map(|it| it.version()).filter(|it| !had.contains(it));
+            self.fresh = fresh.collect();
+            self.files_had.extend(&self.fresh);
+        } else {
+            self.fresh.clear();
         }
         if self.files_had.len() >= CHUNKS_MAX {
             return Ok(());

@@ -34,6 +34,12 @@ pub fn unrest(world: &VaquitaWorld) -> Option<String> {
     if world.transfers() > 0 {
         return Some(format!("{} transfers are under way", world.transfers()));
     }
+    let (taken_up, files) = (machine.files_config(), &world.factory().cluster.files);
+    if taken_up != files {
+        return Some(format!(
+            "the controller keeps files as {taken_up:?}, and its configuration says {files:?}"
+        ));
+    }
     let repairs = machine.repairs(Timestamp::ZERO);
     if let Some(copy) = repairs.copies.first() {
         return Some(format!("chunk {} is being copied", copy.chunk));
