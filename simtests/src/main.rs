@@ -153,6 +153,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
             html,
             transcript,
         } => {
+            let file = case.parse::<u64>().is_err().then(|| case.clone());
             let case = case_of(&case, plant.as_deref())?;
             if show {
                 print!("{case}");
@@ -160,6 +161,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
             }
             let trace = match lines.as_str() {
                 "all" => TraceMode::All,
+                "0" => TraceMode::Fingerprint,
                 number => TraceMode::Last(
                     number
                         .parse()
@@ -167,7 +169,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
                 ),
             };
             let pictures = Pictures { html, transcript };
-            replay(&case, trace, &pictures)
+            replay(&case, file.as_deref(), trace, &pictures)
         }
         Command::Shrink {
             case,
@@ -322,11 +324,17 @@ struct Pictures {
     transcript: Option<PathBuf>,
 }
 
-fn replay(case: &Case, trace: TraceMode, pictures: &Pictures) -> Result<ExitCode, String> {
+fn replay(
+    case: &Case,
+    file: Option<&str>,
+    trace: TraceMode,
+    pictures: &Pictures,
+) -> Result<ExitCode, String> {
     let recorder = Recorder::default();
     let wanted = pictures.html.is_some() || pictures.transcript.is_some();
     let play = Play {
         recorder: wanted.then_some(&recorder),
+        file,
         ..Play::of(case)
     };
     let outcome = run_one(&play, case.seed, trace);

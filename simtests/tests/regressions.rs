@@ -6,9 +6,9 @@ use simtests::campaign::{Case, Play};
 use simtests::run::{FailureCard, run_one};
 use simtests::trace::TraceMode;
 
-/// The cases, by the names of their files.
-fn kept() -> Vec<(String, Case)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+/// The cases in a directory, by the names of their files.
+fn kept(directory: &str) -> Vec<(String, Case)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let files = std::fs::read_dir(&directory).expect("there are cases");
     let mut kept: Vec<(String, Case)> = files
         .map(|file| {
@@ -27,16 +27,18 @@ fn kept() -> Vec<(String, Case)> {
 
 #[test]
 fn what_went_wrong_once_goes_well_and_always_the_same() {
-    let kept = kept();
+    let kept = kept("regressions");
     assert!(kept.len() >= 5, "{} cases are kept", kept.len());
     for (name, case) in kept {
-        let play = Play::of(&case);
+        let file = format!("simtests/regressions/{name}");
+        let play = Play {
+            file: Some(&file),
+            ..Play::of(&case)
+        };
         let outcome = run_one(&play, case.seed, TraceMode::Fingerprint);
         if let Some(failure) = outcome.failure {
             let card = FailureCard::new(&play, case.seed, Some(outcome.hash));
-            panic!(
-                "{failure}\n{card}\n(of the file: cargo run -p simtests -- replay simtests/regressions/{name})"
-            );
+            panic!("{failure}\n{card}");
         }
         let again = run_one(&play, case.seed, TraceMode::Fingerprint);
         assert_eq!(again.hash, outcome.hash, "{name} is not the same twice");
@@ -45,7 +47,7 @@ fn what_went_wrong_once_goes_well_and_always_the_same() {
 
 #[test]
 fn each_has_a_name_and_a_story() {
-    for (name, case) in kept() {
+    for (name, case) in kept("regressions") {
         let known = name.strip_suffix(".plan").is_some_and(|name| {
             name.bytes()
                 .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
@@ -56,5 +58,14 @@ fn each_has_a_name_and_a_story() {
         );
         assert!(case.story.len() >= 2, "{name} has no story");
         assert_eq!(case.planted.names().count(), 0, "{name} has a planted bug");
+    }
+}
+
+/// Cases that show something: they end well as well.
+#[test]
+fn the_cases_that_are_shown_end_well() {
+    for (name, case) in kept("cases") {
+        let outcome = run_one(&Play::of(&case), case.seed, TraceMode::Fingerprint);
+        assert_eq!(outcome.failure, None, "{name}");
     }
 }

@@ -31,6 +31,8 @@ pub struct Play<'a> {
     pub states: Option<&'a States>,
     /// Where it is recorded.
     pub recorder: Option<&'a Recorder>,
+    /// The file that it was read from.
+    pub file: Option<&'a str>,
 }
 
 impl<'a> Play<'a> {
@@ -41,6 +43,7 @@ impl<'a> Play<'a> {
             case,
             states: None,
             recorder: None,
+            file: None,
         }
     }
 }
@@ -69,7 +72,10 @@ impl Scenario for Play<'_> {
     }
 
     fn replay(&self, seed: u64) -> String {
-        format!("cargo run -p simtests -- replay {seed}")
+        match self.file {
+            Some(file) => format!("cargo run -p simtests -- replay {file}"),
+            None => format!("cargo run -p simtests -- replay {seed}"),
+        }
     }
 
     fn build(&self, _: u64, trace: TraceMode) -> VaquitaWorld {

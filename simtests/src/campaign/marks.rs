@@ -92,12 +92,17 @@ pub const KNOWN: &[&str] = &[
     "report.wanted",
     "scrub.pass",
     "uplink.disk",
+    "uplink.down",
     "uplink.fenced",
+    "uplink.mute",
+    "uplink.not_a_controller",
     "uplink.online",
     "uplink.other_controller",
     "uplink.refused",
     "uplink.remark",
+    "uplink.rollback_seen",
     "uplink.self_fenced",
+    "uplink.silent",
     "uplink.stale_controller",
     "uplink.udp_back",
     "uplink.udp_blocked",
@@ -210,9 +215,10 @@ mod tests {
                 names_below(&path, names);
             } else if path.extension().is_some_and(|it| it == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                for severity in ["debug(", "info(", "warning(", "error("] {
-                    for kind in ["Event::", "Notice::"] {
-                        let made = format!("{kind}{severity}");
+                // The last one is how an uplink tells of trouble, once for each spell of it.
+                for made in ["debug(", "info(", "warning(", "error(", "trouble(now, "] {
+                    for kind in ["Event::", "Notice::", "self."] {
+                        let made = format!("{kind}{made}");
                         let behind = text.split(&made).skip(1);
                         let quoted = behind.filter_map(|it| it.trim_start().strip_prefix('"'));
                         names
