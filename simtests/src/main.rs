@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use simtests::campaign::{
-    Campaign, Case, Hunted, Plan, Play, campaign, hunt, kind_of, report, shrink,
+    Campaign, Case, Hunted, Plan, Play, campaign, crash_points, disks, hunt, kind_of, report,
+    shrink,
 };
 use simtests::picture::{Head, Recorder, html, transcript};
 use simtests::plan::text::parse_duration;
@@ -88,6 +89,16 @@ enum Command {
         /// Where the small case is written, beside the terminal
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Have the power fail, and processes killed, at each operation of each disk in a case
+    CrashPoints {
+        /// Its seed, or a file with the case
+        case: String,
+        /// Only these disks, as in `P1-NODE1/0`
+        disks: Vec<String>,
+        /// A bug to plant
+        #[arg(long)]
+        plant: Option<String>,
     },
     /// Plant each bug there is, and say how soon it is found
     Hunt {
@@ -180,6 +191,10 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let case = case_of(&case, plant.as_deref())?;
             make_small(&case, budget, out.as_deref())
         }
+        Command::CrashPoints { case, disks, plant } => {
+            let case = case_of(&case, plant.as_deref())?;
+            Ok(crash_everywhere(&case, disks))
+        }
         Command::Hunt {
             bugs,
             hunts,
@@ -201,6 +216,35 @@ fn run(command: Command) -> Result<ExitCode, String> {
                 out.as_deref(),
             )
         }
+    }
+}
+
+fn crash_everywhere(case: &Case, mut wanted: Vec<String>) -> ExitCode {
+    quiet_panics();
+    if wanted.is_empty() {
+        wanted = disks(case);
+    }
+    println!(
+        "{:<14} {:>10} {:>14} {:>7}",
+        "disk", "operations", "interruptions", "failed"
+    );
+    let mut failed = 0;
+    for disk in wanted {
+        let points = crash_points(case, &disk);
+        let failures = points.failures.len();
+        println!(
+            "{disk:<14} {:>10} {:>14} {failures:>7}",
+            points.operations, points.runs
+        );
+        if let Some((case, failure)) = points.failures.first() {
+            println!("\n{failure}\n\n{case}");
+        }
+        failed += failures;
+    }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -4,7 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use simtests::campaign::{
-    Case, Plan, Play, READ, WRITTEN, campaign, hunt, kind_of, never_reached, report, shrink,
+    Case, Plan, Play, READ, WRITTEN, campaign, crash_points, hunt, kind_of, never_reached, report,
+    shrink,
 };
 use simtests::run::run_one;
 use simtests::seeds::commit_seed;
@@ -91,6 +92,36 @@ fn what_is_planted_is_found_and_made_small() {
     let again = shrink(&case, None).expect("it fails");
     assert_eq!(again.case, case);
     assert_eq!(kind_of(&again.failure), kind_of(&failure));
+}
+
+/// The power fails, and the process is killed, at each operation of the controller's disk, of a node's home
+/// and of its volume, in a case that has a disk do all that one has to: nothing is lost, and all comes to rest.
+/// The program does the same for every disk.
+#[test]
+fn whatever_operation_of_a_disk_is_the_last_nothing_is_lost() {
+    let text = include_str!("../cases/crash-points.plan");
+    let case: Case = text.parse().expect("it is a case");
+    for (disk, least) in [("master", 40), ("P2-NODE1", 3), ("P2-NODE1/0", 10)] {
+        let points = crash_points(&case, disk);
+        eprintln!("{disk}: {} operations", points.operations);
+        assert!(points.operations >= least, "{disk}: {points:?}");
+        assert_eq!(points.runs, 4 * points.operations, "{disk}");
+        if let Some((case, failure)) = points.failures.first() {
+            panic!("{failure}\n{case}");
+        }
+    }
+}
+
+/// What is forgotten shows at some operation.
+#[test]
+fn a_forgotten_sync_shows_at_some_operation() {
+    let text = include_str!("../cases/crash-points.plan");
+    let mut case: Case = text.parse().expect("it is a case");
+    case.planted = Planted::default()
+        .with("store_skip_sync")
+        .expect("it can be planted");
+    let points = crash_points(&case, "P2-NODE1/0");
+    assert!(!points.failures.is_empty(), "{points:?}");
 }
 
 /// The program: a run is drawn and told, and its exit status says whether it went well.

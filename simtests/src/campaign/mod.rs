@@ -7,6 +7,7 @@
 
 mod act;
 mod case;
+mod crash_points;
 mod draw;
 mod hunts;
 mod many;
@@ -21,6 +22,7 @@ pub use act::{Play, READ, REFUSED, UNKNOWN, WRITTEN};
 pub use case::{Breakage, Broken, Case, Happening, Noise, What};
 pub(crate) use order::order_text;
 
+pub use crash_points::{CrashPoints, crash_points, disks};
 pub use hunts::{Hunted, hunt};
 pub use many::{Campaign, Failing, Plan, campaign};
 pub use marks::{ELSEWHERE, KNOWN, never_reached};

@@ -105,6 +105,7 @@ pub struct SimDisk {
     last_promise: Option<Promise>,
     scarred: BTreeSet<FileName>,
     faulty: bool,
+    exchanged: bool,
 }
 
 /// The batches of one lane.
@@ -146,6 +147,7 @@ impl SimDisk {
             last_promise: None,
             scarred: BTreeSet::new(),
             faulty: false,
+            exchanged: false,
         }
     }
 
@@ -197,6 +199,12 @@ impl SimDisk {
     #[must_use]
     pub const fn was_faulty(&self) -> bool {
         self.faulty
+    }
+
+    /// Whether it is another disk than it was.
+    #[must_use]
+    pub const fn was_exchanged(&self) -> bool {
+        self.exchanged
     }
 
     /// Whether the disk itself ever broke a promise about this file, or damaged it. What a machine
@@ -273,6 +281,7 @@ impl SimDisk {
     /// Removes every file: a new disk in the old place.
     pub fn wipe(&mut self) {
         self.faulty = true;
+        self.exchanged = true;
         self.names = Names::default();
         self.files.clear();
         self.scarred.clear();

@@ -133,7 +133,10 @@ fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Optio
 /// the write is acknowledged.
 fn breaks_its_word(world: &VaquitaWorld, node: NodeIx) -> bool {
     let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
-    disks.any(|disk| disk.dead || disk.profile.lies || !disk.incidents().is_empty())
+    disks.any(|disk| {
+        let is_gone = disk.dead || disk.was_exchanged();
+        is_gone || disk.profile.lies || !disk.incidents().is_empty()
+    })
 }
 
 /// A write that was just acknowledged is in the controller's log and on as many disks as the
