@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::clients::{Ask, Server};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two tries.
 const PERIOD: Duration = Duration::from_millis(100);
 

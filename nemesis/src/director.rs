@@ -12,14 +12,15 @@ use crate::cluster::Cluster;
 use crate::fault::{Deed, Kind, Port, Strike, Who};
 use crate::ground::Weather;
 use crate::report::{Log, Rule};
+use crate::schedule::hinder;
 use crate::stop::Stop;
 
 /// Time between two looks for servers that have ended by themselves.
 const PERIOD: Duration = Duration::from_millis(50);
-/// How long an order may take until it is taken; the controller may be what is struck.
-const ORDER: Duration = Duration::from_secs(5);
+/// How long an order is repeated until it is taken; the controller may be what is struck.
+const ORDER: Duration = Duration::from_secs(1);
 /// How long a data node may take to end that was ordered to.
-const END: Duration = Duration::from_secs(15);
+const END: Duration = Duration::from_secs(10);
 
 /// Who does harm, and puts it right.
 #[derive(Debug)]
@@ -52,7 +53,15 @@ impl Director<'_> {
             }
             if let Some(strike) = next.filter(|strike| strike.at <= now) {
                 next = left.next();
-                if self.begin(strike).await {
+                // It is not as planned if putting something right has taken its time.
+                let in_the_way = under_way
+                    .iter()
+                    .find(|(_, it)| hinder(&it.deed, &strike.deed));
+                if let Some((_, other)) = in_the_way {
+                    let what = format!("{}: not while there is: {}", strike.deed, other.deed);
+                    self.log.say(what);
+                    self.missed += 1;
+                } else if self.begin(strike).await {
                     under_way.push((begun.elapsed() + strike.lasts, strike));
                 }
                 continue;

@@ -21,8 +21,8 @@ pub struct Violation {
 pub enum Rule {
     /// Some order of events explains what clients were told of each file.
     Linearizable,
-    /// What is read is what somebody wrote, as a whole.
-    RightBytes,
+    /// What is read is what somebody wrote, as a whole; nobody is refused what he may do.
+    RightAnswers,
     /// Everything can be read back in the end, through every data node.
     ReadBack,
     /// The API tells of one cluster: epochs and indexes grow, a node is there once.
@@ -71,6 +71,11 @@ impl Log {
                 violations: Vec::new(),
             }),
         })
+    }
+
+    /// From when its times are counted.
+    pub(crate) const fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Says what happens, and when.

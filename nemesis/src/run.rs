@@ -98,7 +98,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn whole(&self) -> Result<Outcome, String> {
-        let ground = Ground::look(&self.options.room);
+        let ground = Ground::look(&self.options.room, self.options.hosts + 1);
         let kinds = self.kinds(&ground);
         let wanted = Wanted {
             seed: self.options.seed,
@@ -127,7 +127,11 @@ impl Run<'_> {
         self.log.say("all members are online");
 
         let entries = cluster.deployment.entries();
-        let load = Arc::new(Load::new(self.options.seed, entries.clone()));
+        let load = Arc::new(Load::new(
+            self.options.seed,
+            entries.clone(),
+            self.log.begun(),
+        ));
         let over = Arc::new(AtomicBool::new(false));
         let watch = {
             let (log, over) = (Arc::clone(&self.log), Arc::clone(&over));
@@ -177,7 +181,7 @@ impl Run<'_> {
             .say(format_args!("the controller tells of {chunks} chunks"));
         let reads = end::read_back(&load, &entries, &self.log).await;
         self.log.say(format_args!(
-            "{reads} files were read back through every data node"
+            "{reads} reads of files that should be there, or not: through every data node"
         ));
         over.store(true, Ordering::SeqCst);
         let watch = watch.await.map_err(|error| format!("the watch: {error}"))?;
@@ -263,7 +267,7 @@ impl Run<'_> {
 
     fn judge(&self, load: &Load) -> Checked {
         for wrong in load.wrong() {
-            self.log.violated(Rule::RightBytes, wrong);
+            self.log.violated(Rule::RightAnswers, wrong);
         }
         match load.history().check() {
             Ok(checked) => checked,

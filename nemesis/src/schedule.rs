@@ -92,7 +92,8 @@ fn objects(deed: &Deed) -> Vec<Object> {
     }
 }
 
-fn hinder(one: &Deed, other: &Deed) -> bool {
+/// Whether two faults are not to be there at once.
+pub(crate) fn hinder(one: &Deed, other: &Deed) -> bool {
     let all = |deed: &Deed| {
         let (Deed::Kill(who) | Deed::Terminate(who) | Deed::Stop(who)) = deed else {
             return false;

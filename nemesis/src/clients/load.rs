@@ -40,7 +40,7 @@ pub(crate) struct Load {
     ends: AtomicBool,
     history: Mutex<History>,
     tallies: Mutex<Tallies>,
-    /// Answers with bytes that nobody wrote.
+    /// Answers that none may be.
     wrong: Mutex<Vec<String>>,
     /// Files that were ever spoken of.
     known: Mutex<BTreeSet<String>>,
@@ -67,11 +67,12 @@ pub(crate) mod paths {
 }
 
 impl Load {
-    pub(crate) fn new(seed: u64, entries: Vec<String>) -> Self {
+    /// A load through these entries, whose times are counted from `begun`.
+    pub(crate) fn new(seed: u64, entries: Vec<String>, begun: Instant) -> Self {
         Self {
             seed,
             entries,
-            begun: Instant::now(),
+            begun,
             ends: AtomicBool::new(false),
             history: Mutex::default(),
             tallies: Mutex::default(),
@@ -80,7 +81,7 @@ impl Load {
         }
     }
 
-    /// Since the load began.
+    /// The time of the history, and of the log.
     pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
@@ -104,7 +105,7 @@ impl Load {
         lock(&self.tallies).clone()
     }
 
-    /// Answers with bytes that nobody wrote.
+    /// Answers that none may be, with their times.
     pub(crate) fn wrong(&self) -> Vec<String> {
         lock(&self.wrong).clone()
     }

@@ -15,7 +15,7 @@ pub(crate) enum Told {
     Seen(Seen),
     /// It was not done, and the answer says so; nothing about the file follows from it.
     NotDone,
-    /// Wrong bytes.
+    /// What no answer may be: bytes that nobody wrote, or a refusal to whom it is not due.
     Wrong(String),
 }
 
@@ -39,7 +39,11 @@ pub(crate) fn told(act: &Act, answer: &Result<Reply, Lost>) -> Told {
         }
         (409, Act::Rename { .. }) if reply.kind() == "conflict" => Told::Seen(Seen::Refused),
         // Refusals that promise that nothing was done: held to their word.
-        (400 | 401 | 403 | 408 | 413 | 421 | 422 | 429 | 507, _) => Told::NotDone,
+        (408 | 421 | 429 | 507, _) => Told::NotDone,
+        // Clients ask for what makes sense, and may do it.
+        (400 | 401 | 403 | 413 | 422, _) => {
+            Told::Wrong(format!("is refused with {}", reply.told()))
+        }
         _ => Told::Seen(Seen::Unknown),
     }
 }
@@ -155,11 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_nobody_wrote_are_wrong() {
+    fn bytes_that_nobody_wrote_and_refusals_that_are_not_due_are_wrong() {
         let get = Act::Get {
             path: "a".to_owned(),
         };
         assert!(matches!(told(&get, &reply(200, "hello")), Told::Wrong(_)));
+        assert!(matches!(told(&get, &reply(401, "")), Told::Wrong(_)));
         assert_eq!(told(&get, &reply(404, "")), Told::Seen(Seen::Value(None)));
         assert_eq!(told(&get, &reply(503, "")), Told::Seen(Seen::Unknown));
     }

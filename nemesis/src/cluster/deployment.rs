@@ -101,13 +101,6 @@ impl Deployment {
         format!("{a}.{b}.{c}.{CLIENTS}")
     }
 
-    /// The last number of an address.
-    #[expect(clippy::unused_self, reason = "of an address of this deployment")]
-    pub(crate) fn last_of(&self, address: &str) -> u8 {
-        let address: Result<Ipv4Addr, _> = address.parse();
-        address.map_or(0, |it| it.octets()[3])
-    }
-
     /// The name of the first data node of a host.
     pub(crate) fn node(&self, host: usize) -> String {
         self.nodes[host].alias.clone()
@@ -183,6 +176,12 @@ impl Deployment {
         write(&bootstrap, 0o600, &account.to_string())?;
         Ok(())
     }
+}
+
+/// The last number of an address.
+pub(super) fn last_of(address: &str) -> u8 {
+    let address: Result<Ipv4Addr, _> = address.parse();
+    address.map_or(0, |it| it.octets()[3])
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> String {

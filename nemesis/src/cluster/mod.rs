@@ -115,13 +115,13 @@ impl Cluster {
         for host in &deployment.hosts {
             let (place, wire) = Place::apart(&host.address)?;
             places.push(place);
-            ports.push((wire, deployment.last_of(&host.address)));
+            ports.push((wire, deployment::last_of(&host.address)));
         }
         // The clients are this process, whose network is its own.
         let clients = deployment.clients();
         ports.push((
             crate::ground::wire_up(&clients)?,
-            deployment.last_of(&clients),
+            deployment::last_of(&clients),
         ));
         Ok((places, Some(Hub::join(ports, plan.seed))))
     }

@@ -1,6 +1,9 @@
 //! Whether everything is there in the end, and where it should be.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::clients::{Load, Server};
@@ -15,24 +18,34 @@ const ENOUGH: Duration = Duration::from_secs(120);
 
 /// Reads every file that was ever spoken of through every data node; what comes goes into the history. Returns how
 /// many reads there were.
-pub(crate) async fn read_back(load: &Load, entries: &[String], log: &Log) -> usize {
-    let files = load.known();
-    let begun = Instant::now();
-    let mut reads = 0;
+pub(crate) async fn read_back(load: &Arc<Load>, entries: &[String], log: &Arc<Log>) -> usize {
+    let files = Arc::new(load.known());
+    let mut readers = JoinSet::new();
     for entry in entries {
-        let mut server = Server::at(entry);
-        for file in &files {
-            reads += 1;
-            if let Err(why) = load.read_back(&mut server, file, PATIENCE).await {
-                let story = format!("{file} cannot be read through {entry}: {why}");
-                log.violated(Rule::ReadBack, story);
-                if begun.elapsed() > ENOUGH {
-                    return reads;
-                }
+        let (load, log, files) = (Arc::clone(load), Arc::clone(log), Arc::clone(&files));
+        readers.spawn(read_through(entry.clone(), load, log, files));
+    }
+    readers.join_all().await.into_iter().sum()
+}
+
+async fn read_through(
+    entry: String,
+    load: Arc<Load>,
+    log: Arc<Log>,
+    files: Arc<Vec<String>>,
+) -> usize {
+    let begun = Instant::now();
+    let mut server = Server::at(&entry);
+    for (nth, file) in files.iter().enumerate() {
+        if let Err(why) = load.read_back(&mut server, file, PATIENCE).await {
+            let story = format!("{file} cannot be read through {entry}: {why}");
+            log.violated(Rule::ReadBack, story);
+            if begun.elapsed() > ENOUGH {
+                return nth + 1;
             }
         }
     }
-    reads
+    files.len()
 }
 
 /// Looks whether each chunk has as many good replicas as it should, each on a host of its own. Returns how many

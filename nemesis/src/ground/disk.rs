@@ -232,11 +232,12 @@ impl Drop for Disk {
     }
 }
 
-/// What disks can be made of here.
-pub(super) fn try_out(room: &Path) -> Result<Backing, String> {
-    let name = "trial";
-    if Disk::make(room, name, Backing::Ext4).is_ok() {
-        return Ok(Backing::Ext4);
-    }
-    Disk::make(room, name, Backing::Memory).map(|_| Backing::Memory)
+/// What so many disks can be made of here.
+pub(super) fn try_out(room: &Path, count: usize) -> Result<Backing, String> {
+    let all = |backing| -> Result<Vec<Disk>, String> {
+        let names = (0..count).map(|number| format!("trial{number}"));
+        names.map(|name| Disk::make(room, &name, backing)).collect()
+    };
+    let tried = all(Backing::Ext4).map(|_| Backing::Ext4);
+    tried.or_else(|_| all(Backing::Memory).map(|_| Backing::Memory))
 }

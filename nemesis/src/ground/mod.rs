@@ -5,6 +5,7 @@ mod disk;
 mod hub;
 mod place;
 mod tools;
+mod tun;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -35,16 +36,20 @@ const FAKETIME: [&str; 4] = [
 ];
 
 impl Ground {
-    /// Looks what there is; tries out disks in a directory.
-    pub(crate) fn look(room: &Path) -> Self {
+    /// Looks what there is; tries out so many disks in a directory.
+    pub(crate) fn look(room: &Path, disks: usize) -> Self {
         let alone = alone::is_alone().then_some(()).ok_or_else(|| {
             "this process has no namespaces of its own: the kernel gives none, or they were not wanted"
                 .to_owned()
         });
+        if alone.is_ok() {
+            // Where nothing else can be had it is at least a network of one machine.
+            let _ = tools::run("ip", &["link", "set", "lo", "up"]);
+        }
         let found = FAKETIME.iter().map(PathBuf::from).find(|it| it.is_file());
         Self {
-            networks: alone.clone().and_then(|()| hub::try_out()),
-            disks: alone.and_then(|()| disk::try_out(room)),
+            networks: alone.clone().and_then(|()| tun::try_out()),
+            disks: alone.and_then(|()| disk::try_out(room, disks)),
             clock: found.ok_or_else(|| "libfaketime is not installed".to_owned()),
         }
     }

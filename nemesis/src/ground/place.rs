@@ -77,7 +77,7 @@ fn unshare_network() -> Result<(), String> {
 
 /// Gives the network that the caller is in one interface with this address.
 pub(crate) fn wire_up(address: &str) -> Result<OwnedFd, String> {
-    let wire = super::hub::tun("wire")?;
+    let wire = super::tun::tun("wire")?;
     run("ip", &["link", "set", "lo", "up"])?;
     run(
         "ip",

@@ -11,7 +11,9 @@ use crate::rig::skip;
 
 fn options(room: &Path, seed: u64, seconds: u64) -> Options {
     let links = Kind::NETWORK.into_iter();
-    let kinds = links.chain(Kind::PLAIN).chain([Kind::Fill, Kind::Unmount]);
+    let kinds = links
+        .chain(Kind::PLAIN)
+        .chain([Kind::Fill, Kind::Unmount, Kind::ReadOnly]);
     Options {
         vaquita: PathBuf::from(env!("CARGO_BIN_EXE_vaquita")),
         room: room.to_owned(),
@@ -76,9 +78,8 @@ fn seed_of_the_commit() -> u64 {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_goes_back_whatever_the_commits_seed_has_happen() {
-    const NAME: &str =
-        "nemesis::nothing_is_lost_and_nothing_goes_back_whatever_the_commits_seed_has_happen";
+fn a_nemesis_of_half_a_minute_finds_nothing_wrong() {
+    const NAME: &str = "nemesis::a_nemesis_of_half_a_minute_finds_nothing_wrong";
     alone_if_possible(NAME, || {
         carry_out(seed_of_the_commit(), 20, None, |outcome| {
             let was_idle = outcome.operations == 0 || outcome.struck.is_empty();
@@ -89,8 +90,8 @@ fn nothing_is_lost_and_nothing_goes_back_whatever_the_commits_seed_has_happen() 
 
 /// The same with a seed that is always the same; and then all replicas of a file are destroyed on the disks.
 #[test]
-fn a_file_that_is_destroyed_behind_the_clusters_back_is_missed() {
-    const NAME: &str = "nemesis::a_file_that_is_destroyed_behind_the_clusters_back_is_missed";
+fn a_nemesis_misses_a_file_that_was_destroyed_on_the_disks() {
+    const NAME: &str = "nemesis::a_nemesis_misses_a_file_that_was_destroyed_on_the_disks";
     alone_if_possible(NAME, || {
         carry_out(7, 10, Some(Plant::DestroyAFile), |outcome| {
             let mut rules: Vec<Rule> = outcome.violations.iter().map(|it| it.rule).collect();
