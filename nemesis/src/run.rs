@@ -269,7 +269,12 @@ impl Run<'_> {
         for wrong in load.wrong() {
             self.log.violated(Rule::RightAnswers, wrong);
         }
-        match load.history().check() {
+        let history = load.history();
+        let file = self.options.room.join("history");
+        if let Err(error) = fs::write(&file, history.to_string()) {
+            self.log.say(format_args!("{}: {error}", file.display()));
+        }
+        match history.check() {
             Ok(checked) => checked,
             Err(wrongs) => {
                 for wrong in wrongs {

@@ -91,6 +91,13 @@ impl fmt::Display for Wrong {
     }
 }
 
+/// One line for each deed, in the order in which they were noted.
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.deeds.iter().try_for_each(|deed| writeln!(f, "{deed}"))
+    }
+}
+
 impl History {
     /// Notes a deed. One with an unknown outcome has no end.
     pub fn note(&mut self, act: Act, began: Moment, ended: Moment, seen: Seen) {

@@ -9,12 +9,16 @@
 //! two ways that differ in nothing but the unanswered deeds that were used, the one that has used fewer can do
 //! whatever the other can. Unanswered deeds that do the same to the same file are as good as one another, so
 //! that the oldest unused one stands for all. And contents that nobody has read or named are all alike.
+//!
+//! Most histories are right, and most of what is without an answer has not happened or does not matter. So a first
+//! pass lets such deeds happen only where no way goes on without them, and as few as do. An order that it finds is
+//! one; where it finds none, a second pass keeps all ways.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
-use crate::history::Deed;
+use crate::history::{Deed, Moment};
 use crate::model::{Act, Expected, Move, Seen, Table};
 
 /// What became of a search.
@@ -95,6 +99,9 @@ enum Side {
     Answered,
 }
 
+/// When, what, and of which deed.
+type Event = (Moment, Side, usize);
+
 /// A deed that waits for its answer.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -109,11 +116,13 @@ struct Search<'a> {
     /// Deeds without an answer that were asked for and may still happen, the oldest of each kind first.
     open: BTreeMap<Move, Vec<usize>>,
     ways: Ways,
+    /// Whether deeds without an answer happen only where no way goes on without them.
+    sparing: bool,
 }
 
 /// Looks for an order that explains what was told of these files.
 pub(crate) fn run(deeds: &[&Deed], paths: &[&str]) -> Found {
-    let mut events: Vec<(crate::Moment, Side, usize)> = Vec::new();
+    let mut events: Vec<Event> = Vec::new();
     for (at, deed) in deeds.iter().enumerate() {
         // A read without an answer changes nothing and says nothing.
         let unanswered = deed.seen == Seen::Unknown;
@@ -126,21 +135,17 @@ pub(crate) fn run(deeds: &[&Deed], paths: &[&str]) -> Found {
         }
     }
     events.sort_unstable();
-    let mut search = Search::new(deeds, paths);
-    for (_, side, at) in events {
-        let taken = match side {
-            Side::Asked => search.asked(at),
-            Side::Answered => search.answered(at),
-        };
-        if let Err(found) = taken {
-            return found;
-        }
+    match Search::new(deeds, paths, true).go_through(&events) {
+        Ok(()) => Found::Order,
+        Err(_) => match Search::new(deeds, paths, false).go_through(&events) {
+            Ok(()) => Found::Order,
+            Err(found) => found,
+        },
     }
-    Found::Order
 }
 
 impl<'a> Search<'a> {
-    fn new(deeds: &'a [&'a Deed], paths: &[&str]) -> Self {
+    fn new(deeds: &'a [&'a Deed], paths: &[&str], sparing: bool) -> Self {
         let place = |path: &str| paths.binary_search(&path).expect("a path of the deeds");
         let mut named = BTreeSet::new();
         for deed in deeds {
@@ -180,7 +185,18 @@ impl<'a> Search<'a> {
             waiting: Vec::new(),
             open: BTreeMap::new(),
             ways,
+            sparing,
         }
+    }
+
+    fn go_through(mut self, events: &[Event]) -> Result<(), Found> {
+        for (_, side, at) in events {
+            match side {
+                Side::Asked => self.asked(*at)?,
+                Side::Answered => self.answered(*at)?,
+            }
+        }
+        Ok(())
     }
 
     fn asked(&mut self, deed: usize) -> Result<(), Found> {
@@ -216,7 +232,16 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        while let Some((way, used)) = left.pop_front() {
+        // Ways in which one deed without an answer more has happened than in those that are left.
+        let mut further: VecDeque<(Way, Used)> = VecDeque::new();
+        loop {
+            let Some((way, used)) = left.pop_front() else {
+                if further.is_empty() || (self.sparing && after.count > 0) {
+                    break;
+                }
+                left = std::mem::take(&mut further);
+                continue;
+            };
             // Something better may have come since.
             if !tried.holds(&way, &used) {
                 continue;
@@ -233,7 +258,7 @@ impl<'a> Search<'a> {
                     let happened = way.happened | bit;
                     let next = Way { table, happened };
                     if tried.add(next.clone(), used.clone()) {
-                        left.push_front((next, used.clone()));
+                        left.push_back((next, used.clone()));
                     }
                 }
             }
@@ -241,7 +266,7 @@ impl<'a> Search<'a> {
                 let happened = way.happened;
                 let next = Way { table, happened };
                 if tried.add(next.clone(), used.clone()) {
-                    left.push_back((next, used));
+                    further.push_back((next, used));
                 }
             }
             if tried.count + after.count > WAYS_MAX {
