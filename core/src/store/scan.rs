@@ -106,6 +106,12 @@ pub struct SegmentFound {
 }
 
 impl SegmentFound {
+    /// Its file.
+    #[must_use]
+    pub fn file(&self) -> FileName {
+        files::segment(self.number)
+    }
+
     /// Whether something in it that was durable cannot be read.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
@@ -140,6 +146,14 @@ pub struct AloneFound {
     pub version: ChunkVersion,
     /// What the file says, or why it says nothing.
     pub result: Result<AloneRecord, String>,
+}
+
+impl AloneFound {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> FileName {
+        files::alone(self.version)
+    }
 }
 
 /// What a file with one chunk says about itself.

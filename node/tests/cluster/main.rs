@@ -26,6 +26,7 @@ mod homes;
 mod https;
 mod keys;
 mod local;
+mod nemesis;
 mod rebuilt;
 mod reloads;
 mod repair;

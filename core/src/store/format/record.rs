@@ -95,7 +95,8 @@ impl Record {
     }
 
     /// Offset behind the record's own of its payload.
-    pub(in crate::store) const fn payload_at(&self) -> u64 {
+    #[must_use]
+    pub const fn payload_at(&self) -> u64 {
         HEADER_LEN + table_len(self.len)
     }
 

@@ -4,8 +4,9 @@
 //! left behind that somebody would have to remove.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
@@ -52,9 +53,21 @@ impl Lock {
             }
             Err(error) => return Err(refused("lock", error.into())),
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|error| refused("write this process's id to", error))?;
+        // Over what is there: what is cut off first could not be written again where the disk is full.
+        let id = format!("{}\n", std::process::id());
+        let written = file
+            .write_all_at(id.as_bytes(), 0)
+            .and_then(|()| file.set_len(id.len() as u64));
+        match written {
+            // The id is for the message only, and whoever has a full disk is to be able to read it.
+            Err(error) if is_full(&error) => {}
+            other => other.map_err(|error| refused("write this process's id to", error))?,
+        }
         Ok(Self { _file: file })
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }

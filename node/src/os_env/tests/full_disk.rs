@@ -23,7 +23,7 @@ use vaquita_core::prng::Seed;
 use vaquita_core::state::build_checkpoint;
 use vaquita_core::time::Timestamp;
 
-use crate::env::Disk;
+use crate::env::{Disk, OpenDiskError};
 use crate::os_env::OsDisk;
 
 /// Set for the test that runs inside: where the small file system is.
@@ -275,6 +275,13 @@ async fn live_on(directory: &Path) {
         Some(Err(Refusal::Unavailable { .. }))
     ));
     assert!(!life.was_told("metalog.space"));
+
+    // Whoever starts anew now is not refused: a full disk is there to be read.
+    let other = directory.join("other");
+    let opened = OsDisk::open(&other, super::disk::io()).unwrap();
+    let refused = OsDisk::open(&other, super::disk::io()).unwrap_err();
+    assert!(matches!(refused, OpenDiskError::InUse { .. }), "{refused}");
+    drop(opened);
 
     std::fs::remove_file(ballast).unwrap();
     life.wait(6).await;

@@ -15,8 +15,8 @@ use vaquita_core::dfs::put::{Put, PutEffect, PutInput, PutOrder};
 use vaquita_core::ids::{NodeId, RequestId};
 use vaquita_core::limits::Limits;
 use vaquita_core::time::Timestamp;
+use vaquita_history::{Act, Expected, History, Moment, Seen};
 
-use super::history::{Act, Expected, History, Seen};
 use super::{checkers, content};
 use crate::campaign::order_text;
 use crate::picture::{Outcome, Recorder};
@@ -636,7 +636,8 @@ impl Clients {
             if seen == Seen::Refused && task.may_be_done {
                 seen = Seen::Unknown;
             }
-            self.history.note(act, task.began, world.now(), seen);
+            let (began, ended) = (moment(task.began), moment(world.now()));
+            self.history.note(act, began, ended, seen);
         }
         self.done.insert(ticket, done);
     }
@@ -1006,4 +1007,9 @@ fn is_about_names(refusal: &Refusal) -> bool {
 
 fn stamp(now: SimTime) -> Timestamp {
     Timestamp::from_nanos(now.as_nanos())
+}
+
+/// A moment of the World in the words of a history.
+const fn moment(at: SimTime) -> Moment {
+    Moment::after(Duration::from_nanos(at.as_nanos()))
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Clients`] drive the same machines as an entry does, [`Put`](vaquita_core::dfs::put::Put) and
 //! [`Fetch`](vaquita_core::dfs::fetch::Fetch), within the processes of data nodes. [`History`] is what
-//! they were told, and whether there is an order of events that explains it. [`checkers`] looks at
+//! they were told, and whether there is an order of events that explains it (package `vaquita-history`). [`checkers`] looks at
 //! the disks.
 
 pub mod checkers;
@@ -10,10 +10,9 @@ mod clients;
 mod content;
 pub mod drained;
 pub mod given_up;
-mod history;
 mod settled;
 
 pub use clients::{Clients, Done, Order, Ticket};
 pub use content::content;
-pub use history::{Act, Expected, History, Seen};
 pub use settled::{READ_BACK_REQUIRED, bring_to_rest, unrest};
+pub use vaquita_history::{Act, Expected, History, Seen};

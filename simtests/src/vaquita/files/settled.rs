@@ -303,8 +303,10 @@ pub fn bring_to_rest(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<
         world.fail(None, format!("not at rest after {secs} s: {what}"));
     }
     read_back(world, clients)?;
-    if let Err(what) = clients.history().check() {
-        world.fail(None, what);
+    if let Err(wrongs) = clients.history().check() {
+        for wrong in wrongs {
+            world.fail(None, wrong.to_string());
+        }
     }
     world.finish()
 }

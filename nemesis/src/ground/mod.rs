@@ -1,0 +1,92 @@
+//! What the machine lets a nemesis have: networks, disks and clocks of its own.
+
+pub mod alone;
+mod disk;
+mod hub;
+mod place;
+mod tools;
+mod tun;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub(crate) use disk::{Backing, Disk};
+pub(crate) use hub::{Hub, Weather};
+pub(crate) use place::{Place, wire_up};
+
+use crate::fault::Kind;
+
+/// What there is, and why something is not.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// Whether each host can have a network of its own.
+    pub(crate) networks: Result<(), String>,
+    /// What disks are made of.
+    pub(crate) disks: Result<Backing, String>,
+    /// A library that shows processes another time.
+    pub(crate) clock: Result<PathBuf, String>,
+}
+
+/// Where Debian and its relatives have libfaketime.
+const FAKETIME: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+];
+
+impl Ground {
+    /// Looks what there is; tries out so many disks in a directory.
+    pub(crate) fn look(room: &Path, disks: usize) -> Self {
+        let alone = alone::is_alone().then_some(()).ok_or_else(|| {
+            "this process has no namespaces of its own: the kernel gives none, or they were not wanted"
+                .to_owned()
+        });
+        if alone.is_ok() {
+            // Where nothing else can be had it is at least a network of one machine.
+            let _ = tools::run("ip", &["link", "set", "lo", "up"]);
+        }
+        let found = FAKETIME.iter().map(PathBuf::from).find(|it| it.is_file());
+        Self {
+            networks: alone.clone().and_then(|()| tun::try_out()),
+            disks: alone.and_then(|()| disk::try_out(room, disks)),
+            clock: found.ok_or_else(|| "libfaketime is not installed".to_owned()),
+        }
+    }
+
+    /// Why a kind of fault cannot be had here.
+    pub(crate) fn lacks(&self, kind: Kind) -> Option<String> {
+        let of_ext4 = || {
+            match &self.disks {
+            Ok(Backing::Ext4) => None,
+            Ok(Backing::Memory) => Some(
+                "file systems are kept in memory here, since there are no loop devices: such a one can be \
+                 filled and unmounted, not more"
+                    .to_owned(),
+            ),
+            Err(why) => Some(why.clone()),
+        }
+        };
+        match kind {
+            Kind::Kill | Kind::Terminate | Kind::Stop | Kind::Operate => None,
+            Kind::Cut | Kind::Delay | Kind::Lose => self.networks.clone().err(),
+            Kind::Fill | Kind::Unmount => self.disks.clone().err(),
+            Kind::ReadOnly | Kind::Slow | Kind::Hang => of_ext4(),
+            Kind::Clock => self.clock.clone().err(),
+        }
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.networks {
+            Ok(()) => f.write_str("a network for each host")?,
+            Err(_) => f.write_str("loopback addresses")?,
+        }
+        match &self.disks {
+            Ok(Backing::Ext4) => f.write_str(", a disk with ext4 for each data node"),
+            Ok(Backing::Memory) => f.write_str(", a file system in memory for each data node"),
+            Err(_) => f.write_str(", directories as volumes"),
+        }
+    }
+}
