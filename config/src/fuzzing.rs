@@ -198,9 +198,12 @@ pub fn fuzz_site(bytes: &[u8]) {
     assert_eq!(read, [&site], "{:?}", parsed.diagnostics);
 }
 
-/// An edit is refused or changes one line alone, and what was inserted can be removed again. The first
-/// line is what to write, the rest the file.
+/// An edit is refused or changes one line alone, and what was inserted can be removed again. The first byte
+/// says at which line, the rest of the first line is what to write, the rest the file.
 pub fn fuzz_edit(bytes: &[u8]) {
+    let Some((line, bytes)) = bytes.split_first() else {
+        return;
+    };
     let end = bytes
         .iter()
         .position(|byte| *byte == b'\n')
@@ -208,57 +211,50 @@ pub fn fuzz_edit(bytes: &[u8]) {
     let value = String::from_utf8_lossy(&bytes[..end]);
     let document = Document::parse("cluster.cfg", bytes.get(end + 1..).unwrap_or_default());
     let before = texts(&document);
-    for line in 0..=before.len().min(20) + 2 {
-        if let Ok(edited) = edit::set_value(FileKind::Cluster, &document, line, &value) {
-            let mut after = texts(&edited);
-            assert_eq!(after.len(), before.len());
-            after[line - 1] = before[line - 1].clone();
-            assert_eq!(after, before, "only line {line} changes");
-        }
-        if let Ok(edited) =
-            edit::insert_entry(FileKind::Cluster, &document, line, "P1-%.volumes", &value)
-        {
-            let mut after = texts(&edited);
-            assert_eq!(
-                after.remove(line - 1),
-                format!("P1-%.volumes={value}").into_bytes()
-            );
-            assert_eq!(after, before, "only line {line} is new");
-            if let Ok(undone) = edit::remove_line(&edited, line) {
-                assert_eq!(texts(&undone), before, "line {line} is gone again");
-            }
-        }
-        if let Ok(edited) = edit::remove_line(&document, line) {
-            let mut wanted = before.clone();
-            wanted.remove(line - 1);
-            assert_eq!(texts(&edited), wanted, "only line {line} goes");
-        }
+    let line = usize::from(*line) % (before.len() + 3);
+    if let Ok(edited) = edit::set_value(FileKind::Cluster, &document, line, &value) {
+        let mut after = texts(&edited);
+        assert_eq!(after.len(), before.len());
+        after[line - 1] = before[line - 1].clone();
+        assert_eq!(after, before, "only line {line} changes");
+    }
+    let key = "P1-%.volumes";
+    if let Ok(edited) = edit::insert_entry(FileKind::Cluster, &document, line, key, &value) {
+        inserted(&edited, &before, line, &format!("{key}={value}"));
+    }
+    if let Ok(edited) = edit::remove_line(&document, line) {
+        let mut wanted = before.clone();
+        wanted.remove(line - 1);
+        assert_eq!(texts(&edited), wanted, "only line {line} goes");
     }
     if let Ok(site) = value.parse() {
-        edit_members(&document, &site);
+        edit_members(&document, line, &site);
     }
 }
 
 /// The same for the nodes file.
-fn edit_members(document: &Document, site: &Site) {
+fn edit_members(document: &Document, line: usize, site: &Site) {
     let before = texts(document);
-    for line in 0..=before.len().min(20) + 2 {
-        if let Ok(edited) = edit::insert_member(document, line, site, Mode::Datanode) {
-            let mut after = texts(&edited);
-            assert_eq!(
-                after.remove(line - 1),
-                format!("{site},datanode").into_bytes()
-            );
-            assert_eq!(after, before, "only line {line} is new");
-        }
-        if let Ok(edited) = edit::set_site(document, line, site) {
-            let mut after = texts(&edited);
-            assert_eq!(after.len(), before.len());
-            let changed = std::mem::replace(&mut after[line - 1], before[line - 1].clone());
-            assert_eq!(after, before, "only line {line} changes");
-            let changed = String::from_utf8_lossy(&changed);
-            assert!(changed.contains(&site.to_string()), "{changed:?}");
-        }
+    if let Ok(edited) = edit::insert_member(document, line, site, Mode::Datanode) {
+        inserted(&edited, &before, line, &format!("{site},datanode"));
+    }
+    if let Ok(edited) = edit::set_site(document, line, site) {
+        let mut after = texts(&edited);
+        assert_eq!(after.len(), before.len());
+        let changed = std::mem::replace(&mut after[line - 1], before[line - 1].clone());
+        assert_eq!(after, before, "only line {line} changes");
+        let changed = String::from_utf8_lossy(&changed);
+        assert!(changed.contains(&site.to_string()), "{changed:?}");
+    }
+}
+
+/// Panics if something else is new than this line, or if it cannot be removed alone.
+fn inserted(edited: &Document, before: &[Vec<u8>], line: usize, text: &str) {
+    let mut after = texts(edited);
+    assert_eq!(after.remove(line - 1), text.as_bytes());
+    assert_eq!(after, before, "only line {line} is new");
+    if let Ok(undone) = edit::remove_line(edited, line) {
+        assert_eq!(texts(&undone), before, "line {line} is gone again");
     }
 }
 

@@ -88,9 +88,13 @@ proptest! {
 
     #[test]
     fn an_edit_changes_one_line(value in "[a-z0-9/,<>#= \t]{0,12}|\\PC{0,6}", text in configuration()) {
-        fuzzing::fuzz_edit(format!("{}\n{text}", value.replace('\n', " ")).as_bytes());
-        let nodes = format!("10.1.1.3:8961:P3-NODE1\nlocalSite,mode\n{text}");
-        fuzzing::fuzz_edit(nodes.as_bytes());
+        let value = value.replace('\n', " ");
+        for line in 0_u8..12 {
+            let line = char::from(line);
+            fuzzing::fuzz_edit(format!("{line}{value}\n{text}").as_bytes());
+            let nodes = format!("{line}10.1.1.3:8961:P3-NODE1\nlocalSite,mode\n{text}");
+            fuzzing::fuzz_edit(nodes.as_bytes());
+        }
     }
 
     #[test]
