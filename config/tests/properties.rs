@@ -67,13 +67,34 @@ proptest! {
     }
 
     #[test]
-    fn the_matcher_is_the_rule(pattern in "[ab%?]{0,9}", alias in "[ab]{0,9}") {
+    fn the_matcher_is_the_rule(pattern in "[ab%?]{0,12}", alias in "[ab]{0,12}") {
         fuzzing::fuzz_pattern(format!("{pattern}\n{alias}").as_bytes());
     }
 
     #[test]
+    fn the_macro_is_replaced_and_nothing_else(
+        alias in "[A-Za-z0-9-]{1,6}",
+        value in "(<ALIAS>|<alias>|<ALIAS|<AlIaS>|<HOST>|[<>/a数]){0,9}",
+    ) {
+        fuzzing::fuzz_macro(format!("{alias}\n{value}").as_bytes());
+    }
+
+    #[test]
+    fn a_site_is_written_as_it_reads(
+        text in "( ?(10\\.1\\.1\\.1|h|\\[::1\\]|\\[fd00::7\\]|主机)? ?: ?[0-9]{0,5} ?: ?[A-Z1-9-]{0,5} ?)|\\PC{0,20}",
+    ) {
+        fuzzing::fuzz_site(text.as_bytes());
+    }
+
+    #[test]
     fn an_edit_changes_one_line(value in "[a-z0-9/,<>#= \t]{0,12}|\\PC{0,6}", text in configuration()) {
-        fuzzing::fuzz_edit(format!("{}\n{text}", value.replace('\n', " ")).as_bytes());
+        let value = value.replace('\n', " ");
+        for line in 0_u8..12 {
+            let line = char::from(line);
+            fuzzing::fuzz_edit(format!("{line}{value}\n{text}").as_bytes());
+            let nodes = format!("{line}10.1.1.3:8961:P3-NODE1\nlocalSite,mode\n{text}");
+            fuzzing::fuzz_edit(nodes.as_bytes());
+        }
     }
 
     #[test]

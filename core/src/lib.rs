@@ -51,6 +51,8 @@ pub mod dfs;
 pub mod disk;
 pub mod event;
 pub mod figures;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod ideal;
 pub mod ids;

@@ -5,6 +5,8 @@
 //! one fills in what is missing. Times on the wire are durations, never dates. Which role may send
 //! which message is decided by the receiver, in one match.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod volumes;
 
 use minicbor::{Decode, Encode};

@@ -4,6 +4,8 @@
 //! state and the record, so that two replays are byte for byte the same; what only *seems* so, such
 //! as who is alive, is not in here.
 
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,12 @@
-//! A body for fuzzers: recovery meets files that nobody wrote.
+//! Bodies for fuzzers: recovery and the reader of checkpoints meet files that nobody wrote.
+
+mod checkpoint;
 
 use std::collections::BTreeMap;
 
+pub use self::checkpoint::fuzz_checkpoint;
 use super::recovery::{Expected, Recovered, recover};
+use super::repair::plan_repair;
 use super::replay::replay;
 use super::writer::MetaLog;
 use crate::disk::{DiskOp, FileName};
@@ -13,31 +17,33 @@ use crate::planted::Planted;
 /// Files of a home in memory, in which everything is durable at once.
 pub(crate) type Files = BTreeMap<FileName, Vec<u8>>;
 
-const CLUSTER: ClusterId = ClusterId::new([0xc1; 16]);
+/// The cluster of the good log.
+pub(crate) const CLUSTER: ClusterId = ClusterId::new([0xc1; 16]);
 const LINEAGE: LineageId = LineageId::new([0x11; 16]);
-const RECORDS: u64 = 24;
+/// How many records the good log has.
+pub(crate) const RECORDS: u64 = 24;
 
 /// Reads `data` as a home, or as a list of changes to a good one, and recovers it.
 ///
 /// # Panics
 /// If recovery of a changed log yields a record that was not written, if the repairs do not lead
-/// to a clean log with the same records, or if the log cannot be continued.
+/// to a clean log with the same records, or if the log cannot be continued; if a log that is cut by
+/// order does not end where it should, or a byte of it is lost.
 pub fn fuzz_recovery(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else {
         return;
     };
-    let written = good_home();
-    let mut files = written.clone();
     let invented = mode & 1 == 0;
-    if invented {
-        files = invent(rest);
+    let mut files = if invented {
+        invent(rest)
     } else {
-        rest.chunks(6).for_each(|change| damage(&mut files, change));
-    }
+        damaged_home(rest).0
+    };
     let expected = Expected {
         cluster: CLUSTER,
         durable: (mode & 2 == 0).then_some(LogIndex(u64::from(mode >> 4))),
     };
+    cut_by_order(&files, LogIndex(u64::from(mode >> 3)), invented);
     let Ok(recovered) = recover(&files, &expected) else {
         return;
     };
@@ -63,6 +69,38 @@ pub fn fuzz_recovery(data: &[u8]) {
     run(&mut log, &mut files);
     let third = recover(&files, &expected).expect("a continued log can be recovered");
     assert_eq!(third.end.last_index(), next, "the log goes on");
+}
+
+/// Cuts the log behind a record, as an operator has it done who gives up what is behind.
+fn cut_by_order(files: &Files, upto: LogIndex, invented: bool) {
+    let lineage = LineageId::new([0x22; 16]);
+    let Ok(repair) = plan_repair(files, CLUSTER, upto, lineage) else {
+        return;
+    };
+    let mut cut = files.clone();
+    apply(&mut cut, &repair.ops);
+    let expected = Expected {
+        cluster: CLUSTER,
+        durable: Some(upto),
+    };
+    let recovered = recover(&cut, &expected).expect("a log that was cut can be recovered");
+    assert_eq!(recovered.end.last_index(), upto, "it ends where it should");
+    if !invented {
+        assert_prefix(&recovered);
+    }
+    for given_up in &repair.given_up {
+        let was = &files[&given_up.file][given_up.from..];
+        let kept = cut.get(&given_up.kept_as).map(Vec::as_slice);
+        assert_eq!(kept, Some(was), "what is given up is kept");
+    }
+}
+
+/// The good log with changes, and as it was: 6 bytes make a change.
+pub(crate) fn damaged_home(changes: &[u8]) -> (Files, Files) {
+    let written = good_home();
+    let mut files = written.clone();
+    (changes.chunks(6)).for_each(|change| damage(&mut files, change));
+    (files, written)
 }
 
 fn limits() -> Limits {
@@ -171,7 +209,7 @@ fn invent(mut data: &[u8]) -> Files {
 }
 
 /// Applies one change: what, to which file, where (twice), how long, with what.
-fn damage(files: &mut Files, change: &[u8]) {
+pub(crate) fn damage(files: &mut Files, change: &[u8]) {
     let &[what, which, high, low, len, value] = change else {
         return;
     };

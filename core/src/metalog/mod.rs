@@ -67,9 +67,9 @@ pub use checkpointer::CheckpointPlan;
 pub use files::{LogPart, belongs_to_log, is_ballast};
 pub(crate) use files::{lost, named_last};
 
-pub(crate) use fuzz::apply;
+pub(crate) use fuzz::{CLUSTER, RECORDS, apply, damage, damaged_home};
 #[doc(hidden)]
-pub use fuzz::fuzz_recovery;
+pub use fuzz::{fuzz_checkpoint, fuzz_recovery};
 pub use record::{PAYLOAD_MAX, Record};
 pub use recovery::{Expected, LogEnd, Recovered, Tail, recover};
 pub use refusal::{Place, RecoveryRefusal};

@@ -18,6 +18,8 @@
 //! 4. What a new checkpoint replaces is removed when the mirror, with the checkpoint in it, has been
 //!    read back.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod plan;
 mod survey;
 pub mod words;

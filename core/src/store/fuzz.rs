@@ -1,7 +1,10 @@
-//! A body for fuzzers: a scan meets files that nobody wrote.
+//! Bodies for fuzzers: a volume has files that nobody wrote.
+
+mod format;
 
 use std::collections::BTreeMap;
 
+pub use self::format::{fuzz_headers, fuzz_label};
 use super::scan::{Found, LabelFound, ReadFault, VolumeRead, scan};
 use super::volume::{Admission, StoreEvent, Volume, VolumeBatch, VolumeRules};
 use super::{Fill, Form, Label, Opened, RecordKind, label};
@@ -10,6 +13,7 @@ use crate::dfs::ids::{ChunkId, ChunkVersion, OpId, StageId, VolumeId};
 use crate::disk::{DiskOp, FileName};
 use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
 use crate::limits::Limits;
+use crate::metalog::damage;
 use crate::planted::Planted;
 use crate::time::Timestamp;
 
@@ -308,30 +312,5 @@ fn invent(files: &mut Files, mut data: &[u8]) {
         let (contents, rest) = rest.split_at(rest.len().min(usize::from(*len) * 4));
         files.insert(FileName::fixed(name), contents.to_vec());
         data = rest;
-    }
-}
-
-/// Applies one change: what, to which file, where (twice), how long, with what.
-fn damage(files: &mut Files, change: &[u8]) {
-    let &[what, which, high, low, len, value] = change else {
-        return;
-    };
-    let Some(name) = files.keys().nth(usize::from(which) % files.len().max(1)) else {
-        return;
-    };
-    let name = name.clone();
-    let contents = files.entry(name.clone()).or_default();
-    let at = usize::from(u16::from_be_bytes([high, low])) % (contents.len() + 1);
-    let end = (at + usize::from(len)).min(contents.len());
-    match what % 7 {
-        0 => contents[at..end].iter_mut().for_each(|byte| *byte ^= value),
-        1 => contents[at..end].fill(0),
-        2 => contents.truncate(at),
-        3 => contents.extend(core::iter::repeat_n(value, usize::from(len))),
-        4 => contents.extend_from_within(at..end),
-        5 => contents.copy_within(at..end, usize::from(value).min(at)),
-        _ => {
-            files.remove(&name);
-        }
     }
 }

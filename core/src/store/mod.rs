@@ -18,7 +18,7 @@ use minicbor::{Decode, Encode};
 
 pub use format::record::{Record, RecordKind};
 #[doc(hidden)]
-pub use fuzz::fuzz_scan;
+pub use fuzz::{fuzz_headers, fuzz_label, fuzz_scan};
 pub use scan::Opened;
 pub use volume::Volume;
 

@@ -38,7 +38,7 @@ mod fault;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
-mod handshake;
+pub(crate) mod handshake;
 pub mod keys;
 mod replay;
 pub mod session;

@@ -13,6 +13,8 @@ mod commands;
 mod config_files;
 mod diagnostics;
 mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod local;
 mod progress;

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use super::command_line::{CommandLine, with_two_dashes};
 use super::terminal::testing::captured;
@@ -79,6 +79,21 @@ fn one_dash_does_for_commands_as_well() {
         with_two_dashes(&words("check -json -strict -h -- -x -yz --config -5")),
         words("check --json --strict -h -- -x -yz --config -5")
     );
+}
+
+#[test]
+fn behind_two_dashes_every_name_may_begin_with_a_dash() {
+    let line = "vaquita dfs put --parents -- a.csv -b.csv --c.csv dfs://data/";
+    let parsed = CommandLine::try_parse_from(line.split(' '));
+    let text = format!("{:?}", parsed.unwrap().command);
+    for name in ["a.csv", "-b.csv", "--c.csv", "dfs://data/"] {
+        assert!(text.contains(&format!("{name:?}")), "{name} in {text}");
+    }
+    for line in ["dfs put", "dfs put a.csv", "dfs put dfs://data/ --force"] {
+        let (status, _, err) = vaquita(line);
+        assert_eq!(status, 64, "{line}: {err}");
+        assert!(err.contains("<LOCAL>... <DFS_PATH>"), "{line}: {err}");
+    }
 }
 
 #[test]

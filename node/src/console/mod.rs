@@ -3,6 +3,7 @@
 //! The end of the input is no reason to end the process: many are started with no terminal at all.
 
 mod command;
+mod fuzzing;
 mod render;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ use vaquita_core::admin::{Caller, Request, Selection, Verb};
 
 use crate::driver::{Front, Terminator};
 use command::{Command, parse};
+pub(crate) use fuzzing::fuzz_line;
 use render::{HELP, render};
 
 /// Carries out the commands in `lines` until they end, `quit` is typed or the process ends.

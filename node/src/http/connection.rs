@@ -111,6 +111,11 @@ impl HttpServer {
         }
     }
 
+    /// What answers requests, without a connection.
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// What serves connections that came this way.
     pub(super) fn for_transport(&self, transport: Transport) -> Self {
         let mut server = self.clone();

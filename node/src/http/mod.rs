@@ -25,6 +25,8 @@ mod download;
 mod figures;
 mod files;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod handlers;
 mod hosts;

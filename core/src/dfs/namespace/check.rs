@@ -21,6 +21,11 @@ impl Namespace {
         self.check_replicas();
     }
 
+    /// Whether both have the same names and chunks, whatever operations they remember.
+    pub(crate) fn is_same_tree(&self, other: &Self) -> bool {
+        self.inodes == other.inodes && self.chunks == other.chunks && self.nodes == other.nodes
+    }
+
     /// Walks the tree; returns how many inodes and chunks are in it.
     fn check_tree(&self) -> (usize, usize) {
         let root = self.inodes.get(&InodeId::ROOT).expect("there is a root");

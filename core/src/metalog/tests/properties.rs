@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::rig::{Rig, tiny_limits};
 use crate::limits::Limits;
-use crate::metalog::fuzz_recovery;
+use crate::metalog::{fuzz_checkpoint, fuzz_recovery};
 use crate::planted::Planted;
 
 /// That many cases, and no file for those that fail: a failure worth keeping becomes a test.
@@ -32,6 +32,11 @@ proptest! {
         let mut data = vec![mode];
         data.extend(changes.concat());
         fuzz_recovery(&data);
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_changed_is_refused(data in vec(any::<u8>(), 0..200)) {
+        fuzz_checkpoint(&data);
     }
 }
 

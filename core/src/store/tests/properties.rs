@@ -7,7 +7,7 @@ use super::rig::Rig;
 use crate::limits::Limits;
 use crate::planted::Planted;
 use crate::store::fuzz::tiny_limits;
-use crate::store::fuzz_scan;
+use crate::store::{fuzz_headers, fuzz_label, fuzz_scan};
 
 /// That many cases, and no file for those that fail: a failure worth keeping becomes a test.
 fn cases(count: u32) -> ProptestConfig {
@@ -33,6 +33,18 @@ proptest! {
         let mut data = vec![mode];
         data.extend(changes.concat());
         fuzz_scan(&data);
+    }
+
+    #[test]
+    fn a_header_that_was_changed_or_stands_elsewhere_is_refused(
+        data in vec(any::<u8>(), 0..200),
+    ) {
+        fuzz_headers(&data);
+    }
+
+    #[test]
+    fn a_volume_is_used_by_its_owner_alone(data in vec(any::<u8>(), 0..60)) {
+        fuzz_label(&data);
     }
 }
 

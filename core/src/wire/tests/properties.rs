@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::message::fuzzing::fuzz_message;
 use crate::wire::frame::{FrameDecoder, write};
 use crate::wire::fuzzing::{delivered, fuzz_datagram, fuzz_frames, fuzz_session};
 use crate::wire::keys::TagKey;
@@ -49,6 +50,11 @@ proptest! {
     fn any_bytes_are_a_datagram_or_a_fault(bytes: Vec<u8>, stream in stream()) {
         fuzz_datagram(&bytes);
         fuzz_datagram(&stream);
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_that_comes_back_or_none(what: u8, bytes: Vec<u8>) {
+        fuzz_message(&[&[what], &bytes[..]].concat());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `vaquita dfs put`.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,22 +27,24 @@ use crate::cli::terminal::{Terminal, harmless};
 /// Into the directory DFS_PATH, if there is one or it ends in `/`; else to that name. A file is
 /// there when the command says so: all of it, on as many disks as the configuration asks for.
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = "\
+#[command(
+    override_usage = "vaquita dfs put [OPTIONS] <LOCAL>... <DFS_PATH>",
+    after_long_help = "\
 Examples:
   vaquita dfs put a.csv dfs://data/
   vaquita dfs put a.csv dfs://data/b.csv --force        replaces what is there
   vaquita dfs put -r logs dfs://backup --jobs 8
   vaquita dfs put --parents a.csv dfs://data/2026/11/
-  tar c logs | vaquita dfs put - dfs://backup/logs.tar")]
+  tar c logs | vaquita dfs put - dfs://backup/logs.tar"
+)]
 pub(super) struct Put {
     #[command(flatten)]
     server: ServerOption,
-    /// The files; `-` for standard input
-    #[arg(value_name = "LOCAL", required = true, num_args = 1..)]
-    locals: Vec<PathBuf>,
-    /// Where to
-    #[arg(value_name = "DFS_PATH", required = true)]
-    to: String,
+    // One list: of several arguments, the parser would take a word for the last one if what looks like
+    // a flag stands behind it, even behind `--`.
+    /// The files, `-` for standard input; and last of all DFS_PATH, where to
+    #[arg(value_name = "PATH", required = true, num_args = 2..)]
+    paths: Vec<PathBuf>,
     /// Put directories too, with all that is in them
     #[arg(short, long)]
     recursive: bool,
@@ -86,8 +89,18 @@ struct Plan {
 }
 
 impl Put {
+    fn locals(&self) -> &[PathBuf] {
+        self.paths.split_last().map_or(&[], |(_, locals)| locals)
+    }
+
+    fn to(&self) -> Cow<'_, str> {
+        self.paths
+            .last()
+            .map_or(Cow::Borrowed(""), |to| to.to_string_lossy())
+    }
+
     pub(super) fn run(self, terminal: &mut Terminal) -> Outcome {
-        let to = DfsPath::parse(&self.to)
+        let to = DfsPath::parse(&self.to())
             .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
         let mut api = Api::choose(&self.server)?;
         block_on(async {
@@ -109,7 +122,7 @@ impl Put {
     ) -> Result<Plan, Failure> {
         let there = api.stat(to).await?;
         let is_directory = there.as_ref().map(|it| it.is_directory());
-        let meant_as_directory = self.to.ends_with('/') || self.locals.len() > 1;
+        let meant_as_directory = self.to().ends_with('/') || self.locals().len() > 1;
         let mut plan = Plan {
             bytes: Some(0),
             ..Plan::default()
@@ -124,7 +137,7 @@ impl Put {
         if into && is_directory.is_none() {
             self.need_directory(to, &mut plan)?;
         }
-        for local in &self.locals {
+        for local in self.locals() {
             if local == Path::new("-") {
                 if into {
                     return Err(Failure::new(

@@ -1,0 +1,4 @@
+//! A name of any kind that can be read is written as it reads.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| vaquita_core::fuzzing::fuzz_names(bytes));
