@@ -262,6 +262,10 @@ impl Volume {
         };
         if let Some(trash) = entry.trash {
             self.trashed.remove(&(trash.until, version));
+            if !trash.durable {
+                // Its removal stands for its tombstone, and is what its owner waits for.
+                self.events.push_back(StoreEvent::Trashed { version });
+            }
         }
         self.compaction.look();
         self.events.push_back(StoreEvent::Removed { version });
