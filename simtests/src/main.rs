@@ -52,7 +52,7 @@ enum Command {
         /// End at the first failure
         #[arg(long)]
         first: bool,
-        /// Where the report is written, beside the terminal
+        /// Where the report is written, beside the terminal, and as it goes
         #[arg(long)]
         report: Option<PathBuf>,
     },
@@ -349,6 +349,10 @@ fn play_many(plan: &Plan, file: Option<&Path>) -> Result<ExitCode, String> {
             sum.simulated.as_secs() / 3600,
             sum.failures.values().map(|it| it.runs).sum::<u64>(),
         );
+        // One that is ended early has told what it knows; the last report tells if it cannot be written.
+        if let Some(file) = file {
+            drop(write(file, &report(sum)));
+        }
     });
     let report = report(&sum);
     print!("{report}");

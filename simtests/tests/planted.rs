@@ -545,7 +545,7 @@ fn the_binary_plants_nothing() {
             let path = entry.expect("the sources are there").path();
             if path.is_dir() {
                 // Tests are no process of the product.
-                if !path.ends_with("tests") {
+                if !path.ends_with("tests") && !path.ends_with("fuzzing") {
                     folders.push(path);
                 }
                 continue;

@@ -533,6 +533,14 @@ impl Agent {
             .filter_map(|(alias, child)| Some((alias, child.running()?)))
     }
 
+    /// Whether this agent knows that a node is not to run, and is not about to start it, for the checkers
+    /// of the simulators.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn stops(&self, alias: &Alias) -> bool {
+        self.children.get(alias).is_some_and(Child::is_to_stop)
+    }
+
     fn terminate(&mut self) {
         let (uplink, around) = self.base.uplink();
         uplink.leave("SIGTERM", around.links, around.out);

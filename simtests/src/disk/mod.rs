@@ -105,7 +105,7 @@ pub struct SimDisk {
     last_promise: Option<Promise>,
     scarred: BTreeSet<FileName>,
     faulty: bool,
-    exchanged: bool,
+    exchanged: Option<SimTime>,
 }
 
 /// The batches of one lane.
@@ -147,7 +147,7 @@ impl SimDisk {
             last_promise: None,
             scarred: BTreeSet::new(),
             faulty: false,
-            exchanged: false,
+            exchanged: None,
         }
     }
 
@@ -201,10 +201,16 @@ impl SimDisk {
         self.faulty
     }
 
-    /// Whether it is another disk than it was.
+    /// Since when it is another disk than it was, by a plan.
     #[must_use]
-    pub const fn was_exchanged(&self) -> bool {
+    pub const fn exchanged_at(&self) -> Option<SimTime> {
         self.exchanged
+    }
+
+    /// Another, empty disk.
+    pub(crate) fn exchange(&mut self, now: SimTime) {
+        self.wipe();
+        self.exchanged = Some(now);
     }
 
     /// Whether the disk itself ever broke a promise about this file, or damaged it. What a machine
@@ -281,7 +287,6 @@ impl SimDisk {
     /// Removes every file: a new disk in the old place.
     pub fn wipe(&mut self) {
         self.faulty = true;
-        self.exchanged = true;
         self.names = Names::default();
         self.files.clear();
         self.scarred.clear();

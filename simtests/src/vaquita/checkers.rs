@@ -166,11 +166,27 @@ impl Checker<VaquitaFactory> for Promises {
     }
 }
 
-/// A stop by an operator stands: a node whose stop was acknowledged, and which has ended, does not
-/// start again before another order.
+/// A stop by an operator stands: a node whose stop was acknowledged, and which has ended with its agent
+/// knowing of the order, does not start again before another one.
+///
+/// While its agent has not heard of it, one that has crashed may be started once more, and is stopped then.
 #[derive(Debug, Default)]
 pub struct StopStands {
     stopped: BTreeSet<Alias>,
+}
+
+/// Whether the agent of a node knows that it is to be stopped, and there is no process of it.
+fn is_stopped(world: &VaquitaWorld, alias: &Alias) -> bool {
+    let Some(node) = world.node(alias.as_str()) else {
+        return false;
+    };
+    let here = world.host_of(node);
+    let mut others = world.nodes().filter(|it| world.host_of(*it) == here);
+    let stops = others.any(|it| match world.machine(it) {
+        Some(Vaquita::Agent(agent)) => agent.stops(alias),
+        _ => false,
+    });
+    stops && world.life(node) == Life::Down
 }
 
 impl Checker<VaquitaFactory> for StopStands {
@@ -212,7 +228,7 @@ impl Checker<VaquitaFactory> for StopStands {
                             .get(alias)
                             .is_some_and(|order| order.run)
                     });
-                    if meant && !wanted && world.life(node) == Life::Down {
+                    if meant && !wanted && is_stopped(world, alias) {
                         self.stopped.insert(alias.clone());
                     }
                 }

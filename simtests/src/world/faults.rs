@@ -268,7 +268,7 @@ impl<F: Factory> World<F> {
             DiskStep::Rot => drop(disk.rot(now, None, &mut draw)),
             DiskStep::Wipe => {
                 if !runs {
-                    disk.wipe();
+                    disk.exchange(now);
                 }
             }
             DiskStep::Die => disk.die(),

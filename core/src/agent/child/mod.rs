@@ -512,6 +512,15 @@ impl Child {
     }
 
     /// The running process, if there is one for certain.
+    /// Whether it is ordered not to run, and nothing is under way that will start it all the same.
+    pub(crate) fn is_to_stop(&self) -> bool {
+        let starts = matches!(
+            self.phase,
+            Phase::Recording | Phase::Probing | Phase::PortHeld { .. } | Phase::Launching
+        );
+        !starts && self.desired.as_ref().is_some_and(|it| !it.run)
+    }
+
     pub(crate) const fn running(&self) -> Option<&ProcessIdentity> {
         match &self.phase {
             Phase::Running { process, .. } | Phase::Stopping { process, .. } => Some(process),

@@ -15,6 +15,7 @@ use vaquita_core::store::scan::{Found, scan};
 
 use crate::checker::Checker;
 use crate::disk::{Files, Promised, SimDisk};
+use crate::time::SimTime;
 use crate::vaquita::{MASTER, Vaquita, VaquitaFactory, VaquitaWorld, controller};
 use crate::world::{NodeIx, StepRecord};
 
@@ -130,11 +131,12 @@ fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Optio
 }
 
 /// Whether a disk of this node does not keep what it promises: what a write was told may be gone before
-/// the write is acknowledged.
-fn breaks_its_word(world: &VaquitaWorld, node: NodeIx) -> bool {
+/// the write is acknowledged. One that is another disk than it was counts only if it is that `since`.
+fn breaks_its_word(world: &VaquitaWorld, node: NodeIx, since: SimTime) -> bool {
     let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
     disks.any(|disk| {
-        let is_gone = disk.dead || disk.was_exchanged();
+        let exchanged = disk.exchanged_at().is_some_and(|at| at >= since);
+        let is_gone = disk.dead || exchanged;
         is_gone || disk.profile.lies || !disk.incidents().is_empty()
     })
 }
@@ -142,9 +144,16 @@ fn breaks_its_word(world: &VaquitaWorld, node: NodeIx) -> bool {
 /// A write that was just acknowledged is in the controller's log and on as many disks as the
 /// configuration asks for, and would be if the power of the whole site failed now.
 ///
+/// It may have been committed at any time `since` that was first asked for, and what was on a disk may be
+/// gone with it before the answer comes.
+///
 /// # Errors
 /// What is missing.
-pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), String> {
+pub fn acknowledged(
+    world: &VaquitaWorld,
+    committed: &Committed,
+    since: SimTime,
+) -> Result<(), String> {
     let Some((state, last)) = durable_state(world)? else {
         return Ok(());
     };
@@ -179,7 +188,8 @@ pub fn acknowledged(world: &VaquitaWorld, committed: &Committed) -> Result<(), S
                 continue;
             };
             let disk = kept.entry(node).or_insert_with(|| durable(world, node));
-            let there = disk.get(&chunk.version()) == Some(&wanted) || breaks_its_word(world, node);
+            let there =
+                disk.get(&chunk.version()) == Some(&wanted) || breaks_its_word(world, node, since);
             have += usize::from(there);
         }
         if have < files.min_write {

@@ -122,6 +122,8 @@ struct Task {
     tries: u32,
     /// Whether some try may have been carried out.
     may_be_done: bool,
+    /// When a commit was first asked for; never, before that.
+    committing_since: SimTime,
     entry: Option<(NodeIx, u32)>,
     /// When this try is given up, or the next begins.
     until: SimTime,
@@ -250,6 +252,7 @@ impl Clients {
             began: world.now(),
             tries: 0,
             may_be_done: false,
+            committing_since: SimTime::NEVER,
             entry: None,
             until: world.now(),
             work: Work::Waiting,
@@ -595,7 +598,7 @@ impl Clients {
             let versions = self.numbers.entry(path.clone()).or_default();
             versions.insert(*number, committed.entry.version);
             if self.looks_at_disks
-                && let Err(what) = checkers::acknowledged(world, committed)
+                && let Err(what) = checkers::acknowledged(world, committed, task.committing_since)
             {
                 world.fail(None, what);
             }
@@ -790,7 +793,10 @@ impl Clients {
         };
         match effect {
             PutEffect::Ask(ask) => {
-                putting.committing |= matches!(ask, Ask::Commit(_));
+                if matches!(ask, Ask::Commit(_)) {
+                    putting.committing = true;
+                    task.committing_since = task.committing_since.min(world.now());
+                }
                 self.ask(world, ticket, entry, ask);
             }
             PutEffect::Write {
