@@ -63,7 +63,7 @@ pub use jobs::{BuildCheckpoint, PasswordCost};
 pub use lanes::SealedFile;
 pub use limits::DriverLimits;
 pub use places::Place;
-use places::Places;
+pub(crate) use places::Places;
 pub use rewound::Rewound;
 pub use terminate::{Closing, Termination, Terminator, terminator};
 
@@ -73,7 +73,7 @@ use crate::tls::PortTls;
 use acceptor::Acceptor;
 use effects::Hands;
 use lanes::Lanes;
-use terminate::Close;
+pub(crate) use terminate::Close;
 use turns::{Source, Turns};
 use volumes::Volumes;
 

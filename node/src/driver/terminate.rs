@@ -55,12 +55,12 @@ impl Closing {
 
 /// The driver's side of [`Closing`].
 #[derive(Debug)]
-pub(super) struct Close {
+pub(crate) struct Close {
     sender: watch::Sender<bool>,
 }
 
 impl Close {
-    pub(super) fn new() -> (Self, Closing) {
+    pub(crate) fn new() -> (Self, Closing) {
         let (sender, begun) = watch::channel(false);
         (Self { sender }, Closing { begun })
     }

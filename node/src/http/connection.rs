@@ -2,10 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::Request;
@@ -13,7 +11,7 @@ use axum::http::header::{CONNECTION, HeaderValue};
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
@@ -27,6 +25,7 @@ use super::front::Front;
 use super::limits::HttpLimits;
 use super::metrics::Metrics;
 use super::pages::Ending;
+use super::seat::Seat;
 use super::stream::Stream;
 use super::{clear, gate, handlers};
 use crate::driver::{Closing, HttpService, Place, Rewound, Transport};
@@ -140,20 +139,19 @@ impl HttpService for HttpServer {
         let server = self.for_transport(transport);
         let (already_read, stream) = stream.into_parts();
         let closing = async move { closing.begun().await };
-        let place = Arc::new(place);
-        place.waits();
+        let seat = Seat::new(place);
         let served = converse(
             stream,
             already_read,
             peer,
             server,
             closing,
-            Some(Arc::clone(&place)),
+            Some(Arc::clone(&seat)),
         );
         tokio::select! {
             biased;
             () = served => {}
-            () = place.given_away() => {
+            () = seat.given_away() => {
                 tracing::debug!("closed an HTTP connection from {peer} that had no request, to make room");
             }
         }
@@ -177,19 +175,19 @@ pub async fn serve_connection<S>(
     converse(stream, already_read, peer, server, closing, None).await;
 }
 
-/// The same at a place, which is kept while a request is under way.
+/// The same at a seat, which is kept while a request is under way.
 async fn converse<S>(
     stream: S,
     already_read: Bytes,
     peer: SocketAddr,
     server: HttpServer,
     closing: impl Future<Output = ()> + Send,
-    place: Option<Arc<Place>>,
+    seat: Option<Arc<Seat>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &server.limits;
-    let stream = Stream::new(already_read, stream, limits.write_stall);
+    let stream = Stream::new(already_read, stream, limits.write_stall, seat.clone());
     let requests = AtomicU32::new(0);
     // For answers that have no end of their own.
     let (ends, ending) = watch::channel(false);
@@ -198,7 +196,7 @@ async fn converse<S>(
         let last = nth >= limits.requests_per_connection;
         let router = server.router.clone();
         let ending = Ending(ending.clone());
-        let working = place.clone().map(Working::begin);
+        let under_way = seat.as_ref().map(Seat::begin);
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
@@ -208,8 +206,8 @@ async fn converse<S>(
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
-            if let Some(working) = working {
-                response = response.map(|body| Body::new(Held { body, working }));
+            if let Some(under_way) = under_way {
+                response = under_way.until_the_end_of(response);
             }
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -239,48 +237,5 @@ async fn converse<S>(
     };
     if let Err(error) = ended {
         tracing::debug!("HTTP connection from {peer} ended: {error}");
-    }
-}
-
-/// A request that is under way at a place, until its answer has been sent.
-struct Working(Arc<Place>);
-
-impl Working {
-    fn begin(place: Arc<Place>) -> Self {
-        place.works();
-        Self(place)
-    }
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.waits();
-    }
-}
-
-/// The body of an answer, with which its request ends.
-struct Held {
-    body: Body,
-    #[expect(dead_code, reason = "its end is what it is for")]
-    working: Working,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -43,6 +43,7 @@ mod recent;
 mod reenter;
 mod rolling;
 mod routes;
+mod seat;
 mod session;
 mod stream;
 #[cfg(test)]

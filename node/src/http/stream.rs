@@ -2,12 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::seat::Seat;
 
 /// Puts `already_read` back in front of what `inner` still has to give, and breaks the connection
 /// when the other side takes no byte for a while: a client that never reads would hold its place
@@ -16,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Behind the last answer it reads on for a moment and throws away what comes. An answer may be
 /// there before all of a body was read; a socket that is closed with unread bytes resets the
 /// connection, and a reset takes the answer away from a client that is still sending.
+/// It knows when all that was written has left, and tells the [`Seat`] of the connection.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     already_read: Bytes,
@@ -24,19 +28,26 @@ pub(super) struct Stream<S> {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Since the last answer: until when what comes is read and thrown away.
     lingering: Option<Pin<Box<Sleep>>>,
+    seat: Option<Arc<Seat>>,
 }
 
 /// How long a client may take to see that it is answered and to stop sending.
 const LINGER: Duration = Duration::from_secs(1);
 
 impl<S> Stream<S> {
-    pub(super) fn new(already_read: Bytes, inner: S, write_stall: Duration) -> Self {
+    pub(super) fn new(
+        already_read: Bytes,
+        inner: S,
+        write_stall: Duration,
+        seat: Option<Arc<Seat>>,
+    ) -> Self {
         Self {
             already_read,
             inner,
             write_stall,
             stalled: None,
             lingering: None,
+            seat,
         }
     }
 
@@ -91,11 +102,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        self.watch(cx, outcome)
+        let outcome = self.watch(cx, outcome);
+        if let (Poll::Ready(Ok(())), Some(seat)) = (&outcome, &self.seat) {
+            seat.flushed();
+        }
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(seat) = &this.seat {
+            seat.leaves();
+        }
         if this.lingering.is_none() {
             let outcome = Pin::new(&mut this.inner).poll_shutdown(cx);
             ready!(this.watch(cx, outcome))?;

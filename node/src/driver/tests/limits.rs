@@ -191,7 +191,10 @@ async fn browsers_do_not_take_the_room_of_nodes() {
     another.write_all(b"hello\n").await.unwrap();
     another.shutdown().await.unwrap();
     let refusal = String::from_utf8(read_to_end(&mut another).await).unwrap();
-    assert!(refusal.contains("1 HTTP connections are open"), "{refusal}");
+    assert!(
+        refusal.contains("1 HTTP requests are under way"),
+        "{refusal}"
+    );
     let mut node = driver.dial().await;
     node.write_all(b"VQT1").await.unwrap();
     assert!(accepted(&driver.told().await).is_some());
