@@ -4,6 +4,7 @@
 //! A node has no users. Whoever wants in asks the cluster manager, which makes a token for an hour that opens
 //! nothing, and has the browser show it to the node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -15,9 +16,10 @@ use axum::http::{Request, StatusCode};
 use serde::Deserialize;
 use vaquita_core::access::TokenId;
 use vaquita_core::admin::{
-    NewToken, NodeRow, NodeState, Refusal, Response as Told, StatusReport, TokenRow, Verb,
+    Caller, NewToken, NodeRow, NodeState, Refusal, Response as Told, StatusReport, TokenRow, Verb,
 };
-use vaquita_core::ids::{Endpoint, Role};
+use vaquita_core::dfs::digest::Digest;
+use vaquita_core::ids::{Alias, Endpoint, Role};
 use vaquita_web::pages::{EnterPage, OpenPage, OwnPage, OwnView};
 use vaquita_web::words::fill;
 
@@ -39,8 +41,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const VISITS_MAX: usize = 8;
 /// What the tokens of visits are labelled with.
 const LABEL: &str = "page of ";
-/// Letters of a node's name that stand in a label.
-const NAME_MAX: usize = 40;
+/// Letters of a node's name that stand in a label, which has 64 at most.
+const NAME_MAX: usize = 46;
 /// Longest state of a node that is passed on, in bytes.
 const STATE_MAX: usize = 256 * 1024;
 
@@ -75,20 +77,11 @@ pub(in crate::http) async fn through<F: Front>(
     path: Segments,
 ) -> Answer {
     let row = node(&app, &visit, path.named("alias")).await?;
-    // Not the session: a node that was broken into could act as whoever looks at it.
-    let label = format!("look at {}, {}", short(row.alias.as_str()), drawn(&app));
-    let (token, id) = issue(&app, &visit, label, LOOK).await?;
-    let asked = Request::get("/api/v1/status").body(Body::empty());
-    let asked = asked.map_err(|error| Problem::invalid(error.to_string()))?;
-    let at = [place(&row)];
-    let still: passage::MovesOn = std::sync::Arc::new(|| {});
-    let answer = passage::carry(&app.settings.passage, &at, &token, asked, still).await;
-    if let Some(token) = id {
-        // Whether or not that is heard: it is over in a minute.
-        let revoked = Verb::RevokeToken { token };
-        drop(app.ask(visit.caller.clone(), revoked).await);
-    }
-    let answer = answer?;
+    // By itself: whoever looks may go, and the token is to be void all the same.
+    let looking = tokio::spawn(look(app, visit.caller.clone(), row.clone()));
+    let answer = looking.await.map_err(|error| Refusal::Unavailable {
+        reason: format!("the look at {} did not come to its end: {error}", row.alias),
+    })??;
     let status = answer.status();
     let bytes = to_bytes(answer.into_body(), STATE_MAX).await;
     let said = bytes.ok().filter(|_| status == StatusCode::OK);
@@ -106,6 +99,27 @@ pub(in crate::http) async fn through<F: Front>(
     let manager = Some(format!("/nodes/{}", row.alias));
     let drawn = OwnPage::new(visit.frame, row.alias.to_string(), view, manager);
     Ok(page(StatusCode::OK, &drawn))
+}
+
+/// Asks a node for its state, with a token that is void as soon as it has answered.
+async fn look<F: Front>(
+    app: Arc<App<F>>,
+    caller: Caller,
+    row: NodeRow,
+) -> Result<axum::response::Response, Problem> {
+    // Not the session: a node that was broken into could act as whoever looks at it.
+    let label = format!("look at {}, {}", short(&row.alias), drawn(&app));
+    let (token, id) = issue(&app, &caller, label, LOOK).await?;
+    let asked = Request::get("/api/v1/status").body(Body::empty());
+    let asked = asked.map_err(|error| Problem::invalid(error.to_string()))?;
+    let still: passage::MovesOn = Arc::new(|| {});
+    let at = [place(&row)];
+    let answer = passage::carry(&app.settings.passage, &at, &token, asked, still).await;
+    if let Some(token) = id {
+        // Whether or not that is heard: it is over in a minute.
+        drop(app.ask(caller, Verb::RevokeToken { token }).await);
+    }
+    answer
 }
 
 async fn node<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result<NodeRow, Problem> {
@@ -154,7 +168,7 @@ pub(in crate::http) async fn open<F: Front>(
         port: row.port,
     });
     let origin = format!("{}://{at}", app.settings.scheme());
-    let token = token_for(&app, &visit, row.alias.as_str()).await?;
+    let token = token_for(&app, &visit, &row.alias).await?;
     let title = fill(visit.frame.t.open_own_page, &[row.alias.as_str()]);
     let drawn = OpenPage {
         title,
@@ -173,14 +187,22 @@ pub(in crate::http) async fn open<F: Front>(
 }
 
 /// A token for one node's page; the one before it, if there is one, is void.
-async fn token_for<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result<String, Problem> {
+async fn token_for<F: Front>(
+    app: &App<F>,
+    visit: &Visit,
+    alias: &Alias,
+) -> Result<String, Problem> {
     let label = format!("{LABEL}{}", short(alias));
     let caller = || visit.caller.clone();
     let tokens = match app.work(caller(), Verb::ListTokens { all: false }).await? {
         Told::Tokens(tokens) => tokens,
         other => return Err(unexpected(&other)),
     };
-    let own = |it: &&TokenRow| it.label.as_deref().is_some_and(|it| it.starts_with(LABEL));
+    // Not what somebody has called so and given rights.
+    let own = |it: &&TokenRow| {
+        let opens_nothing = it.rights.as_ref().is_some_and(Vec::is_empty);
+        opens_nothing && it.label.as_deref().is_some_and(|it| it.starts_with(LABEL))
+    };
     let mut visits: Vec<&TokenRow> = tokens.iter().filter(own).collect();
     visits.sort_by_key(|it| it.issued_unix_ms);
     let same = visits.iter().find(|it| it.label.as_ref() == Some(&label));
@@ -189,14 +211,14 @@ async fn token_for<F: Front>(app: &App<F>, visit: &Visit, alias: &str) -> Result
     if let Some(token) = gone.and_then(TokenId::parse) {
         app.work(caller(), Verb::RevokeToken { token }).await?;
     }
-    let (token, _) = issue(app, visit, label, VISIT).await?;
+    let (token, _) = issue(app, &visit.caller, label, VISIT).await?;
     Ok(token)
 }
 
 /// A token that says who looks, and opens nothing; with its name.
 async fn issue<F: Front>(
     app: &App<F>,
-    visit: &Visit,
+    caller: &Caller,
     label: String,
     valid_for: Duration,
 ) -> Result<(String, Option<TokenId>), Problem> {
@@ -206,18 +228,23 @@ async fn issue<F: Front>(
         rights: Some(Vec::new()),
         networks: Vec::new(),
     };
-    let issued = app
-        .work(visit.caller.clone(), Verb::IssueToken(wish))
-        .await?;
+    let issued = app.work(caller.clone(), Verb::IssueToken(wish)).await?;
     match issued {
         Told::TokenIssued { token, row } => Ok((token, TokenId::parse(&row.id))),
         other => Err(unexpected(&other)),
     }
 }
 
-/// What of a node's name stands in a label.
-fn short(alias: &str) -> String {
-    alias.chars().take(NAME_MAX).collect()
+/// A node's name as it stands in a label: whole, or its beginning and what tells it from others.
+fn short(alias: &Alias) -> String {
+    let alias = alias.as_str();
+    if alias.len() <= NAME_MAX {
+        return alias.to_owned();
+    }
+    let digest = Digest::of(alias.as_bytes()).to_string();
+    let digest: String = digest.chars().take(8).collect();
+    let begins: String = alias.chars().take(NAME_MAX - 9).collect();
+    format!("{begins}~{digest}")
 }
 
 /// Tells one look from another: two of one name at a time would be refused.
@@ -291,6 +318,15 @@ fn common(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart_in_labels() {
+        let alias = |last: &str| Alias::new(&format!("{}{last}", "n".repeat(62))).unwrap();
+        let (one, other) = (short(&alias("1")), short(&alias("2")));
+        assert_ne!(one, other);
+        assert_eq!(one.len(), NAME_MAX);
+        assert_eq!(short(&Alias::new("P1-NODE1").unwrap()), "P1-NODE1");
+    }
 
     #[test]
     fn a_node_is_opened_by_the_name_that_is_most_like_the_managers() {

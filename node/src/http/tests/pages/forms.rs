@@ -268,15 +268,22 @@ async fn a_node_is_opened_with_a_token_that_opens_nothing() {
         user: "admin".to_owned(),
         issued_unix_ms: 1,
         expires_unix_ms: 2,
-        rights: None,
+        rights: Some(Vec::new()),
         networks: Vec::new(),
         current: false,
+    };
+    // Called the same by somebody, and good for something: it is nobody else's to end.
+    let theirs = TokenRow {
+        id: "1".repeat(16),
+        issued_unix_ms: 0,
+        rights: None,
+        ..row.clone()
     };
     let token = "vqt_for_the_node".to_owned();
     let controller = Controller::new();
     controller.front.script.lock().unwrap().extend([
         Ok(Response::Nodes(super::super::harness::status().nodes)),
-        Ok(Response::Tokens(vec![row.clone()])),
+        Ok(Response::Tokens(vec![theirs, row.clone()])),
         Ok(Response::Done),
         Ok(Response::TokenIssued { token, row }),
     ]);
@@ -302,11 +309,12 @@ async fn a_node_is_opened_with_a_token_that_opens_nothing() {
     });
     let wish = wish.unwrap();
     assert_eq!(wish.rights.as_deref(), Some(&[][..]));
-    assert!(
-        verbs
-            .iter()
-            .any(|verb| matches!(verb, Verb::RevokeToken { .. }))
-    );
+    let mut revoked = verbs.iter().filter_map(|verb| match verb {
+        Verb::RevokeToken { token } => Some(token.to_string()),
+        _ => None,
+    });
+    assert_eq!(revoked.next(), Some("0".repeat(16)));
+    assert_eq!(revoked.next(), None);
 }
 
 #[tokio::test]
