@@ -54,8 +54,6 @@ pub(crate) fn number_of(bytes: &[u8]) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Checked {
     pub deeds: usize,
     /// Deeds of the largest search.
     pub most: usize,
+    /// Ways in which things can have gone that were gone on with: what a check costs.
+    pub ways: usize,
 }
 
 /// Files of which clients were told what no order of events explains, or for which none was found in time.
@@ -147,7 +149,10 @@ impl History {
             paths.sort_unstable();
             paths.dedup();
             let (undecided, story) = match search::run(&group, &paths) {
-                Found::Order => continue,
+                Found::Order(ways) => {
+                    checked.ways += ways;
+                    continue;
+                }
                 Found::Nothing(story) => (false, story),
                 Found::TooMuch(story) => (true, story),
             };

@@ -24,8 +24,8 @@ use crate::model::{Act, Expected, Move, Seen, Table};
 /// What became of a search.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// There is an order.
-    Order,
+    /// There is an order, found after a look at so many ways.
+    Order(usize),
     /// There is none; the story of the answer that nothing explains.
     Nothing(String),
     /// It was given up there.
@@ -118,6 +118,8 @@ struct Search<'a> {
     ways: Ways,
     /// Whether deeds without an answer happen only where no way goes on without them.
     sparing: bool,
+    /// Ways that were gone on with.
+    looked_at: usize,
 }
 
 /// Looks for an order that explains what was told of these files.
@@ -135,13 +137,9 @@ pub(crate) fn run(deeds: &[&Deed], paths: &[&str]) -> Found {
         }
     }
     events.sort_unstable();
-    match Search::new(deeds, paths, true).go_through(&events) {
-        Ok(()) => Found::Order,
-        Err(_) => match Search::new(deeds, paths, false).go_through(&events) {
-            Ok(()) => Found::Order,
-            Err(found) => found,
-        },
-    }
+    let first = Search::new(deeds, paths, true).go_through(&events);
+    let found = first.or_else(|_| Search::new(deeds, paths, false).go_through(&events));
+    found.map_or_else(|wrong| wrong, Found::Order)
 }
 
 impl<'a> Search<'a> {
@@ -186,17 +184,18 @@ impl<'a> Search<'a> {
             open: BTreeMap::new(),
             ways,
             sparing,
+            looked_at: 0,
         }
     }
 
-    fn go_through(mut self, events: &[Event]) -> Result<(), Found> {
+    fn go_through(mut self, events: &[Event]) -> Result<usize, Found> {
         for (_, side, at) in events {
             match side {
                 Side::Asked => self.asked(*at)?,
                 Side::Answered => self.answered(*at)?,
             }
         }
-        Ok(())
+        Ok(self.looked_at)
     }
 
     fn asked(&mut self, deed: usize) -> Result<(), Found> {
@@ -242,6 +241,7 @@ impl<'a> Search<'a> {
                 left = std::mem::take(&mut further);
                 continue;
             };
+            self.looked_at += 1;
             // Something better may have come since.
             if !tried.holds(&way, &used) {
                 continue;

@@ -1,9 +1,7 @@
 //! Histories that somebody made up, right ones and wrong ones, and a plainer search to be compared with.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -220,10 +218,6 @@ fn the_story_names_the_file_and_the_answer() {
 
 /// A day of one file with many clients at once, of whose writes each seventh has an unknown outcome.
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whether it is quick is the question"
-)]
 fn tens_of_thousands_of_deeds_about_one_file_are_quickly_checked() {
     let mut history = History::default();
     let ms = |ms: u64| Moment::after(Duration::from_millis(ms));
@@ -251,10 +245,10 @@ fn tens_of_thousands_of_deeds_about_one_file_are_quickly_checked() {
         // Each waits until the next four were asked for.
         history.note(act, ms(begun), ms(begun + 45), seen);
     }
-    let begun = Instant::now();
     let checked = history.check().unwrap();
     assert_eq!(checked.most, 30_000);
-    assert!(begun.elapsed() < Duration::from_secs(60), "{checked:?}");
+    // With five that wait at a time there are some ways for each deed, and not more as the day goes on.
+    assert!(checked.ways < 100 * checked.deeds, "{checked:?}");
     let (last, told) = (ms(9_000_000), Seen::Value(Some(17)));
     history.note(get(), last, ms(9_000_001), told);
     assert!(!history.check().unwrap_err()[0].undecided);
@@ -345,7 +339,7 @@ proptest! {
         }).collect();
         let plain = some_order_explains(&deeds, &moves, paths.len());
         let found = search::run(&deeds, &paths);
-        prop_assert_eq!(matches!(found, Found::Order), plain, "{:?}", found);
+        prop_assert_eq!(matches!(found, Found::Order(_)), plain, "{:?}", found);
         prop_assert!(!matches!(found, Found::TooMuch(_)));
     }
 }
