@@ -511,7 +511,6 @@ impl Child {
         }));
     }
 
-    /// The running process, if there is one for certain.
     /// Whether it is ordered not to run, and nothing is under way that will start it all the same.
     pub(crate) fn is_to_stop(&self) -> bool {
         let starts = matches!(
@@ -521,6 +520,7 @@ impl Child {
         !starts && self.desired.as_ref().is_some_and(|it| !it.run)
     }
 
+    /// The running process, if there is one for certain.
     pub(crate) const fn running(&self) -> Option<&ProcessIdentity> {
         match &self.phase {
             Phase::Running { process, .. } | Phase::Stopping { process, .. } => Some(process),

@@ -204,8 +204,9 @@ impl Controller {
         if !volume.state.is_readable() && missing > 0 {
             let chunks = if missing == 1 { "chunk" } else { "chunks" };
             return format!(
-                "it is being drained, and cannot be read: {missing} {chunks} of {alias} have too few replicas \
-                 elsewhere. `vaquita volume rescan {alias}` has it opened again; do not take the disk away"
+                "it is being drained, and cannot be read: {missing} {chunks} that {alias} should have are not \
+                 found, and may be on it. `vaquita volume rescan {alias}` has it opened again; do not take the \
+                 disk away"
             );
         }
         let left = match volume.chunks {
