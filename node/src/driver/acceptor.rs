@@ -53,9 +53,19 @@ struct Lobby<E: Env, H> {
     all: Arc<Semaphore>,
     node: Arc<Semaphore>,
     data: Arc<Semaphore>,
-    refusing: Arc<Semaphore>,
+    beyond: Arc<Semaphore>,
     next_conn: AtomicU64,
     complaints: Mutex<BTreeMap<&'static str, Throttle>>,
+}
+
+/// The room that a connection takes until it ends.
+enum Admission {
+    /// One of those that `maxConnections` allows.
+    #[expect(dead_code, reason = "its end is what it is for")]
+    Within(OwnedSemaphorePermit),
+    /// One beyond them, for a member of the cluster; others are told why there is no room for them.
+    #[expect(dead_code, reason = "its end is what it is for")]
+    Beyond(OwnedSemaphorePermit),
 }
 
 impl<E: Env, H: HttpService> Acceptor<E, H> {
@@ -67,7 +77,7 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             all: Arc::new(Semaphore::new(limits.connections_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
             data: Arc::new(Semaphore::new(limits.data.connections_max)),
-            refusing: Arc::new(Semaphore::new(limits.refusing_max)),
+            beyond: Arc::new(Semaphore::new(limits.beyond_max)),
             next_conn: AtomicU64::new(1),
             complaints: Mutex::default(),
             acceptor: self,
@@ -98,13 +108,8 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&lobby.all).try_acquire_owned() else {
-                lobby.complain("connections", || {
-                    format!("refused a connection from {peer}: {}", full(&limits))
-                });
-                if let Ok(turn) = Arc::clone(&lobby.refusing).try_acquire_owned() {
-                    connections.spawn(refuse(stream, turn, Arc::clone(&limits)));
-                }
+            let Some(admission) = lobby.admit() else {
+                lobby.refused(peer);
                 continue;
             };
             sniffing.retain(|_, leave| !leave.is_closed());
@@ -116,7 +121,7 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             let (leave, left) = oneshot::channel();
             sniffing.insert(count, leave);
             count += 1;
-            connections.spawn(Arc::clone(&lobby).welcome(stream, peer, left, permit));
+            connections.spawn(Arc::clone(&lobby).welcome(stream, peer, left, admission));
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
@@ -124,14 +129,36 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
 }
 
 impl<E: Env, H: HttpService> Lobby<E, H> {
-    /// Finds out what a connection speaks and serves it. `permit` is held until it ends.
+    /// Room for one more connection, if there is any.
+    fn admit(&self) -> Option<Admission> {
+        let within = Arc::clone(&self.all).try_acquire_owned();
+        let permit = within.map(Admission::Within).ok();
+        let beyond = || Arc::clone(&self.beyond).try_acquire_owned().ok();
+        permit.or_else(|| beyond().map(Admission::Beyond))
+    }
+
+    fn refused(&self, peer: SocketAddr) {
+        self.complain("connections", || {
+            format!(
+                "refused a connection from {peer}: {}",
+                full(&self.acceptor.limits)
+            )
+        });
+    }
+
+    /// Finds out what a connection speaks and serves it. `admission` is held until it ends.
     async fn welcome(
         self: Arc<Self>,
         stream: E::Stream,
         peer: SocketAddr,
         left: oneshot::Receiver<()>,
-        permit: OwnedSemaphorePermit,
+        admission: Admission,
     ) {
+        let limits = &self.acceptor.limits;
+        let patience = match admission {
+            Admission::Within(_) => limits.sniff_timeout + limits.tls_timeout * 2,
+            Admission::Beyond(_) => limits.refusal_timeout,
+        };
         let mut closing = self.acceptor.closing.clone();
         let arrived = tokio::select! {
             biased;
@@ -140,8 +167,15 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
                 debug!("closed a connection from {peer} that had sent nothing, to make room");
                 return;
             }
-            arrived = arrive(stream, &self.acceptor.tls, &self.acceptor.limits) => arrived,
+            arrived = timeout(patience, arrive(stream, &self.acceptor.tls, limits)) => {
+                arrived.unwrap_or(Arrived::Unknown(Unknown::Silent))
+            }
         };
+        if matches!(admission, Admission::Beyond(_)) && !arrived.is_from_a_member() {
+            self.refused(peer);
+            refuse(arrived, limits).await;
+            return;
+        }
         let peers_use_tls = self.acceptor.tls.peers.is_some();
         match arrived {
             Arrived::Plain(Protocol::Node | Protocol::Data, ..) if peers_use_tls => {
@@ -200,7 +234,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
             }
             Arrived::Unknown(Unknown::Left) => {}
         }
-        drop(permit);
+        drop(admission);
     }
 
     async fn serve_node<S>(&self, stream: S, first: Bytes, peer: SocketAddr)
@@ -353,6 +387,17 @@ enum Arrived<S> {
     Unknown(Unknown),
 }
 
+impl<S> Arrived<S> {
+    /// Whether it speaks what processes of the cluster speak with each other.
+    const fn is_from_a_member(&self) -> bool {
+        matches!(
+            self,
+            Self::Plain(Protocol::Node | Protocol::Data, ..)
+                | Self::Peer(Protocol::Node | Protocol::Data, ..)
+        )
+    }
+}
+
 /// Reads from a new connection until it is known what it speaks, and lets processes of the cluster prove
 /// what they are. Each step has a time-out; the caller may give up at any time.
 async fn arrive<S>(mut stream: S, tls: &PortTls, limits: &DriverLimits) -> Arrived<S>
@@ -414,27 +459,35 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The words for having as many connections as allowed.
 fn full(limits: &DriverLimits) -> String {
+    let cure = match limits.open_files {
+        None => "increase maxConnections limit".to_owned(),
+        Some(most) => format!(
+            "let this process have more than {most} files open (LimitNOFILE= of its systemd unit, ulimit -Hn in \
+             a shell)"
+        ),
+    };
     format!(
-        "Maximum connections {} reached. Close unused connections or increase maxConnections \
-         limit. RefId:S00006",
+        "Maximum connections {} reached. Close unused connections or {cure}. RefId:S00006",
         limits.connections_max
     )
 }
 
-/// Tells a connection above the limit why it is closed, in a form its protocol understands.
-async fn refuse<S>(mut stream: S, _turn: OwnedSemaphorePermit, limits: Arc<DriverLimits>)
+/// Tells a connection beyond the limit why it is closed, in a form its protocol understands.
+async fn refuse<S>(arrived: Arrived<S>, limits: &DriverLimits)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let text = full(&limits);
-    match sniff(&mut stream, limits.refusal_timeout).await {
-        Ok((Protocol::Http, _)) => answer_unavailable(&mut stream, &text, &limits).await,
-        Ok((Protocol::Api, _)) => {
+    let text = full(limits);
+    match arrived {
+        Arrived::Plain(Protocol::Http, _, mut stream) => {
+            answer_unavailable(&mut stream, &text, limits).await;
+        }
+        Arrived::Plain(Protocol::Api, _, mut stream) => {
             let line = format!("{text}\n");
             let _ = timeout(limits.refusal_timeout, stream.write_all(line.as_bytes())).await;
         }
-        // Nodes dial again by themselves; a TLS client understands no plain text.
-        Ok((Protocol::Node | Protocol::Data | Protocol::Tls, _)) | Err(_) => {}
+        // A TLS client understands no plain text.
+        _ => {}
     }
 }
 

@@ -14,7 +14,9 @@ use crate::data::DataLimits;
 pub struct DriverLimits {
     /// Connections others may hold to this process, whatever they speak (`maxConnections`).
     pub connections_max: usize,
-    /// Of these, connections that speak the node protocol.
+    /// The files that the process may have open, if that is why these are fewer than `maxConnections` says.
+    pub open_files: Option<usize>,
+    /// Of these connections, those that speak the node protocol.
     pub node_connections_max: usize,
     /// Of these, connections that speak HTTP. Their number must not take the others' room.
     pub http_connections_max: usize,
@@ -23,12 +25,13 @@ pub struct DriverLimits {
     pub http_connections_per_address: usize,
     /// Connections whose protocol is not known yet. One more, and the oldest of them gives way.
     pub sniffing_max: usize,
-    /// Connections above `connections_max` that are told so before they are closed. Beyond it they
-    /// are closed without a word.
-    pub refusing_max: usize,
+    /// Connections beyond `connections_max` that are looked at: members of the cluster are served, so that
+    /// whatever clients do replicas reach each other, and others are told why they are closed. Still more are
+    /// closed without a word.
+    pub beyond_max: usize,
     /// How long a new connection may take to show which protocol it speaks.
     pub sniff_timeout: Duration,
-    /// How long a refused connection may take to do so.
+    /// How long one beyond `connections_max` may take to do so, and to take its refusal.
     pub refusal_timeout: Duration,
     /// How long a TLS handshake may take from its first byte on.
     pub tls_timeout: Duration,
@@ -104,11 +107,12 @@ impl Default for DriverLimits {
         const MIB: usize = 1024 * KIB;
         Self {
             connections_max: 512,
+            open_files: None,
             node_connections_max: 1024,
             http_connections_max: 128,
             http_connections_per_address: 32,
             sniffing_max: 64,
-            refusing_max: 16,
+            beyond_max: 64,
             sniff_timeout: Duration::from_secs(5),
             tls_timeout: Duration::from_secs(5),
             refusal_timeout: Duration::from_secs(1),
@@ -144,5 +148,44 @@ impl Default for DriverLimits {
             effects_per_input: 1_000_000,
             data: DataLimits::default(),
         }
+    }
+}
+
+impl DriverLimits {
+    /// The same for a process that may have so many files open, sockets among them: half of them are for the
+    /// connections of others, whatever those do, so that there are always some for the way to the controller,
+    /// disks, and what is passed on. A disk that cannot be opened for want of them would be taken for a bad one.
+    #[must_use]
+    pub fn with_open_files(mut self, open_files: usize) -> Self {
+        let most = (open_files * 3 / 8).max(1);
+        if most < self.connections_max {
+            self.open_files = Some(open_files);
+        }
+        for max in [
+            &mut self.connections_max,
+            &mut self.node_connections_max,
+            &mut self.http_connections_max,
+            &mut self.data.connections_max,
+        ] {
+            *max = (*max).min(most);
+        }
+        self.beyond_max = self.beyond_max.min(open_files / 8);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_files_that_may_be_open_are_for_the_process_itself() {
+        let limits = DriverLimits::default().with_open_files(96);
+        assert_eq!((limits.connections_max, limits.beyond_max), (36, 12));
+        assert_eq!(limits.data.connections_max, 36);
+        assert_eq!(limits.open_files, Some(96));
+        let limits = DriverLimits::default().with_open_files(1 << 20);
+        assert_eq!(limits, DriverLimits::default());
+        assert_eq!(limits.with_open_files(1).connections_max, 1);
     }
 }

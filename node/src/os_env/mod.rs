@@ -37,7 +37,7 @@ use vaquita_core::prng::{SecretPrng, Seed};
 use vaquita_core::time::Timestamp;
 
 pub use disk::{OsDisk, Sealed};
-pub use own::{cores, host_id, memory_bytes};
+pub use own::{cores, host_id, memory_bytes, raise_open_files};
 pub use processes::OsProcesses;
 pub use signals::{Hangup, watch_signals};
 pub use sockets::OsListener;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 use vaquita_core::ids::HostId;
 use vaquita_core::process::ProcessIdentity;
@@ -49,6 +50,25 @@ pub fn host_id(label: Option<&str>, address: &str) -> HostId {
         .try_into()
         .expect("a SHA-256 digest has 32 bytes");
     HostId::new(half)
+}
+
+/// How many files, sockets among them, this process may have open at a time, having raised that to the most it
+/// is allowed to.
+///
+/// Shells set it to 1,024 for the sake of programs that wait with `select`, which this one does not.
+#[must_use]
+pub fn raise_open_files() -> usize {
+    let now = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: now.maximum,
+        ..now
+    };
+    // Without a maximum the kernel has one of its own, which is not asked for.
+    let raised = setrlimit(Resource::Nofile, raised).is_ok() && raised.current.is_some();
+    let most = if raised { now.maximum } else { now.current };
+    most.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    })
 }
 
 /// Cores that this process may use.

@@ -190,7 +190,8 @@ async fn try_run(plan: ServerPlan) -> Result<ExitReason, ExitReason> {
     let peers = https::peers(&plan.settings, identity.as_ref())?;
     // Processes of the cluster are dialed through this one, everything else through the host.
     let env = PeerEnv::new(host.clone(), peers.clone());
-    let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
+    let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes())
+        .with_open_files(os_env::raise_open_files());
     tell_sizes(&plan.settings, &limits);
     let (front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
@@ -368,6 +369,14 @@ fn tell_sizes(settings: &Resolved, limits: &DriverLimits) {
         limits.requests_max,
         limits.send_queue_bytes / 1024
     );
+    if let Some(open_files) = limits.open_files {
+        warn!(
+            "at most {} connections, fewer than maxConnections says: this process may have {open_files} files open, \
+             of which half are kept for its disks and its way to others. Raise that to three times maxConnections \
+             (LimitNOFILE= of its systemd unit, ulimit -Hn in a shell).",
+            limits.connections_max
+        );
+    }
 }
 
 /// The first lines of the log: which program, from which files, and what is odd about them.

@@ -47,7 +47,8 @@ async fn try_rebuild(
     let identity = https::identity(&plan, secret.as_ref())?;
     let env = PeerEnv::new(env, https::peers(&plan.settings, identity.as_ref())?);
     let controller = settings::controller(&plan.files, &plan.settings, secret, None)?;
-    let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes());
+    let limits = settings::driver_limits(&plan.settings, os_env::memory_bytes())
+        .with_open_files(os_env::raise_open_files());
     let (_front, questions) = driver::front(&limits);
     let (terminator, termination) = driver::terminator();
     watch_signals(&terminator, &Hangup::Ends).map_err(|error| {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fs;
 
 use crate::program::Ran;
-use crate::rig::{Cluster, freeze};
+use crate::rig::{Cluster, MIB, assert_same, content, freeze};
 
 /// The controller and P1, its data node running, after a change of the files.
 async fn changed(change: impl FnOnce(&Cluster)) -> Cluster {
@@ -415,4 +415,71 @@ async fn data_sync_is_handed_on_to_the_nodes() {
     cluster.put("1:8961", "f", b"x").await.with(201);
     let got = cluster.get_file("1:8961", "f").await.with(200);
     assert_eq!(got.body, b"x");
+}
+
+/// Files that a process has open.
+fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[tokio::test]
+async fn with_few_files_to_open_others_are_refused_and_the_way_to_the_controller_is_kept() {
+    const OPEN_FILES: usize = 96;
+    let mut cluster = Cluster::of_seed();
+    cluster.keep_two_hosts();
+    cluster.replace(
+        "P4/config/controller.cfg",
+        "dfsReplicationFactor=1",
+        "dfsReplicationFactor=2",
+    );
+    cluster.start_controller();
+    cluster.start_agent("P2");
+    let limited = format!("ulimit -n {OPEN_FILES}; exec \"$0\" \"$@\"");
+    cluster.place.launcher = ["sh", "-c", &limited].map(Into::into).to_vec();
+    cluster.start_agent("P1");
+    cluster.place.launcher.clear();
+    cluster.log_in().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    let warned = cluster.until_log(NODE, "fewer than maxConnections").await;
+    assert!(warned.contains("at most 36 connections"), "{warned}");
+    assert!(warned.contains("LimitNOFILE"), "{warned}");
+
+    let host = format!("{}.1", cluster.subnet);
+    let pid = pid(&cluster, "P1-NODE1").await;
+    let mut open = Vec::new();
+    let refused = loop {
+        let mut connection = cluster.connect("1:8961").await;
+        let answer = connection.get("/healthz", &host).await;
+        assert!(open_files(pid) < OPEN_FILES);
+        if answer.starts_with("HTTP/1.1 503") {
+            break answer;
+        }
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        open.push(connection);
+        assert!(open.len() < OPEN_FILES, "all of them were let in");
+    };
+    assert!(
+        refused.contains("Maximum connections 36 reached"),
+        "{refused}"
+    );
+    assert!(refused.contains("more than 96 files open"), "{refused}");
+
+    // As long as they stay: a new way to a new controller, bytes to and from a disk, and to its peer.
+    cluster.take("P4").kill().await;
+    cluster.start_controller();
+    cluster.log_in_again().await;
+    cluster
+        .until_row("P1-NODE1", |row| row.state == "online")
+        .await;
+    let bytes = content(1, 3 * MIB);
+    cluster.until_volumes(2).await;
+    cluster.put("3:8961", "crowded", &bytes).await.with(201);
+    let read = cluster.get_file("3:8961", "crowded").await.with(200);
+    assert_same(
+        &read.body,
+        &bytes,
+        "what was put while all places were taken",
+    );
+    cluster.until_chunks(2).await;
+    drop(open);
 }

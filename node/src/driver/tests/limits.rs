@@ -201,6 +201,29 @@ async fn browsers_do_not_take_the_room_of_nodes() {
 }
 
 #[tokio::test]
+async fn where_others_have_all_the_room_members_come_in_and_nobody_else() {
+    let mut driver = Setup::new()
+        .limits(|limits| limits.connections_max = 1)
+        .http(EchoLines)
+        .start(idle)
+        .await;
+    let mut browser = driver.dial().await;
+    browser.write_all(b"hello\n").await.unwrap();
+    line(&mut browser).await;
+    let mut node = driver.dial().await;
+    node.write_all(b"VQT1").await.unwrap();
+    assert!(accepted(&driver.told().await).is_some());
+    let mut another = driver.dial().await;
+    another.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    another.shutdown().await.unwrap();
+    let refusal = String::from_utf8(read_to_end(&mut another).await).unwrap();
+    assert!(
+        refusal.contains("Maximum connections 1 reached"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
 async fn too_many_nodes_are_turned_away() {
     let mut driver = Setup::new()
         .limits(|limits| limits.node_connections_max = 1)
