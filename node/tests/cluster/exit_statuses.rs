@@ -82,6 +82,42 @@ async fn a_log_file_that_cannot_be_opened_ends_a_server_process_with_69() {
     assert!(printed.contains("log/controller.log"), "{printed}");
 }
 
+/// What takes from root the right to read whatever there is.
+fn as_anybody(cluster: &mut Cluster) {
+    let taken = "--bounding-set=-dac_override,-dac_read_search";
+    cluster.place.launcher = ["setpriv", taken].map(Into::into).to_vec();
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_end_the_start_with_their_path_and_stay() {
+    let mut cluster = Cluster::of_two_hosts().await;
+    cluster.take("P4").stop().await;
+    as_anybody(&mut cluster);
+    let segment = cluster.newest_segment();
+    let segment = segment.strip_prefix(cluster.path("")).unwrap();
+    for (file, status) in [
+        ("P4/config/controller.cfg", 64),
+        ("P4/config/cluster.nodes", 64),
+        (segment.to_str().unwrap(), 69),
+        ("P4/data/master/meta", 69),
+    ] {
+        let mode = fs::metadata(cluster.path(file)).unwrap().permissions();
+        set_mode(&cluster, file, 0);
+        let controller = cluster.run_controller("controller.out");
+        let printed = controller.ended().await.with(status);
+        fs::set_permissions(cluster.path(file), mode).unwrap();
+        let name = file.rsplit('/').next().unwrap();
+        assert!(printed.contains(name), "{file}: {printed}");
+        assert!(printed.contains("ermission denied"), "{file}: {printed}");
+    }
+    // Nothing was taken for lost, or made anew.
+    cluster.start_controller();
+    cluster.log_in_again().await;
+    cluster
+        .until_row("P1-agent", |row| row.state == "online")
+        .await;
+}
+
 #[tokio::test]
 async fn a_node_that_is_not_in_the_nodes_file_is_refused_with_78() {
     let cluster = Cluster::of_two_hosts().await;

@@ -1,6 +1,6 @@
 //! The controller's `localSite` changed in one place only, and other sites that do not agree.
 
-use crate::rig::Cluster;
+use crate::rig::{Cluster, MIB, assert_same, content};
 
 #[tokio::test]
 async fn another_alias_of_the_controller_is_named_on_both_sides_and_works() {
@@ -187,4 +187,54 @@ async fn heartbeats_configured_otherwise_at_one_agent_are_named_on_both_sides_an
         .until_row("P2-agent", |row| row.state == "online")
         .await;
     assert_eq!(other.conditions, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_host_that_gets_another_address_is_the_same_with_the_same_chunks() {
+    let mut cluster = Cluster::of_two_hosts().await;
+    cluster.vaquita("node start --all --wait").await.ok();
+    cluster.until_volumes(2).await;
+    let bytes = content(7, MIB);
+    cluster.put("1:8961", "moved", &bytes).await.with(201);
+    cluster.until_chunks(1).await;
+    let (old, new) = (
+        format!("{}.1:", cluster.subnet),
+        format!("{}.11:", cluster.subnet),
+    );
+    cluster.replace("P4/config/cluster.nodes", &old, &new);
+    // Not while it runs: nobody would find it.
+    let refused = cluster.vaquita("config reload").await.failed(1);
+    assert!(refused.contains("cannot get the site"), "{refused}");
+    cluster.vaquita("node stop P1-NODE1 --wait").await.ok();
+    cluster.take("P1").stop().await;
+    let said = cluster
+        .until("the address is taken up", async || {
+            let ran = cluster.vaquita("config reload").await;
+            (ran.status == 0).then_some(ran.out)
+        })
+        .await;
+    assert!(
+        said.contains(&format!("{new}8961:P1-NODE1 from now on")),
+        "{said}"
+    );
+    // An agent that still has the old one is told so.
+    cluster.start_agent("P1");
+    cluster.until_log("P1/log/agent.log", &new).await;
+    cluster.take("P1").stop().await;
+    cluster.replace("P1/config/agent.cfg", &old, &new);
+    cluster.start_agent("P1");
+    cluster.vaquita("node start P1-NODE1 --wait").await.ok();
+    cluster.until_chunks(1).await;
+    for entry in ["11:8961", "3:8961"] {
+        let read = cluster.get_file(entry, "moved").await.with(200);
+        assert_same(&read.body, &bytes, entry);
+    }
+    // It is the member it was, and not one more.
+    let rows = cluster.rows().await;
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row.alias.starts_with("P1-"))
+            .count(),
+        2
+    );
 }
