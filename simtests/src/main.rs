@@ -193,7 +193,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
         }
         Command::CrashPoints { case, disks, plant } => {
             let case = case_of(&case, plant.as_deref())?;
-            Ok(crash_everywhere(&case, disks))
+            crash_everywhere(&case, disks)
         }
         Command::Hunt {
             bugs,
@@ -219,10 +219,17 @@ fn run(command: Command) -> Result<ExitCode, String> {
     }
 }
 
-fn crash_everywhere(case: &Case, mut wanted: Vec<String>) -> ExitCode {
+fn crash_everywhere(case: &Case, mut wanted: Vec<String>) -> Result<ExitCode, String> {
     quiet_panics();
+    let all = disks(case);
+    if let Some(unknown) = wanted.iter().find(|it| !all.contains(it)) {
+        return Err(format!(
+            "there is no disk {unknown}; there are {}",
+            all.join(", ")
+        ));
+    }
     if wanted.is_empty() {
-        wanted = disks(case);
+        wanted = all;
     }
     println!(
         "{:<14} {:>10} {:>14} {:>7}",
@@ -241,18 +248,18 @@ fn crash_everywhere(case: &Case, mut wanted: Vec<String>) -> ExitCode {
         }
         failed += failures;
     }
-    if failed == 0 {
+    Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
+    })
 }
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Hunts bugs, several at a time, and prints a row for each as soon as it is known.
+/// Hunts bugs, several at a time; prints a row for each, and writes its small case, as soon as it is known.
 fn hunt_all(
     bugs: &[&'static str],
     jobs: usize,
@@ -260,19 +267,29 @@ fn hunt_all(
     out: Option<&Path>,
 ) -> Result<ExitCode, String> {
     quiet_panics();
+    if let Some(out) = out {
+        fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+    }
     println!(
         "{:<26} {:>6} {:>8} {:>8} {:>12}  shows as",
         "bug", "found", "seeds", "seconds", "steps"
     );
     let next = AtomicUsize::new(0);
-    let all = Mutex::new(Vec::new());
+    let found = AtomicUsize::new(0);
+    let unwritten = Mutex::new(None);
     let work = || {
         while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let hunted = hunt(bug);
             println!("{}", row(&hunted));
-            all.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(hunted);
+            found.fetch_add(usize::from(!hunted.found.is_empty()), Ordering::Relaxed);
+            if let (Some(out), Some(case)) = (out, &hunted.case) {
+                let mut case = case.clone();
+                case.story = vec![format!("planted: {bug}"), hunted.shows.clone()];
+                let file = out.join(format!("{bug}.plan"));
+                if let Err(what) = write(&file, &case.to_string()) {
+                    *unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+                }
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -281,21 +298,16 @@ fn hunt_all(
         }
         work();
     });
-    let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let found = all.iter().filter(|it| !it.found.is_empty()).count();
-    println!("{found} of {} were found", all.len());
-    for hunted in &all {
-        if let (Some(out), Some(case)) = (out, &hunted.case) {
-            let mut case = case.clone();
-            case.story = vec![format!("planted: {}", hunted.bug), hunted.shows.clone()];
-            write(&out.join(format!("{}.plan", hunted.bug)), &case.to_string())?;
-        }
+    let found = found.into_inner();
+    println!("{found} of {} were found", bugs.len());
+    match unwritten
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+    {
+        Some(what) => Err(what),
+        None if found == bugs.len() => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
     }
-    Ok(if found == all.len() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
 fn row(hunted: &Hunted) -> String {
@@ -351,10 +363,10 @@ fn play_many(plan: &Plan, file: Option<&Path>) -> Result<ExitCode, String> {
         );
         // One that is ended early has told what it knows; the last report tells if it cannot be written.
         if let Some(file) = file {
-            drop(write(file, &report(sum)));
+            drop(write(file, &report(sum, plan.planted)));
         }
     });
-    let report = report(&sum);
+    let report = report(&sum, plan.planted);
     print!("{report}");
     if let Some(file) = file {
         write(file, &report)?;

@@ -29,7 +29,11 @@ fn a_short_campaign_finds_nothing_and_reaches_much() {
     let fresh = commit_seed().unwrap_or(1) >> 16;
     eprintln!("seeds 0..80, and 20 from {fresh} on, which is the commit's");
     let standard = campaign(&many(0, 80), |_| {});
-    assert!(standard.failures.is_empty(), "{}", report(&standard));
+    assert!(
+        standard.failures.is_empty(),
+        "{}",
+        report(&standard, Planted::default())
+    );
     let reached = |mark: &str| standard.marks.contains_key(mark);
     for mark in [
         WRITTEN,
@@ -45,7 +49,7 @@ fn a_short_campaign_finds_nothing_and_reaches_much() {
         assert!(
             reached(mark),
             "{mark} was not reached:\n{}",
-            report(&standard)
+            report(&standard, Planted::default())
         );
     }
     let missing = never_reached(&standard.marks);
@@ -57,7 +61,11 @@ fn a_short_campaign_finds_nothing_and_reaches_much() {
     );
 
     let own = campaign(&many(fresh, 20), |_| {});
-    assert!(own.failures.is_empty(), "{}", report(&own));
+    assert!(
+        own.failures.is_empty(),
+        "{}",
+        report(&own, Planted::default())
+    );
 }
 
 #[test]

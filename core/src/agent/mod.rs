@@ -533,12 +533,12 @@ impl Agent {
             .filter_map(|(alias, child)| Some((alias, child.running()?)))
     }
 
-    /// Whether this agent knows that a node is not to run, and is not about to start it, for the checkers
-    /// of the simulators.
+    /// The newest order for a node that this agent knows, where that is not to run and the agent is not about
+    /// to start it, for the checkers of the simulators.
     #[doc(hidden)]
     #[must_use]
-    pub fn stops(&self, alias: &Alias) -> bool {
-        self.children.get(alias).is_some_and(Child::is_to_stop)
+    pub fn stopped_by(&self, alias: &Alias) -> Option<LogIndex> {
+        self.children.get(alias)?.stopped_by()
     }
 
     fn terminate(&mut self) {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use vaquita_core::admin::{NodeState, Selection, Verb};
+use vaquita_core::admin::{Selection, Verb};
 use vaquita_core::dfs::ask::Ask;
-use vaquita_core::dfs::ids::OpId;
-use vaquita_core::dfs::path::DfsPath;
 use vaquita_core::state::Duty;
 
 use super::case::{Case, Noise, What};
@@ -18,7 +16,8 @@ use crate::time::SimTime;
 use crate::trace::TraceMode;
 use crate::vaquita::files::{Clients, Done, Order, Ticket, bring_to_rest};
 use crate::vaquita::{
-    Cluster, VaquitaFactory, VaquitaWorld, all_online, bring_online, order, settled_on, wait_until,
+    Cluster, VaquitaFactory, VaquitaWorld, agents_there, all_online, bring_online, order,
+    settled_on, wait_until,
 };
 use crate::world::Failure;
 
@@ -51,14 +50,18 @@ impl<'a> Play<'a> {
 /// How long those that were put right may take to get on while a host stays broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Counted when a client's write was done.
+/// Counted when a client has written a file.
 pub const WRITTEN: &str = "clients.written";
-/// Counted when a client's read was done.
+/// Counted when a client has read one.
 pub const READ: &str = "clients.read";
+/// Counted when a client has removed or renamed one.
+const DONE: &str = "clients.done";
+/// Counted when a client was told that there is none.
+const NOTHING: &str = "clients.nothing";
 /// Counted when nothing is known of what became of a client's order.
-pub const UNKNOWN: &str = "clients.unknown";
+const UNKNOWN: &str = "clients.unknown";
 /// Counted when a client's order was refused.
-pub const REFUSED: &str = "clients.refused";
+const REFUSED: &str = "clients.refused";
 
 impl Scenario for Play<'_> {
     type Factory = VaquitaFactory;
@@ -72,10 +75,17 @@ impl Scenario for Play<'_> {
     }
 
     fn replay(&self, seed: u64) -> String {
-        match self.file {
-            Some(file) => format!("cargo run -p simtests -- replay {file}"),
-            None => format!("cargo run -p simtests -- replay {seed}"),
+        if let Some(file) = self.file {
+            return format!("cargo run -p simtests -- replay {file}");
         }
+        // A file says itself what is planted.
+        let planted = self
+            .case
+            .planted
+            .names()
+            .map(|bug| format!(" --plant {bug}"));
+        let planted: String = planted.collect();
+        format!("cargo run -p simtests -- replay {seed}{planted}")
     }
 
     fn build(&self, _: u64, trace: TraceMode) -> VaquitaWorld {
@@ -93,7 +103,7 @@ impl Scenario for Play<'_> {
         if let Some(recorder) = self.recorder {
             clients.record(recorder.clone());
         }
-        clients.have(world, make_directory())?;
+        clients.have(world, Order::make_directory("/d"))?;
         let tickets = self.disturb(world, &mut clients)?;
         if let Some(broken) = &self.case.broken {
             self.get_on_without(world, &mut clients, &broken.host)?;
@@ -139,15 +149,6 @@ fn still(latency: &mut Latency) {
     latency.mean_extra = Duration::ZERO;
 }
 
-fn make_directory() -> Order {
-    Order::Ask(Ask::MakeDir {
-        op: OpId([0xd1; 16]),
-        path: DfsPath::parse("/d").expect("it is a path"),
-        parents: true,
-        unix_ms: 0,
-    })
-}
-
 impl Play<'_> {
     /// The span in which things go wrong and clients work.
     fn disturb(
@@ -168,9 +169,6 @@ impl Play<'_> {
                 What::Client(order) => orders.push((at, order)),
             }
         }
-        for timed in &faults {
-            world.count(timed.step.verb(), 1);
-        }
         if let Err(what) = world.load(&Plan::new(faults)) {
             world.fail(None, what);
         }
@@ -179,8 +177,10 @@ impl Play<'_> {
             self.run_until(world, clients, at)?;
             tickets.push(clients.begin(world, None, order.clone()));
         }
-        self.run_until(world, clients, begun.after(self.case.span))?;
-        // What is left of the plan is of times behind its span.
+        // Whatever is written down happens before everything is put right.
+        let last = self.case.steps.iter().map(|it| it.at).max();
+        let end = last.unwrap_or_default().max(self.case.span);
+        self.run_until(world, clients, begun.after(end))?;
         clients.run_for(world, Duration::from_secs(2))?;
         Ok(tickets)
     }
@@ -239,13 +239,6 @@ impl Play<'_> {
 fn put_right(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
     world.disturb(&Step::HealAll);
     clients.finish(world)?;
-    let agents_there = |world: &VaquitaWorld| {
-        let rows = crate::vaquita::rows(world);
-        let there = |row: &vaquita_core::admin::NodeRow| {
-            row.agent.is_some() || row.state == NodeState::Online
-        };
-        !rows.is_empty() && rows.iter().all(there)
-    };
     wait_until(world, "every agent is online", agents_there)?;
     // A volume that has failed is not used any more by its process.
     let names: Vec<String> = world.factory().cluster.node_names().collect();
@@ -259,6 +252,8 @@ fn put_right(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Fail
         }
     }
     clients.run_for(world, Duration::from_secs(10))?;
+    // One that was paused may have ended since: it was told to before.
+    wait_until(world, "every agent is online again", agents_there)?;
     order(world, Verb::StartNodes(Selection::All));
     wait_until(world, "every node is online", all_online)?;
     // A controller that was not there when its files were changed has read them when it started, and one
@@ -304,8 +299,10 @@ fn has_failed(world: &VaquitaWorld, name: &str) -> bool {
 fn tell(world: &mut VaquitaWorld, clients: &Clients, tickets: &[Ticket]) {
     for ticket in tickets {
         let mark = match clients.done(*ticket) {
-            Some(Done::Written(_) | Done::Done) => WRITTEN,
-            Some(Done::Read(_) | Done::Nothing) => READ,
+            Some(Done::Written(_)) => WRITTEN,
+            Some(Done::Read(_)) => READ,
+            Some(Done::Done) => DONE,
+            Some(Done::Nothing) => NOTHING,
             Some(Done::Refused(_)) => REFUSED,
             Some(Done::Unknown(_)) => UNKNOWN,
             Some(Done::Answered(_)) | None => continue,

@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use vaquita_core::planted::Planted;
 
-use super::order::{order_text, parse_order};
+use super::places::Places;
 use super::setup::Setup;
 use crate::net::Cut;
 use crate::plan::text::{DurationText, parse_duration};
 use crate::plan::{PlanError, Step};
-use crate::vaquita::files::Order;
+use crate::vaquita::files::{Order, order_text, parse_order};
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -163,6 +163,45 @@ impl Case {
         self
     }
 
+    /// Whether the hosts, nodes and volumes that it names are those of its cluster.
+    ///
+    /// # Errors
+    /// What there is not.
+    fn check(&self) -> Result<(), String> {
+        let places = Places::of(&self.setup.cluster());
+        if let Some(broken) = &self.broken
+            && (!places.has_host(&broken.host) || broken.host == "h0")
+        {
+            return Err(format!(
+                "`broken`: there is no host {} but the controller's",
+                broken.host
+            ));
+        }
+        for happening in &self.steps {
+            if let What::Step(step) = &happening.what
+                && !places.have(step)
+            {
+                return Err(format!(
+                    "`{happening}`: there is no such host, node or volume"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same without the steps that name hosts, nodes and volumes which there are not.
+    #[must_use]
+    pub(super) fn fitting(&self) -> Self {
+        let places = Places::of(&self.setup.cluster());
+        let steps = self.steps.iter().filter(|happening| match &happening.what {
+            What::Client(_) => true,
+            What::Step(step) => places.have(step),
+        });
+        let mut fitting = self.with_steps(steps.cloned().collect());
+        fitting.broken = fitting.broken.filter(|it| places.has_host(&it.host));
+        fitting
+    }
+
     /// What it is about, in a line.
     #[must_use]
     pub fn title(&self) -> String {
@@ -195,7 +234,8 @@ impl fmt::Display for Happening {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.story {
+        // Words of a panic may have several lines.
+        for line in self.story.iter().flat_map(|it| it.lines()) {
             writeln!(f, "# {line}")?;
         }
         writeln!(f, "seed {}", self.seed)?;
@@ -225,23 +265,29 @@ impl FromStr for Case {
     /// Reads a case. Lines that begin with `#` are its story; empty ones are left out.
     fn from_str(text: &str) -> Result<Self, PlanError> {
         let mut case = Self::default();
-        let mut seeded = false;
+        let mut said = BTreeSet::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if let Some(story) = line.strip_prefix('#') {
                 case.story.push(story.trim().to_owned());
             } else if !line.is_empty() {
-                seeded |= line.starts_with("seed ");
-                read_line(&mut case, line).map_err(|what| PlanError { line: at + 1, what })?;
+                let wrong = |what| PlanError { line: at + 1, what };
+                let word = line.split_whitespace().next().unwrap_or_default();
+                if !said.insert(word) && !["at", "planted"].contains(&word) {
+                    return Err(wrong(format!("`{word}` was said before")));
+                }
+                read_line(&mut case, line).map_err(wrong)?;
             }
         }
-        if !seeded {
-            let (line, what) = (
-                text.lines().count(),
-                "a case has a line `seed N`".to_owned(),
-            );
-            return Err(PlanError { line, what });
+        let line = text.lines().count();
+        for (word, form) in [("seed", "seed N"), ("span", "span T")] {
+            if !said.contains(word) {
+                let what = format!("a case has a line `{form}`");
+                return Err(PlanError { line, what });
+            }
         }
+        let checked = case.check();
+        checked.map_err(|what| PlanError { line, what })?;
         Ok(case.in_order())
     }
 }
@@ -260,6 +306,9 @@ fn read_line(case: &mut Case, line: &str) -> Result<(), String> {
             case.planted = planted.map_err(|unknown| unknown.to_string())?;
         }
         "calm" => {
+            if rest.is_empty() {
+                return Err("`calm` lacks what is calm".to_owned());
+            }
             for name in rest.split_whitespace() {
                 case.calm.insert(one_of("noise", name, &Noise::ALL)?);
             }
@@ -332,6 +381,20 @@ at 13s client get /d/f1
     fn what_is_no_case_is_told_with_its_line() {
         let wrong = |text: &str| text.parse::<Case>().unwrap_err().to_string();
         assert_eq!(wrong("span 1s\n"), "line 1: a case has a line `seed N`");
+        assert_eq!(wrong("seed 1\n"), "line 1: a case has a line `span T`");
+        assert_eq!(wrong("seed 1\nseed 2"), "line 2: `seed` was said before");
+        assert!(wrong("seed 1\nspan 1s\nbroken h9 off").contains("no host h9"));
+        assert!(wrong("seed 1\nspan 1s\nbroken h0 off").contains("no host h0"));
+        for step in [
+            "kill P9-NODE1",
+            "isolate h9",
+            "disk P1-NODE1/3 die",
+            "ask master drain P9-NODE1",
+            "ask master volume drain P1-NODE1 /P1-NODE1/7",
+        ] {
+            let what = wrong(&format!("seed 1\nspan 1s\nat 1s {step}"));
+            assert!(what.contains("no such host, node or volume"), "{what}");
+        }
         assert!(wrong("seed 1\nsped 2").starts_with("line 2: `sped` begins no line of a case"));
         assert!(wrong("seed 1\ncalm winds").contains("`winds` is no noise; there are disks, "));
         assert!(wrong("seed 1\nat 1s client dance").contains("line 2"));

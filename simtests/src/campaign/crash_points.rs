@@ -26,17 +26,23 @@ pub struct CrashPoints {
 #[must_use]
 pub fn crash_points(case: &Case, disk: &str) -> CrashPoints {
     let mut points = CrashPoints::default();
+    // It may have traps of its own.
+    let sprung = |case: &Case| {
+        let outcome = run_one(&Play::of(case), case.seed, TraceMode::Fingerprint);
+        let sprung = outcome.marks.get(TRAP_SPRUNG).copied().unwrap_or(0);
+        (sprung, outcome.failure)
+    };
+    let (before, _) = sprung(case);
     loop {
         let mut reached = false;
-        for (after, power) in [(false, false), (false, true), (true, false), (true, true)] {
-            let interrupted = interrupted(case, disk, points.operations, after, power);
-            let play = Play::of(&interrupted);
-            let outcome = run_one(&play, interrupted.seed, TraceMode::Fingerprint);
-            if outcome.marks.contains_key(TRAP_SPRUNG) {
+        for (behind, power) in [(false, false), (false, true), (true, false), (true, true)] {
+            let interrupted = interrupted(case, disk, points.operations, behind, power);
+            let (after, failure) = sprung(&interrupted);
+            if after > before {
                 reached = true;
                 points.runs += 1;
             }
-            if let Some(failure) = outcome.failure {
+            if let Some(failure) = failure {
                 points.failures.push((interrupted, failure));
             }
         }
@@ -61,11 +67,12 @@ fn interrupted(case: &Case, disk: &str, operation: u64, after: bool, power: bool
     case.with_steps(steps)
 }
 
-/// The disks of a case: the controller's home, each data node's, and its volumes.
+/// The disks of a case: the homes of its controller, its agents and its data nodes, and their volumes.
 #[must_use]
 pub fn disks(case: &Case) -> Vec<String> {
     let cluster = case.setup.cluster();
     let mut disks = vec![crate::vaquita::MASTER.to_owned()];
+    disks.extend(cluster.agent_names());
     for name in cluster.node_names() {
         disks.extend((0..cluster.volumes).map(|slot| format!("{name}/{slot}")));
         disks.push(name);

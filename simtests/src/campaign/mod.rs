@@ -12,16 +12,14 @@ mod draw;
 mod hunts;
 mod many;
 mod marks;
-mod order;
+mod places;
 mod report;
 mod setup;
 mod shrink;
 mod states;
 
-pub use act::{Play, READ, REFUSED, UNKNOWN, WRITTEN};
+pub use act::{Play, READ, WRITTEN};
 pub use case::{Breakage, Broken, Case, Happening, Noise, What};
-pub(crate) use order::order_text;
-
 pub use crash_points::{CrashPoints, crash_points, disks};
 pub use hunts::{Hunted, hunt};
 pub use many::{Campaign, Failing, Plan, campaign};

@@ -2,19 +2,28 @@
 
 use std::fmt::Write as _;
 
+use vaquita_core::planted::Planted;
+
 use super::many::Campaign;
 use super::marks::{ELSEWHERE, KNOWN, never_reached};
 use crate::seeds::commit;
 
 /// A report: what was played and seen, and what failed, with the commands that show it again.
+///
+/// # Panics
+/// Never: a string takes any text.
 #[must_use]
-pub fn report(campaign: &Campaign) -> String {
+pub fn report(campaign: &Campaign, planted: Planted) -> String {
     let mut text = String::new();
-    write_report(&mut text, campaign).expect("a string takes any text");
+    let planted: String = planted
+        .names()
+        .map(|bug| format!(" --plant {bug}"))
+        .collect();
+    write_report(&mut text, campaign, &planted).expect("a string takes any text");
     text
 }
 
-fn write_report(text: &mut String, campaign: &Campaign) -> std::fmt::Result {
+fn write_report(text: &mut String, campaign: &Campaign, planted: &str) -> std::fmt::Result {
     let simulated = campaign.simulated.as_secs();
     let took = campaign.took.as_secs_f64();
     writeln!(text, "commit            {}", commit())?;
@@ -68,8 +77,10 @@ fn write_report(text: &mut String, campaign: &Campaign) -> std::fmt::Result {
     for (kind, failing) in &campaign.failures {
         writeln!(text, "\nFAILED in {} runs: {kind}", failing.runs)?;
         writeln!(text, "  seed {}: {}", failing.seed, failing.failure)?;
-        writeln!(text, "  cargo run -p simtests -- replay {}", failing.seed)?;
-        writeln!(text, "  cargo run -p simtests -- shrink {}", failing.seed)?;
+        for command in ["replay", "shrink"] {
+            let seed = failing.seed;
+            writeln!(text, "  cargo run -p simtests -- {command} {seed}{planted}")?;
+        }
     }
     Ok(())
 }

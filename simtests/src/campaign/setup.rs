@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ struct Knob {
     usual: u64,
     /// What it is drawn from; edges rather than what is likely in production.
     choices: &'static [u64],
+    /// What it may be set to by hand.
+    range: RangeInclusive<u64>,
     turn: fn(&mut Cluster, u64),
 }
 
@@ -35,50 +38,56 @@ const WEEK: u64 = 7 * 24 * 3600;
 const MIB: u64 = 1 << 20;
 
 macro_rules! knobs {
-    ($($name:literal $usual:expr, [$($choice:expr),*], $turn:expr;)+) => {
-        &[$(Knob { name: $name, usual: $usual, choices: &[$($choice),*], turn: $turn }),+]
+    ($($name:literal $usual:expr, [$($choice:expr),*], $range:expr, $turn:expr;)+) => {
+        &[$(Knob {
+            name: $name,
+            usual: $usual,
+            choices: &[$($choice),*],
+            range: $range,
+            turn: $turn,
+        }),+]
     };
 }
 
 const KNOBS: &[Knob] = knobs! {
-    "hosts" 4, [3, 4, 5, 6], |it, n| it.hosts = small(n);
-    "nodes" 1, [1, 2], |it, n| it.nodes_per_host = small(n);
-    "volumes" 1, [1, 2, 3], |it, n| it.volumes = small(n);
-    "factor" 3, [2, 3], |it, n| it.files.factor = size(n);
-    "min-write" 2, [1, 2], |it, n| it.files.min_write = size(n);
-    "level" 0, [1, 2], |it, n| it.files.level = level(n);
-    "mirrors" 0, [1, 2], |it, n| it.mirrors = size(n);
-    "udp" 1, [0], |it, n| it.lan_cluster = n > 0;
-    "secret" 1, [0], |it, n| it.secret = n > 0;
-    "wait-s" 300, [5, 20, 60], |it, n| it.recovery_wait = Some(Duration::from_secs(n));
-    "scrub-s" WEEK, [60, 600], |it, n| it.scrub_period = Duration::from_secs(n);
-    "balance" 0, [1, 4], |it, n| it.files.rebalance_concurrency = size(n);
-    "recovery" 4, [1, 16], |it, n| it.files.recovery_concurrency = size(n);
-    "capacity-kib" 4096, [700, 1500], |it, n| it.settings.volume.capacity = 1024 * n;
+    "hosts" 4, [3, 4, 5, 6], 1..=50, |it, n| it.hosts = small(n);
+    "nodes" 1, [1, 2], 1..=4, |it, n| it.nodes_per_host = small(n);
+    "volumes" 1, [1, 2, 3], 1..=8, |it, n| it.volumes = small(n);
+    "factor" 3, [2, 3], 1..=8, |it, n| it.files.factor = size(n);
+    "min-write" 2, [1, 2], 1..=8, |it, n| it.files.min_write = size(n);
+    "level" 0, [1, 2], 0..=2, |it, n| it.files.level = level(n);
+    "mirrors" 0, [1, 2], 0..=8, |it, n| it.mirrors = size(n);
+    "udp" 1, [0], 0..=1, |it, n| it.lan_cluster = n > 0;
+    "secret" 1, [0], 0..=1, |it, n| it.secret = n > 0;
+    "wait-s" 300, [5, 20, 60], 1..=100_000, |it, n| it.recovery_wait = Some(Duration::from_secs(n));
+    "scrub-s" WEEK, [60, 600], 1..=WEEK, |it, n| it.scrub_period = Duration::from_secs(n);
+    "balance" 0, [1, 4], 0..=100, |it, n| it.files.rebalance_concurrency = size(n);
+    "recovery" 4, [1, 16], 1..=100, |it, n| it.files.recovery_concurrency = size(n);
+    "capacity-kib" 4096, [700, 1500], 256..=MIB, |it, n| it.settings.volume.capacity = 1024 * n;
 
-    "segment-bytes" 64 * MIB, [1, 400, 4096], |it, n| it.limits.segment_bytes = n;
-    "checkpoint-records" 100_000, [1, 5, 50], |it, n| it.limits.checkpoint_records = n;
-    "group-commit-records" 256, [1, 2], |it, n| it.limits.group_commit_records = size(n);
-    "redial-spread-above" 20, [0], |it, n| it.limits.redial_spread_above = size(n);
-    "udp-blocked-probes" 3, [1], |it, n| it.limits.udp_blocked_probes = small(n);
-    "mass-event-percent" 30, [1, 60], |it, n| it.limits.mass_event_percent = size(n);
-    "report-page-entries" 7, [1, 2, 1000], |it, n| it.limits.report_page_entries = size(n);
-    "news-max" 50, [2, 10], |it, n| it.limits.news_max = size(n);
-    "news-delay-ms" 50, [1, 1000], |it, n| it.limits.news_delay = Duration::from_millis(n);
-    "survey-chunks" 8192, [1, 3], |it, n| it.limits.survey_chunks = size(n);
-    "copies-per-node" 4, [1], |it, n| it.limits.copies_per_node = size(n);
-    "surplus-per-tick" 20, [1], |it, n| it.limits.surplus_per_tick = size(n);
-    "surplus-per-node" 100, [2], |it, n| it.limits.surplus_per_node = size(n);
-    "packed-max" 3 * 1024, [16, 8 * 1024], |it, n| it.limits.packed_max = n;
-    "volume-segment-bytes" 16 * 1024, [4 * 1024, 64 * 1024], |it, n| it.limits.volume_segment_bytes = n;
-    "volume-batch-bytes" 8 * 1024, [1024], |it, n| it.limits.volume_batch_bytes = n;
-    "trash-hold-s" 20, [1, 120], |it, n| it.limits.trash_hold = Duration::from_secs(n);
-    "mirror-piece" 256 * 1024, [64, 1000], |it, n| it.limits.mirror_piece = size(n);
-    "mirror-log-bytes" 128 * MIB, [2_000, 20_000], |it, n| it.limits.mirror_log_bytes = n;
+    "segment-bytes" 64 * MIB, [1, 400, 4096], 1..=1 << 40, |it, n| it.limits.segment_bytes = n;
+    "checkpoint-records" 100_000, [1, 5, 50], 1..=1 << 40, |it, n| it.limits.checkpoint_records = n;
+    "group-commit-records" 256, [1, 2], 1..=1 << 40, |it, n| it.limits.group_commit_records = size(n);
+    "redial-spread-above" 20, [0], 0..=10_000, |it, n| it.limits.redial_spread_above = size(n);
+    "udp-blocked-probes" 3, [1], 1..=1 << 40, |it, n| it.limits.udp_blocked_probes = small(n);
+    "mass-event-percent" 30, [1, 60], 1..=100, |it, n| it.limits.mass_event_percent = size(n);
+    "report-page-entries" 7, [1, 2, 1000], 1..=1 << 40, |it, n| it.limits.report_page_entries = size(n);
+    "news-max" 50, [2, 10], 1..=1 << 40, |it, n| it.limits.news_max = size(n);
+    "news-delay-ms" 50, [1, 1000], 1..=1 << 40, |it, n| it.limits.news_delay = Duration::from_millis(n);
+    "survey-chunks" 8192, [1, 3], 1..=1 << 40, |it, n| it.limits.survey_chunks = size(n);
+    "copies-per-node" 4, [1], 1..=1 << 40, |it, n| it.limits.copies_per_node = size(n);
+    "surplus-per-tick" 20, [1], 1..=1 << 40, |it, n| it.limits.surplus_per_tick = size(n);
+    "surplus-per-node" 100, [2], 1..=1 << 40, |it, n| it.limits.surplus_per_node = size(n);
+    "packed-max" 3 * 1024, [16, 8 * 1024], 0..=64 * MIB, |it, n| it.limits.packed_max = n;
+    "volume-segment-bytes" 16 * 1024, [4 * 1024, 64 * 1024], 1024..=64 * MIB, |it, n| it.limits.volume_segment_bytes = n;
+    "volume-batch-bytes" 8 * 1024, [1024], 512..=64 * MIB, |it, n| it.limits.volume_batch_bytes = n;
+    "trash-hold-s" 20, [1, 120], 1..=1 << 40, |it, n| it.limits.trash_hold = Duration::from_secs(n);
+    "mirror-piece" 256 * 1024, [64, 1000], 1..=1 << 40, |it, n| it.limits.mirror_piece = size(n);
+    "mirror-log-bytes" 128 * MIB, [2_000, 20_000], 1..=1 << 40, |it, n| it.limits.mirror_log_bytes = n;
 
-    "drift-ppm" 0, [50, 200], |it, n| it.settings.drift_ppm_max = small(n);
-    "tear" 0, [1, 2], |it, n| tear(it, n);
-    "failed-sync-shows-nothing" 0, [1], |it, n| failed_sync(it, n);
+    "drift-ppm" 0, [50, 200], 0..=1_000, |it, n| it.settings.drift_ppm_max = small(n);
+    "tear" 0, [1, 2], 0..=2, |it, n| tear(it, n);
+    "failed-sync-shows-nothing" 0, [1], 0..=1, |it, n| failed_sync(it, n);
 };
 
 /// A number that somebody may have typed, as a small one.
@@ -120,8 +129,8 @@ fn knob(name: &str) -> Option<&'static Knob> {
 }
 
 impl Setup {
-    /// A cluster out of a generator: in half of them nothing but the shape is unusual, in the others
-    /// about a quarter of all limits is at some edge.
+    /// A cluster out of a generator: in half of them little but the shape is unusual, in the others about
+    /// a quarter of all limits is at some edge.
     #[must_use]
     pub fn drawn(draw: &mut Draw) -> Self {
         let edges = draw.chance(Rate::percent(50));
@@ -238,6 +247,12 @@ impl FromStr for Setup {
             let number = value
                 .parse()
                 .map_err(|_| format!("`{name}` is set to `{value}`, which is no number"))?;
+            if !knob.range.contains(&number) {
+                let (least, most) = (knob.range.start(), knob.range.end());
+                return Err(format!(
+                    "`{name}` is between {least} and {most}, not {number}"
+                ));
+            }
             setup.turn(knob, number);
         }
         Ok(setup)
@@ -256,7 +271,9 @@ mod tests {
             let before = format!("{cluster:?}");
             (knob.turn)(&mut cluster, knob.usual);
             assert_eq!(format!("{cluster:?}"), before, "{}", knob.name);
+            assert!(knob.range.contains(&knob.usual), "{}", knob.name);
             for choice in knob.choices.iter().filter(|it| **it != knob.usual) {
+                assert!(knob.range.contains(choice), "{}={choice}", knob.name);
                 (knob.turn)(&mut cluster, *choice);
                 assert_ne!(format!("{cluster:?}"), before, "{}={choice}", knob.name);
             }
@@ -273,6 +290,7 @@ mod tests {
         assert!(wrong("hosts").contains("hosts=3"));
         assert!(wrong("hops=3").contains("nothing is called `hops`; there are hosts, "));
         assert!(wrong("hosts=many").contains("no number"));
+        assert_eq!(wrong("volumes=0"), "`volumes` is between 1 and 8, not 0");
     }
 
     #[test]

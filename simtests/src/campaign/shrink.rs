@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use vaquita_core::planted::Planted;
+
 use super::act::Play;
-use super::case::{Case, Happening, Noise, What};
+use super::case::{Case, Happening, Noise};
 use crate::plan::minimise_list;
 use crate::run::run_one;
 use crate::trace::TraceMode;
@@ -88,6 +90,14 @@ impl Shrinker {
         }
         let failure = self.failure_of(case);
         let same = failure.filter(|failure| kind_of(failure) == self.kind);
+        // What is wrong without the planted bug too says nothing about it.
+        let same = same.filter(|_| {
+            let clean = Case {
+                planted: Planted::default(),
+                ..case.clone()
+            };
+            case.planted == Planted::default() || self.failure_of(&clean).is_none()
+        });
         let fails = same.is_some();
         self.failure = same.or(self.failure.take());
         fails
@@ -115,10 +125,11 @@ impl Shrinker {
         let mut tried = std::collections::BTreeSet::new();
         loop {
             let simpler = case.setup.simpler().into_iter().find_map(|setup| {
-                let smaller = fitting(&Case {
+                let smaller = Case {
                     setup,
                     ..case.clone()
-                });
+                };
+                let smaller = smaller.fitting();
                 let untried = tried.insert(smaller.to_string());
                 (untried && self.fails(&smaller)).then_some(smaller)
             });
@@ -172,44 +183,6 @@ impl Shrinker {
         }
         case
     }
-}
-
-/// The same without the steps that name hosts and nodes which there are not.
-fn fitting(case: &Case) -> Case {
-    let cluster = case.setup.cluster();
-    let hosts: Vec<String> = (0..=cluster.hosts)
-        .map(crate::vaquita::Cluster::host_name)
-        .collect();
-    let names = cluster.node_names().chain(cluster.agent_names());
-    let names: Vec<String> = names.chain([crate::vaquita::MASTER.to_owned()]).collect();
-    let exists = |name: &str| {
-        let (node, slot) = name
-            .split_once('/')
-            .map_or((name, None), |(node, slot)| (node, Some(slot)));
-        let slot = slot.map(|slot| slot.parse::<u16>().unwrap_or(u16::MAX));
-        names.iter().any(|it| it == node) && slot.is_none_or(|slot| slot < cluster.volumes)
-    };
-    let steps = case.steps.iter().filter(|happening| match &happening.what {
-        What::Client(_) => true,
-        What::Step(step) => {
-            let asked = match step {
-                crate::plan::Step::Ask { text, .. } => text.split_whitespace().all(|word| {
-                    // Aliases and volumes are the words that begin so.
-                    let name = word.trim_start_matches('/');
-                    !name.starts_with('P') || exists(name)
-                }),
-                _ => true,
-            };
-            let hosts_there = step
-                .hosts()
-                .iter()
-                .all(|host| hosts.iter().any(|it| it == host));
-            asked && hosts_there && step.nodes().iter().all(|node| exists(node))
-        }
-    });
-    let mut fitting = case.with_steps(steps.cloned().collect());
-    fitting.broken = fitting.broken.filter(|broken| hosts.contains(&broken.host));
-    fitting
 }
 
 #[expect(

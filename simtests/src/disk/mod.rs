@@ -106,6 +106,7 @@ pub struct SimDisk {
     scarred: BTreeSet<FileName>,
     faulty: bool,
     exchanged: Option<SimTime>,
+    died: Option<SimTime>,
 }
 
 /// The batches of one lane.
@@ -148,6 +149,7 @@ impl SimDisk {
             scarred: BTreeSet::new(),
             faulty: false,
             exchanged: None,
+            died: None,
         }
     }
 
@@ -201,16 +203,28 @@ impl SimDisk {
         self.faulty
     }
 
-    /// Since when it is another disk than it was, by a plan.
+    /// When a plan has made another disk of it, at last.
     #[must_use]
     pub const fn exchanged_at(&self) -> Option<SimTime> {
         self.exchanged
+    }
+
+    /// When a plan has had it die, at last.
+    #[must_use]
+    pub const fn died_at(&self) -> Option<SimTime> {
+        self.died
     }
 
     /// Another, empty disk.
     pub(crate) fn exchange(&mut self, now: SimTime) {
         self.wipe();
         self.exchanged = Some(now);
+    }
+
+    /// As [`SimDisk::die`], at a moment that is remembered.
+    pub(crate) fn die_at(&mut self, now: SimTime) {
+        self.die();
+        self.died = Some(now);
     }
 
     /// Whether the disk itself ever broke a promise about this file, or damaged it. What a machine

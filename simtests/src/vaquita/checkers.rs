@@ -14,7 +14,7 @@ pub use holders::OneHolder;
 pub use mirrors::MirrorsFollow;
 
 use vaquita_core::admin::{Selection, Verb};
-use vaquita_core::ids::{Alias, ControllerEpoch, NodeEpoch};
+use vaquita_core::ids::{Alias, ControllerEpoch, LogIndex, NodeEpoch};
 use vaquita_core::membership::Health;
 use vaquita_core::metalog::{self, Expected};
 use vaquita_core::state;
@@ -172,18 +172,20 @@ impl Checker<VaquitaFactory> for Promises {
 /// While its agent has not heard of it, one that has crashed may be started once more, and is stopped then.
 #[derive(Debug, Default)]
 pub struct StopStands {
+    /// Acknowledged, and not seen to be carried out; each with its order.
+    ordered: BTreeMap<Alias, LogIndex>,
     stopped: BTreeSet<Alias>,
 }
 
-/// Whether the agent of a node knows that it is to be stopped, and there is no process of it.
-fn is_stopped(world: &VaquitaWorld, alias: &Alias) -> bool {
+/// Whether the agent of a node knows of this order to stop it, or a later one, and there is no process of it.
+fn is_stopped(world: &VaquitaWorld, alias: &Alias, order: LogIndex) -> bool {
     let Some(node) = world.node(alias.as_str()) else {
         return false;
     };
     let here = world.host_of(node);
     let mut others = world.nodes().filter(|it| world.host_of(*it) == here);
     let stops = others.any(|it| match world.machine(it) {
-        Some(Vaquita::Agent(agent)) => agent.stops(alias),
+        Some(Vaquita::Agent(agent)) => agent.stopped_by(alias) >= Some(order),
         _ => false,
     });
     stops && world.life(node) == Life::Down
@@ -207,31 +209,7 @@ impl Checker<VaquitaFactory> for StopStands {
                 .filter(|(_, order)| order.run);
             for (alias, _) in running {
                 self.stopped.remove(alias);
-            }
-        }
-        let answers = world.answers();
-        for answer in &answers[answers.len() - step.answers..] {
-            if let (Verb::StopNodes(selection), Some(Ok(_))) = (&answer.request.verb, &answer.reply)
-            {
-                for node in world.nodes() {
-                    let alias = world.alias(node);
-                    let meant = match selection {
-                        Selection::All => alias.as_str().contains("NODE"),
-                        Selection::Aliases(names) => {
-                            names.iter().any(|name| name == alias.as_str())
-                        }
-                    };
-                    let wanted = controller(world).is_some_and(|(_, controller)| {
-                        controller
-                            .state()
-                            .orders
-                            .get(alias)
-                            .is_some_and(|order| order.run)
-                    });
-                    if meant && !wanted && is_stopped(world, alias) {
-                        self.stopped.insert(alias.clone());
-                    }
-                }
+                self.ordered.remove(alias);
             }
         }
         // A person may start it by hand; no agent may.
@@ -244,6 +222,35 @@ impl Checker<VaquitaFactory> for StopStands {
                 return Err(format!(
                     "{name} was stopped by order, and was started again"
                 ));
+            }
+        }
+        self.ordered.retain(|alias, order| {
+            let done = is_stopped(world, alias, *order);
+            if done {
+                self.stopped.insert(alias.clone());
+            }
+            !done
+        });
+        let answers = world.answers();
+        for answer in &answers[answers.len() - step.answers..] {
+            if let (Verb::StopNodes(selection), Some(Ok(_))) = (&answer.request.verb, &answer.reply)
+            {
+                for node in world.nodes() {
+                    let alias = world.alias(node);
+                    let meant = match selection {
+                        Selection::All => alias.as_str().contains("NODE"),
+                        Selection::Aliases(names) => {
+                            names.iter().any(|name| name == alias.as_str())
+                        }
+                    };
+                    let order = controller(world).and_then(|(_, controller)| {
+                        let order = controller.state().orders.get(alias)?;
+                        (!order.run).then_some(order.version)
+                    });
+                    if let Some(order) = order.filter(|_| meant) {
+                        self.ordered.insert(alias.clone(), order);
+                    }
+                }
             }
         }
         Ok(())

@@ -327,11 +327,7 @@ impl Cluster {
 /// If that is not reached within a minute.
 pub fn bring_online(world: &mut VaquitaWorld) -> Result<(), Failure> {
     world.start_all();
-    wait_until(world, "every agent is online", |world| {
-        let rows = rows(world);
-        let there = |row: &NodeRow| row.agent.is_some() || row.state == NodeState::Online;
-        !rows.is_empty() && rows.iter().all(there)
-    })?;
+    wait_until(world, "every agent is online", agents_there)?;
     order(world, Verb::StartNodes(Selection::All));
     wait_until(world, "every node is online", all_online)
 }
@@ -406,6 +402,14 @@ pub fn row(world: &VaquitaWorld, name: &str) -> Option<NodeRow> {
     rows(world)
         .into_iter()
         .find(|row| row.alias.as_str() == name)
+}
+
+/// Whether the controller shows every agent online.
+#[must_use]
+pub fn agents_there(world: &VaquitaWorld) -> bool {
+    let rows = rows(world);
+    let there = |row: &NodeRow| row.agent.is_some() || row.state == NodeState::Online;
+    !rows.is_empty() && rows.iter().all(there)
 }
 
 /// Whether the controller shows every member online.

@@ -143,7 +143,7 @@ impl<F: Factory> World<F> {
                 let (node, which) = self.disk_named(node);
                 let node = self.node(node)?;
                 let disk = self.nodes[node.index()].disk_of(which)?;
-                let op = disk.ops_done() + skip;
+                let op = disk.ops_done().saturating_add(*skip);
                 self.at_op_of(
                     node,
                     which,
@@ -271,7 +271,7 @@ impl<F: Factory> World<F> {
                     disk.exchange(now);
                 }
             }
-            DiskStep::Die => disk.die(),
+            DiskStep::Die => disk.die_at(now),
             DiskStep::Well => self.heal_disk(node, which),
         }
         Some(())

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use simtests::run::{Scenario, check};
 use simtests::trace::TraceMode;
-use simtests::vaquita::files::{Clients, Done};
+use simtests::vaquita::files::{Clients, Done, Order};
 use simtests::vaquita::{Cluster, VaquitaFactory, VaquitaWorld, all_online, controller, order};
 use simtests::world::Failure;
 use vaquita_core::admin::{Selection, Verb};
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
 use crate::repair::{WAIT, host, repairs};
-use crate::story::{expect, mkdir, put, seconds};
+use crate::story::{expect, put, seconds};
 
 /// Hosts, two nodes on each; files, of so many chunks each; hosts of the rack.
 struct Size {
@@ -144,7 +144,7 @@ impl Scenario for Rack {
         wait_for_all(world)?;
         let mut clients = Clients::new(world);
         let clients = &mut clients;
-        clients.have(world, mkdir("/d"))?;
+        clients.have(world, Order::make_directory("/d"))?;
         let size = size();
         clients.looks_at_disks = false;
         write_all(world, clients, &size)?;

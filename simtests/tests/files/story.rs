@@ -61,7 +61,7 @@ impl Scenario for Story {
     fn drive(&self, world: &mut VaquitaWorld) -> Result<(), Failure> {
         bring_online(world)?;
         let mut clients = Clients::new(world);
-        clients.have(world, mkdir("/d"))?;
+        clients.have(world, Order::make_directory("/d"))?;
         (self.drive)(world, &mut clients)?;
         if self.rests {
             bring_to_rest(world, &mut clients)?;
@@ -109,15 +109,6 @@ pub(crate) fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(
         world.fail(None, what.to_owned());
     }
     world.finish()
-}
-
-pub(crate) fn mkdir(path: &str) -> Order {
-    Order::Ask(vaquita_core::dfs::ask::Ask::MakeDir {
-        op: vaquita_core::dfs::ids::OpId([0xd1; 16]),
-        path: vaquita_core::dfs::path::DfsPath::parse(path).expect("it is a path"),
-        parents: true,
-        unix_ms: 0,
-    })
 }
 
 pub(crate) fn put(path: &str, number: u64, len: usize) -> Order {

@@ -511,13 +511,14 @@ impl Child {
         }));
     }
 
-    /// Whether it is ordered not to run, and nothing is under way that will start it all the same.
-    pub(crate) fn is_to_stop(&self) -> bool {
+    /// The order by which it is not to run, where nothing is under way that will start it all the same.
+    pub(crate) fn stopped_by(&self) -> Option<LogIndex> {
         let starts = matches!(
             self.phase,
             Phase::Recording | Phase::Probing | Phase::PortHeld { .. } | Phase::Launching
         );
-        !starts && self.desired.as_ref().is_some_and(|it| !it.run)
+        let desired = self.desired.as_ref().filter(|it| !it.run && !starts)?;
+        Some(desired.version)
     }
 
     /// The running process, if there is one for certain.

@@ -100,19 +100,25 @@ pub fn durable_state(world: &VaquitaWorld) -> Result<Option<(ClusterState, LogIn
         .map_err(|malformed| malformed.to_string())
 }
 
-/// Whether the cluster's state was so after some record of the log since its last checkpoint, as far as
-/// it is durable. Each of them is replayed: not for every step.
-pub(super) fn was_once(world: &VaquitaWorld, so: impl Fn(&ClusterState) -> bool) -> bool {
+/// Whether the cluster's state was so after some record of the log between these two, as far as they are
+/// durable and no checkpoint has taken their place.
+pub(super) fn was_between(
+    world: &VaquitaWorld,
+    (before, after): (LogIndex, LogIndex),
+    so: impl Fn(&ClusterState) -> bool,
+) -> bool {
     let Some((files, expected)) = durable_log(world) else {
         return false;
     };
     let Ok(recovered) = metalog::recover(&files, &expected) else {
         return false;
     };
-    (0..=recovered.records.len()).any(|count| {
-        let state = state::replay(recovered.checkpoint, &recovered.records[..count]);
-        state.is_ok_and(|state| so(&state))
-    })
+    let records = &recovered.records;
+    let within = (0..records.len()).filter(|at| (before..after).contains(&records[*at].index));
+    let mut states = within
+        .map(|at| state::replay(recovered.checkpoint, &records[..=at]))
+        .filter_map(Result::ok);
+    states.any(|state| so(&state))
 }
 
 fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
@@ -130,36 +136,49 @@ fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Optio
     world.node(alias.as_str())
 }
 
-/// Whether a disk of this node does not keep what it promises: what a write was told may be gone before
-/// the write is acknowledged. One that is another disk than it was counts only if it is that `since`.
-fn breaks_its_word(world: &VaquitaWorld, node: NodeIx, since: SimTime) -> bool {
+/// When something was asked for that is acknowledged now.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The whole.
+    pub began: SimTime,
+    /// The first commit of it, which may have been carried out at any time since.
+    pub committing: SimTime,
+}
+
+/// Whether what a write has put on a disk of this node may be gone by its acknowledgement, without anybody's
+/// fault but the disk's: it has died, or damaged something, since the write began; it is another disk than
+/// when the commit was asked for (one that was exchanged before has a node that registers anew, and does not
+/// count); or it lies.
+fn may_have_lost(world: &VaquitaWorld, node: NodeIx, asked: Asked) -> bool {
     let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
     disks.any(|disk| {
-        let exchanged = disk.exchanged_at().is_some_and(|at| at >= since);
-        let is_gone = disk.dead || exchanged;
-        is_gone || disk.profile.lies || !disk.incidents().is_empty()
+        let damaged = disk.incidents().iter().any(|it| it.at >= asked.began);
+        let died = disk.died_at().is_some_and(|at| at >= asked.began);
+        let exchanged = disk.exchanged_at().is_some_and(|at| at >= asked.committing);
+        damaged || died || exchanged || disk.profile.lies
     })
 }
 
 /// A write that was just acknowledged is in the controller's log and on as many disks as the
 /// configuration asks for, and would be if the power of the whole site failed now.
 ///
-/// It may have been committed at any time `since` that was first asked for, and what was on a disk may be
-/// gone with it before the answer comes.
-///
 /// # Errors
 /// What is missing.
 pub fn acknowledged(
     world: &VaquitaWorld,
     committed: &Committed,
-    since: SimTime,
+    asked: Asked,
 ) -> Result<(), String> {
     let Some((state, last)) = durable_state(world)? else {
         return Ok(());
     };
     let path = &committed.entry.path;
     let index = committed.entry.version;
-    let files = &world.factory().cluster.files;
+    // What it goes by, and not what its files say by now.
+    let min_write = match controller(world) {
+        Some((_, machine)) => machine.files_config().min_write,
+        None => world.factory().cluster.files.min_write,
+    };
     let names = &state.namespace;
     let there = names.stat(path).ok();
     // It may have been replaced or removed since.
@@ -189,15 +208,15 @@ pub fn acknowledged(
             };
             let disk = kept.entry(node).or_insert_with(|| durable(world, node));
             let there =
-                disk.get(&chunk.version()) == Some(&wanted) || breaks_its_word(world, node, since);
+                disk.get(&chunk.version()) == Some(&wanted) || may_have_lost(world, node, asked);
             have += usize::from(there);
         }
-        if have < files.min_write {
+        if have < min_write {
             return Err(format!(
                 "{path} was acknowledged, and a loss of power now would leave {have} replicas of its \
                  chunk {}; {} are needed",
                 chunk.version(),
-                files.min_write
+                min_write
             ));
         }
     }
@@ -212,6 +231,8 @@ pub struct Chunks {
     process: u32,
     digests: BTreeMap<ChunkVersion, (u64, Digest)>,
     seen: BTreeSet<ChunkVersion>,
+    /// When a controller was last seen for which replicas may share a host.
+    lax_at: Option<SimTime>,
     nodes: BTreeMap<NodeIx, u64>,
 }
 
@@ -226,10 +247,22 @@ impl Chunks {
         Ok(())
     }
 
-    fn placed(&mut self, world: &VaquitaWorld, state: &ClusterState) -> Result<(), String> {
+    /// Whether what is seen for the first time now was placed where replicas must not share a host. With what
+    /// was placed before the level was raised that is made good later, at the pace of repair; and what a
+    /// process finds at its start may be of one that had another level.
+    fn is_strict(&self, world: &VaquitaWorld, finds: bool) -> bool {
+        let grace = world.factory().cluster.limits.orphan_grace;
+        self.lax_at
+            .is_none_or(|at| !finds && world.now().since(at) > grace)
+    }
+
+    fn placed(
+        &mut self,
+        world: &VaquitaWorld,
+        state: &ClusterState,
+        strict: bool,
+    ) -> Result<(), String> {
         let names = &state.namespace;
-        // What it has taken up of its files, which may have changed since.
-        let level = controller(world).map(|(_, machine)| machine.files_config().level);
         let fresh: Vec<_> = names
             .chunks_after(None)
             .filter(|chunk| !self.seen.contains(&chunk.version()))
@@ -245,7 +278,7 @@ impl Chunks {
             if nodes.len() != holders.len() {
                 return Err(format!("two replicas of chunk {version} are on one node"));
             }
-            if level == Some(ReliabilityLevel::NeverShare) {
+            if strict {
                 let places = holders
                     .iter()
                     .filter_map(|node| place_of(world, state, *node));
@@ -269,6 +302,10 @@ impl Checker<VaquitaFactory> for Chunks {
         let Some(node) = step.node else { return Ok(()) };
         match world.machine(node) {
             Some(Vaquita::Controller(machine)) => {
+                // What it has taken up of its files, which may have changed since.
+                if machine.files_config().level != ReliabilityLevel::NeverShare {
+                    self.lax_at = Some(world.now());
+                }
                 let (synced, appended) = machine.log_positions();
                 // What is not synced may be taken by a crash, and the same index be another's then.
                 let process = world.starts(node);
@@ -279,8 +316,9 @@ impl Checker<VaquitaFactory> for Chunks {
                 if synced != appended || appended == self.appended {
                     return Ok(());
                 }
-                self.appended = appended;
-                self.placed(world, machine.state())
+                let finds = std::mem::replace(&mut self.appended, appended) == LogIndex(0);
+                let strict = self.is_strict(world, finds);
+                self.placed(world, machine.state(), strict)
             }
             Some(Vaquita::DataNode(machine)) => {
                 // A look at everything a node has, whenever its sum has changed.

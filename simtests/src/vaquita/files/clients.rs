@@ -1,29 +1,35 @@
 //! Clients, and the data nodes' side of what they want: the writing of files, their reading, and
 //! questions about names.
 
+mod reading;
+mod writing;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use vaquita_core::admin::{Caller, NodeState, Refusal, Request, Response, Verb};
-use vaquita_core::dfs::ask::{Answer, Ask, Committed, Expect, FileLayout};
+use vaquita_core::dfs::ask::{Answer, Ask, Committed, Expect};
 use vaquita_core::dfs::digest::Digest;
-use vaquita_core::dfs::fetch::{Fetch, FetchEffect, FetchInput};
+use vaquita_core::dfs::fetch::{Fetch, FetchInput};
 use vaquita_core::dfs::ids::{FileVersion, OpId};
 use vaquita_core::dfs::path::DfsPath;
-use vaquita_core::dfs::put::{Put, PutEffect, PutInput, PutOrder};
+use vaquita_core::dfs::put::{Put, PutInput, PutOrder};
 use vaquita_core::ids::{NodeId, RequestId};
 use vaquita_core::limits::Limits;
 use vaquita_core::time::Timestamp;
 use vaquita_history::{Act, Expected, History, Moment, Seen};
 
-use super::{checkers, content};
-use crate::campaign::order_text;
+use reading::Reading;
+use writing::Putting;
+
+use super::checkers::{self, Asked};
+use super::{content, order_text};
 use crate::picture::{Outcome, Recorder};
 use crate::streams::{Rate, Stream, index};
 use crate::time::SimTime;
 use crate::vaquita::{Vaquita, VaquitaWorld, client_token};
-use crate::world::{Carried, Failure, Life, NodeIx, Transfer, TransferId};
+use crate::world::{Carried, Failure, Life, NodeIx, TransferId};
 
 /// Something a client wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +66,22 @@ pub enum Order {
     },
     /// Something else, which is in no history.
     Ask(Ask),
+}
+
+impl Order {
+    /// To make a directory, with those above it.
+    ///
+    /// # Panics
+    /// If it is no path.
+    #[must_use]
+    pub fn make_directory(path: &str) -> Self {
+        Self::Ask(Ask::MakeDir {
+            op: OpId([0xd1; 16]),
+            path: DfsPath::parse(path).expect("a test's path is a path"),
+            parents: true,
+            unix_ms: 0,
+        })
+    }
 }
 
 /// Names an order.
@@ -137,27 +159,6 @@ enum Work {
     Asking,
     Putting(Box<Putting>),
     Reading(Box<Reading>),
-}
-
-#[derive(Debug)]
-struct Putting {
-    put: Put,
-    chunks: Vec<Vec<u8>>,
-    begun: usize,
-    keeps: bool,
-    committing: bool,
-}
-
-#[derive(Debug)]
-struct Reading {
-    layout: FileLayout,
-    chunk: usize,
-    bytes: Vec<u8>,
-    /// Bytes of the present chunk.
-    part: Vec<u8>,
-    fetch: Option<Fetch>,
-    /// Where each attempt is, and its stream.
-    attempts: Vec<(u64, TransferId, usize)>,
 }
 
 /// How long a client waits for an entry before it goes on with another.
@@ -597,8 +598,12 @@ impl Clients {
         if let (Done::Written(committed), Order::Put { path, number, .. }) = (&done, &task.order) {
             let versions = self.numbers.entry(path.clone()).or_default();
             versions.insert(*number, committed.entry.version);
+            let asked = Asked {
+                began: task.began,
+                committing: task.committing_since,
+            };
             if self.looks_at_disks
-                && let Err(what) = checkers::acknowledged(world, committed, task.committing_since)
+                && let Err(what) = checkers::acknowledged(world, committed, asked)
             {
                 world.fail(None, what);
             }
@@ -736,23 +741,6 @@ impl Clients {
         self.pump(world, ticket);
     }
 
-    /// Begins the next chunk of a body, or ends it.
-    fn next_chunk(&mut self, world: &mut VaquitaWorld, ticket: Ticket) {
-        let now = stamp(world.now());
-        let Some(Work::Putting(putting)) = self.tasks.get_mut(&ticket).map(|task| &mut task.work)
-        else {
-            return;
-        };
-        match putting.chunks.get(putting.begun) {
-            Some(bytes) => {
-                putting.begun += 1;
-                let max_len = bytes.len() as u64;
-                putting.put.handle(now, PutInput::ChunkBegins { max_len });
-            }
-            None => putting.put.handle(now, PutInput::BodyEnded),
-        }
-    }
-
     /// Does what the machine of a task wants.
     fn pump(&mut self, world: &mut VaquitaWorld, ticket: Ticket) {
         loop {
@@ -776,170 +764,6 @@ impl Clients {
             }
         }
     }
-
-    fn put_effect(
-        &mut self,
-        world: &mut VaquitaWorld,
-        ticket: Ticket,
-        entry: NodeIx,
-        effect: PutEffect,
-    ) {
-        let now = stamp(world.now());
-        let Some(task) = self.tasks.get_mut(&ticket) else {
-            return;
-        };
-        let Work::Putting(putting) = &mut task.work else {
-            return;
-        };
-        match effect {
-            PutEffect::Ask(ask) => {
-                if matches!(ask, Ask::Commit(_)) {
-                    putting.committing = true;
-                    task.committing_since = task.committing_since.min(world.now());
-                }
-                self.ask(world, ticket, entry, ask);
-            }
-            PutEffect::Write {
-                number,
-                token,
-                replicas,
-                again,
-            } => {
-                let bytes = putting.chunks[number].clone();
-                let announced = token.version.chunk.count() % 3 != 0;
-                if !again {
-                    let (len, digest) = (bytes.len() as u64, Digest::of(&bytes));
-                    let input = PutInput::ChunkEnds {
-                        number,
-                        len,
-                        digest,
-                    };
-                    putting.put.handle(now, input);
-                }
-                for replica in replicas {
-                    let transfer = Transfer::Store {
-                        token: token.clone(),
-                        bytes: bytes.clone(),
-                        announced,
-                    };
-                    let id = world.carry(entry, &replica.endpoint, transfer);
-                    let node = replica.node;
-                    self.transfers
-                        .insert(id, (ticket, Purpose::Write { number, node }));
-                }
-            }
-            PutEffect::Settled { .. } => self.next_chunk(world, ticket),
-            PutEffect::Finished(Ok(committed)) => {
-                self.end(world, ticket, Done::Written(Box::new(committed)));
-            }
-            PutEffect::Finished(Err(refusal)) => {
-                if passes(&refusal) || matches!(refusal, Refusal::Stale { .. }) {
-                    // Only what can pass leaves open whether it was done.
-                    putting.committing &= passes(&refusal);
-                    let why = refusal.to_string();
-                    task.last = Some(refusal);
-                    self.try_failed(world, ticket, &why);
-                } else {
-                    self.end(world, ticket, Done::Refused(refusal));
-                }
-            }
-        }
-    }
-
-    /// Goes on with the reading of a file. Returns whether there may be more to do.
-    fn read_on(&mut self, world: &mut VaquitaWorld, ticket: Ticket, entry: NodeIx) -> bool {
-        let now = stamp(world.now());
-        let Some(Work::Reading(reading)) = self.tasks.get_mut(&ticket).map(|task| &mut task.work)
-        else {
-            return false;
-        };
-        let Some(place) = reading.layout.chunks.get(reading.chunk).cloned() else {
-            let wanted = reading.layout.entry.digest;
-            let parts: Vec<_> = self.limits_cut(ticket);
-            let digest = vaquita_core::dfs::ask::file_digest(parts.iter().copied());
-            let number = self.known.get(&digest).copied();
-            match number.filter(|_| wanted == Some(digest)) {
-                Some(number) => self.end(world, ticket, Done::Read(number)),
-                None => {
-                    let what = format!("a read gave bytes that nobody wrote: {wanted:?}");
-                    world.fail(Some(entry), what);
-                    self.end(world, ticket, Done::Unknown(String::new()));
-                }
-            }
-            return false;
-        };
-        let Some(fetch) = &mut reading.fetch else {
-            reading.fetch = Some(Fetch::new(
-                place.len,
-                place.replicas.len(),
-                &self.limits,
-                now,
-            ));
-            reading.attempts.clear();
-            reading.part.clear();
-            return true;
-        };
-        let Some(effect) = fetch.poll_effect() else {
-            return false;
-        };
-        match effect {
-            FetchEffect::Start {
-                attempt,
-                replica,
-                offset,
-            } => {
-                let transfer = Transfer::Fetch {
-                    version: place.version,
-                    offset,
-                    len: place.len - offset,
-                    even_damaged: false,
-                };
-                let id = world.carry(entry, &place.replicas[replica].endpoint, transfer);
-                reading.attempts.push((offset, id, replica));
-                let chunk = reading.chunk;
-                self.transfers
-                    .insert(id, (ticket, Purpose::Read { chunk, attempt }));
-            }
-            FetchEffect::Stop { attempt } => {
-                if let Some((_, id, _)) = reading.attempts.get(attempt) {
-                    self.transfers.remove(id);
-                    world.drop_transfer(*id);
-                }
-            }
-            FetchEffect::Finished => {
-                let part = std::mem::take(&mut reading.part);
-                if Digest::of(&part) != place.digest {
-                    let version = place.version;
-                    let what = format!("a read of chunk {version} gave other bytes than committed");
-                    world.fail(Some(entry), what);
-                }
-                reading.bytes.extend_from_slice(&part);
-                reading.fetch = None;
-                reading.chunk += 1;
-            }
-            FetchEffect::GaveUp(failures) => {
-                let why = format!(
-                    "no replica of chunk {} delivers: {failures:?}",
-                    place.version
-                );
-                self.try_failed(world, ticket, &why);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Lengths and digests of the chunks of what was read.
-    fn limits_cut(&self, ticket: Ticket) -> Vec<(u64, Digest)> {
-        let Some(Work::Reading(reading)) = self.tasks.get(&ticket).map(|task| &task.work) else {
-            return Vec::new();
-        };
-        let parts = self.cut(&reading.bytes);
-        let parts = parts.iter();
-        parts
-            .map(|part| (part.len() as u64, Digest::of(part)))
-            .collect()
-    }
 }
 
 impl Task {
@@ -951,33 +775,6 @@ impl Task {
         };
         let machine = machine.map(|at| SimTime::from_nanos(at.as_nanos()));
         Some(machine.map_or(self.until, |at| at.min(self.until)))
-    }
-}
-
-impl Reading {
-    fn arrived(&mut self, now: Timestamp, attempt: usize, what: Carried) {
-        let Some(fetch) = &mut self.fetch else { return };
-        let Some((at, _, _)) = self.attempts.get_mut(attempt) else {
-            return;
-        };
-        match what {
-            Carried::Bytes { offset, bytes, .. } => {
-                if !fetch.leads(attempt) {
-                    return;
-                }
-                // The first piece begins where its block does.
-                let skip = index(at.saturating_sub(offset)).min(bytes.len());
-                let fresh = &bytes[skip..];
-                *at += fresh.len() as u64;
-                self.part.extend_from_slice(fresh);
-                let bytes = fresh.len() as u64;
-                fetch.handle(now, FetchInput::Arrived { attempt, bytes });
-            }
-            other => {
-                let reason = format!("{other:?}");
-                fetch.handle(now, FetchInput::Failed { attempt, reason });
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use vaquita_core::store::scan::scan;
 
 use super::checkers::contents;
 use crate::checker::Checker;
-use crate::disk::Cached;
+use crate::disk::{Cached, SimDisk};
 use crate::vaquita::{Vaquita, VaquitaFactory, VaquitaWorld, controller};
 use crate::world::{NodeIx, StepRecord};
 
@@ -41,38 +41,50 @@ fn is_of_its_registration(world: &VaquitaWorld, master: &Controller, node: NodeI
     registered == Some(machine.identity().2)
 }
 
-/// A chunk on a volume's disk of which the files know, and which no running node has in the same form.
+/// A chunk on a volume's disk that some file has, and that is nowhere else in the same form: not with a
+/// running node, and not on a disk of one that does not run. Where any other disk was ever bad, it may be
+/// nowhere else without anybody's fault.
 fn nowhere_else(
     world: &VaquitaWorld,
     master: &Controller,
     node: NodeIx,
     slot: VolumeSlot,
 ) -> Option<ChunkVersion> {
-    let disk = world.volume(node, slot.0)?;
-    let (_, found) = scan(&Cached(disk)).ok()?;
-    let there: BTreeMap<ChunkVersion, (u64, Digest)> = contents(&found);
-    let others = |version, what| {
+    let volumes = |node| (0..world.volumes(node)).map(VolumeSlot);
+    let on_disk = |node, slot: VolumeSlot| {
+        let scanned = world.volume(node, slot.0).map(|disk| scan(&Cached(disk)));
+        let found = scanned.and_then(Result::ok);
+        found.map_or_else(BTreeMap::new, |(_, found)| contents(&found))
+    };
+    let elsewhere = |version: ChunkVersion, what: (u64, Digest)| {
         world.nodes().any(|other| match world.machine(other) {
-            Some(Vaquita::DataNode(machine)) => {
-                let mut entries = machine.entries().into_iter();
-                entries.any(|it| it.version == version && (it.len, it.digest) == what)
+            Some(Vaquita::DataNode(machine)) => machine.entries().into_iter().any(|it| {
+                let is_it = it.version == version && (it.len, it.digest) == what;
+                is_it && (other, it.volume) != (node, slot)
+            }),
+            _ => {
+                let mut others = volumes(other).filter(|it| (other, *it) != (node, slot));
+                others.any(|it| on_disk(other, it).get(&version) == Some(&what))
             }
-            _ => false,
         })
     };
     let names = &master.state().namespace;
-    let id = match world.machine(node) {
-        Some(Vaquita::DataNode(machine)) => machine.identity().0.node,
-        _ => return None,
-    };
-    let needed = there.into_iter().filter(|(version, what)| {
-        names.chunk_version(*version).is_some_and(|chunk| {
-            // Where its node has nothing to do with it any more, others were found to have it.
-            chunk.is_held_by(id) && (chunk.len(), chunk.digest()) == *what
-        })
+    let excused = world.nodes().any(|other| {
+        volumes(other).any(|it| (other, it) != (node, slot) && was_faulty(world, other, it))
     });
-    let mut lost = needed.filter(|(version, what)| !others(*version, *what));
+    if excused {
+        return None;
+    }
+    let needed = on_disk(node, slot).into_iter().filter(|(version, what)| {
+        let chunk = names.chunk_version(*version);
+        chunk.is_some_and(|chunk| (chunk.len(), chunk.digest()) == *what)
+    });
+    let mut lost = needed.filter(|(version, what)| !elsewhere(*version, *what));
     lost.next().map(|(version, _)| version)
+}
+
+fn was_faulty(world: &VaquitaWorld, node: NodeIx, slot: VolumeSlot) -> bool {
+    world.volume(node, slot.0).is_none_or(SimDisk::was_faulty)
 }
 
 impl Checker<VaquitaFactory> for DrainedIsEmpty {

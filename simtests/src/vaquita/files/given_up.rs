@@ -1,6 +1,6 @@
 //! Nothing is given up that is needed, and nothing at a time at which nobody can know that it is not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use vaquita_core::controller::Controller;
@@ -11,7 +11,7 @@ use vaquita_core::ids::LogIndex;
 use vaquita_core::membership::Health;
 use vaquita_core::time::Timestamp;
 
-use super::checkers::was_once;
+use super::checkers::was_between;
 use crate::checker::Checker;
 use crate::time::SimTime;
 use crate::vaquita::{Vaquita, VaquitaFactory, VaquitaWorld, controller};
@@ -46,6 +46,8 @@ pub struct GivenUp {
     /// Those that some file has since this very moment: which places of them are not used is the word
     /// of whoever wrote them.
     fresh: BTreeSet<ChunkVersion>,
+    /// Where the log has grown by more than one record from one look to the next, lately.
+    jumps: VecDeque<(LogIndex, LogIndex)>,
     /// Who was told to give up what, by any process.
     told: BTreeSet<(NodeIx, ChunkVersion)>,
 }
@@ -64,15 +66,21 @@ const NEWS_MAX: Duration = Duration::from_secs(11);
 /// Chunks of a cluster above which nobody looks: each of them would be looked at with every record.
 const CHUNKS_MAX: usize = 2_000;
 
-/// Whether a file has had a content for less than a moment: it was written and replaced by two
-/// messages that came together. Looked for in the log, where both are.
-fn was_committed(world: &VaquitaWorld, version: ChunkVersion) -> bool {
-    was_once(world, |state| {
-        state.namespace.chunk_version(version).is_some()
-    })
-}
+/// Growths of the log by several records at once that are remembered.
+const JUMPS_MAX: usize = 64;
 
 impl GivenUp {
+    /// Whether a file has had a content that nobody could see: it was written and replaced by messages
+    /// that came together.
+    fn had_for_a_moment(&self, world: &VaquitaWorld, version: ChunkVersion) -> bool {
+        let mut jumps = self.jumps.iter();
+        jumps.any(|jump| {
+            was_between(world, *jump, |state| {
+                state.namespace.chunk_version(version).is_some()
+            })
+        })
+    }
+
     /// A node has changed what it has, maybe.
     fn note(
         &mut self,
@@ -134,7 +142,7 @@ impl GivenUp {
         }
         let chunk = master.state().namespace.chunk_version(version);
         let good = chunk.is_some_and(|it| (it.len(), it.digest()) == what);
-        let factor = world.factory().cluster.files.factor;
+        let factor = master.files_config().factor;
         if good
             && !self.told.contains(&(node, version))
             && self.others(world, master, node, version, what) < factor
@@ -204,7 +212,7 @@ impl GivenUp {
             let young = now.since(self.began) < limits.orphan_grace;
             let young = young.then(|| "a write of before may still commit it".to_owned());
             return match self.doubts(world, master, now).or(young) {
-                Some(_) if was_committed(world, version) => Ok(()),
+                Some(_) if self.had_for_a_moment(world, version) => Ok(()),
                 Some(doubt) => Err(format!("{alias} is to give up {version}, and {doubt}")),
                 None => Ok(()),
             };
@@ -212,7 +220,7 @@ impl GivenUp {
         let what = (chunk.len(), chunk.digest());
         let kept = self.nodes.get(&node);
         let good = kept.is_some_and(|it| it.has.get(&version) == Some(&what));
-        let factor = world.factory().cluster.files.factor;
+        let factor = master.files_config().factor;
         let others = self.others(world, master, node, version, what);
         if good && others < factor {
             return Err(format!(
@@ -220,8 +228,10 @@ impl GivenUp {
                  are to be"
             ));
         }
+        let registered = master.state().registry.get(alias);
+        let is_holder = registered.is_some_and(|it| chunk.is_held_by(it.node));
         match self.doubts(world, master, now) {
-            Some(_) if self.fresh.contains(&version) => Ok(()),
+            Some(_) if self.fresh.contains(&version) && !is_holder => Ok(()),
             Some(doubt) => Err(format!(
                 "{alias} is to give up its replica of {version}, and {doubt}"
             )),
@@ -243,16 +253,27 @@ impl GivenUp {
             (self.began, self.heard_all) = (now, false);
             self.appended = LogIndex(0);
             self.files_had.clear();
+            self.jumps.clear();
         }
         let names = &master.state().namespace;
         let appended = master.log_positions().1;
         if appended != self.appended {
-            self.appended = appended;
+            let before = std::mem::replace(&mut self.appended, appended);
+            if before > LogIndex(0) && appended.0 > before.0 + 1 {
+                self.jumps.push_back((before, appended));
+                if self.jumps.len() > JUMPS_MAX {
+                    self.jumps.pop_front();
+                }
+            }
             let chunks = names.chunks_after(None).take(CHUNKS_MAX);
             let had = &self.files_had;
             let fresh = chunks.map(|it| it.version()).filter(|it| !had.contains(it));
             self.fresh = fresh.collect();
             self.files_had.extend(&self.fresh);
+            if before == LogIndex(0) {
+                // What a process finds when it starts is not of this moment.
+                self.fresh.clear();
+            }
         } else {
             self.fresh.clear();
         }

@@ -11,8 +11,10 @@ mod content;
 pub mod drained;
 pub mod given_up;
 mod settled;
+mod words;
 
 pub use clients::{Clients, Done, Order, Ticket};
 pub use content::content;
 pub use settled::{READ_BACK_REQUIRED, bring_to_rest, unrest};
 pub use vaquita_history::{Act, Expected, History, Seen};
+pub use words::{order_text, parse_order};

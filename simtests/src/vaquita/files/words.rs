@@ -1,10 +1,10 @@
 //! What clients want, as text: `put /d/f1 1003 9000 anything`.
 
-use crate::vaquita::files::{Expected, Order};
+use super::{Expected, Order};
 
-/// An order as text. What is in no history has none.
+/// An order as text, which [`parse_order`] reads back; what is in no history is for people only.
 #[must_use]
-pub(crate) fn order_text(order: &Order) -> String {
+pub fn order_text(order: &Order) -> String {
     match order {
         Order::Put {
             path,
@@ -31,11 +31,14 @@ fn expected_text(expected: Expected) -> String {
     }
 }
 
+/// Bytes of a file at most: all of it is in memory.
+const LEN_MAX: usize = 64 << 20;
+
 /// Reads an order back.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(super) fn parse_order(text: &str) -> Result<Order, String> {
+pub fn parse_order(text: &str) -> Result<Order, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = |word: &str| {
         let wrong = |_| format!("`{text}`: `{word}` is no number");
@@ -50,7 +53,10 @@ pub(super) fn parse_order(text: &str) -> Result<Order, String> {
         ["put", at, content, len, expect] => Ok(Order::Put {
             path: path(at)?,
             number: number(content)?,
-            len: usize::try_from(number(len)?).map_err(|what| what.to_string())?,
+            len: match usize::try_from(number(len)?) {
+                Ok(len) if len <= LEN_MAX => len,
+                _ => return Err(format!("`{text}`: {LEN_MAX} bytes are the most")),
+            },
             expect: match expect {
                 "anything" => Expected::Anything,
                 "nothing" => Expected::Nothing,
