@@ -132,6 +132,62 @@ fn a_disk_of_an_earlier_day_is_judged_by_its_contents() {
     );
 }
 
+/// All that a node has on disk: its home and its volume.
+fn machine(world: &VaquitaWorld, name: &str) -> (Files, Files) {
+    let home = world.disk(named(world, name)).files();
+    (home, volume(world, name))
+}
+
+/// Another machine is where that of a node was.
+fn put_machine(world: &mut VaquitaWorld, name: &str, (home, files): &(Files, Files)) {
+    let (node, now) = (named(world, name), world.now());
+    world.disk_mut(node).replace(now, home);
+    put_in(world, name, files);
+}
+
+/// A machine was copied with all its disks. While the original is off, the copy runs in its place, and then
+/// the original again: each has only what it has, and counts for nothing else.
+#[test]
+fn a_copied_machine_and_its_original_in_turn_lose_nothing() {
+    run(
+        8,
+        "wrong_disks::a_copied_machine_and_its_original_in_turn_lose_nothing",
+        impatient,
+        |world, clients| {
+            write_some(world, clients, 12)?;
+            stop(world, &["P2-NODE1"])?;
+            let copy = machine(world, "P2-NODE1");
+            start(world, &["P2-NODE1"])?;
+            for number in 0..4 {
+                clients.have(world, put(&format!("/d/f{number}"), 50 + number, 9_000))?;
+                clients.have(world, remove(&format!("/d/f{}", number + 8)))?;
+            }
+            stop(world, &["P2-NODE1"])?;
+            let original = machine(world, "P2-NODE1");
+            put_machine(world, "P2-NODE1", &copy);
+            start(world, &["P2-NODE1"])?;
+            for number in 0..4 {
+                clients.have(world, put(&format!("/d/f{number}"), 90 + number, 9_000))?;
+                clients.have(world, put(&format!("/d/h{number}"), 70 + number, 9_000))?;
+            }
+            clients.run_for(world, seconds(60))?;
+            expect_whole(world)?;
+            stop(world, &["P2-NODE1"])?;
+            put_machine(world, "P2-NODE1", &original);
+            start(world, &["P2-NODE1"])?;
+            for number in 0..4 {
+                for (name, wanted) in [("f", 90 + number), ("h", 70 + number)] {
+                    let read = clients.have(world, get(&format!("/d/{name}{number}")))?;
+                    let what = format!("/d/{name}{number} reads as {read:?}");
+                    expect(world, read == Done::Read(wanted), &what)?;
+                }
+            }
+            clients.run_for(world, seconds(60))?;
+            expect_whole(world)
+        },
+    );
+}
+
 /// 56: a block of one chunk was written into another: neither checksum nor digest fits, nobody reads it,
 /// and it is made anew.
 #[test]

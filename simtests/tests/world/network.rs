@@ -44,6 +44,35 @@ fn a_dirty_network_changes_nothing() {
     );
 }
 
+/// Every question takes two seconds until it is answered, from the start on, and then four: nobody is offline
+/// for it.
+#[test]
+fn questions_that_take_seconds_take_nobody_offline() {
+    run(
+        6,
+        Story {
+            name: "network::questions_that_take_seconds_take_nobody_offline",
+            cluster: small,
+            prepare: |world| world.add_checker(NobodyOffline::default()),
+            drive: |world| {
+                for latency in [seconds(1), seconds(2)] {
+                    world.disturb(&Step::Weather(LinkProfile {
+                        latency,
+                        ..LinkProfile::default()
+                    }));
+                    if latency == seconds(1) {
+                        bring_online(world)?;
+                    }
+                    world.run_for(seconds(900))?;
+                    let calm = all_online(world);
+                    expect(world, calm, "long ways took somebody offline")?;
+                }
+                Ok(())
+            },
+        },
+    );
+}
+
 /// 6: one direction is cut. The node fences itself before the controller gives it up (a checker
 /// holds that), and heals by itself.
 #[test]
