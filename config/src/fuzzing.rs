@@ -1,6 +1,8 @@
 //! Bodies of the fuzz targets. Each panics if a promise of this crate does not hold for the bytes.
 //!
-//! The property tests call them too, so that they run where no fuzzer does.
+//! The property tests call them too, so that they run where no fuzzer does. They are compiled always, since
+//! these tests, that of all corpora and the fuzzers are other packages, and a feature would build the crate
+//! twice; programs have nothing of what they do not call.
 
 use crate::alias_macro;
 use crate::check::{CheckOptions, ClusterFiles, check};
@@ -191,11 +193,34 @@ pub fn fuzz_site(bytes: &[u8]) {
     };
     let written = site.to_string();
     assert_eq!(written.parse().as_ref(), Ok(&site), "{text:?}");
-    assert!(site.same_address(&site));
+    let alias = site.alias.as_bytes();
+    let is_legal = |it: &u8| it.is_ascii_alphanumeric() || b"_-".contains(it);
+    assert!(
+        (1..=63).contains(&alias.len())
+            && alias.iter().all(is_legal)
+            && alias[0].is_ascii_alphanumeric(),
+        "{text:?}"
+    );
+    same_place(&site);
     let file = format!("localSite,mode\n{written},datanode\n");
     let parsed = parse_cluster_nodes("cluster.nodes", file.as_bytes());
     let read: Vec<_> = parsed.value.nodes().map(|member| &member.site).collect();
     assert_eq!(read, [&site], "{:?}", parsed.diagnostics);
+}
+
+/// Capital letters and the alias make no other address of it; another port does.
+fn same_place(site: &Site) {
+    let other_case = |it: char| match it.is_ascii_uppercase() {
+        true => it.to_ascii_lowercase(),
+        false => it.to_ascii_uppercase(),
+    };
+    let host: String = site.host.chars().map(other_case).collect();
+    let elsewhere = site.port % u16::MAX + 1;
+    for (port, is_same) in [(site.port, true), (elsewhere, false)] {
+        let other = format!("{host}:{port}:other").parse::<Site>();
+        let other = other.expect("a host has no case");
+        assert_eq!(site.same_address(&other), is_same, "{site} and {other}");
+    }
 }
 
 /// An edit is refused or changes one line alone, and what was inserted can be removed again. The first byte
@@ -253,9 +278,8 @@ fn inserted(edited: &Document, before: &[Vec<u8>], line: usize, text: &str) {
     let mut after = texts(edited);
     assert_eq!(after.remove(line - 1), text.as_bytes());
     assert_eq!(after, before, "only line {line} is new");
-    if let Ok(undone) = edit::remove_line(edited, line) {
-        assert_eq!(texts(&undone), before, "line {line} is gone again");
-    }
+    let undone = edit::remove_line(edited, line).expect("what was inserted can be removed");
+    assert_eq!(texts(&undone), before, "line {line} is gone again");
 }
 
 fn texts(document: &Document) -> Vec<Vec<u8>> {

@@ -10,7 +10,11 @@
 //! nothing about which bytes reached the platter (Rebello et al., "Can applications recover from
 //! fsync failures?", USENIX ATC 2020). A batch whose sync failed is therefore never repeated.
 
+#[cfg(test)]
+mod tests;
+
 use core::fmt;
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 
@@ -139,6 +143,66 @@ pub enum DiskOp {
     },
     /// Makes creations, renames and removals durable (`fsync` of the directory).
     SyncDir,
+}
+
+impl DiskOp {
+    /// Carries the operation out on a directory in memory, in which everything is durable at once and
+    /// space never ends. For clusters in which the disk has no faults.
+    ///
+    /// # Panics
+    /// If a file system would refuse it: a name is taken, a file is not there, bytes do not go to its end,
+    /// or a cut would make it longer.
+    #[doc(hidden)]
+    pub fn apply_in_memory(&self, files: &mut BTreeMap<FileName, Vec<u8>>) {
+        let in_memory = |len: u64| usize::try_from(len).expect("a length in memory");
+        match self {
+            Self::CreateNew { file } => {
+                let taken = files.insert(file.clone(), Vec::new());
+                assert!(taken.is_none(), "{file} is created, and there is one");
+            }
+            Self::CreateOrEmpty { file } => {
+                files.insert(file.clone(), Vec::new());
+            }
+            Self::Append {
+                file,
+                offset,
+                bytes,
+            } => {
+                let contents = there(files, file);
+                let end = contents.len() as u64;
+                assert_eq!(end, *offset, "{file} is written at its end");
+                contents.extend_from_slice(bytes);
+            }
+            Self::Truncate { file, len } => {
+                let contents = there(files, file);
+                let (is, becomes) = (contents.len(), in_memory(*len));
+                assert!(becomes <= is, "{file} has {is} bytes and is cut to {len}");
+                contents.truncate(becomes);
+            }
+            Self::Reserve { file, len } => {
+                let contents = files.entry(file.clone()).or_default();
+                contents.resize(contents.len().max(in_memory(*len)), 0);
+            }
+            Self::Sync { file } => {
+                there(files, file);
+            }
+            Self::Rename { from, to } => {
+                let contents = core::mem::take(there(files, from));
+                files.remove(from);
+                files.insert(to.clone(), contents);
+            }
+            Self::Remove { file } => {
+                files.remove(file);
+            }
+            Self::SyncDir => {}
+        }
+    }
+}
+
+/// What a file has that must be there.
+fn there<'a>(files: &'a mut BTreeMap<FileName, Vec<u8>>, file: &FileName) -> &'a mut Vec<u8> {
+    let contents = files.get_mut(file);
+    contents.unwrap_or_else(|| panic!("there is no {file}"))
 }
 
 /// Which part of a file system, one in so many, [`DiskOp::Reserve`] sets aside at most: what is kept

@@ -1,5 +1,12 @@
 //! Bodies for fuzzers: processes start on homes that nobody wrote, and names are read that nobody has.
+//!
+//! The bodies of this and of the other crates are compiled always, and hidden from the documentation. They
+//! are called from three sides that build the crates each in their own way: property tests beside them, a
+//! test of all corpora (`simtests/tests/fuzz_corpora.rs`), and the workspace of the fuzzers. A feature
+//! would have the crates built twice for that, and the bodies go stale where it is off; a program has
+//! nothing of them, since the linker leaves out what nobody calls.
 
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -7,18 +14,16 @@ use core::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 
-use crate::access::UserName;
+pub use self::names::fuzz_names;
 use crate::agent::{Agent, AgentConfig};
 use crate::controller::{Controller, ControllerConfig, FilesConfig, Member};
 use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
-use crate::dfs::path::DfsPath;
 use crate::disk::FileName;
 use crate::ids::{Alias, Endpoint, HostId, LineageId, Role, Site};
 use crate::io::{CloseReason, Effect, ExitCode, ExitReason, Input, Job, JobOutcome, Machine};
 use crate::io::{Piece, PieceAsk};
 use crate::limits::Limits;
 use crate::message::RestartPolicy;
-use crate::metalog;
 use crate::mirror::{self, Shelf};
 use crate::node_machine::Files;
 use crate::planted::Planted;
@@ -30,38 +35,6 @@ use crate::state_file;
 use crate::store::{VolumeTrouble, VolumeTroubleKind};
 use crate::time::Timestamp;
 use crate::uplink::NodeFacts;
-
-/// Reads `data` as a name of each kind.
-///
-/// # Panics
-/// If a name that can be read is not written as it reads, or a path is not that of its names.
-pub fn fuzz_names(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    if let Ok(alias) = Alias::new(&text) {
-        assert_eq!(alias.as_str(), text);
-    }
-    if let Ok(user) = UserName::new(&text) {
-        assert_eq!(user.as_str(), text);
-    }
-    if let Some(file) = FileName::new(&text) {
-        assert_eq!(file.as_str(), text);
-        assert!(!text.contains('/') && !text.starts_with('.'), "{text:?}");
-    }
-    let Ok(path) = DfsPath::parse(&text) else {
-        return;
-    };
-    assert_eq!(DfsPath::parse(&path.to_string()).as_ref(), Ok(&path));
-    let again = path.names().try_fold(DfsPath::root(), |path, name| {
-        assert!(!matches!(name, "" | "." | ".."), "{text:?}");
-        path.join(name)
-    });
-    assert_eq!(again.as_ref(), Ok(&path), "{text:?}");
-    assert!(DfsPath::root().contains(&path) && path.contains(&path));
-    if let Some((parent, name)) = path.split_last() {
-        assert_eq!(parent.join(name).as_ref(), Ok(&path));
-        assert!(parent.contains(&path) && !path.contains(&parent));
-    }
-}
 
 /// Inputs that a process is told before it is stopped.
 const STEPS: usize = 60;
@@ -92,9 +65,15 @@ fn home(input: &mut Unstructured<'_>) -> Result<()> {
         }
     };
     let ended = run(&mut *machine, &mut files);
-    if let Some(reason) = ended.filter(|reason| reason.code != ExitCode::Success) {
+    for fault in &ended.faults {
+        assert!(says_where(fault, &before), "which file? {fault}");
+    }
+    if let Some(reason) = ended.reason.filter(|it| it.code != ExitCode::Success) {
         assert!(!reason.message.is_empty(), "an end without a reason");
         if reason.code == ExitCode::CorruptData {
+            refused(&reason, &before);
+        }
+        if matches!(reason.code, ExitCode::CorruptData | ExitCode::Refused) {
             assert!(files == before, "a home that is refused was changed");
         }
         return Ok(());
@@ -107,21 +86,29 @@ fn home(input: &mut Unstructured<'_>) -> Result<()> {
 
 /// Panics unless somebody can tell from the refusal what is wrong where.
 fn refused(refusal: &ExitReason, files: &Files) {
-    assert!(
-        matches!(refusal.code, ExitCode::CorruptData | ExitCode::Usage),
-        "{refusal:?}"
-    );
-    let names_it = files
-        .keys()
-        .any(|name| refusal.message.contains(name.as_str()));
-    let about_the_home = ["metadata log", "this home", "the home"]
-        .iter()
-        .any(|it| refusal.message.contains(it));
-    assert!(
-        names_it || about_the_home,
-        "which file? {}",
-        refusal.message
-    );
+    let says_what = match refusal.code {
+        ExitCode::CorruptData => says_where(&refusal.message, files),
+        // The one mistake that is the caller's and not the disk's.
+        ExitCode::Usage => refusal.message.starts_with("this home belongs to "),
+        _ => false,
+    };
+    assert!(says_what, "what is wrong where? {refusal:?}");
+}
+
+/// Whether these words begin with the file that is damaged, or are about no file of those there are.
+fn says_where(fault: &str, files: &Files) -> bool {
+    const OF_NONE: [&str; 5] = [
+        "a repair of this home was begun and not finished",
+        "there is a metadata log and no cluster.id",
+        "there is a log, and no cluster.id",
+        "the home has no log at all",
+        "the metadata log cannot be replayed",
+    ];
+    let begins_with = |file: &FileName| {
+        let rest = fault.strip_prefix(file.as_str());
+        rest.is_some_and(|rest| rest.starts_with(" is damaged (") || rest.starts_with(" at byte "))
+    };
+    files.keys().any(begins_with) || OF_NONE.iter().any(|it| fault.starts_with(it))
 }
 
 /// A file of a home: bytes as they are, or a whole state file with these bytes in it.
@@ -180,14 +167,49 @@ fn facts(site: Site, role: Role) -> NodeFacts {
     }
 }
 
+/// What the controllers of fuzzers are started with, here and behind the HTTP interface.
+#[must_use]
+pub fn controller_config() -> ControllerConfig {
+    let member = |site, role| Member {
+        site,
+        role,
+        host: "127.0.0.2".to_owned(),
+        node_cfg: String::new(),
+    };
+    ControllerConfig {
+        site: site(1, 8990, "master"),
+        members: vec![
+            member(site(2, 8960, "P1-agent"), Role::Agent),
+            member(site(2, 8961, "P1-NODE1"), Role::DataNode),
+        ],
+        heartbeat_timeout: Duration::from_secs(8),
+        recovery_wait: Some(Duration::from_secs(300)),
+        lan_cluster: true,
+        restart: RestartPolicy::Backoff,
+        restart_stopped: false,
+        secret: None,
+        bootstrap: None,
+        files: FilesConfig::default(),
+        mirrors: 0,
+        build: "test".to_owned(),
+        limits: limits(),
+        planted: Planted::default(),
+    }
+}
+
+/// A reserve that fits into memory a thousand times a second.
+fn limits() -> Limits {
+    Limits {
+        reserve_bytes: 4096,
+        ..Limits::default()
+    }
+}
+
 /// Sites are those of the tests' own clusters, so that homes can be had from there.
 fn start(role: u8, files: &Files) -> core::result::Result<Box<dyn Machine>, ExitReason> {
     let seed = Seed::from_number(7);
     let now = Timestamp::ZERO;
-    let limits = Limits {
-        reserve_bytes: 4096,
-        ..Limits::default()
-    };
+    let limits = limits();
     let planted = Planted::default();
     let agent = site(2, 8960, "P1-agent");
     let node = site(2, 8961, "P1-NODE1");
@@ -214,28 +236,7 @@ fn start(role: u8, files: &Files) -> core::result::Result<Box<dyn Machine>, Exit
             Box::new(DataNode::new(config, files, seed, now)?)
         }
         2 => {
-            let member = |site, role| Member {
-                site,
-                role,
-                host: "127.0.0.2".to_owned(),
-                node_cfg: String::new(),
-            };
-            let config = ControllerConfig {
-                site: site(1, 8990, "master"),
-                members: vec![member(agent, Role::Agent), member(node, Role::DataNode)],
-                heartbeat_timeout: Duration::from_secs(8),
-                recovery_wait: Some(Duration::from_secs(300)),
-                lan_cluster: true,
-                restart: RestartPolicy::Backoff,
-                restart_stopped: false,
-                secret: None,
-                bootstrap: None,
-                files: FilesConfig::default(),
-                mirrors: 0,
-                build: "test".to_owned(),
-                limits,
-                planted,
-            };
+            let config = controller_config();
             Box::new(Controller::new(config, files, seed, now)?)
         }
         _ => {
@@ -256,35 +257,64 @@ fn start(role: u8, files: &Files) -> core::result::Result<Box<dyn Machine>, Exit
     })
 }
 
-/// Runs a process with a disk that keeps what it is given, and nobody to talk to. Returns how it ended,
-/// if it did.
-fn run(machine: &mut dyn Machine, files: &mut Files) -> Option<ExitReason> {
+/// What came of a process.
+#[derive(Default)]
+struct Ended {
+    /// How it ended, if it did.
+    reason: Option<ExitReason>,
+    /// What it said of why a log in the home cannot be used.
+    faults: Vec<String>,
+}
+
+/// Runs a process with a disk that keeps what it is given, and nobody to talk to.
+fn run(machine: &mut dyn Machine, files: &mut Files) -> Ended {
     let mut now = Timestamp::ZERO;
     let mut inputs = std::collections::VecDeque::new();
+    let mut ended = Ended::default();
     for _ in 0..STEPS {
         machine.check_invariants();
         while let Some(effect) = machine.poll_effect() {
-            if let Effect::Exit(reason) = effect {
-                return Some(reason);
+            match effect {
+                Effect::Exit(reason) => {
+                    ended.reason = Some(reason);
+                    return ended;
+                }
+                // A rebuild is for logs that cannot be used: it says why, and asks others for theirs.
+                Effect::Notify(event) if event.name == "rebuild.home" => {
+                    ended.faults.extend(fault_told(&event.message));
+                }
+                effect => inputs.extend(carry_out(effect, files)),
             }
-            inputs.extend(carry_out(effect, files));
         }
         let input = match inputs.pop_front() {
             Some(input) => input,
-            None => {
-                now = now.max(machine.poll_timeout()?);
-                Input::Deadline
-            }
+            None => match machine.poll_timeout() {
+                Some(timeout) => {
+                    now = now.max(timeout);
+                    Input::Deadline
+                }
+                None => return ended,
+            },
         };
         machine.handle(now, input);
     }
-    None
+    ended
+}
+
+/// Why the log of a home cannot be used, if this is what a rebuild says of one that cannot.
+fn fault_told(message: &str) -> Option<String> {
+    if message.contains("its log ends with record ") || message.ends_with("there is no log in it") {
+        return None;
+    }
+    let (_, fault) = (message.split_once("its log cannot be used: "))
+        .unwrap_or_else(|| panic!("what is the matter with the log? {message}"));
+    Some(fault.to_owned())
 }
 
 fn carry_out(effect: Effect, files: &mut Files) -> Option<Input> {
     Some(match effect {
         Effect::Disk(batch) => {
-            metalog::apply(files, &batch.ops);
+            batch.ops.iter().for_each(|op| op.apply_in_memory(files));
             Input::DiskDone {
                 ticket: batch.ticket,
                 result: Ok(()),

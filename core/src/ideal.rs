@@ -12,7 +12,7 @@ use crate::controller::{
     Controller, ControllerConfig, FilesConfig, Member, Reconfiguration, plan_home_repair,
 };
 use crate::datanode::{DataNode, DataNodeConfig, VolumesConfig};
-use crate::disk::{DiskOp, FileName};
+use crate::disk::FileName;
 use crate::event::Event;
 use crate::figures::Figures;
 use crate::ids::{Alias, ConnId, Endpoint, HostId, LineageId, LogIndex, RequestId, Role, Site};
@@ -338,9 +338,7 @@ impl Ideal {
     pub(crate) fn repair(&mut self, upto: LogIndex, lineage: LineageId) {
         let files = self.disk(Self::controller_at());
         let repair = plan_home_repair(files, upto, lineage).expect("the home can be repaired");
-        for op in repair.ops {
-            apply(files, op);
-        }
+        repair.ops.iter().for_each(|op| op.apply_in_memory(files));
     }
 
     /// Whether a process runs there.
@@ -573,9 +571,7 @@ impl Ideal {
             }
             Effect::Disk(batch) => {
                 let files = self.disks.entry(at).or_default();
-                for op in batch.ops {
-                    apply(files, op);
-                }
+                batch.ops.iter().for_each(|op| op.apply_in_memory(files));
                 let done = Input::DiskDone {
                     ticket: batch.ticket,
                     result: Ok(()),
@@ -704,39 +700,4 @@ fn parse(endpoint: &Endpoint) -> SocketAddr {
         .to_string()
         .parse()
         .expect("the tests use addresses")
-}
-
-fn apply(files: &mut Files, op: DiskOp) {
-    match op {
-        DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
-            files.insert(file, Vec::new());
-        }
-        DiskOp::Append {
-            file,
-            offset,
-            bytes,
-        } => {
-            let content = files
-                .get_mut(&file)
-                .expect("a file is created before it is written");
-            assert_eq!(content.len() as u64, offset, "{file} is written at its end");
-            content.extend_from_slice(&bytes);
-        }
-        DiskOp::Truncate { file, len } => {
-            let len = usize::try_from(len).expect("a small file");
-            files.get_mut(&file).expect("it exists").truncate(len);
-        }
-        DiskOp::Reserve { file, len } => {
-            let len = usize::try_from(len).expect("a small file");
-            files.entry(file).or_default().resize(len, 0);
-        }
-        DiskOp::Rename { from, to } => {
-            let content = files.remove(&from).expect("what is renamed exists");
-            files.insert(to, content);
-        }
-        DiskOp::Remove { file } => {
-            files.remove(&file);
-        }
-        DiskOp::Sync { .. } | DiskOp::SyncDir => {}
-    }
 }

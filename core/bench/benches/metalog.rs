@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vaquita_core::disk::{DiskOp, FileName};
+use vaquita_core::disk::FileName;
 use vaquita_core::ids::{ClusterId, ControllerEpoch, DiskTicket, LineageId, LogIndex};
 use vaquita_core::limits::Limits;
 use vaquita_core::metalog::{Expected, MetaLog, recover};
@@ -40,22 +40,7 @@ fn write_all(log: &mut MetaLog, ticket: &mut DiskTicket, mut files: Option<&mut 
     };
     while let Some(batch) = log.poll_batch(&mut next) {
         if let Some(files) = files.as_deref_mut() {
-            for op in batch.ops {
-                match op {
-                    DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
-                        files.insert(file, Vec::new());
-                    }
-                    DiskOp::Append { file, bytes, .. } => {
-                        files.entry(file).or_default().extend_from_slice(&bytes);
-                    }
-                    DiskOp::Rename { from, to } => {
-                        if let Some(content) = files.remove(&from) {
-                            files.insert(to, content);
-                        }
-                    }
-                    other => drop(other),
-                }
-            }
+            batch.ops.iter().for_each(|op| op.apply_in_memory(files));
         }
         log.disk_done(batch.ticket, Ok(()));
     }

@@ -378,6 +378,24 @@ impl AccessState {
         self.grant_version
     }
 
+    /// The same without what a user may change of it by themselves, for tests that nothing else was:
+    /// password and tokens. Rights stay, and so do all other users with their tokens.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_own_of(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.tokens.retain(|_, token| token.user.as_str() != name);
+        // A token of anybody's that ends raises it; whose it was is seen from the tokens.
+        rest.grant_version = 0;
+        if let Some(user) = rest.users.get_mut(name) {
+            user.hash = PasswordHash::new(String::new());
+            user.must_change = false;
+            user.well_known = false;
+            user.grant_version = 0;
+        }
+        rest
+    }
+
     /// Panics with a sentence if the state contradicts itself.
     #[doc(hidden)]
     pub fn check_invariants(&self) {

@@ -158,34 +158,9 @@ fn run(log: &mut MetaLog, files: &mut Files) {
     }
 }
 
-/// Carries out operations in memory, forgiving all of them.
+/// Carries out operations in memory.
 pub(crate) fn apply(files: &mut Files, ops: &[DiskOp]) {
-    for op in ops {
-        match op {
-            DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
-                files.insert(file.clone(), Vec::new());
-            }
-            DiskOp::Append { file, bytes, .. } => {
-                files.entry(file.clone()).or_default().extend(bytes);
-            }
-            DiskOp::Truncate { file, len } => {
-                let len = usize::try_from(*len).unwrap_or(usize::MAX);
-                files.entry(file.clone()).or_default().truncate(len);
-            }
-            DiskOp::Reserve { file, .. } => {
-                files.entry(file.clone()).or_default();
-            }
-            DiskOp::Rename { from, to } => {
-                if let Some(contents) = files.remove(from) {
-                    files.insert(to.clone(), contents);
-                }
-            }
-            DiskOp::Remove { file } => {
-                files.remove(file);
-            }
-            DiskOp::Sync { .. } | DiskOp::SyncDir => {}
-        }
-    }
+    ops.iter().for_each(|op| op.apply_in_memory(files));
 }
 
 /// Files of which not a byte was written by a log: each begins with a length.

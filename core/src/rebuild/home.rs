@@ -63,7 +63,9 @@ impl OwnHome {
                         match state::replay(recovered.checkpoint, &recovered.records) {
                             Ok(state) => Ok((recovered.lineage)
                                 .map(|lineage| reaches(lineage, &recovered, &state))),
-                            Err(malformed) => Err(malformed.to_string()),
+                            Err(malformed) => {
+                                Err(format!("the metadata log cannot be replayed: {malformed}"))
+                            }
                         }
                     }
                     Err(refusal) => Err(refusal.to_string()),

@@ -13,7 +13,7 @@ use crate::dfs::ids::{ChunkId, ChunkVersion, OpId, StageId, VolumeId};
 use crate::disk::{DiskOp, FileName};
 use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
 use crate::limits::Limits;
-use crate::metalog::damage;
+use crate::metalog::{apply, damage};
 use crate::planted::Planted;
 use crate::time::Timestamp;
 
@@ -291,10 +291,6 @@ pub(super) fn filled(
         }
     }
     ops
-}
-
-fn apply(files: &mut Files, ops: &[DiskOp]) {
-    crate::metalog::apply(files, ops);
 }
 
 /// Segments and a large chunk of which not a byte was written by a volume.

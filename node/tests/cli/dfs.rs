@@ -1,4 +1,6 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::{Value, json};
 use vaquita_core::admin::NodeState;
@@ -330,6 +332,59 @@ async fn directories_are_put_and_got_with_all_that_is_in_them() {
     assert!(place.path("copy/none").is_dir());
     place.run("dfs get -r dfs://backup/logs copy").await.ok();
     assert_eq!(place.read("copy/logs/one.log"), "1");
+}
+
+#[tokio::test]
+async fn flags_may_stand_among_what_is_put_and_where_to() {
+    let (cluster, place) = FakeCluster::with_one_data_node().await;
+    place.write("a", "1");
+    place.write("b", "2");
+    place.run("dfs put a --parents dfs://x/").await.ok();
+    place.run("dfs put a --force b dfs://x -r").await.ok();
+    let paths = cluster.files().paths();
+    assert_eq!(paths, ["dfs://x", "dfs://x/a", "dfs://x/b"]);
+    // Of two places the first is taken for a file, which is not there.
+    let err = place.run("dfs put a dfs://x -rp dfs://y").await.failed(2);
+    assert!(err.contains("dfs://x cannot be read"), "{err}");
+}
+
+#[tokio::test]
+async fn what_looks_like_a_flag_is_put_behind_two_dashes() {
+    let (cluster, place) = FakeCluster::with_one_data_node().await;
+    place.write("-a.csv", "1");
+    place.write("--b", "2");
+    place.run("dfs put -p -- -a.csv dfs://data/").await.ok();
+    place
+        .run("dfs put -- --b -a.csv dfs://data")
+        .await
+        .failed(73);
+    let paths = cluster.files().paths();
+    assert_eq!(paths, ["dfs://data", "dfs://data/--b", "dfs://data/-a.csv"]);
+    // Behind them nothing else is a flag either.
+    let err = place.run("dfs put -- --b --force").await.failed(64);
+    assert!(err.contains("--force"), "{err}");
+    let err = place.run("dfs put -a.csv dfs://data/").await.failed(64);
+    assert!(err.contains("unexpected argument"), "{err}");
+}
+
+#[tokio::test]
+async fn what_is_put_has_a_place_that_a_path_can_say() {
+    for line in ["dfs put a", "dfs put --force a", "dfs put -"] {
+        let err = Place::new().run(line).await.failed(64);
+        let help = "say last of all where to, as in `vaquita dfs put a.csv dfs://data/`";
+        assert!(err.contains(help), "{line}: {err}");
+    }
+    let err = Place::new().run("dfs put").await.failed(64);
+    assert!(err.contains("<LOCAL>... <DFS_PATH>"), "{err}");
+
+    let place = Place::new();
+    let mut command = place.command();
+    command.args(["dfs", "put", "a"]);
+    command.arg(OsStr::from_bytes(b"dfs://data/\xff"));
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("is not UTF-8"), "{err}");
 }
 
 #[tokio::test]

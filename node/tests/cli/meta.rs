@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vaquita_core::admin::{Caller, Request, Selection, Verb};
 use vaquita_core::controller::{Controller, ControllerConfig, FilesConfig, Member, inspect_home};
-use vaquita_core::disk::{DiskOp, FileName};
+use vaquita_core::disk::FileName;
 use vaquita_core::ids::{Alias, Endpoint, RequestId, Role, Site};
 use vaquita_core::io::{Effect, ExitReason, Input, Machine};
 use vaquita_core::limits::Limits;
@@ -65,7 +65,7 @@ fn run_controller(files: &mut Files, orders: u64) -> Result<(), ExitReason> {
     let mut settle = |controller: &mut Controller| {
         while let Some(effect) = controller.poll_effect() {
             if let Effect::Disk(batch) = effect {
-                batch.ops.into_iter().for_each(|op| apply(files, op));
+                batch.ops.iter().for_each(|op| op.apply_in_memory(files));
                 let ticket = batch.ticket;
                 let result = Ok(());
                 controller.handle(Timestamp::ZERO, Input::DiskDone { ticket, result });
@@ -89,25 +89,6 @@ fn run_controller(files: &mut Files, orders: u64) -> Result<(), ExitReason> {
         settle(&mut controller);
     }
     Ok(())
-}
-
-fn apply(files: &mut Files, op: DiskOp) {
-    match op {
-        DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
-            files.insert(file, Vec::new());
-        }
-        DiskOp::Append { file, bytes, .. } => files.get_mut(&file).unwrap().extend(bytes),
-        DiskOp::Rename { from, to } => {
-            let bytes = files.remove(&from).unwrap();
-            files.insert(to, bytes);
-        }
-        DiskOp::Remove { file } => drop(files.remove(&file)),
-        DiskOp::Truncate { file, len } => {
-            let len = usize::try_from(len).unwrap();
-            files.get_mut(&file).unwrap().truncate(len);
-        }
-        DiskOp::Reserve { .. } | DiskOp::Sync { .. } | DiskOp::SyncDir => {}
-    }
 }
 
 fn read(directory: &Path) -> Files {

@@ -3,11 +3,12 @@
 use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
 
-use super::{Files, apply};
+use super::Files;
 use crate::dfs::digest::Digest;
 use crate::dfs::ids::{ChunkId, ChunkVersion, Generation, OpId, VolumeId};
 use crate::ids::{Alias, ClusterId, DiskTicket, LogIndex, NodeId};
 use crate::message::VolumeOwner;
+use crate::metalog::apply;
 use crate::store::format::alone::{AloneFooter, AloneHeader};
 use crate::store::format::record::{Record, RecordKind};
 use crate::store::format::segment::SegmentHeader;

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use vaquita_core::admin::{Caller, Refusal, Reply, Request, Response, Verb};
 use vaquita_core::audit::AuditTrail;
-use vaquita_core::controller::{Controller, ControllerConfig, FilesConfig, Member};
-use vaquita_core::disk::{DiskOp, FileName};
-use vaquita_core::ids::{Alias, Endpoint, RequestId, Role, Site};
+use vaquita_core::controller::Controller;
+use vaquita_core::disk::FileName;
+use vaquita_core::fuzzing::controller_config;
+use vaquita_core::ids::RequestId;
 use vaquita_core::io::{CloseReason, Effect, Input, Job, JobOutcome, Machine as _};
-use vaquita_core::limits::Limits;
-use vaquita_core::message::RestartPolicy;
-use vaquita_core::planted::Planted;
 use vaquita_core::prng::Seed;
 use vaquita_core::secret::Password;
 use vaquita_core::state::{self, ClusterState};
@@ -117,7 +115,7 @@ struct Inner {
 impl Machine {
     fn start(files: Files) -> Self {
         let seed = Seed::from_number(files.len() as u64);
-        let controller = Controller::new(config(), &files, seed, Timestamp::ZERO);
+        let controller = Controller::new(controller_config(), &files, seed, Timestamp::ZERO);
         let mut inner = Inner {
             controller: Box::new(controller.expect("these files are a controller's own")),
             files,
@@ -147,15 +145,22 @@ impl Machine {
         })
     }
 
-    /// What the cluster is, in bytes: without the audit, in which attempts are counted too; and, if
-    /// they are `another`'s to change, without users and tokens.
-    pub(super) fn state(&self, without_users: bool) -> Vec<u8> {
-        let mut state: ClusterState = self.lock().controller.state().clone();
-        state.audit = AuditTrail::default();
-        if without_users {
-            state.access = vaquita_core::access::AccessState::default();
-        }
+    /// What the cluster is, in bytes, without the audit, in which attempts are counted too.
+    pub(super) fn state(&self) -> Vec<u8> {
+        codec::encode(&self.audited_elsewhere())
+    }
+
+    /// The same without what is `plain`'s own to change.
+    pub(super) fn state_of_others(&self) -> Vec<u8> {
+        let mut state = self.audited_elsewhere();
+        state.access = state.access.without_own_of("plain");
         codec::encode(&state)
+    }
+
+    fn audited_elsewhere(&self) -> ClusterState {
+        let mut state = self.lock().controller.state().clone();
+        state.audit = AuditTrail::default();
+        state
     }
 }
 
@@ -182,10 +187,7 @@ impl Inner {
     fn carry_out(&mut self, effect: Effect) {
         let input = match effect {
             Effect::Disk(batch) => {
-                batch
-                    .ops
-                    .into_iter()
-                    .for_each(|op| apply(&mut self.files, op));
+                (batch.ops.iter()).for_each(|op| op.apply_in_memory(&mut self.files));
                 Input::DiskDone {
                     ticket: batch.ticket,
                     result: Ok(()),
@@ -225,66 +227,5 @@ impl Inner {
                 JobOutcome::MirrorsSurveyed(Err("a controller has no mirror".to_owned()))
             }
         }
-    }
-}
-
-fn apply(files: &mut Files, op: DiskOp) {
-    match op {
-        DiskOp::CreateNew { file } | DiskOp::CreateOrEmpty { file } => {
-            files.insert(file, Vec::new());
-        }
-        DiskOp::Append { file, bytes, .. } => files.entry(file).or_default().extend(bytes),
-        DiskOp::Truncate { file, len } => {
-            let len = usize::try_from(len).expect("a length in memory");
-            files.entry(file).or_default().truncate(len);
-        }
-        DiskOp::Rename { from, to } => {
-            if let Some(contents) = files.remove(&from) {
-                files.insert(to, contents);
-            }
-        }
-        DiskOp::Remove { file } => drop(files.remove(&file)),
-        DiskOp::Reserve { .. } | DiskOp::Sync { .. } | DiskOp::SyncDir => {}
-    }
-}
-
-fn site(host: u8, port: u16, alias: &str) -> Site {
-    Site {
-        endpoint: Endpoint {
-            host: format!("127.0.0.{host}"),
-            port,
-        },
-        alias: Alias::new(alias).expect("an alias"),
-    }
-}
-
-fn config() -> ControllerConfig {
-    let member = |site, role| Member {
-        site,
-        role,
-        host: "127.0.0.2".to_owned(),
-        node_cfg: String::new(),
-    };
-    ControllerConfig {
-        site: site(1, 8990, "master"),
-        members: vec![
-            member(site(2, 8960, "P1-agent"), Role::Agent),
-            member(site(2, 8961, "P1-NODE1"), Role::DataNode),
-        ],
-        heartbeat_timeout: Duration::from_secs(8),
-        recovery_wait: Some(Duration::from_secs(300)),
-        lan_cluster: true,
-        restart: RestartPolicy::Backoff,
-        restart_stopped: false,
-        secret: None,
-        bootstrap: None,
-        files: FilesConfig::default(),
-        mirrors: 0,
-        build: "test".to_owned(),
-        limits: Limits {
-            reserve_bytes: 4096,
-            ..Limits::default()
-        },
-        planted: Planted::default(),
     }
 }

@@ -1,6 +1,5 @@
 //! `vaquita dfs put`.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,9 +40,10 @@ pub(super) struct Put {
     #[command(flatten)]
     server: ServerOption,
     // One list: of several arguments, the parser would take a word for the last one if what looks like
-    // a flag stands behind it, even behind `--`.
+    // a flag stands behind it, even behind `--`. And one is enough for the parser, which counts anew behind
+    // each flag: `operands` wants two.
     /// The files, `-` for standard input; and last of all DFS_PATH, where to
-    #[arg(value_name = "PATH", required = true, num_args = 2..)]
+    #[arg(value_name = "PATH", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
     /// Put directories too, with all that is in them
     #[arg(short, long)]
@@ -89,22 +89,35 @@ struct Plan {
 }
 
 impl Put {
-    fn locals(&self) -> &[PathBuf] {
-        self.paths.split_last().map_or(&[], |(_, locals)| locals)
-    }
-
-    fn to(&self) -> Cow<'_, str> {
-        self.paths
-            .last()
-            .map_or(Cow::Borrowed(""), |to| to.to_string_lossy())
+    /// What is to be put, and where to, as it was typed.
+    fn operands(&self) -> Result<(&[PathBuf], &str), Failure> {
+        let wrong = |message: String| Failure::new(Status::Usage, message);
+        let Some((to, locals)) = self.paths.split_last().filter(|(_, it)| !it.is_empty()) else {
+            let example = "vaquita dfs put a.csv dfs://data/";
+            return Err(wrong(format!(
+                "say last of all where to, as in `{example}`"
+            )));
+        };
+        let to = to.to_str().ok_or_else(|| {
+            let to = to.display();
+            wrong(format!(
+                "{to} is not UTF-8, and what stands last says where to: nothing in the cluster can have \
+                 such a name"
+            ))
+        })?;
+        Ok((locals, to))
     }
 
     pub(super) fn run(self, terminal: &mut Terminal) -> Outcome {
-        let to = DfsPath::parse(&self.to())
+        let (locals, typed) = self.operands()?;
+        let to = DfsPath::parse(typed)
             .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
+        let is_meant_as_directory = typed.ends_with('/') || locals.len() > 1;
         let mut api = Api::choose(&self.server)?;
         block_on(async {
-            let plan = self.plan(&mut api, &to, terminal).await?;
+            let plan = self
+                .plan(&mut api, locals, &to, is_meant_as_directory, terminal)
+                .await?;
             let entries = Entries::find(&mut api).await?;
             for directory in &plan.directories {
                 api.make_directory(directory, true, &new_key()).await?;
@@ -117,27 +130,28 @@ impl Put {
     async fn plan(
         &self,
         api: &mut Api,
+        locals: &[PathBuf],
         to: &DfsPath,
+        is_meant_as_directory: bool,
         terminal: &mut Terminal,
     ) -> Result<Plan, Failure> {
         let there = api.stat(to).await?;
         let is_directory = there.as_ref().map(|it| it.is_directory());
-        let meant_as_directory = self.to().ends_with('/') || self.locals().len() > 1;
         let mut plan = Plan {
             bytes: Some(0),
             ..Plan::default()
         };
-        if meant_as_directory && is_directory == Some(false) {
+        if is_meant_as_directory && is_directory == Some(false) {
             return Err(Failure::new(
                 Status::Exists,
                 format!("{to} is a file, and a directory is needed there"),
             ));
         }
-        let into = is_directory == Some(true) || meant_as_directory;
+        let into = is_directory == Some(true) || is_meant_as_directory;
         if into && is_directory.is_none() {
             self.need_directory(to, &mut plan)?;
         }
-        for local in self.locals() {
+        for local in locals {
             if local == Path::new("-") {
                 if into {
                     return Err(Failure::new(
