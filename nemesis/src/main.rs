@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use vaquita_nemesis::ground::alone;
+use vaquita_nemesis::ground::{Guard, alone, on_signals};
 use vaquita_nemesis::{Kind, NoVerdict, Options, Plant, Stop, Wanted, run, schedule};
 
 /// Let faults come over a cluster of real processes, and see whether it keeps what it promises
@@ -69,6 +69,7 @@ enum Harm {
 }
 
 fn main() -> ExitCode {
+    alone::attend();
     let words = Words::parse();
     match told(&words) {
         Ok(code) => code,
@@ -135,7 +136,15 @@ fn told(words: &Words) -> Result<ExitCode, String> {
         report: words.report.clone(),
         plant: words.plant.map(|Harm::DestroyAFile| Plant::DestroyAFile),
     };
+    let guard = if alone::has_own_processes() {
+        None
+    } else {
+        Some(Guard::start(Some(room.path()))?)
+    };
     let outcome = run(&options, &stop);
+    if let Some(guard) = guard {
+        guard.ended();
+    }
     let is_idle = outcome
         .as_ref()
         .is_ok_and(|it| it.puts == 0 || it.gets == 0);
@@ -184,27 +193,8 @@ fn program(words: &Words) -> Result<PathBuf, String> {
 
 /// Ctrl-C, and what else asks a program to end, has everything put right first.
 fn stop_by_signals() -> Result<Stop, String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error: std::io::Error| format!("signals cannot be watched: {error}");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
     let stop = Stop::default();
     let theirs = stop.clone();
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        let of = |kind| signal(kind).map_err(failed);
-        (of(SignalKind::interrupt())?, of(SignalKind::terminate())?)
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        theirs.stop();
-    });
+    on_signals(move |_| theirs.stop())?;
     Ok(stop)
 }

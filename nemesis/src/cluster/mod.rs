@@ -2,7 +2,7 @@
 
 mod deployment;
 mod host;
-mod process;
+pub(crate) mod process;
 
 use std::fs;
 use std::path::PathBuf;

@@ -2,9 +2,11 @@
 
 pub mod alone;
 mod disk;
+mod guard;
 mod hub;
 mod mounts;
 mod place;
+mod signals;
 mod tools;
 mod tun;
 
@@ -12,8 +14,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub(crate) use disk::{Backing, Disk};
+pub use guard::Guard;
 pub(crate) use hub::{Hub, Weather};
 pub(crate) use place::{Place, wire_up};
+pub use signals::on_signals;
 
 use crate::fault::Kind;
 

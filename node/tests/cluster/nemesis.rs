@@ -32,6 +32,7 @@ fn options(room: &Path, seed: u64, seconds: u64) -> Options {
 /// Runs a test of this program once more, with a network and mounts of its own, where the machine lets it; else
 /// here.
 fn alone_if_possible(name: &str, test: fn()) {
+    alone::attend();
     if alone::is_alone() {
         return test();
     }
