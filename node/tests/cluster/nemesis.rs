@@ -31,6 +31,11 @@ fn options(room: &Path, seed: u64, seconds: u64) -> Options {
 
 /// Runs a test of this program once more, with a network and mounts of its own, where the machine lets it; else
 /// here.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "whoever runs the tests is to know what was left out"
+)]
 fn alone_if_possible(name: &str, test: fn()) {
     alone::attend();
     if alone::is_alone() {
@@ -66,7 +71,7 @@ fn tell_what_was_left_out(outcome: &Outcome) {
         left_out.map(|(kind, why)| format!("no `{kind}`: {why}"))
     };
     if let Some(why) = why(&Kind::NETWORK) {
-        skip("networks", &why);
+        skip("tun-interfaces", &why);
     }
     if let Some(why) = why(&[Kind::Fill, Kind::Unmount]) {
         skip("mounts", &why);
