@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::clients::{Ask, Server};
+use crate::stop::Stop;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -16,6 +17,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Api {
     controller: Server,
+    /// Nothing is tried again when everything is to end.
+    stop: Stop,
 }
 
 /// A member as the controller tells of it.
@@ -36,9 +39,10 @@ fn text(row: &Value, name: &str) -> String {
 
 impl Api {
     /// An operator of the controller at `ADDRESS:PORT`.
-    pub(crate) fn of(controller: String) -> Self {
+    pub(crate) fn of(controller: String, stop: &Stop) -> Self {
         Self {
             controller: Server::at(controller),
+            stop: stop.clone(),
         }
     }
 
@@ -54,6 +58,17 @@ impl Api {
 
     pub(crate) async fn get(&mut self, target: &str) -> Result<Value, String> {
         self.ask(&Ask::get(target)).await
+    }
+
+    /// Asks again and again until there is an answer or the time is over.
+    async fn get_within(&mut self, target: &str, within: Duration) -> Result<Value, String> {
+        let last = Instant::now() + within;
+        loop {
+            match self.get(target).await {
+                Err(_) if Instant::now() <= last && !self.stop.is_wanted() => sleep(PERIOD).await,
+                other => return other,
+            }
+        }
     }
 
     pub(crate) async fn post(&mut self, target: &str, order: &Value) -> Result<Value, String> {
@@ -72,7 +87,7 @@ impl Api {
         loop {
             match self.post(&format!("/api/v1/{what}"), &order).await {
                 Ok(_) => return Ok(()),
-                Err(why) if Instant::now() > last => return Err(why),
+                Err(why) if Instant::now() > last || self.stop.is_wanted() => return Err(why),
                 Err(_) => sleep(PERIOD).await,
             }
         }
@@ -94,13 +109,17 @@ impl Api {
         Ok(members.filter(|it| it.mode != "controller").collect())
     }
 
-    /// All chunks, or all that are not well.
-    pub(crate) async fn chunks(&mut self, unwell: bool) -> Result<Vec<Value>, String> {
+    /// All chunks, or all that are not well; each page is asked for as long as that.
+    pub(crate) async fn chunks(
+        &mut self,
+        unwell: bool,
+        within: Duration,
+    ) -> Result<Vec<Value>, String> {
         let mut rows = Vec::new();
         let mut after = String::new();
         loop {
             let target = format!("/api/v1/chunks?unwell={unwell}{after}");
-            let mut page = self.get(&target).await?;
+            let mut page = self.get_within(&target, within).await?;
             if let Value::Array(some) = page["rows"].take() {
                 rows.extend(some);
             }

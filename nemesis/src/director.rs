@@ -152,10 +152,7 @@ impl Director<'_> {
             Deed::Fill(host) => self.cluster.disks[*host].make_room(),
             Deed::Unmount(host) => self.cluster.disks[*host].bind(),
             Deed::ReadOnly(host) => self.mend(*host).await,
-            Deed::Slow(host) => {
-                self.cluster.disks[*host].speed_up();
-                Ok(())
-            }
+            Deed::Slow(host) => self.cluster.disks[*host].speed_up(),
             Deed::Hang(host) => self.cluster.disks[*host].freeze(false),
             Deed::Clock(of, _) => self.cluster.set_clock(*of, 0),
             // What is not taken now is ordered again when all is put right.
@@ -208,9 +205,9 @@ impl Director<'_> {
             }
         }
         let mended = self.cluster.disks[host].mend();
-        self.cluster.revive(Who::Host(host))?;
+        let revived = self.cluster.revive(Who::Host(host));
         // What is not taken now is ordered again when all is put right.
         let _ = self.order("nodes/start", host).await;
-        mended
+        mended.and(revived)
     }
 }

@@ -1,4 +1,4 @@
-//! Real processes of Vaquita under faults, and what must hold of what their clients were told.
+//! Real processes of Vaquita under faults, and what must hold of them.
 //!
 //! ```text
 //! cargo build --release
@@ -19,6 +19,8 @@ mod director;
 mod end;
 mod fault;
 pub mod ground;
+mod options;
+mod outcome;
 mod report;
 mod run;
 mod schedule;
@@ -26,7 +28,9 @@ mod stop;
 mod watch;
 
 pub use fault::{Deed, Kind, Port, Strike, Who};
+pub use options::{Options, Plant};
+pub use outcome::{NoVerdict, Outcome};
 pub use report::{Rule, Violation};
-pub use run::{Options, Outcome, Plant, run};
+pub use run::run;
 pub use schedule::{Wanted, schedule};
 pub use stop::Stop;

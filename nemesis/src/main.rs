@@ -12,14 +12,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use vaquita_nemesis::ground::alone;
-use vaquita_nemesis::{Kind, Options, Plant, Stop, Wanted, run, schedule};
+use vaquita_nemesis::ground::{Guard, alone, on_signals};
+use vaquita_nemesis::{Kind, NoVerdict, Options, Plant, Stop, Wanted, run, schedule};
 
 /// Let faults come over a cluster of real processes, and see whether it keeps what it promises
 #[derive(Clone, Debug, Parser)]
 struct Words {
     /// How long there are faults
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
     seconds: u64,
     /// From which the faults follow [default: drawn, and printed]
     #[arg(long)]
@@ -34,10 +34,10 @@ struct Words {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(3..=20))]
     hosts: u8,
     /// Clients at once
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=48))]
     clients: u64,
     /// Seconds within which all has to be well again
-    #[arg(long, default_value_t = 180)]
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     heal: u64,
     /// Wait for another thirteen minutes at the end, and see that nothing is left beside the files
     #[arg(long)]
@@ -48,7 +48,7 @@ struct Words {
     /// Write what is printed to a file as well
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Where everything is written; kept if something is violated [default: the directory for temporary files]
+    /// Where everything is written; kept if there is anything but a good end [default: the directory for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Keep what was written in any case
@@ -69,6 +69,7 @@ enum Harm {
 }
 
 fn main() -> ExitCode {
+    alone::attend();
     let words = Words::parse();
     match told(&words) {
         Ok(code) => code,
@@ -107,10 +108,17 @@ fn told(words: &Words) -> Result<ExitCode, String> {
         match alone::again(again) {
             // Becomes it, unless that fails.
             Ok(mut command) => return Err(format!("unshare: {}", command.exec())),
-            Err(why) => eprintln!("no namespaces: {why}"),
+            Err(why) => eprintln!(
+                "this machine gives no namespaces ({why}): links and disks are not struck; run it as root, or \
+                 with --loopback if that is meant"
+            ),
         }
     }
+    let stop = stop_by_signals()?;
     let base = words.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let base = base
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", base.display()))?;
     let room = tempfile::Builder::new()
         .prefix("vaquita-nemesis-")
         .tempdir_in(&base)
@@ -128,13 +136,29 @@ fn told(words: &Words) -> Result<ExitCode, String> {
         report: words.report.clone(),
         plant: words.plant.map(|Harm::DestroyAFile| Plant::DestroyAFile),
     };
-    let outcome = run(&options, &stop_by_signals()?);
-    let is_good = outcome.as_ref().is_ok_and(|it| it.violations.is_empty());
-    if !is_good || words.keep {
+    let guard = if alone::has_own_processes() {
+        None
+    } else {
+        Some(Guard::start(Some(room.path()))?)
+    };
+    let outcome = run(&options, &stop);
+    if let Some(guard) = guard {
+        guard.ended();
+    }
+    let is_idle = outcome
+        .as_ref()
+        .is_ok_and(|it| it.puts == 0 || it.gets == 0);
+    if is_idle {
+        println!("no put, or no get, was acknowledged: that nothing was violated says nothing");
+    }
+    let is_good = outcome.as_ref().is_ok_and(|it| it.violations.is_empty()) && !is_idle;
+    // Who ends it by hand has seen what there is to be seen.
+    let is_stopped = outcome.as_ref().is_err_and(|it| *it == NoVerdict::Stopped);
+    if words.keep || !(is_good || is_stopped) {
         let kept = room.keep();
         println!("everything is kept in {}", kept.display());
     }
-    outcome?;
+    outcome.map_err(|it| it.to_string())?;
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {
@@ -169,27 +193,8 @@ fn program(words: &Words) -> Result<PathBuf, String> {
 
 /// Ctrl-C, and what else asks a program to end, has everything put right first.
 fn stop_by_signals() -> Result<Stop, String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error: std::io::Error| format!("signals cannot be watched: {error}");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
     let stop = Stop::default();
     let theirs = stop.clone();
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        let of = |kind| signal(kind).map_err(failed);
-        (of(SignalKind::interrupt())?, of(SignalKind::terminate())?)
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        theirs.stop();
-    });
+    on_signals(move |_| theirs.stop())?;
     Ok(stop)
 }

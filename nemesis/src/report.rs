@@ -85,10 +85,10 @@ impl Log {
     }
 
     /// Says something without a time.
-    #[expect(clippy::print_stdout, reason = "whoever runs it is to see")]
     pub(crate) fn print(&self, what: impl fmt::Display) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        println!("{what}");
+        // Where the terminal is gone, everything is to be put right all the same.
+        let _ = writeln!(std::io::stdout(), "{what}");
         if let Some(file) = &mut lines.file {
             // What is printed is enough where the file cannot be written.
             let _ = writeln!(file, "{what}");

@@ -1,6 +1,6 @@
 //! What the API says while things happen: it may say that something is away, and never what cannot be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,14 +12,18 @@ use crate::report::{Log, Rule};
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(200);
-/// The chunks are looked at once in so many looks.
-const CHUNKS_IN: u64 = 10;
+/// A page of chunks is looked at once in so many looks.
+const CHUNKS_IN: u64 = 5;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     epochs: BTreeMap<String, u64>,
     committed: u64,
+    /// The chunk after which the next page begins; the first page for nothing.
+    upto: Option<String>,
+    /// What was told already.
+    told: BTreeSet<String>,
     /// Looks that were answered.
     pub(crate) looks: u64,
     /// Registrations that followed another one of the same member.
@@ -32,28 +36,45 @@ impl Watch {
         let mut round = 0_u64;
         while !over.load(Ordering::SeqCst) {
             round += 1;
-            if let Err(what) = self.once(&mut api, round.is_multiple_of(CHUNKS_IN)).await {
-                log.violated(Rule::Consistent, what);
+            let looked = self.once(&mut api, round.is_multiple_of(CHUNKS_IN)).await;
+            if let Err((rule, what)) = looked {
+                // What stays as it is would be found again each time.
+                if self.told.insert(what.clone()) {
+                    log.violated(rule, what);
+                }
             }
             sleep(PERIOD).await;
         }
         self
     }
 
-    async fn once(&mut self, api: &mut Api, chunks: bool) -> Result<(), String> {
+    async fn once(&mut self, api: &mut Api, chunks: bool) -> Result<(), (Rule, String)> {
+        let of = |rule| move |what| (rule, what);
         // A controller that is away, or not ready, says nothing.
         if let Ok(members) = api.members().await {
             self.looks += 1;
-            self.members(&members)?;
+            self.members(&members).map_err(of(Rule::Consistent))?;
         }
         if let Ok(status) = api.get("/api/v1/status").await {
-            self.status(&status)?;
+            self.status(&status).map_err(of(Rule::Consistent))?;
         }
-        if chunks && let Ok(page) = api.get("/api/v1/chunks?limit=200").await {
-            let rows = page["rows"].as_array().cloned().unwrap_or_default();
-            rows.iter().try_for_each(apart)?;
+        if chunks && let Ok(page) = api.get(&self.next_page()).await {
+            self.page(&page).map_err(of(Rule::Placed))?;
         }
         Ok(())
+    }
+
+    fn next_page(&self) -> String {
+        let after = self.upto.as_ref().map(|upto| format!("&after={upto}"));
+        format!("/api/v1/chunks?limit=200{}", after.unwrap_or_default())
+    }
+
+    /// No two replicas are on one host; the next page is looked at the next time, and the first after the last.
+    fn page(&mut self, page: &Value) -> Result<(), String> {
+        let more = page["more"].as_bool() == Some(true);
+        self.upto = page["upto"].as_str().filter(|_| more).map(str::to_owned);
+        let rows = page["rows"].as_array().into_iter().flatten();
+        rows.map(apart).fold(Ok(()), Result::and)
     }
 
     /// Epochs grow, no two members have one, and no member is there twice.
@@ -79,14 +100,14 @@ impl Watch {
                     "{alias} and {other} both have registration {epoch}"
                 ));
             }
-            let known = self.epochs.entry(alias.to_owned()).or_insert(epoch);
-            if epoch < *known {
+            let known = self.epochs.insert(alias.to_owned(), epoch);
+            let known = known.unwrap_or(epoch);
+            if epoch < known {
                 return Err(format!(
                     "the registration of {alias} went from {known} to {epoch}"
                 ));
             }
-            self.registered_anew += u64::from(epoch > *known);
-            *known = epoch;
+            self.registered_anew += u64::from(epoch > known);
         }
         Ok(())
     }
@@ -96,13 +117,12 @@ impl Watch {
         let Some(committed) = status["commit_index"].as_u64() else {
             return Ok(());
         };
-        if committed < self.committed {
+        let known = std::mem::replace(&mut self.committed, committed);
+        if committed < known {
             return Err(format!(
-                "the newest synced record of the log was {} and is {committed}",
-                self.committed
+                "the newest synced record of the log was {known} and is {committed}"
             ));
         }
-        self.committed = committed;
         Ok(())
     }
 }
@@ -151,6 +171,8 @@ mod tests {
         assert!(watch.members(&[member("a", Some(3))]).is_ok());
         assert!(watch.members(&[member("a", Some(5))]).is_ok());
         assert!(watch.members(&[member("a", Some(4))]).is_err());
+        // Told once.
+        assert!(watch.members(&[member("a", Some(4))]).is_ok());
         assert!(
             watch
                 .members(&[member("b", Some(6)), member("c", Some(6))])
@@ -170,6 +192,23 @@ mod tests {
         assert!(watch.status(&json!({ "commit_index": 9 })).is_ok());
         assert!(watch.status(&json!({ "commit_index": null })).is_ok());
         assert!(watch.status(&json!({ "commit_index": 8 })).is_err());
+        assert!(watch.status(&json!({ "commit_index": 8 })).is_ok());
+    }
+
+    #[test]
+    fn chunks_are_looked_at_page_by_page_and_then_from_the_first_again() {
+        let row =
+            |one: &str, other: &str| json!({ "replicas": [{ "node": one }, { "node": other }] });
+        let good = row("P1-NODE1", "P2-NODE1");
+        let bad = row("P1-NODE1", "P1-NODE2");
+        let mut watch = Watch::default();
+        let first = json!({ "rows": [good.clone()], "more": true, "upto": "0a" });
+        assert_eq!(watch.next_page(), "/api/v1/chunks?limit=200");
+        assert!(watch.page(&first).is_ok());
+        assert_eq!(watch.next_page(), "/api/v1/chunks?limit=200&after=0a");
+        let last = json!({ "rows": [bad, good], "more": false, "upto": "0b" });
+        assert!(watch.page(&last).is_err());
+        assert_eq!(watch.next_page(), "/api/v1/chunks?limit=200");
     }
 
     #[test]

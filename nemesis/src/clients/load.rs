@@ -117,18 +117,21 @@ impl Load {
 
     fn note(&self, act: &Act, began: Moment, told: &Told) {
         lock(&self.tallies).count(act, told);
+        // Also those of which nothing is said to have been done: it has to be true.
+        lock(&self.known).extend(act.paths().into_iter().map(str::to_owned));
         match told {
-            Told::Seen(seen) => {
-                lock(&self.known).extend(act.paths().into_iter().map(str::to_owned));
-                let now = Moment::after(self.elapsed());
-                lock(&self.history).note(act.clone(), began, now, *seen);
-            }
+            Told::Seen(seen) => self.remember(act, began, *seen),
             Told::NotDone => {}
             Told::Wrong(what) => {
                 let at = self.elapsed().as_secs_f64();
                 lock(&self.wrong).push(format!("{at:.3} s: {act}: {what}"));
             }
         }
+    }
+
+    fn remember(&self, act: &Act, began: Moment, seen: Seen) {
+        let now = Moment::after(self.elapsed());
+        lock(&self.history).note(act.clone(), began, now, seen);
     }
 
     /// Reads a file through one data node, until there is an answer or the time is over.
@@ -293,6 +296,10 @@ impl Client<'_> {
         );
         if may_be_done && !is_settled {
             outcome = Told::Seen(Seen::Unknown);
+        }
+        if may_be_done && matches!(outcome, Told::Wrong(_)) {
+            // What the last answer says is told; what an earlier try may have done is to be reckoned with.
+            load.remember(&act, began, Seen::Unknown);
         }
         if let (Act::Put { path, number, .. }, Told::Seen(Seen::Done)) = (&act, &outcome) {
             self.seen.insert(path.clone(), *number);

@@ -84,6 +84,14 @@ impl Tallies {
         *self.trouble.entry(what).or_default() += 1;
     }
 
+    /// Acts of a kind, such as `put`, that were told to be done.
+    pub(crate) fn done(&self, name: &'static str) -> u64 {
+        self.counts
+            .get(&(name, "done"))
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// Acts in all.
     pub(crate) fn sum(&self) -> u64 {
         self.counts.values().sum()

@@ -86,13 +86,22 @@ impl Host {
     }
 
     /// Starts the server, if it does not run.
+    ///
+    /// # Errors
+    /// Why it does not start, or how badly it had ended before; it is started then too.
     pub(super) fn start(&mut self) -> Result<(), String> {
-        if self.ends {
-            self.ended(PATIENCE)?;
+        let ended = if self.ends {
+            self.ended(PATIENCE)
+        } else {
+            Ok(())
+        };
+        if self.server.is_none() {
+            self.spawn()?;
         }
-        if self.server.is_some() {
-            return Ok(());
-        }
+        ended
+    }
+
+    fn spawn(&mut self) -> Result<(), String> {
         let name = self.files.name.clone();
         let failed = move |error: std::io::Error| format!("{name} cannot be started: {error}");
         let output = OpenOptions::new()

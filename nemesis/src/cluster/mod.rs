@@ -2,7 +2,7 @@
 
 mod deployment;
 mod host;
-mod process;
+pub(crate) mod process;
 
 use std::fs;
 use std::path::PathBuf;
@@ -194,12 +194,22 @@ impl Cluster {
     }
 
     /// Starts what was ended of these and is not there; data nodes are their agents'.
+    ///
+    /// # Errors
+    /// What could not be started, or had ended badly; whatever can be is started.
     pub(crate) fn revive(&mut self, who: Who) -> Result<(), String> {
         match who {
             Who::Controller => self.hosts[0].start(),
             Who::Agent(host) | Who::Host(host) => self.hosts[host + 1].start(),
             Who::Node(_) => Ok(()),
-            Who::All => self.hosts.iter_mut().try_for_each(Host::start),
+            Who::All => {
+                let started = self.hosts.iter_mut().map(Host::start);
+                let complaints: Vec<String> = started.filter_map(Result::err).collect();
+                if complaints.is_empty() {
+                    return Ok(());
+                }
+                Err(complaints.join("; "))
+            }
         }
     }
 
@@ -259,5 +269,12 @@ impl Cluster {
         } else {
             Err(complaints.join("; "))
         }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Who waits for a frozen disk cannot be killed.
+        self.disks.iter_mut().for_each(Disk::thaw);
     }
 }

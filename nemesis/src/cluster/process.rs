@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A handle on a process that no other one can come to stand for.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(crate) struct Handle {
     pid: u32,
     handle: OwnedFd,
 }
@@ -26,7 +26,7 @@ impl Handle {
     }
 
     /// Sends a signal; one that has ended needs none.
-    pub(super) fn signal(&self, signal: Signal) -> Result<(), String> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
         match pidfd_send_signal(&self.handle, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(format!("pid {}: {errno}", self.pid)),
@@ -45,7 +45,7 @@ fn is_one(pid: u32, mode: &str, directory: &Path) -> bool {
 }
 
 /// The processes of servers with this mode that name something in this directory.
-pub(super) fn running(mode: &str, directory: &Path) -> Vec<Handle> {
+pub(crate) fn running(mode: &str, directory: &Path) -> Vec<Handle> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let pids = pids.filter(|&pid| is_one(pid, mode, directory));

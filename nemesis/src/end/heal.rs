@@ -7,12 +7,13 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::ANSWER;
 use crate::api::{Api, Member};
 use crate::clients::paths;
 use crate::cluster::Cluster;
 use crate::fault::Who;
 use crate::ground::Weather;
-use crate::report::Log;
+use crate::report::{Log, Rule};
 use crate::stop::Stop;
 
 /// Time between two looks.
@@ -28,24 +29,28 @@ fn all(cluster: &Cluster) -> Vec<String> {
 }
 
 /// Brings up a new cluster: all online, and a directory that takes files through every data node.
-pub(crate) async fn begin(cluster: &Cluster, api: &mut Api) -> Result<(), String> {
+pub(crate) async fn begin(cluster: &Cluster, api: &mut Api, stop: &Stop) -> Result<(), String> {
     api.order("nodes/start", &all(cluster), START).await?;
     let begun = Instant::now();
-    let mut last = String::new();
-    while begun.elapsed() < START {
-        let members = api.members().await?;
-        let missing = members.iter().find(|it| it.state != "online");
-        match missing {
-            Some(member) => last = format!("{member:?}"),
-            None => {
-                let order = json!({ "path": format!("/{}", paths::DIRECTORY), "parents": true });
-                api.post("/api/v1/dfs/mkdir", &order).await?;
-                return Ok(());
-            }
+    loop {
+        let Err(why) = is_ready(api).await else {
+            return Ok(());
+        };
+        if stop.is_wanted() || begun.elapsed() > START {
+            let secs = begun.elapsed().as_secs();
+            return Err(format!("the cluster is not ready after {secs} s: {why}"));
         }
         sleep(PERIOD).await;
     }
-    Err(format!("not everything is online in time: {last}"))
+}
+
+async fn is_ready(api: &mut Api) -> Result<(), String> {
+    let members = api.members().await?;
+    if let Some(member) = members.iter().find(|it| it.state != "online") {
+        return Err(format!("not everything is online: {member:?}"));
+    }
+    let order = json!({ "path": format!("/{}", paths::DIRECTORY), "parents": true });
+    api.post("/api/v1/dfs/mkdir", &order).await.map(drop)
 }
 
 /// Puts right what is not, and waits until every member is online and every chunk well.
@@ -67,7 +72,10 @@ pub(crate) async fn heal(
         }
     }
     cluster.signal(Who::All, Signal::CONT)?;
-    cluster.revive(Who::All)?;
+    // Whoever can be started is, whatever is to be said of the others.
+    if let Err(why) = cluster.revive(Who::All) {
+        log.violated(Rule::Running, why);
+    }
     let nodes = all(cluster);
     api.order("nodes/start", &nodes, START).await?;
     api.order("nodes/serve", &nodes, START).await?;
@@ -77,8 +85,11 @@ pub(crate) async fn heal(
         acted: BTreeMap::new(),
     };
     loop {
-        let Some(what) = operator.look().await else {
-            return Ok(begun.elapsed());
+        let (within, what) = match operator.look().await {
+            Ok(None) => return Ok(begun.elapsed()),
+            Ok(Some(what)) => (within, what),
+            // One answer that is late does not say that anything is not well.
+            Err(why) => (within + ANSWER, why),
         };
         if begun.elapsed() > within || stop.is_wanted() {
             return Err(format!("after {} s: {what}", begun.elapsed().as_secs()));
@@ -96,11 +107,10 @@ struct Operator<'a> {
 
 impl Operator<'_> {
     /// What is not well yet; something is done about it where a person would have to.
-    async fn look(&mut self) -> Option<String> {
-        self.unwell().await.unwrap_or_else(Some)
-    }
-
-    async fn unwell(&mut self) -> Result<Option<String>, String> {
+    ///
+    /// # Errors
+    /// Why that cannot be told: there was no answer.
+    async fn look(&mut self) -> Result<Option<String>, String> {
         let members = self.api.members().await?;
         for member in &members {
             if member.state != "online" {
@@ -123,7 +133,7 @@ impl Operator<'_> {
         let counts = ["last_copy", "degraded", "misplaced", "leaving", "surplus"];
         let none = counts.iter().all(|name| repair[name] == 0);
         let idle = repair["copies"].as_array().is_some_and(Vec::is_empty);
-        let chunks = self.api.chunks(true).await?;
+        let chunks = self.api.chunks(true, Duration::ZERO).await?;
         if none && idle && repair["surveying"] == false && chunks.is_empty() {
             return Ok(None);
         }

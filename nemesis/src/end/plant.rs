@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use vaquita_core::dfs::ids::{ChunkId, ChunkVersion, Generation};
 
+use super::ANSWER;
 use super::remains::{BLOCK_LEN, volume};
 use crate::api::Api;
 use crate::cluster::Cluster;
@@ -12,7 +13,7 @@ use crate::cluster::Cluster;
 /// Overwrites the first block of every replica of one file's chunk, behind the cluster's back. Returns what was
 /// destroyed.
 pub(crate) async fn destroy_a_file(cluster: &Cluster, api: &mut Api) -> Result<String, String> {
-    let chunks = api.chunks(false).await?;
+    let chunks = api.chunks(false, ANSWER).await?;
     let chunk = chunks.first().ok_or("there is no chunk to be destroyed")?;
     let path = chunk["path"].as_str().unwrap_or_default().to_owned();
     let id = chunk["chunk"].as_str().unwrap_or_default();

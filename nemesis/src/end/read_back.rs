@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::ANSWER;
 use crate::api::Api;
 use crate::clients::{Load, Server};
 use crate::cluster::FACTOR;
@@ -18,14 +19,25 @@ const ENOUGH: Duration = Duration::from_secs(120);
 
 /// Reads every file that was ever spoken of through every data node; what comes goes into the history. Returns how
 /// many reads there were.
-pub(crate) async fn read_back(load: &Arc<Load>, entries: &[String], log: &Arc<Log>) -> usize {
+///
+/// # Errors
+/// If a reader panics.
+pub(crate) async fn read_back(
+    load: &Arc<Load>,
+    entries: &[String],
+    log: &Arc<Log>,
+) -> Result<usize, String> {
     let files = Arc::new(load.known());
     let mut readers = JoinSet::new();
     for entry in entries {
         let (load, log, files) = (Arc::clone(load), Arc::clone(log), Arc::clone(&files));
         readers.spawn(read_through(entry.clone(), load, log, files));
     }
-    readers.join_all().await.into_iter().sum()
+    let mut reads = 0;
+    while let Some(read) = readers.join_next().await {
+        reads += read.map_err(|error| format!("a reader has not ended well: {error}"))?;
+    }
+    Ok(reads)
 }
 
 async fn read_through(
@@ -51,7 +63,7 @@ async fn read_through(
 /// Looks whether each chunk has as many good replicas as it should, each on a host of its own. Returns how many
 /// chunks there are.
 pub(crate) async fn placed(api: &mut Api, log: &Log) -> Result<usize, String> {
-    let chunks = api.chunks(false).await?;
+    let chunks = api.chunks(false, ANSWER).await?;
     for chunk in &chunks {
         let replicas = chunk["replicas"].as_array().cloned().unwrap_or_default();
         let good = replicas.iter().filter(|it| it["state"] == "good");

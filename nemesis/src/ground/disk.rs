@@ -2,6 +2,9 @@
 //!
 //! It is mounted where nobody looks, and bound to where its node has its volume: so it can be taken from there
 //! and come back while the node holds files of it open.
+//!
+//! What is done to it is done by its path. Before each time the kernel is asked what is mounted there: where the
+//! mount is missing, the path is one of the machine's own file system.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -11,8 +14,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 
-use super::tools::run;
+use super::mounts;
+use super::tools::{run, run_up_to};
 
 /// What a disk is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,13 @@ const STILL: Duration = Duration::from_millis(250);
 const WORKS: Duration = Duration::from_millis(60);
 /// How long what is in use may be.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two tries.
+const PERIOD: Duration = Duration::from_millis(20);
+/// What fsck says that has found errors and mended all of them, and no restart is needed.
+const MENDED: i32 = 3;
+
+/// What slows a disk down, and the wish that it end.
+type Pulse = (Arc<AtomicBool>, JoinHandle<Result<(), String>>);
 
 /// A disk. What is mounted of it is unmounted with it.
 #[derive(Debug)]
@@ -43,25 +55,30 @@ pub(crate) struct Disk {
     backing: Backing,
     /// The file in which it is, where there is one.
     image: Option<PathBuf>,
-    /// The name of its loop device, such as `loop0`.
-    device: String,
-    pulse: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+    /// The name of its loop device, such as `loop0`, while it is mounted.
+    device: Option<String>,
+    pulse: Option<Pulse>,
 }
 
 fn text(path: &Path) -> Result<&str, String> {
-    let no_text = || format!("{} is no path in UTF-8", path.display());
+    let no_text = || {
+        format!(
+            "{} is no path in UTF-8: name another directory",
+            path.display()
+        )
+    };
     path.to_str().ok_or_else(no_text)
 }
 
 impl Disk {
-    /// Makes one with a name in a directory, and mounts it.
+    /// Makes one with a name in a directory, and mounts it. The directory's path has no symbolic links.
     pub(crate) fn make(room: &Path, name: &str, backing: Backing) -> Result<Self, String> {
         let mut disk = Self {
             place: room.join("volumes").join(name),
             under: room.join("disks").join(name),
             backing,
             image: None,
-            device: String::new(),
+            device: None,
             pulse: None,
         };
         let failed = |error: std::io::Error| format!("{}: {error}", room.display());
@@ -85,16 +102,33 @@ impl Disk {
         let Some(image) = &self.image else {
             return run("mount", &["-t", "tmpfs", "-o", MEMORY, "none", under]).map(drop);
         };
-        let device = run("losetup", &["--find", "--show", text(image)?])?;
-        let mounted = run("mount", &["-o", "errors=remount-ro", &device, under]);
-        // Gone with its last user: with the mount, whatever becomes of this program.
-        let detached = run("losetup", &["--detach", &device]);
-        self.device = device.trim_start_matches("/dev/").to_owned();
-        mounted.and(detached).map(drop)
+        // The loop device is gone with its last user: with the mount, whatever becomes of this program.
+        let how = "loop,errors=remount-ro";
+        run("mount", &["-t", "ext4", "-o", how, text(image)?, under])?;
+        let mounted = mounts::at(&self.under)?.map(|it| it.source);
+        let device = mounted.and_then(|it| it.strip_prefix("/dev/").map(str::to_owned));
+        self.device = Some(device.ok_or_else(|| self.absent())?);
+        Ok(())
+    }
+
+    fn absent(&self) -> String {
+        let under = self.under.display();
+        format!("{under} is not mounted; this disk is out of the run")
+    }
+
+    /// Whether what is at its path is its file system, and not what is below.
+    fn is_there(&self) -> Result<(), String> {
+        let is_it = match (self.backing, &self.device) {
+            (Backing::Memory, _) => mounts::at(&self.under)?.is_some_and(|it| it.kind == "tmpfs"),
+            (Backing::Ext4, Some(device)) => holds(&self.under, device)?,
+            (Backing::Ext4, None) => false,
+        };
+        is_it.then_some(()).ok_or_else(|| self.absent())
     }
 
     /// Gives it back to its node.
     pub(crate) fn bind(&self) -> Result<(), String> {
+        self.is_there()?;
         let (under, place) = (text(&self.under)?, text(&self.place)?);
         run("mount", &["--bind", under, place]).map(drop)
     }
@@ -104,34 +138,22 @@ impl Disk {
         run("umount", &["--lazy", text(&self.place)?]).map(drop)
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.under.join(BALLAST)
-    }
-
     /// Fills it to the last byte.
     pub(crate) fn fill(&self) -> Result<(), String> {
-        let path = self.ballast();
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(failed)?;
-        let mut len = file.metadata().map_err(failed)?.len();
-        // What does not fit is asked for by halves.
-        let mut step = EXT4_BYTES;
-        while step >= 4096 {
-            match rustix::fs::fallocate(&file, FallocateFlags::empty(), len, step) {
-                Ok(()) => len += step,
-                Err(_) => step /= 2,
-            }
+        self.is_there()?;
+        let path = self.under.join(BALLAST);
+        let filled = fill(&path);
+        if filled.is_err() {
+            // It counts as not done, so that nobody would put it right.
+            let _ = self.make_room();
         }
-        Ok(())
+        filled.map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Makes room again.
     pub(crate) fn make_room(&self) -> Result<(), String> {
-        let path = self.ballast();
+        self.is_there()?;
+        let path = self.under.join(BALLAST);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(format!("{}: {error}", path.display()))
@@ -142,11 +164,19 @@ impl Disk {
 
     /// Makes the kernel take the file system for damaged, as when a disk fails under it.
     pub(crate) fn break_it(&self) -> Result<(), String> {
-        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", self.device);
+        self.is_there()?;
+        let device = self
+            .device
+            .as_deref()
+            .ok_or("a disk in memory cannot fail")?;
+        let trigger = format!("/sys/fs/ext4/{device}/trigger_fs_error");
         fs::write(&trigger, "vaquita nemesis").map_err(|error| format!("{trigger}: {error}"))
     }
 
     /// Checks it and mounts it anew; nobody may use it meanwhile.
+    ///
+    /// # Errors
+    /// Why it is out of the run from now on.
     pub(crate) fn mend(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         // The last files of a process are closed a moment behind its end.
@@ -154,11 +184,21 @@ impl Disk {
             if begun.elapsed() > PATIENCE {
                 return Err(why);
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(PERIOD);
         }
-        // Its status says that something was mended, which is what it is for.
         if let Some(image) = &self.image {
-            let _ = run("fsck.ext4", &["-p", text(image)?]);
+            // The file system lives for as long as anybody holds something of it, mounted or not.
+            if let Some(device) = self.device.take() {
+                while lives(&device, image) {
+                    if begun.elapsed() > PATIENCE {
+                        let secs = PATIENCE.as_secs();
+                        let image = image.display();
+                        return Err(format!("{image} is in use {secs} s after it was unmounted"));
+                    }
+                    thread::sleep(PERIOD);
+                }
+            }
+            run_up_to("fsck.ext4", &["-p", text(image)?], MENDED)?;
         }
         self.mount()?;
         self.bind()
@@ -166,9 +206,8 @@ impl Disk {
 
     fn unmount(&self) -> Result<(), String> {
         for path in [&self.place, &self.under] {
-            let path = text(path)?;
-            if is_mounted(path) {
-                run("umount", &[path])?;
+            while mounts::at(path)?.is_some() {
+                run("umount", &[text(path)?])?;
             }
         }
         Ok(())
@@ -176,25 +215,45 @@ impl Disk {
 
     /// Has nothing more written to it, and whoever tries wait; or has all go on.
     pub(crate) fn freeze(&self, frozen: bool) -> Result<(), String> {
-        let how = if frozen { "--freeze" } else { "--unfreeze" };
-        run("fsfreeze", &[how, text(&self.under)?]).map(drop)
+        self.is_there()?;
+        fsfreeze(frozen, text(&self.under)?)
+    }
+
+    /// Has all go on whatever was done; what was not frozen stays so.
+    pub(crate) fn thaw(&mut self) {
+        let _ = self.speed_up();
+        if self.backing == Backing::Ext4 {
+            let _ = self.freeze(false);
+        }
     }
 
     /// Has it stand still for moments, again and again.
     pub(crate) fn slow_down(&mut self) -> Result<(), String> {
+        // The first time here: whether it can be done is to be known at once.
+        self.freeze(true)?;
+        let absent = self.absent();
+        let device = self.device.clone().ok_or_else(|| absent.clone())?;
         let under = text(&self.under)?.to_owned();
         let ends = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&ends);
         let pulse = thread::spawn(move || {
-            while !theirs.load(Ordering::SeqCst) {
-                if run("fsfreeze", &["--freeze", &under]).is_ok() {
-                    thread::sleep(STILL);
-                    // Tried until it is thawed: nobody else would do it.
-                    while run("fsfreeze", &["--unfreeze", &under]).is_err() {
-                        thread::sleep(WORKS);
+            loop {
+                thread::sleep(STILL);
+                let begun = Instant::now();
+                while let Err(why) = fsfreeze(false, &under) {
+                    if begun.elapsed() > PATIENCE {
+                        return Err(why);
                     }
+                    thread::sleep(PERIOD);
                 }
                 thread::sleep(WORKS);
+                if theirs.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                if !holds(Path::new(&under), &device)? {
+                    return Err(absent);
+                }
+                fsfreeze(true, &under)?;
             }
         });
         self.pulse = Some((ends, pulse));
@@ -202,42 +261,123 @@ impl Disk {
     }
 
     /// Has it be as fast as it is.
-    pub(crate) fn speed_up(&mut self) {
-        if let Some((ends, pulse)) = self.pulse.take() {
-            ends.store(true, Ordering::SeqCst);
-            let _ = pulse.join();
-        }
+    ///
+    /// # Errors
+    /// Why it was not slow up to now, or stands still for good.
+    pub(crate) fn speed_up(&mut self) -> Result<(), String> {
+        let Some((ends, pulse)) = self.pulse.take() else {
+            return Ok(());
+        };
+        ends.store(true, Ordering::SeqCst);
+        let ended = pulse.join();
+        ended.map_err(|_| "what slows a disk down has panicked".to_owned())?
     }
 }
 
-fn is_mounted(path: &str) -> bool {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts
-        .lines()
-        .any(|line| line.split(' ').nth(1) == Some(path))
+/// Whether what is mounted at a path is the file system of a device.
+fn holds(under: &Path, device: &str) -> Result<bool, String> {
+    let found = mounts::at(under)?;
+    Ok(found.is_some_and(|it| it.source == format!("/dev/{device}")))
+}
+
+fn fsfreeze(frozen: bool, under: &str) -> Result<(), String> {
+    let how = if frozen { "--freeze" } else { "--unfreeze" };
+    run("fsfreeze", &[how, under]).map(drop)
+}
+
+fn fill(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut len = file.metadata()?.len();
+    // What does not fit is asked for by halves.
+    let mut step = EXT4_BYTES;
+    while step >= 4096 {
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), len, step) {
+            Ok(()) => len += step,
+            Err(Errno::NOSPC | Errno::DQUOT) => step /= 2,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel has the file system of an image on a loop device. The device may be another's by now.
+fn lives(device: &str, image: &Path) -> bool {
+    let behind = fs::read_to_string(format!("/sys/block/{device}/loop/backing_file"));
+    behind.is_ok_and(|it| Path::new(it.trim_end_matches('\n')) == image)
+        && Path::new(&format!("/sys/fs/ext4/{device}")).exists()
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Whatever was not put right; what does not apply fails, and changes nothing.
-        self.speed_up();
-        if self.backing == Backing::Ext4 {
-            let _ = self.freeze(false);
-        }
+        // Whatever was not put right.
+        self.thaw();
         for path in [&self.place, &self.under] {
-            if let Ok(path) = text(path) {
-                while is_mounted(path) && run("umount", &["--lazy", path]).is_ok() {}
-            }
+            let Ok(words) = text(path) else { continue };
+            while mounts::at(path).is_ok_and(|it| it.is_some())
+                && run("umount", &["--lazy", words]).is_ok()
+            {}
         }
     }
 }
 
-/// What so many disks can be made of here.
-pub(super) fn try_out(room: &Path, count: usize) -> Result<Backing, String> {
-    let all = |backing| -> Result<Vec<Disk>, String> {
+/// What so many disks can be made of here, and why it is memory if it is.
+pub(super) fn try_out(room: &Path, count: usize) -> Result<(Backing, Option<String>), String> {
+    let all = |backing| -> Result<(), String> {
         let names = (0..count).map(|number| format!("trial{number}"));
-        names.map(|name| Disk::make(room, &name, backing)).collect()
+        let made: Result<Vec<Disk>, _> =
+            names.map(|name| Disk::make(room, &name, backing)).collect();
+        made.map(drop)
     };
-    let tried = all(Backing::Ext4).map(|_| Backing::Ext4);
-    tried.or_else(|_| all(Backing::Memory).map(|_| Backing::Memory))
+    let tried = match all(Backing::Ext4) {
+        Ok(()) => Ok((Backing::Ext4, None)),
+        Err(why) => all(Backing::Memory).map(|()| (Backing::Memory, Some(why))),
+    };
+    for number in 0..count {
+        let name = format!("trial{number}");
+        let disks = room.join("disks");
+        // What was not made is not there.
+        let _ = fs::remove_file(disks.join(format!("{name}.img")));
+        let _ = fs::remove_dir(disks.join(&name));
+        let _ = fs::remove_dir(room.join("volumes").join(&name));
+    }
+    tried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_mounted_is_never_filled_frozen_or_given_to_a_node() {
+        let room = tempfile::tempdir().unwrap();
+        for (backing, device) in [
+            (Backing::Memory, None),
+            (Backing::Ext4, None),
+            // The machine's own, where it has one.
+            (Backing::Ext4, Some("loop0".to_owned())),
+        ] {
+            let mut disk = Disk {
+                place: room.path().join("place"),
+                under: room.path().join("under"),
+                backing,
+                image: None,
+                device,
+                pulse: None,
+            };
+            fs::create_dir_all(&disk.under).unwrap();
+            let refusals = [
+                disk.fill(),
+                disk.make_room(),
+                disk.freeze(true),
+                disk.slow_down(),
+                disk.break_it(),
+                disk.bind(),
+            ];
+            for refusal in refusals {
+                assert_eq!(refusal, Err(disk.absent()));
+            }
+            assert_eq!(fs::read_dir(&disk.under).unwrap().count(), 0);
+        }
+    }
 }

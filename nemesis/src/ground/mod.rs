@@ -2,8 +2,11 @@
 
 pub mod alone;
 mod disk;
+mod guard;
 mod hub;
+mod mounts;
 mod place;
+mod signals;
 mod tools;
 mod tun;
 
@@ -11,8 +14,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub(crate) use disk::{Backing, Disk};
+pub use guard::Guard;
 pub(crate) use hub::{Hub, Weather};
 pub(crate) use place::{Place, wire_up};
+pub use signals::on_signals;
 
 use crate::fault::Kind;
 
@@ -23,6 +28,8 @@ pub(crate) struct Ground {
     pub(crate) networks: Result<(), String>,
     /// What disks are made of.
     pub(crate) disks: Result<Backing, String>,
+    /// Why they are not made of ext4, where they are made of memory.
+    no_ext4: Option<String>,
     /// A library that shows processes another time.
     pub(crate) clock: Result<PathBuf, String>,
 }
@@ -39,7 +46,8 @@ impl Ground {
     /// Looks what there is; tries out so many disks in a directory.
     pub(crate) fn look(room: &Path, disks: usize) -> Self {
         let alone = alone::is_alone().then_some(()).ok_or_else(|| {
-            "this process has no namespaces of its own: the kernel gives none, or they were not wanted"
+            "this process has no namespaces of its own: run it as root, or where the kernel gives them to \
+             anybody, and without --loopback"
                 .to_owned()
         });
         if alone.is_ok() {
@@ -47,25 +55,28 @@ impl Ground {
             let _ = tools::run("ip", &["link", "set", "lo", "up"]);
         }
         let found = FAKETIME.iter().map(PathBuf::from).find(|it| it.is_file());
+        let disks = alone.clone().and_then(|()| disk::try_out(room, disks));
+        let no_ext4 = disks.clone().ok().and_then(|(_, why)| why);
         Self {
-            networks: alone.clone().and_then(|()| tun::try_out()),
-            disks: alone.and_then(|()| disk::try_out(room, disks)),
-            clock: found.ok_or_else(|| "libfaketime is not installed".to_owned()),
+            networks: alone.and_then(|()| tun::try_out()),
+            disks: disks.map(|(backing, _)| backing),
+            no_ext4,
+            clock: found.ok_or_else(|| {
+                "libfaketime is not installed: install it (package libfaketime)".to_owned()
+            }),
         }
     }
 
     /// Why a kind of fault cannot be had here.
     pub(crate) fn lacks(&self, kind: Kind) -> Option<String> {
-        let of_ext4 = || {
-            match &self.disks {
+        let of_ext4 = || match &self.disks {
             Ok(Backing::Ext4) => None,
-            Ok(Backing::Memory) => Some(
-                "file systems are kept in memory here, since there are no loop devices: such a one can be \
-                 filled and unmounted, not more"
-                    .to_owned(),
-            ),
+            Ok(Backing::Memory) => Some(format!(
+                "file systems are kept in memory here, which can be filled and unmounted, not more; ext4 is not \
+                 to be had: {}",
+                self.no_ext4.as_deref().unwrap_or("it was not tried")
+            )),
             Err(why) => Some(why.clone()),
-        }
         };
         match kind {
             Kind::Kill | Kind::Terminate | Kind::Stop | Kind::Operate => None,

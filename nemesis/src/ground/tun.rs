@@ -11,10 +11,15 @@ struct Interface {
     rest: [u8; 22],
 }
 
+const _: () = assert!(
+    size_of::<Interface>() == 40,
+    "the kernel copies as much, both ways"
+);
+
 /// An interface whose packets come out of a descriptor, without anything in front of them.
 const IFF_TUN: i16 = 0x0001;
 const IFF_NO_PI: i16 = 0x1000;
-/// Makes a descriptor an interface: `_IOW('T', 202, int)`.
+/// Makes a descriptor an interface: `_IOW('T', 202, int)`, though it takes a `struct ifreq` and writes it as well.
 const TUNSETIFF: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 202);
 
 /// Makes an interface in the network that the caller is in.
@@ -33,11 +38,11 @@ pub(super) fn tun(name: &str) -> Result<OwnedFd, String> {
     interface.name[..name.len().min(15)].copy_from_slice(&name.as_bytes()[..name.len().min(15)]);
     #[expect(
         unsafe_code,
-        reason = "TUNSETIFF reads the 40 bytes of an ifreq, which `Interface` has"
+        reason = "TUNSETIFF reads and writes the 40 bytes of an ifreq, which `Interface` has, and which may be any"
     )]
     let made = unsafe {
-        let setter = rustix::ioctl::Setter::<TUNSETIFF, Interface>::new(interface);
-        rustix::ioctl::ioctl(file.as_fd(), setter)
+        let updater = rustix::ioctl::Updater::<TUNSETIFF, Interface>::new(&mut interface);
+        rustix::ioctl::ioctl(file.as_fd(), updater)
     };
     made.map_err(|errno| format!("{path}: no interface: {errno}"))?;
     Ok(file.into())

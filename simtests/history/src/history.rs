@@ -139,6 +139,18 @@ impl History {
     /// # Errors
     /// The files for which there is none, with what was told about them.
     pub fn check(&self) -> Result<Checked, Vec<Wrong>> {
+        let (checked, wrongs) = self.examine();
+        if wrongs.is_empty() {
+            Ok(checked)
+        } else {
+            Err(wrongs)
+        }
+    }
+
+    /// Looks for an order that explains everything, like [`History::check`]: what was looked at, also where there is
+    /// something wrong, and the files for which there is no order.
+    #[must_use]
+    pub fn examine(&self) -> (Checked, Vec<Wrong>) {
         let mut checked = Checked::default();
         let mut wrongs = Vec::new();
         for group in self.groups() {
@@ -162,11 +174,7 @@ impl History {
                 story,
             });
         }
-        if wrongs.is_empty() {
-            Ok(checked)
-        } else {
-            Err(wrongs)
-        }
+        (checked, wrongs)
     }
 
     /// Deeds about the same files, files that exchange names taken together.

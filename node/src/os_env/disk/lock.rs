@@ -58,16 +58,64 @@ impl Lock {
         let written = file
             .write_all_at(id.as_bytes(), 0)
             .and_then(|()| file.set_len(id.len() as u64));
-        match written {
-            // The id is for the message only, and whoever has a full disk is to be able to read it.
-            Err(error) if is_full(&error) => {}
-            other => other.map_err(|error| refused("write this process's id to", error))?,
-        }
+        settle(written, &file).map_err(|error| refused("write this process's id to", error))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Makes the best of an id that may not have been written. It is for the message only, and whoever has a full disk is
+/// to be able to read it: then nobody is named, rather than whoever had the lock before.
+fn settle(written: io::Result<()>, file: &File) -> io::Result<()> {
+    match written {
+        Err(error) if is_full(&error) => {
+            // What is left is wrong at most.
+            let _ = file.set_len(0);
+            Ok(())
+        }
+        other => other,
     }
 }
 
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn holder(directory: &OwnedFd, path: &Path) -> Option<String> {
+        match Lock::take(directory, path) {
+            Err(OpenDiskError::InUse { holder, .. }) => holder,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn where_the_id_has_no_room_nobody_is_named_rather_than_who_had_the_lock_before() {
+        let room = tempfile::tempdir().unwrap();
+        let directory = OwnedFd::from(File::open(room.path()).unwrap());
+        let file = room.path().join(LOCK);
+        let lock = Lock::take(&directory, room.path()).unwrap();
+        let own = std::process::id().to_string();
+        assert!(holder(&directory, room.path()).is_some_and(|it| it.contains(&own)));
+
+        // What is there when the write of the next holder fails.
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            fs::write(&file, "1\n").unwrap();
+            let opened = File::options().write(true).open(&file).unwrap();
+            assert!(settle(Err(full.into()), &opened).is_ok());
+            assert_eq!(holder(&directory, room.path()), None);
+        }
+        let opened = File::options().write(true).open(&file).unwrap();
+        let broken = settle(Err(Errno::IO.into()), &opened);
+        assert_eq!(
+            broken.unwrap_err().raw_os_error(),
+            Some(Errno::IO.raw_os_error())
+        );
+        drop(lock);
+    }
 }
