@@ -85,6 +85,8 @@ pub(crate) struct Ideal {
     pub(crate) held: BTreeMap<u16, String>,
     /// Whether datagrams arrive.
     pub(crate) udp_passes: bool,
+    /// A process whose connections carry nothing, to whom and from whom it may be, nor their end.
+    pub(crate) without_tcp: Option<SocketAddr>,
     pub(crate) limits: Limits,
     pub(crate) planted: Planted,
     pub(crate) restart: RestartPolicy,
@@ -133,6 +135,7 @@ impl Ideal {
             last_request: 0,
             held: BTreeMap::new(),
             udp_passes: true,
+            without_tcp: None,
             limits: Limits {
                 reserve_bytes: 4096,
                 ..Limits::default()
@@ -518,6 +521,11 @@ impl Ideal {
         }
     }
 
+    /// Whether no connection between these two carries anything.
+    fn is_cut(&self, one: SocketAddr, other: SocketAddr) -> bool {
+        self.without_tcp.is_some_and(|it| it == one || it == other)
+    }
+
     fn carry_out(&mut self, at: SocketAddr, effect: Effect) {
         match effect {
             Effect::SendDatagram { to, bytes } => {
@@ -532,7 +540,7 @@ impl Ideal {
             }
             Effect::Connect { conn, to } => {
                 let to = parse(&to);
-                if self.processes.contains_key(&to) {
+                if self.processes.contains_key(&to) && !self.is_cut(at, to) {
                     self.last_conn += 2;
                     let accepted = ConnId(self.last_conn);
                     self.pipes.insert((at, conn), (to, accepted));
@@ -552,13 +560,18 @@ impl Ideal {
                 }
             }
             Effect::Send { conn, bytes } => {
-                if let Some(&(to, conn)) = self.pipes.get(&(at, conn)) {
+                if let Some(&(to, conn)) = self.pipes.get(&(at, conn))
+                    && !self.is_cut(at, to)
+                {
                     self.queue.push_back((to, Input::Received { conn, bytes }));
                 }
             }
             Effect::Close { conn } => {
                 if let Some((to, other)) = self.pipes.remove(&(at, conn)) {
                     self.pipes.remove(&(to, other));
+                    if self.is_cut(at, to) {
+                        return;
+                    }
                     let reason = CloseReason::Ended;
                     self.queue.push_back((
                         to,

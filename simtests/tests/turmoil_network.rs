@@ -157,8 +157,9 @@ fn a_link_that_flaps_fast_moves_nobody_and_fills_no_log() {
     let diary = cluster.diary();
     let told = diary[mark..].iter().filter(|entry| entry.host != "harness");
     let told = told.count();
+    // Connections do not outlive a cut here, where nothing is sent twice: each process registers anew.
     assert!(
-        told <= flaps * 12,
+        told <= flaps * 13,
         "{told} events for {flaps} flaps of two processes"
     );
 }

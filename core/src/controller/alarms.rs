@@ -74,6 +74,10 @@ impl Controller {
                 "its heartbeats by UDP do not arrive, so that its connection carries them and its end is \
                  noticed later; open UDP to port {port} of the controller's host"
             ),
+            "tcp-blocked" => format!(
+                "its heartbeats arrive and nothing else, so that it can be told nothing and is given no new \
+                 chunks; open TCP to port {port} of the controller's host"
+            ),
             "self-fenced" => {
                 "it hears nothing from the controller and takes no writes until it does; look \
                               at the network between the two"

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::reach::Reach;
 use crate::admin::{NodeRow, NodeState};
 use crate::ids::{Alias, ConnId, NodeEpoch, NodeId, Role, Site};
 use crate::membership::{FailureDetector, FlapDamper, Health, Registration, Slot};
@@ -65,6 +66,8 @@ pub(super) struct MemberState {
     pub(super) presence: Presence,
     /// The connection it registered on.
     pub(super) session: Option<ConnId>,
+    /// Whether that carries anything.
+    pub(super) reach: Reach,
     /// Its process, as it said itself when it registered.
     pub(super) process: Option<ProcessIdentity>,
     pub(super) keys: Option<BeatKeys>,
@@ -104,6 +107,7 @@ impl MemberState {
             agent: None,
             presence: Presence::Away,
             session: None,
+            reach: Reach::default(),
             process: None,
             keys: None,
             newest_beat: 0,
@@ -523,6 +527,9 @@ impl Outlook<'_> {
         if state.presence != Presence::Away {
             if state.udp_blocked {
                 conditions.push("udp-blocked".to_owned());
+            }
+            if state.reach.is_blocked() {
+                conditions.push("tcp-blocked".to_owned());
             }
             if state.deaf_since.is_some() {
                 conditions.push("self-fenced".to_owned());

@@ -17,6 +17,7 @@ mod files;
 mod members;
 mod mirrors;
 mod orphans;
+mod reach;
 mod reload;
 mod remove;
 mod repair;

@@ -256,6 +256,41 @@ fn blocked_udp_is_noticed_named_and_worked_around() {
 }
 
 #[test]
+fn a_member_of_which_only_heartbeats_come_is_told_of_and_fenced_by_nobody() {
+    let mut cluster = Ideal::running(2);
+    let before = cluster.row("P1-NODE1").epoch;
+    cluster.without_tcp = Some(Ideal::node_at(2));
+    cluster.run_for(seconds(15));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!((row.state, row.epoch), (NodeState::Online, before));
+    assert_eq!(row.conditions, ["tcp-blocked"]);
+    let told = (cluster.events.iter()).find(|(_, event)| event.name == "node.tcp_blocked");
+    let (at, event) = told.expect("it is told of");
+    assert_eq!(*at, Ideal::controller_at());
+    assert!(event.message.contains("P1-NODE1"), "{}", event.message);
+    cluster.run_for(seconds(600));
+    assert!(cluster.row("P2-NODE1").conditions.is_empty());
+    assert_eq!(cluster.count("node.tcp_blocked"), 1, "once");
+    assert_eq!(cluster.count("node.offline"), 0);
+    cluster.without_tcp = None;
+    cluster.run_for(seconds(20));
+    let row = cluster.row("P1-NODE1");
+    assert_eq!((row.state, row.epoch), (NodeState::Online, before));
+    assert!(row.conditions.is_empty(), "{row:?}");
+    assert_eq!(cluster.count("node.tcp_back"), 1);
+}
+
+#[test]
+fn a_controller_that_stood_still_blames_no_session() {
+    let mut cluster = Ideal::running(2);
+    cluster.freeze(Ideal::controller_at(), true);
+    cluster.run_for(seconds(60));
+    cluster.freeze(Ideal::controller_at(), false);
+    cluster.run_for(seconds(60));
+    assert_eq!(cluster.count("node.tcp_blocked"), 0);
+}
+
+#[test]
 fn a_quiet_hour_changes_nothing() {
     let mut cluster = Ideal::running(3);
     let events = cluster.events.len();

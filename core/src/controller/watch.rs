@@ -49,6 +49,7 @@ impl Controller {
             self.act_on(now, slot, verdict);
         }
         self.note_mass_event(now);
+        self.tend_sessions(now);
         self.refresh_places(now);
         self.sweep_files(now);
         self.tend_duties(now);

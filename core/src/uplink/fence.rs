@@ -88,6 +88,14 @@ impl Uplink {
         }
     }
 
+    /// Asks a session for a sign of life that has carried nothing for 3/2 T: the controller asks after T, so that
+    /// it is quiet for so long only where no question of the controller comes through.
+    pub(super) fn doubt_if_quiet(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
+        if now.since(self.heard) >= self.thresholds.offline * 3 / 2 {
+            self.doubt_session(now, around);
+        }
+    }
+
     /// Gives a doubted session up that has given no sign of life.
     pub(super) fn close_if_mute(
         &mut self,

@@ -121,6 +121,8 @@ pub(crate) struct Uplink {
     answered: Timestamp,
     /// The unanswered question over TCP: when it was asked, and its nonce.
     asked: Option<(Timestamp, u64)>,
+    /// When something last came over the connection to the controller.
+    heard: Timestamp,
     /// The ping to a session that has left a question unanswered: when it was sent, and its nonce.
     doubted: Option<(ConnId, Timestamp, u64)>,
     self_fenced: bool,
@@ -170,6 +172,7 @@ impl Uplink {
             volumes: VolumeOrders::default(),
             answered: now,
             asked: None,
+            heard: now,
             doubted: None,
             self_fenced: false,
             registered: false,
@@ -352,6 +355,9 @@ impl Uplink {
             self.tell(Event::warning("uplink.stale_controller", text), around.out);
             return;
         }
+        if self.control() == Some(conn) {
+            self.heard = now;
+        }
         match message {
             Message::Registered(granted) => self.registered(now, conn, envelope, granted, around),
             Message::RegistrationRefused(refused) => self.refused(now, conn, refused, around),
@@ -422,6 +428,7 @@ impl Uplink {
             }
             Phase::Reporting { conn, .. } | Phase::Online { conn } => {
                 self.ask_if_silent(now, conn, around);
+                self.doubt_if_quiet(now, around);
                 self.close_if_mute(now, conn, around);
             }
             _ => {}

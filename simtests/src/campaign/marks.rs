@@ -75,6 +75,8 @@ pub const KNOWN: &[&str] = &[
     "node.removed",
     "node.replaced",
     "node.suspect",
+    "node.tcp_back",
+    "node.tcp_blocked",
     "node.udp_back",
     "node.udp_blocked",
     "node.unsuspected",

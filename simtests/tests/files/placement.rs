@@ -1,12 +1,18 @@
 //! Where replicas are.
 
+use simtests::net::Cut;
+use simtests::plan::Step;
 use simtests::vaquita::files::{Clients, Done};
-use simtests::vaquita::{Cluster, VaquitaWorld, all_online, controller, nodes, order, wait_until};
+use simtests::vaquita::{
+    Cluster, VaquitaWorld, all_online, controller, nodes, order, row, wait_until,
+};
 use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 use vaquita_core::dfs::placement::ReliabilityLevel;
 
-use crate::story::{expect, named, put, run, stop};
+use crate::duties::contents;
+use crate::repair::impatient;
+use crate::story::{expect, named, put, run, seconds, stop, until};
 
 fn uneven(level: ReliabilityLevel) -> Cluster {
     let mut cluster = Cluster::of(3).with_files();
@@ -125,6 +131,61 @@ fn level_2_prefers_other_hosts() {
             expect(world, whole, "three nodes on two hosts are enough")?;
             order(world, Verb::StartNodes(nodes(&["P3-NODE1"])));
             wait_until(world, "it is back", all_online)
+        },
+    );
+}
+
+/// 4: a firewall lets datagrams pass between the controller and a node, and nothing else, for good. The node
+/// lives; nothing new is put on it, and somebody is told; once the firewall is gone all is as it was.
+#[test]
+fn a_node_that_only_datagrams_reach_gets_nothing_new() {
+    const NAME: &str = "P2-NODE1";
+    run(
+        6,
+        "placement::a_node_that_only_datagrams_reach_gets_nothing_new",
+        |seed| Cluster {
+            hosts: 4,
+            ..impatient(seed)
+        },
+        |world, clients| {
+            write_many(world, clients)?;
+            let blocked = |world: &VaquitaWorld| {
+                row(world, NAME)
+                    .is_some_and(|row| row.conditions.iter().any(|it| it == "tcp-blocked"))
+            };
+            let epoch = row(world, NAME).and_then(|row| row.epoch);
+            let ways = [("h0", "h2"), ("h2", "h0")];
+            for (from, to) in ways {
+                let (from, to, what) = (from.to_owned(), to.to_owned(), Cut::Tcp);
+                world.disturb(&Step::Cut { from, to, what });
+            }
+            clients.run_for(world, seconds(15))?;
+            let told = blocked(world);
+            expect(world, told, "nobody is told within 15 s")?;
+            let before = contents(world, NAME);
+            for number in 12..30 {
+                let done = clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+                let written = matches!(done, Done::Written(_));
+                expect(world, written, "three nodes are enough")?;
+            }
+            clients.run_for(world, seconds(300))?;
+            let same = contents(world, NAME) == before;
+            expect(world, same, "something new was put on it")?;
+            let registered =
+                row(world, NAME).and_then(|row| row.epoch) == epoch && all_online(world);
+            expect(world, registered, "it was given up for that")?;
+            for (from, to) in ways {
+                let (from, to) = (from.to_owned(), to.to_owned());
+                world.disturb(&Step::Heal { from, to });
+            }
+            until(world, clients, "it is reached again", |world| {
+                !blocked(world) && all_online(world)
+            })?;
+            for number in 30..48 {
+                clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;
+            }
+            let used = contents(world, NAME).len() > before.len();
+            expect(world, used, "it is not used any more")
         },
     );
 }

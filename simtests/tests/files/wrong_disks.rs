@@ -355,8 +355,8 @@ fn a_source_that_is_rotten_is_found_by_who_copies_from_it() {
         "wrong_disks::a_source_that_is_rotten_is_found_by_who_copies_from_it",
         impatient,
         |world, clients| {
-            write_some(world, clients, 12)?;
-            for _ in 0..40 {
+            write_some(world, clients, 24)?;
+            for _ in 0..80 {
                 let (node, what) = ("P3-NODE1/0".to_owned(), DiskStep::Rot);
                 world.disturb(&Step::Disk { node, what });
                 clients.run_for(world, Duration::from_millis(1))?;
@@ -368,7 +368,7 @@ fn a_source_that_is_rotten_is_found_by_who_copies_from_it() {
             clients.run_for(world, seconds(8) + WAIT + seconds(40))?;
             let found = world.mark("volume.damaged_chunk");
             expect(world, found > 0, "no rotten source was met")?;
-            read_all(world, clients, 12)?;
+            read_all(world, clients, 24)?;
             clients.run_for(world, seconds(20))?;
             world.power_on(lost);
             wait_until(world, "all online", all_online)?;

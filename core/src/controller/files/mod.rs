@@ -328,6 +328,9 @@ impl Controller {
         if self.detector.health(slot) != Health::Alive {
             return Fitness::Unfit(Unfit::Suspect);
         }
+        if member.reach.is_blocked() {
+            return Fitness::Unfit(Unfit::Unreached);
+        }
         if member.flap.is_quarantined(now) {
             return Fitness::Unfit(Unfit::Quarantined);
         }

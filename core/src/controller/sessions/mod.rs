@@ -91,6 +91,7 @@ impl Controller {
             self.say(conn, Some(slot), Message::Fenced(fenced));
             return;
         }
+        self.carried(now, slot);
         if let Message::Figures(figures) = message {
             // No sign of life: what tells whether a node lives is the same with figures and without.
             self.take_figures(now, slot, &figures);

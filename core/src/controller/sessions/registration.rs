@@ -249,6 +249,7 @@ impl Controller {
         if let Some(before) = self.members.set_session(slot, Some(conn)) {
             self.links.close(before, &mut self.out);
         }
+        self.carried(now, slot);
         self.files.forget(slot);
         self.mirrors.forget(slot);
         self.forget_copies_of(now, slot);

@@ -36,6 +36,8 @@ pub enum Unfit {
     Unreported,
     /// It is suspected of being away.
     Suspect,
+    /// Its heartbeats come, and it can be told nothing.
+    Unreached,
     /// It is held back after it came and went too often.
     Quarantined,
     /// An operator has it in maintenance.
@@ -52,6 +54,7 @@ impl Unfit {
             Self::Offline => "is not online",
             Self::Unreported => "has not reported its chunks yet",
             Self::Suspect => "does not answer at present",
+            Self::Unreached => "is not reached over TCP",
             Self::Quarantined => "is quarantined",
             Self::Maintenance => "is in maintenance",
             Self::Draining => "is being drained",
