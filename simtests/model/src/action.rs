@@ -7,7 +7,7 @@ use vaquita_core::wire::frame::FrameDecoder;
 use crate::data::{Progress, Purpose, Wanted};
 use crate::network::{Item, PipeName};
 use crate::process::{Directory, Who};
-use crate::setup::{CONTROLLER, Place, Setup};
+use crate::setup::{CONTROLLER, Place, Setup, Way};
 use crate::site::Site;
 use crate::turn::Turn;
 
@@ -37,6 +37,10 @@ pub enum Action {
     Write(Place),
     /// Time moves on.
     Pass,
+    /// Nothing passes any more between a node and the controller.
+    Cut(Place, Way),
+    /// It passes again.
+    Heal(Place),
     /// A connection breaks.
     Break(PipeName),
     /// The connection that carries a chunk breaks.
@@ -58,8 +62,15 @@ pub fn possible(setup: &Setup, site: &Site, actions: &mut Vec<Action>) {
         return;
     }
     progress(setup, site, actions);
-    if site.budget.ticks > 0 {
+    let starts = |action: &Action| matches!(action, Action::Start(_));
+    if site.budget.ticks > 0 && (setup.asynchronous || actions.iter().all(starts)) {
         actions.push(Action::Pass);
+    }
+    actions.extend(site.cuts.keys().map(|place| Action::Heal(*place)));
+    if site.budget.cuts > 0 {
+        let whole = site.node_places().filter(|it| !site.cuts.contains_key(it));
+        let cuts = whole.flat_map(|place| Way::ALL.map(|way| Action::Cut(place, way)));
+        actions.extend(cuts);
     }
     if site.budget.tries > 0 && site.client.attempt.is_none() && site.client.told.is_none() {
         let entry = Place(1 + site.client.attempts % setup.nodes);
@@ -68,11 +79,14 @@ pub fn possible(setup: &Setup, site: &Site, actions: &mut Vec<Action>) {
         }
     }
     if site.budget.copies > 0 {
-        let here = site.network.datagrams.keys();
-        actions.extend(here.map(|(from, to)| Action::Datagram {
-            from: *from,
-            to: *to,
-            stays: true,
+        let arriving: Vec<Action> = actions.clone();
+        actions.extend(arriving.into_iter().filter_map(|action| match action {
+            Action::Datagram { from, to, .. } => Some(Action::Datagram {
+                from,
+                to,
+                stays: true,
+            }),
+            _ => None,
         }));
     }
     if site.budget.breaks > 0 {
@@ -118,13 +132,14 @@ pub fn possible(setup: &Setup, site: &Site, actions: &mut Vec<Action>) {
 pub fn progress(setup: &Setup, site: &Site, actions: &mut Vec<Action>) {
     for (name, pipe) in &site.network.pipes {
         for (side, end) in pipe.0.iter().enumerate() {
-            if end.open && !end.inbox.is_empty() {
+            let from = pipe.0[1 - side].who.place;
+            if end.open && !end.inbox.is_empty() && !site.is_cut(from, end.who.place) {
                 actions.push(Action::Deliver(*name, side));
             }
         }
     }
     for (from, to) in site.network.datagrams.keys() {
-        if site.running(*to).is_some() {
+        if site.running(*to).is_some() && !site.is_cut(from.place, *to) {
             actions.push(Action::Datagram {
                 from: *from,
                 to: *to,
@@ -174,6 +189,13 @@ impl Turn<'_> {
             Action::Pass => {
                 budget.ticks = budget.ticks.saturating_sub(1);
                 self.pass();
+            }
+            Action::Cut(place, way) => {
+                budget.cuts -= 1;
+                self.site.cuts.insert(place, way);
+            }
+            Action::Heal(place) => {
+                self.site.cuts.remove(&place);
             }
             Action::Break(name) => {
                 budget.breaks -= 1;
@@ -286,6 +308,18 @@ pub fn tell(setup: &Setup, site: &Site, action: Action) -> String {
         Action::Start(place) => format!("{} starts", setup.name(place)),
         Action::Write(place) => format!("a client writes the file through {}", setup.name(place)),
         Action::Pass => "time passes".to_owned(),
+        Action::Cut(place, way) => {
+            let way = match way {
+                Way::Out => "to the controller",
+                Way::In => "from the controller",
+                Way::Both => "to the controller and back",
+            };
+            format!("nothing of {} passes any more {way}", setup.name(place))
+        }
+        Action::Heal(place) => format!(
+            "{} and the controller reach each other again",
+            setup.name(place)
+        ),
         Action::Break((who, _)) => format!("the connection that {} opened breaks", name(who)),
         Action::BreakTransfer(id) => match site.transfers.get(&id) {
             Some(it) => format!(

@@ -29,6 +29,12 @@ struct Arguments {
     /// Datagrams that arrive twice.
     #[arg(long)]
     copies: Option<u8>,
+    /// Links that carry nothing for a while.
+    #[arg(long)]
+    cuts: Option<u8>,
+    /// Whether time moves on whatever is on its way.
+    #[arg(long)]
+    asynchronous: bool,
     /// Moments to which time moves on.
     #[arg(long)]
     ticks: Option<u8>,
@@ -76,6 +82,7 @@ fn main() -> ExitCode {
             (arguments.node_crashes, &mut budget.node_crashes),
             (arguments.breaks, &mut budget.breaks),
             (arguments.copies, &mut budget.copies),
+            (arguments.cuts, &mut budget.cuts),
             (arguments.ticks, &mut budget.ticks),
             (arguments.tries, &mut budget.tries),
         ] {
@@ -91,6 +98,7 @@ fn main() -> ExitCode {
             }
         };
         cluster.recovery = arguments.recovery;
+        cluster.setup.asynchronous = arguments.asynchronous;
         let outcome = search(cluster, arguments.seconds.map(Duration::from_secs));
         println!(
             "  {} steps, {} states, depth {}, {}, {:.1} s",

@@ -9,6 +9,7 @@ use stateright::{Model, Property};
 
 use crate::action::{self, Action};
 use crate::rules::{self, Step};
+use crate::search::clock;
 use crate::setup::{CONTROLLER, Setup};
 use crate::site::Site;
 use crate::turn::Turn;
@@ -127,7 +128,7 @@ impl Model for Cluster {
     }
 
     fn actions(&self, site: &Site, actions: &mut Vec<Action>) {
-        if self.until.is_some_and(|until| Instant::now() >= until) {
+        if self.until.is_some_and(|until| clock() >= until) {
             self.given_up.store(true, Ordering::Relaxed);
             return;
         }

@@ -124,6 +124,7 @@ pub fn written(setup: &Setup, site: &Site) -> Result<Site, String> {
 pub fn recovers(setup: &Setup, site: &Site) -> Result<(), String> {
     let mut calm = site.clone();
     calm.client.attempt = None;
+    calm.cuts.clear();
     for place in calm.node_places() {
         // Who is not there need not come; of two of one alias one suffices.
         if place.0 > setup.nodes && calm.running(place).is_none() {

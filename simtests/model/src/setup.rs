@@ -31,6 +31,22 @@ pub const TIMEOUT: Duration = Duration::from_secs(1);
 /// Most bytes of a chunk, and of a file.
 pub const CHUNK: u64 = 64;
 
+/// Which way nothing passes between a node and the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// To the controller.
+    Out,
+    /// From it.
+    In,
+    /// Neither way.
+    Both,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Out, Self::In, Self::Both];
+}
+
 /// What may still go wrong, and how much more may happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -42,6 +58,8 @@ pub struct Budget {
     pub breaks: u8,
     /// Datagrams that arrive twice.
     pub copies: u8,
+    /// Links between a node and the controller that carry nothing for a while, in one direction or in both.
+    pub cuts: u8,
     /// Moments to which time moves on.
     pub ticks: u8,
     /// Attempts of the client.
@@ -61,6 +79,9 @@ pub struct Setup {
     /// Time moves on to multiples of this, and timers that are due go off then. Below the second after
     /// which a controller doubts itself, and in which a node is given up.
     pub grid: Duration,
+    /// Whether time moves on whatever is on its way. Otherwise it waits until everything has arrived that no
+    /// cut holds up, and all disks have done what they were asked: nothing is late by itself.
+    pub asynchronous: bool,
     /// Whether datagrams arrive at once. Otherwise they arrive at any time, or never.
     pub beats_at_once: bool,
     /// How files are kept.
@@ -82,6 +103,7 @@ impl Setup {
             impostor: false,
             volumes: false,
             grid: Duration::from_millis(500),
+            asynchronous: false,
             beats_at_once: false,
             files: FilesConfig::default(),
             recovery_wait: None,

@@ -15,7 +15,7 @@ use crate::fingerprint::{Fingerprint, Summing};
 use crate::network::Network;
 use crate::process::{Process, Who};
 use crate::rules::Ledger;
-use crate::setup::{Budget, CONTROLLER, Place, Setup};
+use crate::setup::{Budget, CONTROLLER, Place, Setup, Way};
 
 /// Something that is shared between states until it changes, with its fingerprint.
 #[derive(Clone, Debug)]
@@ -100,6 +100,8 @@ pub struct Site {
     pub spots: Vec<Spot>,
     /// What is on its way between machines.
     pub network: Network,
+    /// Nodes whose link with the controller is cut, and which way.
+    pub cuts: BTreeMap<Place, Way>,
     /// Chunks on their way between drivers.
     pub transfers: BTreeMap<u32, Transfer>,
     /// Transfers so far.
@@ -131,6 +133,7 @@ impl Site {
             now: Timestamp::ZERO,
             spots: spots.collect(),
             network: Network::default(),
+            cuts: BTreeMap::new(),
             transfers: BTreeMap::new(),
             transferred: 0,
             client: Client::default(),
@@ -180,6 +183,14 @@ impl Site {
         self.spot(place).process.as_ref()?.node()
     }
 
+    /// Whether nothing passes from one place to another at present.
+    #[must_use]
+    pub fn is_cut(&self, from: Place, to: Place) -> bool {
+        let out = (to == CONTROLLER).then(|| self.cuts.get(&from)).flatten();
+        let back = (from == CONTROLLER).then(|| self.cuts.get(&to)).flatten();
+        out.is_some_and(|way| *way != Way::In) || back.is_some_and(|way| *way != Way::Out)
+    }
+
     /// All places but the controller's.
     pub fn node_places(&self) -> impl Iterator<Item = Place> + use<> {
         (1..u8::try_from(self.spots.len()).unwrap_or(u8::MAX)).map(Place)
@@ -199,6 +210,7 @@ impl Site {
         }
         sum.part(self.network.fingerprint());
         let rest = (
+            &self.cuts,
             &self.transfers,
             self.transferred,
             &self.client,

@@ -22,7 +22,9 @@ impl Turn<'_> {
             if !self.setup.beats_at_once {
                 let datagrams = &mut self.site.network.datagrams;
                 datagrams.insert((who, place), Arc::new(bytes));
-            } else if let Some(to) = self.site.running(place) {
+            } else if let Some(to) = self.site.running(place)
+                && !self.site.is_cut(who.place, place)
+            {
                 let from = self.setup.address(who.place);
                 self.queue.push_back((to, Input::Datagram { from, bytes }));
             }
@@ -36,6 +38,11 @@ impl Turn<'_> {
             self.queue.push_back((who, Input::Closed { conn, reason }));
             return;
         };
+        if self.site.is_cut(who.place, to) || self.site.is_cut(to, who.place) {
+            let reason = CloseReason::TimedOut;
+            self.queue.push_back((who, Input::Closed { conn, reason }));
+            return;
+        }
         let from = self.setup.address(who.place);
         let Some(process) = self.process_mut(peer) else {
             return;
