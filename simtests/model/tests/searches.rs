@@ -7,8 +7,13 @@ use vaquita_model::setup::Budget;
 
 fn searched(protocol: Protocol, budget: Budget, bug: Option<&str>) -> Outcome {
     let planted = Planted::default();
-    let planted = bug.map_or(Ok(planted), |bug| planted.with(bug)).expect("there is such a bug");
-    search(cluster(protocol, budget, planted).expect("everything comes online"), None)
+    let planted = bug
+        .map_or(Ok(planted), |bug| planted.with(bug))
+        .expect("there is such a bug");
+    search(
+        cluster(protocol, budget, planted).expect("everything comes online"),
+        None,
+    )
 }
 
 /// Every state within the small bound is right, and there are as many as there were: a number that
