@@ -17,7 +17,7 @@ use crate::wire::keys::Keyring;
 use crate::wire::session::{Introduction, Session, SessionEvent};
 
 /// What happened on a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum LinkEvent {
     /// The other side has proven itself.
     Up { conn: ConnId, peer: Introduction },
@@ -50,7 +50,7 @@ pub(crate) enum LinkFault {
     Ended,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Link {
     session: Session,
     opened: Timestamp,
@@ -60,7 +60,7 @@ struct Link {
 }
 
 /// The connections of a machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Links {
     keyring: Keyring,
     me: Introduction,

@@ -25,7 +25,7 @@ use crate::wire::session::Introduction;
 pub type Files = BTreeMap<FileName, Vec<u8>>;
 
 /// What every node machine is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Base {
     pub(crate) limits: Limits,
     pub(crate) planted: Planted,

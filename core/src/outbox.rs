@@ -9,7 +9,7 @@ use crate::ids::{ConnId, DiskTicket, Endpoint, JobId, RequestId};
 use crate::io::{Effect, ExitCode, ExitReason, Job};
 
 /// The effects of a machine, in order, and the numbers it has given out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     effects: VecDeque<Effect>,
     last_ticket: u64,

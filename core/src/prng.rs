@@ -87,6 +87,10 @@ impl fmt::Debug for Seed {
 
 /// A generator whose output cannot be told from its earlier output: SHA-256 over the seed and a
 /// counter.
+///
+/// A clone draws the numbers that its original draws. Machines are cloned where they are searched, with
+/// all that is in them, and never where they serve.
+#[derive(Clone)]
 pub struct SecretPrng {
     seed: Seed,
     counter: u64,

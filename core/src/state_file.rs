@@ -37,7 +37,7 @@ pub struct StateFileError {
 }
 
 /// The writer of one state file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     name: FileName,
     /// Checksum of the newest payload, to tell a change from none.

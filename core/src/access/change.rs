@@ -17,7 +17,7 @@ use crate::secret::Password;
 use crate::time::Timestamp;
 
 /// A change whose password is being checked or hashed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Change {
     by: Asker,
     kind: Kind,
@@ -29,7 +29,7 @@ impl Change {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     /// The password of a user to be is being hashed.
     Add { user: UserName, admin: bool },

@@ -276,7 +276,7 @@ impl Step {
 }
 
 /// A request whose job is under way. To drop it is to give the request up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Pending {
     /// Somebody wants to log in.
     Login(Box<LoginAttempt>),
@@ -285,7 +285,7 @@ pub enum Pending {
 }
 
 /// What this process remembers of logins: nothing that outlives it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Access {
     pub(super) throttle: Throttle,
     pub(super) setup: Setup,

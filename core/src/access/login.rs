@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 pub(super) const TOKEN_LIFE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A login whose password is being checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LoginAttempt {
     guess: Guess,
     unix_ms: u64,
@@ -34,7 +34,7 @@ pub(super) struct Credentials {
 }
 
 /// One password that is being checked against one account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Guess {
     user: UserName,
     asker: Asker,

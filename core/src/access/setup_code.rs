@@ -74,7 +74,7 @@ impl fmt::Debug for SetupCode {
 }
 
 /// The code in force, and how often it was missed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
     code: Option<SetupCode>,
     wrong: u32,

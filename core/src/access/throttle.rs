@@ -107,7 +107,7 @@ pub(super) struct Toll {
 pub(super) struct CheckId(u64);
 
 /// See the module's documentation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Throttle {
     rules: ThrottleRules,
     accounts: BTreeMap<UserName, Account>,

@@ -70,7 +70,7 @@ struct AgentState {
 }
 
 /// An agent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     base: Base,
     node_lines: String,

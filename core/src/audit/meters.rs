@@ -26,14 +26,14 @@ const USERS: usize = 1024;
 const HELD: usize = 256;
 
 /// What of a user's share is left.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Meter {
     orders: Bucket,
     counted: Bucket,
 }
 
 /// The shares of all users.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
     users: BTreeMap<String, Meter>,
     /// What was done and is not written yet.

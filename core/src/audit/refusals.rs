@@ -29,13 +29,13 @@ const RATE: Rate = Rate {
 type Who = (Option<String>, Option<String>);
 
 /// Refusals that are not written yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusals {
     lately: BTreeMap<Who, Lately>,
     bucket: Bucket,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lately {
     until: Timestamp,
     window: Duration,

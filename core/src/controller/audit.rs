@@ -28,7 +28,7 @@ const LOOKS: usize = 256;
 const LATE: usize = 256;
 
 /// What the controller keeps for the audit beside the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Auditing {
     /// The entry of what is being carried out, until a record takes it along.
     entry: Option<Pending>,
@@ -45,14 +45,14 @@ pub(super) struct Auditing {
 }
 
 /// An entry that waits for a record, and since when.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     entry: Box<AuditEntry>,
     at: Timestamp,
 }
 
 /// An entry that was written before what it tells of was done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ordered {
     number: u64,
     entry: Box<AuditEntry>,

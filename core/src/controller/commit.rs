@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 use crate::wire::codec;
 
 /// What is told once an index is synced.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Continuation {
     /// The controller's own epoch: it may speak now.
     Opened,

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 const OWN: NodeEpoch = NodeEpoch(0);
 
 /// All that is remembered of figures.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FiguresBook {
     /// The newest ones of this process, as they were measured.
     measured: Option<Box<Figures>>,

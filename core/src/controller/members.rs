@@ -42,7 +42,7 @@ pub(super) enum Presence {
 }
 
 /// What the controller does to find out why an agent does not come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Probing {
     pub(super) conn: Option<ConnId>,
     pub(super) next: Timestamp,
@@ -51,7 +51,7 @@ pub(super) struct Probing {
 }
 
 /// One member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct MemberState {
     pub(super) member: Member,
     /// Whether it has no row in the nodes file, and is a member for the chunks alone that the log says it
@@ -127,7 +127,7 @@ impl MemberState {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct BeatKeys {
     pub(super) node: NodeId,
     pub(super) beat: DatagramKey,
@@ -151,7 +151,7 @@ pub(super) fn agents_by_host<'a, T>(
 }
 
 /// All members, by slot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Members {
     pub(super) all: Vec<MemberState>,
     by_alias: BTreeMap<Alias, Slot>,

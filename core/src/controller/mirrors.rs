@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 const REST: Duration = Duration::from_secs(30);
 
 /// The copies of the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Mirrors {
     /// How many there are to be.
     wanted: usize,
@@ -46,7 +46,7 @@ pub(super) struct Mirrors {
 }
 
 /// A node that keeps a copy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seat {
     session: u64,
     stage: Stage,
@@ -68,7 +68,7 @@ struct Seat {
     fault: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// The node looks at what it has.
     Opening,

@@ -114,7 +114,7 @@ pub struct ControllerConfig {
 }
 
 /// A controller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Controller {
     site: Site,
     thresholds: Thresholds,
@@ -184,7 +184,7 @@ enum Phase {
 }
 
 /// What the outcome of a job is for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum JobPurpose {
     /// The first account's password.
     FirstPassword,
@@ -196,7 +196,7 @@ enum JobPurpose {
     Mirror(Slot),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LogReadWaiting {
     request: RequestId,
     until: Timestamp,

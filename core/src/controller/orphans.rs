@@ -18,7 +18,7 @@ use crate::membership::Slot;
 use crate::state::{ClusterState, Duty};
 
 /// What is known of what orphans alone have.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Orphans {
     /// Whether an operator was told of them since this controller started.
     told: bool,

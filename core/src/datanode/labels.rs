@@ -36,7 +36,7 @@ pub(super) fn file() -> FileName {
 }
 
 /// The memory of the node's volumes, and the source of new identities.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Labels {
     remembered: Remembered,
     file: StateFile,

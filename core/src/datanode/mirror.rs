@@ -37,7 +37,7 @@ pub(super) enum Said {
 }
 
 /// The mirror of a data node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Mirror {
     /// The newest session; zero if there is none.
     session: u64,
@@ -58,7 +58,7 @@ pub(super) struct Mirror {
     reads: BTreeMap<JobId, (ConnId, Question)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 enum Work {
     /// Nothing; pieces may come if there is a session.
     #[default]

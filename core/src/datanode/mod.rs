@@ -62,7 +62,7 @@ pub struct DataNodeConfig {
 }
 
 /// A data node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DataNode {
     base: Base,
     agent: Option<Endpoint>,
@@ -82,7 +82,7 @@ pub struct DataNode {
     ending: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum AgentLink {
     /// Nobody to connect to.
     None,

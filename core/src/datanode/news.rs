@@ -11,7 +11,7 @@ use crate::message::{ReplicaChange, ReplicaNews};
 use crate::time::Timestamp;
 
 /// The changes since the last report.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct News {
     /// Changes that are not acknowledged, oldest first.
     waiting: VecDeque<ReplicaChange>,

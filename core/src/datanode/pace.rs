@@ -22,7 +22,7 @@ const BYTES_PER_SECOND_MIN: u64 = 16 * 1024 * 1024;
 const BATCHES_MIN: u32 = 4;
 
 /// The pace of one volume.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
     /// One in each lane at most. Only batches that somebody waits for count: compaction and purges do
     /// not.

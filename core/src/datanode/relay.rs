@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crate::uplink::Uplink;
 
 /// The questions that are with the controller, or wait for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Relay {
     last: u64,
     asked: BTreeMap<RequestId, Waiting>,
@@ -29,7 +29,7 @@ pub(super) struct Relay {
     lost: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     request: RequestId,
     since: Timestamp,

@@ -30,7 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How far the volumes of a node are read through.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Scrub {
     passes: BTreeMap<VolumeSlot, Pass>,
     /// What is being read: one chunk of each volume at a time.
@@ -41,7 +41,7 @@ pub(super) struct Scrub {
 }
 
 /// One reading of all that a volume has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pass {
     /// When the next chunk is due.
     next: Timestamp,

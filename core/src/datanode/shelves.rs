@@ -56,7 +56,7 @@ pub(super) struct ShelvesAround<'a> {
 }
 
 /// The volumes, and the chunks on their way to one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shelves {
     config: VolumesConfig,
     shelves: Vec<Shelf>,
@@ -101,7 +101,7 @@ pub(super) struct Shelves {
 }
 
 /// A volume, as far as it was got.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Shelf {
     /// The driver reads it.
     Opening,
@@ -150,7 +150,7 @@ impl Shelf {
 }
 
 /// A volume in use, and the room on its file system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct InUse {
     volume: Volume,
     label: Label,
@@ -182,7 +182,7 @@ impl InUse {
 }
 
 /// A content whose release is on its way to the disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Leaving {
     entry: ReplicaEntry,
     /// Whether the controller was told that the node has it, and has to hear that it is gone.
@@ -190,7 +190,7 @@ struct Leaving {
 }
 
 /// A chunk on its way to a volume.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stage {
     slot: VolumeSlot,
     version: ChunkVersion,

@@ -57,7 +57,7 @@ pub enum FetchEffect {
 }
 
 /// The reading of one chunk. See the [module](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fetch {
     len: u64,
     done: u64,
@@ -78,7 +78,7 @@ pub struct Fetch {
     effects: VecDeque<FetchEffect>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Attempt {
     replica: usize,
     running: bool,

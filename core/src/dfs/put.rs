@@ -120,7 +120,7 @@ pub enum PutEffect {
 }
 
 /// The writing of one file. See the [module](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Put {
     order: PutOrder,
     answer_patience: Duration,
@@ -159,7 +159,7 @@ enum Question {
     Commit,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Chunk {
     max_len: u64,
     version: Option<ChunkVersion>,

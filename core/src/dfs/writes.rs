@@ -12,7 +12,7 @@ use crate::ids::{ControllerEpoch, NodeEpoch, NodeId};
 use crate::time::Timestamp;
 
 /// The open writes, and the ids that chunks are given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writes {
     epoch: ControllerEpoch,
     minted: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Writes {
 }
 
 /// A write that has been given places.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenWrite {
     /// The chunks that were allocated, in order.
     pub(crate) chunks: Vec<OpenChunk>,
@@ -30,7 +30,7 @@ pub(crate) struct OpenWrite {
 }
 
 /// A chunk of an open write.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenChunk {
     pub(crate) version: ChunkVersion,
     /// The most bytes it may have.

@@ -45,7 +45,7 @@ struct Sample {
 }
 
 /// What is remembered of one process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct History {
     rules: Rules,
     /// The registration that the figures were sent under.

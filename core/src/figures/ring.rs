@@ -7,7 +7,7 @@ pub(crate) const NONE: u64 = u64::MAX;
 
 /// The last points of `N` series. Its memory is taken with the first point that has a value, all at
 /// once, and never grows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ring<const N: usize> {
     points: VecDeque<[u64; N]>,
     most: usize,

@@ -58,7 +58,7 @@ impl CheckpointPlan {
 }
 
 /// How far a checkpoint has got.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     Idle,
     /// Its state is being computed elsewhere.
@@ -87,7 +87,7 @@ pub(super) enum Step {
 }
 
 /// The checkpoints there are, and the one in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checkpointer {
     /// All that may be good, by their last index, oldest first.
     checkpoints: Vec<LogIndex>,

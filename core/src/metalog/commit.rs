@@ -25,7 +25,7 @@ use crate::disk::{DiskFault, DiskFaultKind, DiskOp};
 use crate::ids::LogIndex;
 
 /// Records that will be written and synced together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) bytes: Vec<u8>,
     pub(super) records: usize,
@@ -35,7 +35,7 @@ pub(super) struct Pending {
 }
 
 /// A batch on the disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) pending: Pending,
     /// The segment it goes to, as it will be once it is written.
@@ -50,7 +50,7 @@ pub(super) struct Write {
 }
 
 /// What the foreground lane is doing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Foreground {
     /// Nothing may be written before the repairs are made and what was read is known to be on the
     /// disk.

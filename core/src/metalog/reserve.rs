@@ -52,7 +52,7 @@ pub(super) enum Outcome {
 }
 
 /// The reserve file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reserve {
     /// Its length; zero for a log without one.
     bytes: u64,

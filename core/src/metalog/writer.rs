@@ -71,7 +71,7 @@ pub enum SpaceMode {
 /// Ask [`MetaLog::poll_batch`] until it returns `None` after each call of another method, carry the
 /// batches out, and report each to [`MetaLog::disk_done`]. Between the two, ask
 /// [`MetaLog::checkpoint_due`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MetaLog {
     pub(super) cluster: ClusterId,
     pub(super) lineage: LineageId,

@@ -23,7 +23,7 @@ const HURRY: u32 = 5;
 const SENT_BEATS_MAX: usize = 256;
 
 /// The beats of a registration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Beats {
     pub(super) key: Option<DatagramKey>,
     pub(super) ack_key: Option<DatagramKey>,
@@ -47,7 +47,7 @@ pub(super) struct Beats {
     pub(super) latency_total: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum TcpBeats {
     #[default]
     Off,

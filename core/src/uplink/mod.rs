@@ -41,7 +41,7 @@ use crate::state_file::StateFile;
 use crate::time::Timestamp;
 
 /// What the owner of an uplink has to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum UplinkEvent {
     /// Registered: messages to the controller arrive from now on. It waits for a report with this
     /// number before the node is online, and has said which volumes were given to whom, and which are
@@ -62,7 +62,7 @@ pub(crate) struct Inventory {
     pub(crate) news: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     /// The controller is not looked for yet.
     NotBegun,
@@ -95,7 +95,7 @@ enum Phase {
 }
 
 /// A node's relation to its controller.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Uplink {
     facts: NodeFacts,
     incarnation: Incarnation,

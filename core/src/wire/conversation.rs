@@ -21,7 +21,7 @@ const PEER_TEXT_CHARS: usize = 256;
 const PEER_BUILD_CHARS: usize = 64;
 
 /// One side of a handshake and of what follows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Conversation {
     side: Side,
     keyring: Keyring,
@@ -37,7 +37,7 @@ pub(crate) struct Conversation {
 }
 
 /// The way out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sender {
     /// Counter of the next frame.
     next: u64,
@@ -46,6 +46,7 @@ struct Sender {
     output: VecDeque<Vec<u8>>,
 }
 
+#[derive(Clone)]
 enum State {
     AwaitHello,
     AwaitProof(Box<Awaited>),
@@ -54,6 +55,7 @@ enum State {
 }
 
 /// What a Hello has led to expect.
+#[derive(Clone)]
 struct Awaited {
     peer: Introduction,
     /// The only right one.

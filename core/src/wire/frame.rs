@@ -400,7 +400,7 @@ pub(crate) fn read_only(
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FrameDecoder {
     /// Received bytes; those before `taken` belong to frames that were handed out.
     buffer: Vec<u8>,

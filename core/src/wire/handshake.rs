@@ -161,7 +161,7 @@ impl Hello {
 }
 
 /// Says that its sender has the secret, in answer to a nonce of the receiver.
-#[derive(Encode, Decode)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct Proof {
     #[n(0)]
     #[cbor(with = "minicbor::bytes")]

@@ -119,7 +119,7 @@ pub struct BodyTooLong {
 /// outcome // on a fault: close the connection, after what was to be sent
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     decoder: FrameDecoder,
     options: SessionOptions,

@@ -104,7 +104,7 @@ enum Phase {
 }
 
 /// One data node of the agent's host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Child {
     alias: Alias,
     desired: Option<DesiredNode>,

@@ -37,7 +37,7 @@ const NODES: usize = 16;
 const STEPS: usize = 16;
 
 /// The soft state.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Balance {
     /// Whether it has begun and not ended.
     active: bool,

@@ -86,7 +86,7 @@ pub(super) enum Asker {
 }
 
 /// The soft state of the file system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Files {
     pub(super) config: FilesConfig,
     key: TokenKey,

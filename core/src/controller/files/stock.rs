@@ -13,7 +13,7 @@ use crate::message::{ReplicaEntry, Report, VolumeFacts};
 use crate::time::Timestamp;
 
 /// What one node has.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::controller) struct Stock {
     /// Reports under its present registration that were applied.
     pub(super) reports: u64,
@@ -48,7 +48,7 @@ pub(super) struct Extra {
 }
 
 /// A report of which some pages have come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ComingReport {
     report: u64,
     pages: u32,

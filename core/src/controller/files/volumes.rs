@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 const RESCANS_MAX: usize = 64;
 
 /// An order to open volumes again that nodes are carrying out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rescan {
     /// Who waits for the answer.
     request: RequestId,

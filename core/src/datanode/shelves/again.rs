@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 const RESCANS_MAX: usize = 16;
 
 /// A volume that is being opened again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Again {
     was: VolumeState,
     reason: String,
@@ -43,7 +43,7 @@ impl Again {
 }
 
 /// An order that is being carried out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rescan {
     id: RequestId,
     /// How each volume was, and whether it is opened again.

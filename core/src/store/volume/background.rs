@@ -18,7 +18,7 @@ const FINISH_AT_ONCE: usize = 8;
 const REMOVE_AT_ONCE: usize = 64;
 
 /// What the background lane is doing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Work {
     Finishing(Vec<Finished>),
     Purging(Vec<ChunkVersion>),
@@ -30,7 +30,7 @@ pub(super) enum Work {
 }
 
 /// A large chunk as it will be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Finished {
     stage: StageId,
     version: ChunkVersion,

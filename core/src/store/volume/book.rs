@@ -81,7 +81,7 @@ pub(super) struct Segment {
 }
 
 /// The index.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Book {
     pub(super) entries: BTreeMap<ChunkVersion, Entry>,
     pub(super) segments: BTreeMap<u64, Segment>,

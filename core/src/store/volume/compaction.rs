@@ -26,7 +26,7 @@ const TIGHT_PERCENT: u64 = 20;
 const OVERHEAD: u64 = segment::HEADER_LEN + HEADER_LEN;
 
 /// How far compaction is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Compaction {
     /// Something has died since it was last looked for a segment.
     look: bool,
@@ -39,14 +39,14 @@ pub(super) struct Compaction {
 }
 
 /// A segment that goes, and the records in it that are still to be copied.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Plan {
     victim: u64,
     left: VecDeque<u64>,
 }
 
 /// Records on their way to another segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Copying {
     writing: Writing,
     victim: u64,

@@ -120,7 +120,7 @@ impl Cut {
 }
 
 /// Records on their way to a segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Writing {
     /// The segment as it was before.
     pub(super) before: OpenSegment,
@@ -169,7 +169,7 @@ impl Writing {
 }
 
 /// What the foreground lane is doing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Work {
     Opening,
     Making(Vec<StageId>),

@@ -188,7 +188,7 @@ pub struct Damage {
 ///
 /// Ask [`Volume::poll_batch`] and [`Volume::poll_event`] until they return `None` after each call of
 /// another method, carry the batches out, and report each to [`Volume::disk_done`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Volume {
     rules: VolumeRules,
     bounds: Bounds,

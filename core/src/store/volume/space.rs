@@ -6,7 +6,7 @@ use crate::limits::Limits;
 use crate::time::Timestamp;
 
 /// What is known of the file system's room.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Space {
     high_percent: u64,
     full_percent: u64,

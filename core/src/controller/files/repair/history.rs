@@ -32,7 +32,7 @@ pub(super) struct Deed {
 }
 
 /// The deeds since this controller started, the oldest left out where there are too many.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct History {
     deeds: VecDeque<(u64, Timestamp, Deed)>,
     last: u64,

@@ -86,7 +86,7 @@ const SLOWEST: u64 = 1024 * 1024;
 const SURVEY_PERIOD: Duration = Duration::from_secs(600);
 
 /// The soft state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Repairs {
     /// `dfsRecoveryConcurrency`: copies under way at a time.
     concurrency: usize,
@@ -158,7 +158,7 @@ pub(in crate::controller::files) struct Streams {
 }
 
 /// A walk over all chunks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Survey {
     /// The last chunk that was looked at; `None` when it stands still.
     at: Option<Option<ChunkId>>,

@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 const WHILE_BUSY: usize = 4;
 
 /// What may still be given up in this tick.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SurplusPace {
     /// Chunks.
     left: usize,

@@ -40,7 +40,7 @@ enum Phase {
 }
 
 /// All of them. A chunk that lacks nothing costs nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct WantedChunks {
     all: BTreeMap<ChunkId, Want>,
     ready: BTreeSet<(Urgency, ChunkId)>,
