@@ -1,6 +1,6 @@
 //! Many cases, over all processors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -41,7 +41,12 @@ pub struct Failing {
     pub failure: Failure,
     /// How many runs failed so.
     pub runs: u64,
+    /// The smallest seeds after that one: what fails alike may have another cause.
+    pub others: BTreeSet<u64>,
 }
+
+/// Seeds of a kind of failure that are remembered, beside the smallest.
+const OTHERS_MAX: usize = 9;
 
 /// What a campaign came to.
 #[derive(Clone, Debug, Default)]
@@ -137,11 +142,17 @@ fn note(failures: &mut BTreeMap<String, Failing>, seed: u64, failure: Failure) {
         seed,
         failure: failure.clone(),
         runs: 0,
+        others: BTreeSet::new(),
     });
     known.runs += 1;
+    known.others.insert(seed.max(known.seed));
     if seed < known.seed {
         known.seed = seed;
         known.failure = failure;
+    }
+    known.others.remove(&known.seed);
+    if known.others.len() > OTHERS_MAX {
+        known.others.pop_last();
     }
 }
 

@@ -81,6 +81,10 @@ fn write_report(text: &mut String, campaign: &Campaign, planted: &str) -> std::f
             let seed = failing.seed;
             writeln!(text, "  cargo run -p simtests -- {command} {seed}{planted}")?;
         }
+        if !failing.others.is_empty() {
+            let others: Vec<String> = failing.others.iter().map(u64::to_string).collect();
+            writeln!(text, "  so do seeds {}", others.join(", "))?;
+        }
     }
     Ok(())
 }

@@ -145,14 +145,21 @@ pub struct Asked {
     pub committing: SimTime,
 }
 
+/// The files of a volume's label.
+const LABEL_COPIES: [&str; 2] = ["vaquita.vol", "vaquita.vol.bak"];
+
 /// Whether what a write has put on a disk of this node may be gone by its acknowledgement, without anybody's
 /// fault but the disk's: it has died, or damaged something, since the write began; it is another disk than
 /// when the commit was asked for (one that was exchanged before has a node that registers anew, and does not
-/// count); or it lies.
+/// count); or it lies. Where both copies of the label have ever been hit, nothing behind them is looked at by the
+/// next process, though all of it may be there.
 fn may_have_lost(world: &VaquitaWorld, node: NodeIx, asked: Asked) -> bool {
     let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
     disks.any(|disk| {
-        let damaged = disk.incidents().iter().any(|it| it.at >= asked.began);
+        let incidents = disk.incidents();
+        let hit = |label: &&str| incidents.iter().any(|it| it.file.as_str() == *label);
+        let damaged = incidents.iter().any(|it| it.at >= asked.began)
+            || LABEL_COPIES.iter().all(|it| hit(it));
         let died = disk.died_at().is_some_and(|at| at >= asked.began);
         let exchanged = disk.exchanged_at().is_some_and(|at| at >= asked.committing);
         damaged || died || exchanged || disk.profile.lies
