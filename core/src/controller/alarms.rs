@@ -75,8 +75,9 @@ impl Controller {
                  noticed later; open UDP to port {port} of the controller's host"
             ),
             "tcp-blocked" => format!(
-                "its heartbeats arrive and nothing else, so that it can be told nothing and is given no new \
-                 chunks; open TCP to port {port} of the controller's host"
+                "its heartbeats arrive and its session carries nothing, so that it can be told nothing and is \
+                 given no new chunks; look for a firewall: TCP port {port} of the controller's host has to be \
+                 open to it"
             ),
             "self-fenced" => {
                 "it hears nothing from the controller and takes no writes until it does; look \

@@ -8,7 +8,7 @@
 use super::Controller;
 use super::members::Presence;
 use crate::event::Event;
-use crate::membership::{FailureDetector, Slot};
+use crate::membership::{FailureDetector, Health, Slot};
 use crate::message::{Message, Ping};
 use crate::time::Timestamp;
 
@@ -41,15 +41,21 @@ impl Controller {
         }
     }
 
-    /// Asks sessions that have carried nothing for T, and closes those that still do not.
+    /// Asks sessions for a sign of life that have carried nothing for T while heartbeats came, and closes those
+    /// that give none. A member looks at its end of a session in the same way, for 2 T in all, and connects anew;
+    /// only who is not back soon after that is told of.
     pub(super) fn tend_sessions(&mut self, now: Timestamp) {
         let ticks = |time: core::time::Duration| {
-            u32::try_from(time.as_nanos() / FailureDetector::TICK.as_nanos()).unwrap_or(u32::MAX)
+            let ticks = time.as_nanos() / FailureDetector::TICK.as_nanos();
+            u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
         };
-        let answer = ticks(self.limits.answer_timeout).max(1);
-        let ask = ticks(self.thresholds.offline).max(1);
+        let answer = ticks(self.limits.answer_timeout);
+        let ask = ticks(self.thresholds.offline);
         let close = ask.saturating_add(answer);
-        let tell = close.saturating_add(answer);
+        let tell = ask
+            .saturating_mul(2)
+            .saturating_add(answer)
+            .saturating_add(ticks(self.limits.redial_spread));
         let members: Vec<Slot> = self
             .members
             .agents()
@@ -61,13 +67,16 @@ impl Controller {
                 member.reach = Reach::default();
                 continue;
             }
+            if self.detector.health(slot) != Health::Alive {
+                // That it is silent altogether is for others to judge.
+                continue;
+            }
             member.reach.quiet = member.reach.quiet.saturating_add(1);
             let quiet = member.reach.quiet;
             if quiet == ask {
                 let nonce = self.secrets.next_u64();
                 self.tell(slot, Message::Ping(Ping { nonce }));
             }
-            // Most come back at once: a cut has taken the session with it, and is over.
             if quiet >= close
                 && let Some(conn) = self.members.set_session(slot, None)
             {
@@ -85,8 +94,8 @@ impl Controller {
             return;
         }
         let text = format!(
-            "heartbeats come from {} and nothing over TCP, so that it can be told nothing; it is given nothing new \
-             until it can. Open TCP port {} of {} to it",
+            "heartbeats come from {} and its session carries nothing, so that it can be told nothing; it is given \
+             nothing new until it can. Look for a firewall: TCP port {} of {} has to be open to it",
             member.member.site.alias, self.site.endpoint.port, self.site.endpoint.host
         );
         self.out.notify(Event::warning("node.tcp_blocked", text));

@@ -260,7 +260,7 @@ fn a_member_of_which_only_heartbeats_come_is_told_of_and_fenced_by_nobody() {
     let mut cluster = Ideal::running(2);
     let before = cluster.row("P1-NODE1").epoch;
     cluster.without_tcp = Some(Ideal::node_at(2));
-    cluster.run_for(seconds(15));
+    cluster.run_for(seconds(24));
     let row = cluster.row("P1-NODE1");
     assert_eq!((row.state, row.epoch), (NodeState::Online, before));
     assert_eq!(row.conditions, ["tcp-blocked"]);
@@ -273,7 +273,7 @@ fn a_member_of_which_only_heartbeats_come_is_told_of_and_fenced_by_nobody() {
     assert_eq!(cluster.count("node.tcp_blocked"), 1, "once");
     assert_eq!(cluster.count("node.offline"), 0);
     cluster.without_tcp = None;
-    cluster.run_for(seconds(20));
+    cluster.run_for(seconds(24));
     let row = cluster.row("P1-NODE1");
     assert_eq!((row.state, row.epoch), (NodeState::Online, before));
     assert!(row.conditions.is_empty(), "{row:?}");
@@ -288,6 +288,29 @@ fn a_controller_that_stood_still_blames_no_session() {
     cluster.freeze(Ideal::controller_at(), false);
     cluster.run_for(seconds(60));
     assert_eq!(cluster.count("node.tcp_blocked"), 0);
+}
+
+#[test]
+fn who_stands_still_for_a_moment_keeps_its_session() {
+    for still in [Ideal::controller_at(), Ideal::node_at(2)] {
+        // At each moment of the time between two questions.
+        for moment in 0..10 {
+            let mut cluster = Ideal::running(2);
+            cluster.run_for(seconds(20 + moment));
+            let before = cluster.count("node.registered");
+            cluster.freeze(still, true);
+            // Less than 4/5 T, behind which a node acts.
+            cluster.run_for(seconds(5));
+            cluster.freeze(still, false);
+            cluster.run_for(seconds(30));
+            assert_eq!(
+                cluster.count("node.registered"),
+                before,
+                "{still}, {moment}"
+            );
+            assert_eq!(cluster.count("uplink.mute"), 0);
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::{Phase, Uplink, UplinkAround};
+use super::{Doubt, Phase, Uplink, UplinkAround};
 use crate::event::Event;
 use crate::ids::ConnId;
 use crate::message::{Envelope, Fenced, Message, Ping};
@@ -77,34 +77,50 @@ impl Uplink {
     /// A question that went over the session was not answered in time. Heartbeats go another way and
     /// may be answered while the session carries nothing any more: it is asked for a sign of life.
     pub(crate) fn doubt_session(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
+        let patience = around.limits.answer_timeout;
+        self.doubt(now, patience, around);
+    }
+
+    /// Asks a session for a sign of life over which nothing has come for T. It may take another T: what this
+    /// node sends, a whole report it may be, goes before the question.
+    pub(super) fn doubt_if_quiet(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
+        let patience = self.thresholds.offline;
+        if now.since(self.heard) >= patience {
+            self.doubt(now, patience, around);
+        }
+    }
+
+    /// A session by which a report is awaited is not asked: what was sent last is a question already.
+    fn doubt(&mut self, now: Timestamp, patience: Duration, around: &mut UplinkAround<'_>) {
         let Phase::Online { conn } = self.phase else {
             return;
         };
-        if self.doubted.is_none_or(|(doubted, ..)| doubted != conn) {
-            let nonce = self.prng.next_u64();
-            self.doubted = Some((conn, now, nonce));
-            let ping = Message::Ping(Ping { nonce });
-            around.links.send(conn, self.envelope(), ping, around.out);
+        if let Some(doubt) = self.doubted.as_mut().filter(|it| it.conn == conn) {
+            doubt.patience = doubt.patience.min(now.since(doubt.asked) + patience);
+            return;
         }
+        let nonce = self.prng.next_u64();
+        self.doubted = Some(Doubt {
+            conn,
+            asked: now,
+            patience,
+        });
+        let ping = Message::Ping(Ping { nonce });
+        around.links.send(conn, self.envelope(), ping, around.out);
     }
 
-    /// Asks a session for a sign of life that has carried nothing for 3/2 T: the controller asks after T, so that
-    /// it is quiet for so long only where no question of the controller comes through.
-    pub(super) fn doubt_if_quiet(&mut self, now: Timestamp, around: &mut UplinkAround<'_>) {
-        if now.since(self.heard) >= self.thresholds.offline * 3 / 2 {
-            self.doubt_session(now, around);
-        }
-    }
-
-    /// Gives a doubted session up that has given no sign of life.
+    /// Gives a doubted session up that has given no sign of life, if what was sent after the question by other
+    /// ways was answered: a controller that stands still, or a node that does, hears nothing at all.
     pub(super) fn close_if_mute(
         &mut self,
         now: Timestamp,
         conn: ConnId,
         around: &mut UplinkAround<'_>,
     ) {
-        let overdue = self.doubted.is_some_and(|(doubted, asked, _)| {
-            doubted == conn && now.since(asked) >= around.limits.answer_timeout
+        let overdue = self.doubted.is_some_and(|doubt| {
+            doubt.conn == conn
+                && now.since(doubt.asked) >= doubt.patience
+                && self.answered > doubt.asked
         });
         if overdue && self.control() == Some(conn) {
             self.doubted = None;

@@ -94,6 +94,15 @@ enum Phase {
     GivenUp,
 }
 
+/// A question to a session for any sign of life.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    conn: ConnId,
+    asked: Timestamp,
+    /// How long that may take.
+    patience: Duration,
+}
+
 /// A node's relation to its controller.
 #[derive(Clone, Debug)]
 pub(crate) struct Uplink {
@@ -123,8 +132,8 @@ pub(crate) struct Uplink {
     asked: Option<(Timestamp, u64)>,
     /// When something last came over the connection to the controller.
     heard: Timestamp,
-    /// The ping to a session that has left a question unanswered: when it was sent, and its nonce.
-    doubted: Option<(ConnId, Timestamp, u64)>,
+    /// The ping to a session of which it is doubted that it carries anything.
+    doubted: Option<Doubt>,
     self_fenced: bool,
     /// Whether what was granted is on disk, and was not voided since.
     registered: bool,
@@ -357,6 +366,7 @@ impl Uplink {
         }
         if self.control() == Some(conn) {
             self.heard = now;
+            self.doubted = None;
         }
         match message {
             Message::Registered(granted) => self.registered(now, conn, envelope, granted, around),
@@ -381,9 +391,6 @@ impl Uplink {
                 around.links.send(conn, self.envelope(), pong, around.out);
             }
             Message::Pong(Pong { nonce }) => {
-                if self.doubted.is_some_and(|(.., expected)| expected == nonce) {
-                    self.doubted = None;
-                }
                 if let Some((asked, expected)) = self.asked
                     && expected == nonce
                 {

@@ -53,7 +53,8 @@ struct Lobby<E: Env, H> {
     all: Arc<Semaphore>,
     node: Arc<Semaphore>,
     data: Arc<Semaphore>,
-    beyond: Arc<Semaphore>,
+    members_beyond: Arc<Semaphore>,
+    looked_at: Arc<Semaphore>,
     next_conn: AtomicU64,
     complaints: Mutex<BTreeMap<&'static str, Throttle>>,
 }
@@ -63,9 +64,12 @@ enum Admission {
     /// One of those that `maxConnections` allows.
     #[expect(dead_code, reason = "its end is what it is for")]
     Within(OwnedSemaphorePermit),
-    /// One beyond them, for a member of the cluster; others are told why there is no room for them.
+    /// One beyond them, of a member of the cluster.
     #[expect(dead_code, reason = "its end is what it is for")]
     Beyond(OwnedSemaphorePermit),
+    /// One beyond them, until it is known what it is.
+    #[expect(dead_code, reason = "its end is what it is for")]
+    LookedAt(OwnedSemaphorePermit),
 }
 
 impl<E: Env, H: HttpService> Acceptor<E, H> {
@@ -77,7 +81,8 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             all: Arc::new(Semaphore::new(limits.connections_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
             data: Arc::new(Semaphore::new(limits.data.connections_max)),
-            beyond: Arc::new(Semaphore::new(limits.beyond_max)),
+            members_beyond: Arc::new(Semaphore::new(limits.beyond_max)),
+            looked_at: Arc::new(Semaphore::new(limits.beyond_max)),
             next_conn: AtomicU64::new(1),
             complaints: Mutex::default(),
             acceptor: self,
@@ -110,6 +115,10 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
             };
             let Some(admission) = lobby.admit() else {
                 lobby.refused(peer);
+                // The next one finds room: nobody keeps it by saying nothing.
+                if let Some((_, oldest)) = sniffing.pop_first() {
+                    let _ = oldest.send(());
+                }
                 continue;
             };
             sniffing.retain(|_, leave| !leave.is_closed());
@@ -131,10 +140,21 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
 impl<E: Env, H: HttpService> Lobby<E, H> {
     /// Room for one more connection, if there is any.
     fn admit(&self) -> Option<Admission> {
-        let within = Arc::clone(&self.all).try_acquire_owned();
-        let permit = within.map(Admission::Within).ok();
-        let beyond = || Arc::clone(&self.beyond).try_acquire_owned().ok();
-        permit.or_else(|| beyond().map(Admission::Beyond))
+        let looked_at = || Arc::clone(&self.looked_at).try_acquire_owned().ok();
+        self.admit_within()
+            .or_else(|| looked_at().map(Admission::LookedAt))
+    }
+
+    fn admit_within(&self) -> Option<Admission> {
+        let permit = Arc::clone(&self.all).try_acquire_owned();
+        permit.map(Admission::Within).ok()
+    }
+
+    /// Room for a member of the cluster, among others or beyond them.
+    fn admit_member(&self) -> Option<Admission> {
+        let beyond = || Arc::clone(&self.members_beyond).try_acquire_owned().ok();
+        self.admit_within()
+            .or_else(|| beyond().map(Admission::Beyond))
     }
 
     fn refused(&self, peer: SocketAddr) {
@@ -152,12 +172,16 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         stream: E::Stream,
         peer: SocketAddr,
         left: oneshot::Receiver<()>,
-        admission: Admission,
+        mut admission: Admission,
     ) {
         let limits = &self.acceptor.limits;
+        let handshake = match self.acceptor.tls.peers {
+            Some(_) => limits.tls_timeout,
+            None => Duration::ZERO,
+        };
         let patience = match admission {
-            Admission::Within(_) => limits.sniff_timeout + limits.tls_timeout * 2,
-            Admission::Beyond(_) => limits.refusal_timeout,
+            Admission::LookedAt(_) => limits.refusal_timeout + handshake,
+            _ => limits.sniff_timeout + limits.tls_timeout * 2,
         };
         let mut closing = self.acceptor.closing.clone();
         let arrived = tokio::select! {
@@ -171,10 +195,14 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
                 arrived.unwrap_or(Arrived::Unknown(Unknown::Silent))
             }
         };
-        if matches!(admission, Admission::Beyond(_)) && !arrived.is_from_a_member() {
-            self.refused(peer);
-            refuse(arrived, limits).await;
-            return;
+        if matches!(admission, Admission::LookedAt(_)) {
+            let member = arrived.is_from_a_member().then(|| self.admit_member());
+            let Some(room) = member.flatten() else {
+                self.refused(peer);
+                refuse(arrived, limits).await;
+                return;
+            };
+            admission = room;
         }
         let peers_use_tls = self.acceptor.tls.peers.is_some();
         match arrived {

@@ -25,9 +25,9 @@ pub struct DriverLimits {
     pub http_connections_per_address: usize,
     /// Connections whose protocol is not known yet. One more, and the oldest of them gives way.
     pub sniffing_max: usize,
-    /// Connections beyond `connections_max` that are looked at: members of the cluster are served, so that
-    /// whatever clients do replicas reach each other, and others are told why they are closed. Still more are
-    /// closed without a word.
+    /// Connections beyond `connections_max` of members of the cluster, so that whatever clients do replicas reach
+    /// each other; and as many again that are looked at for what they are. Who is no member is told why it is
+    /// closed, and still more are closed without a word.
     pub beyond_max: usize,
     /// How long a new connection may take to show which protocol it speaks.
     pub sniff_timeout: Duration,
@@ -157,19 +157,21 @@ impl DriverLimits {
     /// disks, and what is passed on. A disk that cannot be opened for want of them would be taken for a bad one.
     #[must_use]
     pub fn with_open_files(mut self, open_files: usize) -> Self {
-        let most = (open_files * 3 / 8).max(1);
+        let most = (open_files / 8 * 3).max(1);
         if most < self.connections_max {
             self.open_files = Some(open_files);
         }
-        for max in [
-            &mut self.connections_max,
-            &mut self.node_connections_max,
-            &mut self.http_connections_max,
-            &mut self.data.connections_max,
-        ] {
+        self.beyond_max = self.beyond_max.min(open_files / 16);
+        for max in [&mut self.connections_max, &mut self.http_connections_max] {
             *max = (*max).min(most);
         }
-        self.beyond_max = self.beyond_max.min(open_files / 8);
+        let members = most + self.beyond_max;
+        for max in [
+            &mut self.node_connections_max,
+            &mut self.data.connections_max,
+        ] {
+            *max = (*max).min(members);
+        }
         self
     }
 }
@@ -181,8 +183,8 @@ mod tests {
     #[test]
     fn half_of_the_files_that_may_be_open_are_for_the_process_itself() {
         let limits = DriverLimits::default().with_open_files(96);
-        assert_eq!((limits.connections_max, limits.beyond_max), (36, 12));
-        assert_eq!(limits.data.connections_max, 36);
+        assert_eq!((limits.connections_max, limits.beyond_max), (36, 6));
+        assert_eq!(limits.data.connections_max, 42);
         assert_eq!(limits.open_files, Some(96));
         let limits = DriverLimits::default().with_open_files(1 << 20);
         assert_eq!(limits, DriverLimits::default());

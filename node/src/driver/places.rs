@@ -223,8 +223,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.works();
+        let turn = self.since().take();
         let mut state = self.places.state();
+        if let Some(turn) = turn {
+            state.waiting.remove(&turn);
+            state.asked.remove(&turn);
+        }
         state.taken -= 1;
         if let Some(taken) = state.taken_by.get_mut(&self.address) {
             *taken -= 1;

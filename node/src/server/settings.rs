@@ -295,7 +295,8 @@ pub(super) fn driver_limits(settings: &Resolved, memory_bytes: Option<u64>) -> D
     let mut limits = DriverLimits::default();
     if let Some(connections) = count(settings, "maxConnections") {
         limits.connections_max = connections;
-        limits.node_connections_max = limits.node_connections_max.min(connections);
+        let members = connections.saturating_add(limits.beyond_max);
+        limits.node_connections_max = limits.node_connections_max.min(members);
         limits.http_connections_max = limits.http_connections_max.min(connections);
     }
     if let Some(workers) = count(settings, "workerNum") {

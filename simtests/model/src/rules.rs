@@ -24,6 +24,8 @@ pub struct Ledger {
     acted: Option<(ControllerEpoch, u32)>,
     /// The write that was acknowledged, as far as it has been looked for on the disks.
     acknowledged: Option<FileVersion>,
+    /// The file was once in the log for good; nobody removes it.
+    durable: bool,
 }
 
 /// One step, from one state to the next.

@@ -43,7 +43,7 @@ fn finds(protocol: Protocol, bug: &str, budget: Budget, symptom: &str, within: u
 #[test]
 fn registration_and_fencing_are_right_in_every_order() {
     let told = ["node.offline", "uplink.self_fenced", "node.registered"];
-    all_right(Protocol::Registration, 54_757, &told);
+    all_right(Protocol::Registration, 87_506, &told);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_write_is_right_in_every_order() {
 #[test]
 fn repair_and_trim_are_right_in_every_order() {
     let told = ["node.lost", "repair.copied", "repair.given_up"];
-    all_right(Protocol::Repair, 19_494, &told);
+    all_right(Protocol::Repair, 26_117, &told);
 }
 
 /// From every state in which processes have ended, or a link is cut, all nodes become registered again by

@@ -7,6 +7,8 @@ use crate::vaquita::{Cluster, MASTER};
 pub(super) struct Places {
     hosts: Vec<String>,
     nodes: Vec<String>,
+    /// Those of the nodes that have volumes, and how many each.
+    data_nodes: Vec<String>,
     volumes: u16,
 }
 
@@ -16,6 +18,7 @@ impl Places {
         Self {
             hosts: (0..=cluster.hosts).map(Cluster::host_name).collect(),
             nodes: names.chain([MASTER.to_owned()]).collect(),
+            data_nodes: cluster.node_names().collect(),
             volumes: cluster.volumes,
         }
     }
@@ -26,11 +29,13 @@ impl Places {
 
     /// Whether there is a node of this name; with `/0` behind it, whether it has a first volume, and so on.
     fn has_node(&self, name: &str) -> bool {
-        let (node, slot) = match name.split_once('/') {
-            Some((node, slot)) => (node, Some(slot.parse().unwrap_or(u16::MAX))),
-            None => (name, None),
-        };
-        self.nodes.iter().any(|it| it == node) && slot.is_none_or(|slot| slot < self.volumes)
+        match name.split_once('/') {
+            Some((node, slot)) => {
+                let has_it = slot.parse().is_ok_and(|slot: u16| slot < self.volumes);
+                has_it && self.data_nodes.iter().any(|it| it == node)
+            }
+            None => self.nodes.iter().any(|it| it == name),
+        }
     }
 
     /// Whether there is all that a step names.

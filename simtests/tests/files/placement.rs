@@ -159,9 +159,9 @@ fn a_node_that_only_datagrams_reach_gets_nothing_new() {
                 let (from, to, what) = (from.to_owned(), to.to_owned(), Cut::Tcp);
                 world.disturb(&Step::Cut { from, to, what });
             }
-            clients.run_for(world, seconds(15))?;
+            clients.run_for(world, seconds(30))?;
             let told = blocked(world);
-            expect(world, told, "nobody is told within 15 s")?;
+            expect(world, told, "nobody is told within half a minute")?;
             let before = contents(world, NAME);
             for number in 12..30 {
                 let done = clients.have(world, put(&format!("/d/f{number}"), number, 9_000))?;

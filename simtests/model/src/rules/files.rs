@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vaquita_core::dfs::digest::Digest;
-use vaquita_core::dfs::ids::ChunkVersion;
+use vaquita_core::dfs::ids::{ChunkVersion, InodeId};
 use vaquita_core::ids::NodeId;
 use vaquita_core::state::ClusterState;
 use vaquita_core::store::RecordKind;
@@ -40,7 +40,7 @@ pub(super) fn check(step: Step<'_>, after: &mut Site) -> Result<(), String> {
     if !told && disks(step.before) == disks(after) {
         return Ok(());
     }
-    let Some((state, last)) = durable_state(after)? else {
+    let Some((state, _)) = durable_state(after)? else {
         return Ok(());
     };
     let mut kept: BTreeMap<Place, Contents> = BTreeMap::new();
@@ -48,15 +48,23 @@ pub(super) fn check(step: Step<'_>, after: &mut Site) -> Result<(), String> {
         kept.insert(place, durable(&after.spot(place).volume)?);
     }
     one_content(&kept)?;
-    if let Some(version) = committed
-        && last.0 < version.0
-    {
+    let Ok(entry) = state.namespace.stat(&path()) else {
+        if after.ledger.durable || committed.is_some() {
+            return Err(
+                "a loss of power now would leave no file, and nobody has removed it".to_owned(),
+            );
+        }
+        return Ok(());
+    };
+    after.ledger.durable = true;
+    if let Some(version) = committed.filter(|version| entry.version < *version) {
         return Err(format!(
-            "a write was acknowledged as version {version}, which a loss of power now would take"
+            "a write was acknowledged as version {version}, and a loss of power now would leave version {}",
+            entry.version
         ));
     }
     after.ledger.acknowledged = committed;
-    enough(step, &state, &kept)
+    enough(step, &state, &kept, entry.inode)
 }
 
 /// What a node would have if its power failed now.
@@ -99,11 +107,9 @@ fn enough(
     step: Step<'_>,
     state: &ClusterState,
     kept: &BTreeMap<Place, Contents>,
+    file: InodeId,
 ) -> Result<(), String> {
     let names = &state.namespace;
-    let Ok(entry) = names.stat(&path()) else {
-        return Ok(());
-    };
     // What the file may be: what a client has written.
     let known: BTreeSet<Digest> = (0..4)
         .map(|version| Digest::of(&content(version)))
@@ -114,7 +120,7 @@ fn enough(
             .places()
             .find(|it| step.setup.alias(*it) == *alias)
     };
-    for it in names.file_chunks(entry.inode, 0) {
+    for it in names.file_chunks(file, 0) {
         let (chunk, version) = (it.chunk, it.chunk.version());
         let wanted = (chunk.len(), chunk.digest());
         if !known.contains(&wanted.1) {

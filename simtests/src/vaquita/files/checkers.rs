@@ -130,7 +130,11 @@ fn cluster_of(world: &VaquitaWorld) -> Option<vaquita_core::ids::ClusterId> {
 }
 
 /// The node whose home has this identity.
-fn place_of(world: &VaquitaWorld, state: &ClusterState, wanted: NodeId) -> Option<NodeIx> {
+pub(super) fn place_of(
+    world: &VaquitaWorld,
+    state: &ClusterState,
+    wanted: NodeId,
+) -> Option<NodeIx> {
     let mut known = state.registry.iter();
     let (alias, _) = known.find(|(_, it)| it.node == wanted)?;
     world.node(alias.as_str())
@@ -145,24 +149,26 @@ pub struct Asked {
     pub committing: SimTime,
 }
 
-/// The files of a volume's label.
-const LABEL_COPIES: [&str; 2] = ["vaquita.vol", "vaquita.vol.bak"];
-
 /// Whether what a write has put on a disk of this node may be gone by its acknowledgement, without anybody's
-/// fault but the disk's: it has died, or damaged something, since the write began; it is another disk than
-/// when the commit was asked for (one that was exchanged before has a node that registers anew, and does not
-/// count); or it lies. Where both copies of the label have ever been hit, nothing behind them is looked at by the
-/// next process, though all of it may be there.
-fn may_have_lost(world: &VaquitaWorld, node: NodeIx, asked: Asked) -> bool {
+/// fault but the disk's: it has died, or damaged something that this chunk may be in, since the write began; it
+/// is another disk than when the commit was asked for (one that was exchanged before has a node that registers
+/// anew, and does not count); it lies; or its label cannot be read any more, so that the next process does not
+/// look at what is behind it, though all of it may be there.
+fn may_have_lost(world: &VaquitaWorld, node: NodeIx, chunk: ChunkVersion, asked: Asked) -> bool {
+    let own = format!("chunk-{}-{}", chunk.chunk, chunk.generation);
+    let concerns = |file: &FileName| {
+        let name = file.as_str();
+        !name.starts_with("chunk-") || name.starts_with(&own)
+    };
     let mut disks = (0..world.volumes(node)).filter_map(|slot| world.volume(node, slot));
     disks.any(|disk| {
-        let incidents = disk.incidents();
-        let hit = |label: &&str| incidents.iter().any(|it| it.file.as_str() == *label);
-        let damaged = incidents.iter().any(|it| it.at >= asked.began)
-            || LABEL_COPIES.iter().all(|it| hit(it));
+        let mut incidents = disk.incidents().iter();
+        let damaged = incidents.any(|it| it.at >= asked.began && concerns(&it.file));
         let died = disk.died_at().is_some_and(|at| at >= asked.began);
         let exchanged = disk.exchanged_at().is_some_and(|at| at >= asked.committing);
-        damaged || died || exchanged || disk.profile.lies
+        let label = scan(&Promised(disk)).map(|(label, _)| label);
+        let unreadable = label.is_ok_and(|label| label.label().is_none());
+        damaged || died || exchanged || unreadable || disk.profile.lies
     })
 }
 
@@ -214,8 +220,8 @@ pub fn acknowledged(
                 continue;
             };
             let disk = kept.entry(node).or_insert_with(|| durable(world, node));
-            let there =
-                disk.get(&chunk.version()) == Some(&wanted) || may_have_lost(world, node, asked);
+            let there = disk.get(&chunk.version()) == Some(&wanted)
+                || may_have_lost(world, node, chunk.version(), asked);
             have += usize::from(there);
         }
         if have < min_write {

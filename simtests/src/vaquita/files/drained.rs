@@ -1,16 +1,19 @@
 //! A volume that is told to be drained can be taken away.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use vaquita_core::controller::Controller;
 use vaquita_core::dfs::digest::Digest;
 use vaquita_core::dfs::ids::{ChunkVersion, VolumeSlot};
+use vaquita_core::dfs::namespace::ChunkView;
 use vaquita_core::ids::Alias;
 use vaquita_core::store::scan::scan;
 
-use super::checkers::contents;
+use super::checkers::{contents, place_of};
 use crate::checker::Checker;
 use crate::disk::{Cached, SimDisk};
+use crate::time::SimTime;
 use crate::vaquita::{Vaquita, VaquitaFactory, VaquitaWorld, controller};
 use crate::world::{NodeIx, StepRecord};
 
@@ -21,7 +24,13 @@ use crate::world::{NodeIx, StepRecord};
 pub struct DrainedIsEmpty {
     /// As of the last look, which is dear where disks are read.
     told: Vec<(Alias, VolumeSlot)>,
+    /// Since when those that were empty have something again: a node has read a disk anew, and found what it
+    /// had given up and could not forget. Its word of that is on its way.
+    regained: BTreeMap<(Alias, VolumeSlot), SimTime>,
 }
+
+/// How long such a word may take, over a network that is cut for a while.
+const WORD_MAX: Duration = Duration::from_secs(30);
 
 fn left(world: &VaquitaWorld, node: NodeIx, slot: VolumeSlot) -> usize {
     match world.machine(node) {
@@ -69,15 +78,17 @@ fn nowhere_else(
         })
     };
     let names = &master.state().namespace;
-    let excused = world.nodes().any(|other| {
-        volumes(other).any(|it| (other, it) != (node, slot) && was_faulty(world, other, it))
-    });
-    if excused {
-        return None;
-    }
+    // What another holder had may be gone with its disk.
+    let excused = |chunk: ChunkView<'_>| {
+        let holders = chunk.holders();
+        let mut places = holders.filter_map(|holder| place_of(world, master.state(), holder));
+        places.any(|place| {
+            volumes(place).any(|it| (place, it) != (node, slot) && was_faulty(world, place, it))
+        })
+    };
     let needed = on_disk(node, slot).into_iter().filter(|(version, what)| {
         let chunk = names.chunk_version(*version);
-        chunk.is_some_and(|chunk| (chunk.len(), chunk.digest()) == *what)
+        chunk.is_some_and(|chunk| (chunk.len(), chunk.digest()) == *what && !excused(chunk))
     });
     let mut lost = needed.filter(|(version, what)| !elsewhere(*version, *what));
     lost.next().map(|(version, _)| version)
@@ -108,13 +119,26 @@ impl Checker<VaquitaFactory> for DrainedIsEmpty {
                 true => left(world, node, *slot),
                 false => 0,
             };
-            if left > 0 {
+            let fresh = !self.told.contains(&(alias.clone(), *slot));
+            let regained = &mut self.regained;
+            let late = match left {
+                0 => {
+                    regained.remove(&(alias.clone(), *slot));
+                    false
+                }
+                _ => {
+                    let since = *regained
+                        .entry((alias.clone(), *slot))
+                        .or_insert(world.now());
+                    fresh || world.now().since(since) > WORD_MAX
+                }
+            };
+            if late {
                 return Err(format!(
                     "volume {} of {alias} is told to be drained, and has {left} chunks",
                     slot.0
                 ));
             }
-            let fresh = !self.told.contains(&(alias.clone(), *slot));
             if fresh && let Some(version) = nowhere_else(world, master, node, *slot) {
                 return Err(format!(
                     "volume {} of {alias} is told to be drained, and its disk alone has {version}",
