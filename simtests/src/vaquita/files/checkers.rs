@@ -11,7 +11,7 @@ use vaquita_core::ids::{LogIndex, NodeId};
 use vaquita_core::metalog::{self, Expected};
 use vaquita_core::state::{self, ClusterState};
 use vaquita_core::store::RecordKind;
-use vaquita_core::store::scan::{Found, scan};
+use vaquita_core::store::scan::{Found, LabelFound, scan};
 
 use crate::checker::Checker;
 use crate::disk::{Files, Promised, SimDisk};
@@ -166,9 +166,8 @@ fn may_have_lost(world: &VaquitaWorld, node: NodeIx, chunk: ChunkVersion, asked:
         let damaged = incidents.any(|it| it.at >= asked.began && concerns(&it.file));
         let died = disk.died_at().is_some_and(|at| at >= asked.began);
         let exchanged = disk.exchanged_at().is_some_and(|at| at >= asked.committing);
-        let label = scan(&Promised(disk)).map(|(label, _)| label);
-        let unreadable = label.is_ok_and(|label| label.label().is_none());
-        damaged || died || exchanged || unreadable || disk.profile.lies
+        let unreadable = || matches!(scan(&Promised(disk)), Ok((LabelFound::Damaged { .. }, _)));
+        damaged || died || exchanged || disk.profile.lies || unreadable()
     })
 }
 

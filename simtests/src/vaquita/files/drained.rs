@@ -24,8 +24,8 @@ use crate::world::{NodeIx, StepRecord};
 pub struct DrainedIsEmpty {
     /// As of the last look, which is dear where disks are read.
     told: Vec<(Alias, VolumeSlot)>,
-    /// Since when those that were empty have something again: a node has read a disk anew, and found what it
-    /// had given up and could not forget. Its word of that is on its way.
+    /// Since when those that could not be read have something again: a node has read a disk anew, and found what
+    /// it had given up and could not forget. Its word of that is on its way.
     regained: BTreeMap<(Alias, VolumeSlot), SimTime>,
 }
 
@@ -98,6 +98,15 @@ fn was_faulty(world: &VaquitaWorld, node: NodeIx, slot: VolumeSlot) -> bool {
     world.volume(node, slot.0).is_none_or(SimDisk::was_faulty)
 }
 
+/// Whether the controller takes a volume for one that can be read.
+fn is_readable(master: &Controller, alias: &Alias, slot: VolumeSlot) -> bool {
+    let stock = master.stock_of(alias);
+    let volumes = stock.map(|stock| stock.volumes).unwrap_or_default();
+    volumes
+        .iter()
+        .any(|it| it.slot == slot && it.state.is_readable())
+}
+
 impl Checker<VaquitaFactory> for DrainedIsEmpty {
     fn name(&self) -> &'static str {
         "what is drained is empty"
@@ -130,7 +139,8 @@ impl Checker<VaquitaFactory> for DrainedIsEmpty {
                     let since = *regained
                         .entry((alias.clone(), *slot))
                         .or_insert(world.now());
-                    fresh || world.now().since(since) > WORD_MAX
+                    let awaited = !is_readable(master, alias, *slot);
+                    fresh || !awaited || world.now().since(since) > WORD_MAX
                 }
             };
             if late {
