@@ -140,7 +140,7 @@ fn bugs_in_writes_and_repair_are_found() {
         ..CALM
     };
     let finds_r = |bug, symptom, within| finds(Protocol::Repair, bug, repair, symptom, within);
-    finds_r("count_copies_ordered", "are needed", 8);
-    finds_r("give_up_absent", "are needed", 8);
-    finds_r("release_before_synced", "are needed", 27);
+    finds_r("count_copies_ordered", "are needed", 12);
+    finds_r("give_up_absent", "are needed", 12);
+    finds_r("release_before_synced", "are needed", 28);
 }
