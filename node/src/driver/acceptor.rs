@@ -50,10 +50,10 @@ pub(super) struct Acceptor<E: Env, H> {
 /// What the tasks of accepted connections share.
 struct Lobby<E: Env, H> {
     acceptor: Acceptor<E, H>,
+    /// The room of all connections, with what is left for members alone.
     all: Arc<Semaphore>,
     node: Arc<Semaphore>,
     data: Arc<Semaphore>,
-    members_beyond: Arc<Semaphore>,
     looked_at: Arc<Semaphore>,
     next_conn: AtomicU64,
     complaints: Mutex<BTreeMap<&'static str, Throttle>>,
@@ -61,13 +61,10 @@ struct Lobby<E: Env, H> {
 
 /// The room that a connection takes until it ends.
 enum Admission {
-    /// One of those that `maxConnections` allows.
+    /// Of all connections.
     #[expect(dead_code, reason = "its end is what it is for")]
-    Within(OwnedSemaphorePermit),
-    /// One beyond them, of a member of the cluster.
-    #[expect(dead_code, reason = "its end is what it is for")]
-    Beyond(OwnedSemaphorePermit),
-    /// One beyond them, until it is known what it is.
+    Served(OwnedSemaphorePermit),
+    /// Where there is room for members of the cluster alone, until it is known what it is.
     #[expect(dead_code, reason = "its end is what it is for")]
     LookedAt(OwnedSemaphorePermit),
 }
@@ -78,10 +75,9 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
         let limits = Arc::clone(&self.limits);
         let mut closing = self.closing.clone();
         let lobby = Arc::new(Lobby {
-            all: Arc::new(Semaphore::new(limits.connections_max)),
+            all: Arc::new(Semaphore::new(limits.connections_max + limits.beyond_max)),
             node: Arc::new(Semaphore::new(limits.node_connections_max)),
             data: Arc::new(Semaphore::new(limits.data.connections_max)),
-            members_beyond: Arc::new(Semaphore::new(limits.beyond_max)),
             looked_at: Arc::new(Semaphore::new(limits.beyond_max)),
             next_conn: AtomicU64::new(1),
             complaints: Mutex::default(),
@@ -138,23 +134,20 @@ impl<E: Env, H: HttpService> Acceptor<E, H> {
 }
 
 impl<E: Env, H: HttpService> Lobby<E, H> {
-    /// Room for one more connection, if there is any.
+    /// Room for one more connection, if there is any: as long as there are fewer than `maxConnections`, for
+    /// whoever comes.
     fn admit(&self) -> Option<Admission> {
-        let looked_at = || Arc::clone(&self.looked_at).try_acquire_owned().ok();
-        self.admit_within()
-            .or_else(|| looked_at().map(Admission::LookedAt))
+        if self.all.available_permits() > self.acceptor.limits.beyond_max {
+            return self.admit_member();
+        }
+        let permit = Arc::clone(&self.looked_at).try_acquire_owned();
+        permit.map(Admission::LookedAt).ok()
     }
 
-    fn admit_within(&self) -> Option<Admission> {
-        let permit = Arc::clone(&self.all).try_acquire_owned();
-        permit.map(Admission::Within).ok()
-    }
-
-    /// Room for a member of the cluster, among others or beyond them.
+    /// Room for a member of the cluster.
     fn admit_member(&self) -> Option<Admission> {
-        let beyond = || Arc::clone(&self.members_beyond).try_acquire_owned().ok();
-        self.admit_within()
-            .or_else(|| beyond().map(Admission::Beyond))
+        let permit = Arc::clone(&self.all).try_acquire_owned();
+        permit.map(Admission::Served).ok()
     }
 
     fn refused(&self, peer: SocketAddr) {
@@ -175,13 +168,17 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
         mut admission: Admission,
     ) {
         let limits = &self.acceptor.limits;
-        let handshake = match self.acceptor.tls.peers {
-            Some(_) => limits.tls_timeout,
-            None => Duration::ZERO,
-        };
-        let patience = match admission {
-            Admission::LookedAt(_) => limits.refusal_timeout + handshake,
-            _ => limits.sniff_timeout + limits.tls_timeout * 2,
+        let arriving = async {
+            let arriving = arrive(stream, &self.acceptor.tls, limits);
+            match admission {
+                Admission::Served(_) => arriving.await,
+                Admission::LookedAt(_) => {
+                    let handshake = self.acceptor.tls.peers.as_ref().map(|_| limits.tls_timeout);
+                    let patience = limits.refusal_timeout + handshake.unwrap_or_default();
+                    let arrived = timeout(patience, arriving).await;
+                    arrived.unwrap_or(Arrived::Unknown(Unknown::Silent))
+                }
+            }
         };
         let mut closing = self.acceptor.closing.clone();
         let arrived = tokio::select! {
@@ -191,9 +188,7 @@ impl<E: Env, H: HttpService> Lobby<E, H> {
                 debug!("closed a connection from {peer} that had sent nothing, to make room");
                 return;
             }
-            arrived = timeout(patience, arrive(stream, &self.acceptor.tls, limits)) => {
-                arrived.unwrap_or(Arrived::Unknown(Unknown::Silent))
-            }
+            arrived = arriving => arrived,
         };
         if matches!(admission, Admission::LookedAt(_)) {
             let member = arrived.is_from_a_member().then(|| self.admit_member());

@@ -25,9 +25,9 @@ pub struct DriverLimits {
     pub http_connections_per_address: usize,
     /// Connections whose protocol is not known yet. One more, and the oldest of them gives way.
     pub sniffing_max: usize,
-    /// Connections beyond `connections_max` of members of the cluster, so that whatever clients do replicas reach
-    /// each other; and as many again that are looked at for what they are. Who is no member is told why it is
-    /// closed, and still more are closed without a word.
+    /// Connections beyond `connections_max` that are kept for members of the cluster, so that replicas reach each
+    /// other whatever clients do; and as many again that are looked at for what they are. Who is no member is told
+    /// why it is closed, and still more are closed without a word.
     pub beyond_max: usize,
     /// How long a new connection may take to show which protocol it speaks.
     pub sniff_timeout: Duration,
