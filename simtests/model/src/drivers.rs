@@ -16,7 +16,7 @@ use vaquita_core::time::Timestamp;
 use crate::data::{Attempt, Carried, Progress, Purpose, Transfer, Wanted, content, order};
 use crate::process::Who;
 use crate::setup::{Place, Setup};
-use crate::turn::Turn;
+use crate::turn::{AT_ONCE, Turn};
 
 impl Turn<'_> {
     // ---- the client, at its entry ----
@@ -51,13 +51,14 @@ impl Turn<'_> {
 
     pub(crate) fn client_deadline(&mut self, now: Timestamp) {
         let due = |attempt: &Attempt| attempt.put.poll_timeout().is_some_and(|due| due <= now);
-        for _ in 0..100 {
+        for _ in 0..AT_ONCE {
             if !self.site.client.attempt.as_ref().is_some_and(due) {
                 return;
             }
             self.tell_put(PutInput::Deadline);
             self.run();
         }
+        self.fail("a client has something due for ever".to_owned());
     }
 
     fn pump_put(&mut self) {

@@ -56,7 +56,7 @@ struct Arguments {
     marks: bool,
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr)]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program tells")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut planted = Planted::default();

@@ -14,6 +14,9 @@ use crate::process::{Directory, Process, Who};
 use crate::setup::{Place, Setup};
 use crate::site::Site;
 
+/// What a machine may have due at one moment: one that has more is in a loop.
+pub(crate) const AT_ONCE: u32 = 100;
+
 /// A step under way.
 #[derive(Debug)]
 pub struct Turn<'a> {

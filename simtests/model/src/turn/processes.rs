@@ -3,7 +3,7 @@
 use vaquita_core::io::{CloseReason, Input};
 use vaquita_core::time::Timestamp;
 
-use super::Turn;
+use super::{AT_ONCE, Turn};
 use crate::data::{Carried, Progress};
 use crate::disk::Disk;
 use crate::fingerprint::Fingerprint;
@@ -112,7 +112,7 @@ impl Turn<'_> {
         self.site.now = now;
         let places: Vec<Place> = self.site.node_places().chain([CONTROLLER]).collect();
         for place in places {
-            for _ in 0..100 {
+            for again in 0..=AT_ONCE {
                 let Some(who) = self.site.running(place) else {
                     break;
                 };
@@ -121,6 +121,10 @@ impl Turn<'_> {
                     .process(who)
                     .and_then(|process| process.machine.poll_timeout());
                 if timeout.is_none_or(|due| due > now) {
+                    break;
+                }
+                if again == AT_ONCE {
+                    self.fail("a process has something due for ever".to_owned());
                     break;
                 }
                 self.tell(who, Input::Deadline);
