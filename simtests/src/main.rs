@@ -237,7 +237,7 @@ fn crash_everywhere(case: &Case, mut wanted: Vec<String>) -> Result<ExitCode, St
     );
     let mut failed = 0;
     for disk in wanted {
-        let points = crash_points(case, &disk);
+        let points = crash_points(case, &disk)?;
         let failures = points.failures.len();
         println!(
             "{disk:<14} {:>10} {:>14} {failures:>7}",

@@ -110,7 +110,7 @@ fn whatever_operation_of_a_disk_is_the_last_nothing_is_lost() {
     let text = include_str!("../cases/crash-points.plan");
     let case: Case = text.parse().expect("it is a case");
     for (disk, least) in [("master", 40), ("P2-NODE1", 3), ("P2-NODE1/0", 10)] {
-        let points = crash_points(&case, disk);
+        let points = crash_points(&case, disk).expect("it has no traps of its own");
         eprintln!("{disk}: {} operations", points.operations);
         assert!(points.operations >= least, "{disk}: {points:?}");
         assert_eq!(points.runs, 4 * points.operations, "{disk}");
@@ -128,8 +128,11 @@ fn a_forgotten_sync_shows_at_some_operation() {
     case.planted = Planted::default()
         .with("store_skip_sync")
         .expect("it can be planted");
-    let points = crash_points(&case, "P2-NODE1/0");
+    let points = crash_points(&case, "P2-NODE1/0").expect("it has no traps of its own");
     assert!(!points.failures.is_empty(), "{points:?}");
+    let (trapped, _) = points.failures.last().expect("there is one");
+    let refused = crash_points(trapped, "P2-NODE1/0").expect_err("it has one of its own");
+    assert!(refused.contains("at-op"), "{refused}");
 }
 
 /// The program: a run is drawn and told, and its exit status says whether it went well.

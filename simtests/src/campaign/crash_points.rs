@@ -15,7 +15,8 @@ pub struct CrashPoints {
     pub operations: u64,
     /// Interruptions: four for each, before and after it, of the power and of the process.
     pub runs: u64,
-    /// Those after which something was wrong, each with the case that shows it.
+    /// Those after which something was wrong, each with the case that shows it; the first may be the case
+    /// itself, without an interruption.
     pub failures: Vec<(Case, Failure)>,
 }
 
@@ -23,22 +24,32 @@ pub struct CrashPoints {
 /// `P1-NODE1/0` for a volume. Each must end as well as the case does that is not interrupted.
 ///
 /// Only what a disk does after the cluster is online is interrupted.
-#[must_use]
-pub fn crash_points(case: &Case, disk: &str) -> CrashPoints {
+///
+/// # Errors
+/// If the case has interruptions of its own: those would be taken for the ones that are asked about.
+pub fn crash_points(case: &Case, disk: &str) -> Result<CrashPoints, String> {
+    let has_traps = |it: &Happening| matches!(it.what, What::Step(Step::AtOp { .. }));
+    if case.steps.iter().any(has_traps) {
+        return Err(
+            "the case has `at-op` steps of its own: take them out, each operation gets one"
+                .to_owned(),
+        );
+    }
     let mut points = CrashPoints::default();
-    // It may have traps of its own.
-    let sprung = |case: &Case| {
+    let played = |case: &Case| {
         let outcome = run_one(&Play::of(case), case.seed, TraceMode::Fingerprint);
-        let sprung = outcome.marks.get(TRAP_SPRUNG).copied().unwrap_or(0);
+        let sprung = outcome.marks.contains_key(TRAP_SPRUNG);
         (sprung, outcome.failure)
     };
-    let (before, _) = sprung(case);
+    if let (_, Some(failure)) = played(case) {
+        points.failures.push((case.clone(), failure));
+    }
     loop {
         let mut reached = false;
         for (behind, power) in [(false, false), (false, true), (true, false), (true, true)] {
             let interrupted = interrupted(case, disk, points.operations, behind, power);
-            let (after, failure) = sprung(&interrupted);
-            if after > before {
+            let (sprung, failure) = played(&interrupted);
+            if sprung {
                 reached = true;
                 points.runs += 1;
             }
@@ -47,7 +58,7 @@ pub fn crash_points(case: &Case, disk: &str) -> CrashPoints {
             }
         }
         if !reached {
-            return points;
+            return Ok(points);
         }
         points.operations += 1;
     }
