@@ -16,6 +16,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -23,7 +24,8 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, wait,
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal, wait,
 };
 
 use super::guard::{self, Frozen, Guard};
@@ -176,13 +178,18 @@ fn in_role(role: Role) -> Result<Command, String> {
 }
 
 /// Passes on what asks this process to end; before there is anybody to pass it to, it ends.
-fn pass_on_signals(to: &Arc<OnceLock<Pid>>) -> Result<(), String> {
+fn pass_on_signals(to: &Arc<OnceLock<OwnedFd>>) -> Result<(), String> {
     let to = Arc::clone(to);
     on_signals(move |signal: Signal| match to.get() {
-        // One that has ended needs none; it is not waited for before this process ends too.
-        Some(pid) => drop(kill_process(*pid, signal)),
+        // One that has ended needs none; its id may be another's by now, its handle is not.
+        Some(process) => drop(pidfd_send_signal(process, signal)),
         None => std::process::exit(1),
     })
+}
+
+/// A handle of a child that has not been waited for yet.
+fn handle(pid: Pid) -> Result<OwnedFd, String> {
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| format!("{pid:?} cannot be held: {errno}"))
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -212,7 +219,8 @@ fn wait_for_init() -> Result<i32, String> {
     drop(command);
     let pid = i32::try_from(init.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or("init has no id")?;
-    target.get_or_init(|| pid);
+    let process = handle(pid)?;
+    target.get_or_init(|| process);
     guard.watch(pid)?;
     let status = init.wait().map_err(failed)?;
     guard.ended();
@@ -233,7 +241,8 @@ fn be_init() -> Result<i32, String> {
     let child = child.map_err(|error| format!("init: {error}"))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or("the nemesis has no id")?;
-    target.get_or_init(|| pid);
+    let process = handle(pid)?;
+    target.get_or_init(|| process);
     loop {
         // Also data nodes whose agents were killed are this one's children by now.
         match wait(WaitOptions::empty()) {

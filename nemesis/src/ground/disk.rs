@@ -3,10 +3,13 @@
 //! It is mounted where nobody looks, and bound to where its node has its volume: so it can be taken from there
 //! and come back while the node holds files of it open.
 //!
-//! What is done to it is done by its path. Before each time the kernel is asked what is mounted there: where the
-//! mount is missing, the path is one of the machine's own file system.
+//! Where the mount is missing, its path is one of the machine's own file system. So the path is opened each time,
+//! the kernel is asked which file system the handle is of, and what is frozen, filled or emptied is what the
+//! handle is of, whatever becomes of the path meanwhile.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +60,8 @@ pub(crate) struct Disk {
     image: Option<PathBuf>,
     /// The name of its loop device, such as `loop0`, while it is mounted.
     device: Option<String>,
+    /// The number of its file system, while it is mounted.
+    number: Option<u64>,
     pulse: Option<Pulse>,
 }
 
@@ -79,6 +84,7 @@ impl Disk {
             backing,
             image: None,
             device: None,
+            number: None,
             pulse: None,
         };
         let failed = |error: std::io::Error| format!("{}: {error}", room.display());
@@ -99,16 +105,22 @@ impl Disk {
 
     fn mount(&mut self) -> Result<(), String> {
         let under = text(&self.under)?;
-        let Some(image) = &self.image else {
-            return run("mount", &["-t", "tmpfs", "-o", MEMORY, "none", under]).map(drop);
+        match &self.image {
+            None => run("mount", &["-t", "tmpfs", "-o", MEMORY, "none", under])?,
+            // The loop device is gone with its last user: with the mount, whatever becomes of this program.
+            Some(image) => {
+                let how = "loop,errors=remount-ro";
+                run("mount", &["-t", "ext4", "-o", how, text(image)?, under])?
+            }
         };
-        // The loop device is gone with its last user: with the mount, whatever becomes of this program.
-        let how = "loop,errors=remount-ro";
-        run("mount", &["-t", "ext4", "-o", how, text(image)?, under])?;
-        let mounted = mounts::at(&self.under)?.map(|it| it.source);
-        let device = mounted.and_then(|it| it.strip_prefix("/dev/").map(str::to_owned));
-        self.device = Some(device.ok_or_else(|| self.absent())?);
-        Ok(())
+        let mounted = mounts::at(&self.under)?.ok_or_else(|| self.absent())?;
+        self.device = mounted.source.strip_prefix("/dev/").map(str::to_owned);
+        let failed = |error: std::io::Error| format!("{under}: {error}");
+        let below = self.under.parent().unwrap_or(&self.under);
+        let below = fs::metadata(below).map_err(failed)?.dev();
+        let number = fs::metadata(&self.under).map_err(failed)?.dev();
+        self.number = Some(number).filter(|it| *it != below);
+        self.number.map(drop).ok_or_else(|| self.absent())
     }
 
     fn absent(&self) -> String {
@@ -116,19 +128,14 @@ impl Disk {
         format!("{under} is not mounted; this disk is out of the run")
     }
 
-    /// Whether what is at its path is its file system, and not what is below.
-    fn is_there(&self) -> Result<(), String> {
-        let is_it = match (self.backing, &self.device) {
-            (Backing::Memory, _) => mounts::at(&self.under)?.is_some_and(|it| it.kind == "tmpfs"),
-            (Backing::Ext4, Some(device)) => holds(&self.under, device)?,
-            (Backing::Ext4, None) => false,
-        };
-        is_it.then_some(()).ok_or_else(|| self.absent())
+    /// A handle of its file system, and not of what is below its path.
+    fn hold(&self) -> Result<Held, String> {
+        Held::of(&self.under, self.number)?.ok_or_else(|| self.absent())
     }
 
     /// Gives it back to its node.
     pub(crate) fn bind(&self) -> Result<(), String> {
-        self.is_there()?;
+        self.hold()?;
         let (under, place) = (text(&self.under)?, text(&self.place)?);
         run("mount", &["--bind", under, place]).map(drop)
     }
@@ -140,23 +147,22 @@ impl Disk {
 
     /// Fills it to the last byte.
     pub(crate) fn fill(&self) -> Result<(), String> {
-        self.is_there()?;
-        let path = self.under.join(BALLAST);
+        let held = self.hold()?;
+        let path = held.path().join(BALLAST);
         let filled = fill(&path);
         if filled.is_err() {
             // It counts as not done, so that nobody would put it right.
             let _ = self.make_room();
         }
-        filled.map_err(|error| format!("{}: {error}", path.display()))
+        filled.map_err(|error| format!("{}: {error}", self.under.join(BALLAST).display()))
     }
 
     /// Makes room again.
     pub(crate) fn make_room(&self) -> Result<(), String> {
-        self.is_there()?;
-        let path = self.under.join(BALLAST);
-        match fs::remove_file(&path) {
+        let held = self.hold()?;
+        match fs::remove_file(held.path().join(BALLAST)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(format!("{}: {error}", path.display()))
+                Err(format!("{}: {error}", self.under.join(BALLAST).display()))
             }
             _ => Ok(()),
         }
@@ -164,7 +170,7 @@ impl Disk {
 
     /// Makes the kernel take the file system for damaged, as when a disk fails under it.
     pub(crate) fn break_it(&self) -> Result<(), String> {
-        self.is_there()?;
+        let _held = self.hold()?;
         let device = self
             .device
             .as_deref()
@@ -204,19 +210,19 @@ impl Disk {
         self.bind()
     }
 
-    fn unmount(&self) -> Result<(), String> {
+    fn unmount(&mut self) -> Result<(), String> {
         for path in [&self.place, &self.under] {
             while mounts::at(path)?.is_some() {
                 run("umount", &[text(path)?])?;
             }
         }
+        self.number = None;
         Ok(())
     }
 
     /// Has nothing more written to it, and whoever tries wait; or has all go on.
     pub(crate) fn freeze(&self, frozen: bool) -> Result<(), String> {
-        self.is_there()?;
-        fsfreeze(frozen, text(&self.under)?)
+        self.hold()?.freeze(frozen)
     }
 
     /// Has all go on whatever was done; what was not frozen stays so.
@@ -231,16 +237,15 @@ impl Disk {
     pub(crate) fn slow_down(&mut self) -> Result<(), String> {
         // The first time here: whether it can be done is to be known at once.
         self.freeze(true)?;
-        let absent = self.absent();
-        let device = self.device.clone().ok_or_else(|| absent.clone())?;
-        let under = text(&self.under)?.to_owned();
+        let (absent, under, number) = (self.absent(), self.under.clone(), self.number);
+        let mut held = self.hold()?;
         let ends = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&ends);
         let pulse = thread::spawn(move || {
             loop {
                 thread::sleep(STILL);
                 let begun = Instant::now();
-                while let Err(why) = fsfreeze(false, &under) {
+                while let Err(why) = held.freeze(false) {
                     if begun.elapsed() > PATIENCE {
                         return Err(why);
                     }
@@ -250,10 +255,9 @@ impl Disk {
                 if theirs.load(Ordering::SeqCst) {
                     return Ok(());
                 }
-                if !holds(Path::new(&under), &device)? {
-                    return Err(absent);
-                }
-                fsfreeze(true, &under)?;
+                let again = Held::of(&under, number)?;
+                held = again.ok_or_else(|| absent.clone())?;
+                held.freeze(true)?;
             }
         });
         self.pulse = Some((ends, pulse));
@@ -274,15 +278,29 @@ impl Disk {
     }
 }
 
-/// Whether what is mounted at a path is the file system of a device.
-fn holds(under: &Path, device: &str) -> Result<bool, String> {
-    let found = mounts::at(under)?;
-    Ok(found.is_some_and(|it| it.source == format!("/dev/{device}")))
-}
+/// A directory of a file system, by which that is meant and no other.
+#[derive(Debug)]
+struct Held(File);
 
-fn fsfreeze(frozen: bool, under: &str) -> Result<(), String> {
-    let how = if frozen { "--freeze" } else { "--unfreeze" };
-    run("fsfreeze", &[how, under]).map(drop)
+impl Held {
+    /// Of what is at a path, if that is of the file system with this number.
+    fn of(under: &Path, number: Option<u64>) -> Result<Option<Self>, String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", under.display());
+        let directory = File::open(under).map_err(failed)?;
+        let found = directory.metadata().map_err(failed)?.dev();
+        Ok((Some(found) == number).then_some(Self(directory)))
+    }
+
+    /// A path that leads to it, for programs as well.
+    fn path(&self) -> PathBuf {
+        let (process, handle) = (std::process::id(), self.0.as_raw_fd());
+        PathBuf::from(format!("/proc/{process}/fd/{handle}"))
+    }
+
+    fn freeze(&self, frozen: bool) -> Result<(), String> {
+        let how = if frozen { "--freeze" } else { "--unfreeze" };
+        run("fsfreeze", &[how, text(&self.path())?]).map(drop)
+    }
 }
 
 fn fill(path: &Path) -> std::io::Result<()> {
@@ -351,11 +369,14 @@ mod tests {
     #[test]
     fn what_is_not_mounted_is_never_filled_frozen_or_given_to_a_node() {
         let room = tempfile::tempdir().unwrap();
-        for (backing, device) in [
-            (Backing::Memory, None),
-            (Backing::Ext4, None),
+        let another = fs::metadata("/proc").unwrap().dev();
+        for (backing, device, number) in [
+            (Backing::Memory, None, None),
+            (Backing::Memory, None, Some(another)),
+            (Backing::Ext4, None, None),
             // The machine's own, where it has one.
-            (Backing::Ext4, Some("loop0".to_owned())),
+            (Backing::Ext4, Some("loop0".to_owned()), None),
+            (Backing::Ext4, Some("loop0".to_owned()), Some(another)),
         ] {
             let mut disk = Disk {
                 place: room.path().join("place"),
@@ -363,6 +384,7 @@ mod tests {
                 backing,
                 image: None,
                 device,
+                number,
                 pulse: None,
             };
             fs::create_dir_all(&disk.under).unwrap();
@@ -379,5 +401,19 @@ mod tests {
             }
             assert_eq!(fs::read_dir(&disk.under).unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn a_handle_is_of_one_file_system_and_leads_to_it() {
+        let room = tempfile::tempdir().unwrap();
+        let number = fs::metadata(room.path()).unwrap().dev();
+        let held = Held::of(room.path(), Some(number)).unwrap().unwrap();
+        fs::write(room.path().join("here"), "").unwrap();
+        assert!(held.path().join("here").exists());
+        assert!(
+            Held::of(Path::new("/proc"), Some(number))
+                .unwrap()
+                .is_none()
+        );
     }
 }
