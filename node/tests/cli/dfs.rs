@@ -485,6 +485,42 @@ async fn a_write_whose_answer_is_lost_is_not_done_twice() {
     assert_eq!(cluster.files().read("/a").unwrap(), b"one");
 }
 
+/// The next node refuses what the first one, whose answer is lost, has done.
+#[tokio::test]
+async fn a_write_that_is_refused_after_an_answer_was_lost_is_not_called_undone() {
+    for (next, status, reason) in [
+        (Manner::Full, 1, "2 data nodes are needed"),
+        (Manner::Cut, 69, "not heard"),
+    ] {
+        let cluster = FakeCluster::settled();
+        for (alias, state, manner) in [
+            ("P1-NODE1", NodeState::Online, Manner::Forgets),
+            ("P2-NODE1", NodeState::Suspect, next),
+        ] {
+            cluster.serve_data_node(alias, state, manner).await;
+        }
+        let place = cluster.logged_in().await;
+        place.write("a", "one");
+        let err = place.run("dfs put a dfs://a").await.failed(status);
+        assert!(err.contains(reason), "{err}");
+        assert!(
+            err.contains("may have written dfs://a all the same"),
+            "{err}"
+        );
+        assert!(err.contains("vaquita dfs stat dfs://a"), "{err}");
+        assert_eq!(cluster.files().read("/a").unwrap(), b"one");
+        // Where nobody has had all bytes nothing is in doubt.
+        let cluster = FakeCluster::settled();
+        cluster
+            .serve_data_node("P1-NODE1", NodeState::Online, next)
+            .await;
+        let place = cluster.logged_in().await;
+        place.write("a", "one");
+        let err = place.run("dfs put a dfs://a").await.failed(status);
+        assert!(!err.contains("all the same"), "{err}");
+    }
+}
+
 #[tokio::test]
 async fn a_read_that_breaks_off_goes_on_behind_the_last_byte() {
     let (cluster, place) = with_a_first_node(Manner::BreaksAfter(100_000)).await;

@@ -37,6 +37,8 @@ pub(crate) enum Manner {
     Garbles,
     /// It cannot reach its controller.
     Cut,
+    /// There is no place for new bytes.
+    Full,
 }
 
 /// The files, and the manner in which one data node serves them. Clones are of the same files.
@@ -470,6 +472,10 @@ impl Files for FakeFiles {
         self.tree.lock().unwrap().puts += 1;
         if self.manner == Manner::Cut {
             return Err(unavailable().into());
+        }
+        if self.manner == Manner::Full {
+            let reason = "2 data nodes are needed and 1 can take chunks".to_owned();
+            return Err(Refusal::NoRoom { reason }.into());
         }
         {
             let tree = self.tree.lock().unwrap();

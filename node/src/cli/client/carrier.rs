@@ -141,6 +141,8 @@ impl Carrier {
     ) -> Result<CommittedView, Trouble> {
         let mut failures = Vec::new();
         let mut begun_again = false;
+        // A node that has all bytes commits them, whether or not its answer is heard.
+        let mut may_be_done = false;
         for patience in PATIENCE {
             let mut left = self.entries.nodes.len();
             while left > 0 {
@@ -157,6 +159,9 @@ impl Carrier {
                 self.tally.take_back(sent.bytes.load(Ordering::Relaxed));
                 self.link = None;
                 let why = match failed {
+                    Failed::Final(trouble) if may_be_done => {
+                        return Err(Trouble::Here(unsettled(path, trouble)));
+                    }
                     Failed::Final(trouble) => return Err(trouble),
                     Failed::Stale(error) if begun_again || !source.is_whole() => {
                         return Err(Trouble::There(error));
@@ -167,7 +172,10 @@ impl Carrier {
                         key = super::entries::new_key();
                         error.to_string()
                     }
-                    Failed::Node(why) => why,
+                    Failed::Node(why) => {
+                        may_be_done |= sent.all.load(Ordering::Relaxed);
+                        why
+                    }
                 };
                 self.give_up_on_node(&why, &mut failures);
                 if !source.is_whole() {
@@ -182,7 +190,15 @@ impl Carrier {
                 }
             }
         }
-        Err(all_failed(path, "written", &failures))
+        if !may_be_done {
+            return Err(all_failed(path, "written", &failures));
+        }
+        let said = format!(
+            "no data node says that {path} was written: {}",
+            failures.join("; ")
+        );
+        let failure = Trouble::Nowhere(Failure::new(Status::Unavailable, said));
+        Err(Trouble::Nowhere(unsettled(path, failure)))
     }
 
     /// Reads a content from an offset on.
@@ -548,6 +564,16 @@ fn all_failed(path: &DfsPath, what: &str, failures: &[String]) -> Trouble {
             failures.join("; ")
         ),
     ))
+}
+
+/// What ended a write of which an earlier try was not answered: that one may still be carried out, or have been.
+fn unsettled(path: &DfsPath, trouble: Trouble) -> Failure {
+    let Failure { status, message } = trouble.into();
+    let message = format!(
+        "{message}. An earlier try was not answered and may have written {path} all the same, or write it yet: \
+         look what is there with `vaquita dfs stat {path}` before you rely on it"
+    );
+    Failure { status, message }
 }
 
 fn hangs(patience: Duration) -> String {

@@ -249,8 +249,10 @@ impl Bytewise {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(wanted) = &mut self.wanted {
-            // Dropped means that the answer is there already: what is sent now nobody reads.
-            let _ = ready!(Pin::new(wanted).poll(cx));
+            // Dropped means that the answer is there already: what is sent now nobody reads, and it does not count.
+            if ready!(Pin::new(wanted).poll(cx)).is_err() {
+                self.summing = None;
+            }
             self.wanted = None;
         }
         let piece = match ready!(self.reader.poll_next(cx)) {
