@@ -98,6 +98,9 @@ impl Clients {
                     let why = refusal.to_string();
                     task.last = Some(refusal);
                     self.try_failed(world, ticket, &why);
+                } else if task.may_be_done {
+                    // It says what became of this try. What an earlier one has asked may be on its way.
+                    self.end(world, ticket, Done::Unknown(refusal.to_string()));
                 } else {
                     self.end(world, ticket, Done::Refused(refusal));
                 }
