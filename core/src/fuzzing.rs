@@ -331,6 +331,11 @@ fn carry_out(effect: Effect, files: &mut Files) -> Option<Input> {
                 reason: "there is none".to_owned(),
             }),
         },
+        Effect::ReadLabel { slot, ticket } => Input::LabelRead {
+            slot,
+            ticket,
+            result: Err("there is none".to_owned()),
+        },
         Effect::Job { job, work } => Input::JobDone {
             job,
             outcome: outcome(work, files),

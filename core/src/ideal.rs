@@ -629,7 +629,8 @@ impl Ideal {
             | Effect::Volume { .. }
             | Effect::DropStage { .. }
             | Effect::Copy(_)
-            | Effect::Scrub { .. } => {}
+            | Effect::Scrub { .. }
+            | Effect::ReadLabel { .. } => {}
             Effect::Exit(reason) => {
                 let exit = ProcessExit::Code(i32::from(reason.code.number()));
                 self.exits.push((at, reason));

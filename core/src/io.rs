@@ -16,6 +16,7 @@ use crate::message::CopyReplica;
 use crate::mirror::words::MirrorCopy;
 use crate::process::{ProcessEvent, ProcessOrder};
 use crate::secret::Password;
+use crate::store::label::LabelCopy;
 use crate::store::{Fill, Opened, StoreAsk, StoreReply, VolumeTrouble};
 use crate::time::Timestamp;
 
@@ -160,6 +161,15 @@ pub enum Input {
         /// That it is whole; or why that is not known or not so, in words.
         result: Result<(), String>,
     },
+    /// An [`Effect::ReadLabel`] came to an end.
+    LabelRead {
+        /// The volume.
+        slot: VolumeSlot,
+        /// As it was asked for.
+        ticket: DiskTicket,
+        /// Both copies; or why they could not be looked at, in words.
+        result: Result<[LabelCopy; 2], String>,
+    },
     /// The driver has measured the process, which it does every
     /// [`figures_period`](crate::limits::Limits::figures_period). It need not.
     Measured(Box<Figures>),
@@ -288,6 +298,14 @@ pub enum Effect {
     Scrub {
         /// The content.
         version: ChunkVersion,
+    },
+    /// Read both copies of the label of an open volume ([`label_files`](crate::store::label::label_files)),
+    /// from the disk and not from a cache. Answered by [`Input::LabelRead`].
+    ReadLabel {
+        /// The volume.
+        slot: VolumeSlot,
+        /// Names the answer.
+        ticket: DiskTicket,
     },
     /// Tell the operator.
     Notify(Event),

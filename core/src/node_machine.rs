@@ -161,6 +161,7 @@ impl Base {
             | Input::VolumeSpace { .. }
             | Input::CopyEnded { .. }
             | Input::Scrubbed { .. }
+            | Input::LabelRead { .. }
             | Input::Terminate => {
                 return Some(input);
             }

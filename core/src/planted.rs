@@ -120,6 +120,8 @@ planted! {
     seek_on_failed_volumes;
     /// A data node takes chunks for scrubbed that it has not read.
     scrub_nothing;
+    /// A data node looks at the labels of its volumes when it opens them only.
+    leave_labels;
     /// The controller says that a node is drained although writes are under way there.
     drained_early;
     /// The controller gives new replicas to nodes that are being drained.

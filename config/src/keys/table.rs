@@ -314,7 +314,7 @@ pub static TABLE: &[Key] = &[
     key("volumeUsageThreshold", STORES, Float, Value("0.97"), NODE,
         "The share of a volume above which it takes no new chunks; more than 0.95 counts as 0.95.").between(0.01, 1.0),
     key("scrubPeriod", STORES, SECONDS, Value("604800"), NODE,
-        "How long a data node takes to read and verify every chunk once, so that damage is found before it is needed; 0 is never.").at_least(0.0),
+        "How long a data node takes to read and verify every chunk once, and the labels of its volumes, so that damage is found before it is needed; 0 is never.").at_least(0.0),
     key("diskIOConcurrencyLevel", STORES, Integer, Value("1"), NODE,
         "How many workers read and write each volume; 0 leaves it to the request workers.").between(0.0, 1_024.0),
     key("allowedRoots", A.and(S).and(OWN), Paths, Unset("any but system directories"), NODE,

@@ -514,7 +514,8 @@ impl Machine for Controller {
             | Input::VolumeDone { .. }
             | Input::VolumeSpace { .. }
             | Input::CopyEnded { .. }
-            | Input::Scrubbed { .. } => {}
+            | Input::Scrubbed { .. }
+            | Input::LabelRead { .. } => {}
         }
         while let Some(event) = self.access.poll_event() {
             self.out.notify(event);

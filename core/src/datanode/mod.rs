@@ -794,6 +794,17 @@ impl Machine for DataNode {
             Some(Input::Scrubbed { version, result }) => {
                 self.scrub.scrubbed(now, version, &result, &self.shelves);
             }
+            Some(Input::LabelRead {
+                slot,
+                ticket,
+                result,
+            }) => {
+                let is_new =
+                    (self.scrub).label_read(now, slot, ticket, result.is_ok(), &self.shelves);
+                if let (true, Ok(copies)) = (is_new, &result) {
+                    self.shelves.label_read(slot, copies, &mut self.base.out);
+                }
+            }
             Some(Input::CopyEnded {
                 copy,
                 epoch,

@@ -4,17 +4,22 @@
 //! needed. So every chunk of a volume is read and verified once in `scrubPeriod`, one at a time of each
 //! volume and followed by a pause in proportion to its length: a pass takes as long whatever a volume holds, and
 //! costs in proportion to it. What is found damaged goes the way of what a reader finds, and repair
-//! makes it anew.
+//! makes it anew. The labels of volumes are looked at as often ([`labels`]).
 //!
 //! Nothing of it is durable. A pass begins at a chunk that is drawn, so that a node that is restarted
 //! every day does not read the same chunks every day.
 
+mod labels;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
+
+use labels::Labels;
 
 use super::shelves::Shelves;
 use crate::dfs::ids::{ChunkVersion, VolumeSlot};
 use crate::event::Event;
+use crate::ids::DiskTicket;
 use crate::io::Effect;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
@@ -35,6 +40,7 @@ pub(super) struct Scrub {
     passes: BTreeMap<VolumeSlot, Pass>,
     /// What is being read: one chunk of each volume at a time.
     under_way: BTreeMap<VolumeSlot, UnderWay>,
+    labels: Labels,
     /// When there may be something to do: the machine is told of much in between.
     next_look: Timestamp,
     draws: Prng,
@@ -100,10 +106,11 @@ impl Pass {
 }
 
 impl Scrub {
-    pub(super) const fn new(draws: Prng) -> Self {
+    pub(super) fn new(draws: Prng) -> Self {
         Self {
             passes: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            labels: Labels::default(),
             next_look: Timestamp::ZERO,
             draws,
         }
@@ -141,6 +148,9 @@ impl Scrub {
             if !self.under_way.contains_key(&slot) {
                 self.begin(now, slot, volume, shelves, planted, out);
             }
+        }
+        if !planted.leave_labels {
+            self.labels.tick(now, shelves, &mut self.draws, out);
         }
         let later = now.after(LOOK_PERIOD);
         self.next_look = self.next_deadline().map_or(later, |next| next.min(later));
@@ -218,10 +228,30 @@ impl Scrub {
         self.next_look = self.next_look.min(pass.next);
     }
 
+    /// A label was read, or could not be. Returns whether that was waited for.
+    pub(super) fn label_read(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        ticket: DiskTicket,
+        could_be: bool,
+        shelves: &Shelves,
+    ) -> bool {
+        let period = shelves.scrub_period();
+        let waited_for = self.labels.read(now, slot, ticket, could_be, period);
+        let next = self.next_deadline();
+        self.next_look = next.map_or(self.next_look, |next| self.next_look.min(next));
+        waited_for
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let idle = self.passes.iter();
         let idle = idle.filter(|(slot, _)| !self.under_way.contains_key(slot));
-        idle.map(|(_, pass)| pass.next).min()
+        let chunks = idle.map(|(_, pass)| pass.next).min();
+        [chunks, self.labels.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -1,11 +1,13 @@
 //! The volumes of a node: opening them ([`opening`]), and again by order ([`again`]), putting chunks on
-//! them ([`coming`]), taking chunks off, and telling how they are ([`facts`]).
+//! them ([`coming`]), taking chunks off, mending their labels ([`relabelling`]), and telling how they are
+//! ([`facts`]).
 
 mod again;
 mod coming;
 mod doubles;
 mod facts;
 mod opening;
+mod relabelling;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +85,8 @@ pub(super) struct Shelves {
     /// Batches that were handed out and have not come back. What is read while one of them is on its way
     /// to the disk may change behind the reader.
     under_way: BTreeMap<DiskTicket, VolumeSlot>,
+    /// Labels of volumes in use that are being written again.
+    relabelling: BTreeSet<DiskTicket>,
     /// Volumes that are just being opened again.
     again: BTreeMap<VolumeSlot, Again>,
     /// Orders whose answers wait for that.
@@ -230,6 +234,7 @@ impl Shelves {
             draining: BTreeMap::new(),
             let_go_of: BTreeSet::new(),
             under_way: BTreeMap::new(),
+            relabelling: BTreeSet::new(),
             again: BTreeMap::new(),
             rescans: Vec::new(),
             round: 0,
@@ -488,6 +493,23 @@ impl Shelves {
         around: &mut ShelvesAround<'_>,
     ) {
         self.under_way.remove(&ticket);
+        match self.relabelling.remove(&ticket) {
+            true => self.relabelled(slot, &result, around.out),
+            false => self.batch_done(now, slot, ticket, result, around),
+        }
+        self.go_on_opening(slot, around);
+        self.drain_at(now, around);
+    }
+
+    /// A batch of the volume itself, or the label of one that is being opened.
+    fn batch_done(
+        &mut self,
+        now: Timestamp,
+        slot: VolumeSlot,
+        ticket: DiskTicket,
+        result: Result<(), DiskFault>,
+        around: &mut ShelvesAround<'_>,
+    ) {
         match self.shelf(slot) {
             Some(Shelf::Open(shelf)) => {
                 shelf.pace.end(ticket, now);
@@ -514,8 +536,6 @@ impl Shelves {
             }
             _ => {}
         }
-        self.go_on_opening(slot, around);
-        self.drain_at(now, around);
     }
 
     /// Room on the file system of a volume.

@@ -14,9 +14,13 @@
 //! it. A label with a lower epoch than the record is a copy of the disk from before; it is used by
 //! nobody, except at the directory that the order named, and there once.
 
+mod copies;
+
 use std::collections::BTreeMap;
 
-use super::files;
+pub use copies::{LABEL_BYTES_MAX, LabelCopy, label_files, read_copies};
+pub(crate) use copies::{Standing, standing};
+
 use super::format::label;
 use super::scan::LabelFound;
 use super::{Label, VolumeTrouble, VolumeTroubleKind};
@@ -212,8 +216,7 @@ pub const fn state_of(trouble: &VolumeTrouble) -> VolumeState {
 #[must_use]
 pub fn label_batch(ticket: DiskTicket, label: &Label) -> DiskBatch {
     let bytes = label::encode(label);
-    let copies = [files::label(), files::label_backup()];
-    let ops: Vec<DiskOp> = copies
+    let ops: Vec<DiskOp> = label_files()
         .iter()
         .flat_map(|file| DiskBatch::replace_file(ticket, file, bytes.clone()).ops)
         .collect();

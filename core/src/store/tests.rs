@@ -4,6 +4,7 @@ mod crash;
 mod faults;
 mod format;
 mod label;
+mod label_copies;
 mod properties;
 pub(crate) mod rig;
 mod scan;

@@ -25,7 +25,9 @@ use vaquita_core::admin::Refusal;
 use vaquita_core::dfs::digest::BLOCK;
 use vaquita_core::dfs::ids::{StageId, VolumeSlot};
 use vaquita_core::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane};
+use vaquita_core::ids::DiskTicket;
 use vaquita_core::io::Input;
+use vaquita_core::store::label::{LABEL_BYTES_MAX, LabelCopy, label_files};
 use vaquita_core::store::{Fill, Opened, VolumeTrouble, VolumeTroubleKind};
 
 use super::budget::Share;
@@ -249,6 +251,30 @@ impl<E: Env> Volumes<E> {
             let message = format!("the file ends {} bytes too early", len - bytes.len());
             Err(failed(DiskFaultKind::Unreadable, message))
         }
+    }
+
+    /// Both copies of a volume's label, from the disk.
+    async fn label_copies(&self, slot: VolumeSlot) -> Result<[LabelCopy; 2], VolumeFault> {
+        let [first, second] = label_files();
+        Ok([
+            self.label_copy(slot, first).await?,
+            self.label_copy(slot, second).await?,
+        ])
+    }
+
+    async fn label_copy(&self, slot: VolumeSlot, file: FileName) -> Result<LabelCopy, VolumeFault> {
+        let len = LABEL_BYTES_MAX;
+        self.forget_cached(slot, &file, 0, len as u64).await;
+        let name = file.clone();
+        let reading = self.beside(slot, move |disk| async move {
+            disk.read_at(&name, 0, len).await
+        });
+        let copy = match reading.await? {
+            Ok(bytes) => LabelCopy::of(&file, Ok(Some(&bytes))),
+            Err(error) if error.kind() == ErrorKind::NotFound => LabelCopy::Missing,
+            Err(error) => LabelCopy::of(&file, Err(format!("cannot read {file}: {error}"))),
+        };
+        Ok(copy)
     }
 
     /// Writes bytes at the end of a file that is being filled, which is at `offset`.
@@ -664,6 +690,21 @@ impl<E: Env> VolumeHands<E> {
     /// Lets go of a volume that the machine does not use.
     pub(crate) fn close(&self, slot: VolumeSlot) {
         self.volumes.let_go(slot);
+    }
+
+    /// Begins to read both copies of a volume's label; the machine is told of the end.
+    pub(crate) fn read_label(&mut self, slot: VolumeSlot, ticket: DiskTicket) {
+        self.reap();
+        let volumes = self.volumes.clone();
+        self.tasks.spawn(async move {
+            let result = volumes.label_copies(slot).await;
+            let read = Input::LabelRead {
+                slot,
+                ticket,
+                result: result.map_err(|fault| fault.to_string()),
+            };
+            volumes.tell(read).await;
+        });
     }
 
     /// Starts the lanes of a volume; returns whether it had none.

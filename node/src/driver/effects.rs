@@ -106,6 +106,10 @@ impl<E: Env> Hands<E> {
                 volumes.scrub(version);
                 None
             }),
+            Effect::ReadLabel { slot, ticket } => self.about_volumes(|volumes| {
+                volumes.read_label(slot, ticket);
+                None
+            }),
             Effect::Exit(reason) => return Some(reason),
         }
         None

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 use vaquita_core::dfs::ids::{ChunkVersion, StageId, VolumeSlot};
 use vaquita_core::disk::DiskBatch;
-use vaquita_core::ids::RequestId;
+use vaquita_core::ids::{DiskTicket, RequestId};
 use vaquita_core::io::Input;
 use vaquita_core::message::CopyReplica;
 use vaquita_core::store::{Fill, StoreAnswer, StoreAsk, StoreReply};
@@ -77,6 +77,11 @@ impl<E: Env> Volumes<E> {
     /// Begins to read a chunk of this node through.
     pub(super) fn scrub(&self, version: ChunkVersion) {
         self.data.scrub(version);
+    }
+
+    /// Begins to read both copies of a volume's label.
+    pub(super) fn read_label(&mut self, slot: VolumeSlot, ticket: DiskTicket) {
+        self.hands.read_label(slot, ticket);
     }
 
     /// Forgets the bytes of a stage.

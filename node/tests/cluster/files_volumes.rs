@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::rig::{Cluster, DATA_NODES, KIB, MIB, Tree, assert_same, content, skip};
 
 /// Two hosts with a replica each, after a change of the files.
-async fn of_two(change: impl FnOnce(&Cluster)) -> Cluster {
+pub(crate) async fn of_two(change: impl FnOnce(&Cluster)) -> Cluster {
     let mut cluster = Cluster::of_seed();
     let file = "P4/config/controller.cfg";
     cluster.replace(file, "dfsReplicationFactor=1", "dfsReplicationFactor=2");
@@ -20,11 +20,11 @@ async fn of_two(change: impl FnOnce(&Cluster)) -> Cluster {
     cluster
 }
 
-const FIRST: &str = DATA_NODES[0].1;
+pub(crate) const FIRST: &str = DATA_NODES[0].1;
 const SECOND: &str = DATA_NODES[1].1;
 
 /// The only volume of P1-NODE1 as the controller shows it, once it is as wanted.
-async fn until_volume(cluster: &Cluster, state: &str) -> Value {
+pub(crate) async fn until_volume(cluster: &Cluster, state: &str) -> Value {
     cluster
         .until(&format!("the volume of P1-NODE1 is {state}"), async || {
             let mut rows = cluster.json("volume list").await;
@@ -44,7 +44,7 @@ fn names(directory: &Path) -> Vec<OsString> {
     entries.map(|entry| entry.unwrap().file_name()).collect()
 }
 
-fn home_volume(cluster: &Cluster, host: &str) -> PathBuf {
+pub(crate) fn home_volume(cluster: &Cluster, host: &str) -> PathBuf {
     cluster.path(&format!("{host}/data/{host}-NODE1/storage"))
 }
 

@@ -20,6 +20,7 @@ mod files;
 mod files_commands;
 mod files_crashes;
 mod files_hosts;
+mod files_labels;
 mod files_volumes;
 mod firewalls;
 mod homes;

@@ -142,7 +142,11 @@ impl<'a> Turn<'a> {
                 };
                 self.queue.push_back((who, Input::JobDone { job, outcome }));
             }
-            Effect::Process(_) | Effect::CloseVolume { .. } | Effect::Scrub { .. } => {}
+            // Nothing is scrubbed in the models.
+            Effect::Process(_)
+            | Effect::CloseVolume { .. }
+            | Effect::Scrub { .. }
+            | Effect::ReadLabel { .. } => {}
         }
     }
 

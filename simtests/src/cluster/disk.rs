@@ -64,7 +64,8 @@ impl Store {
     }
 
     fn read_at(&mut self, file: &FileName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let inode = self.inode(file).map_err(io::Error::other)?;
+        let missing = |message| io::Error::new(io::ErrorKind::NotFound, message);
+        let inode = self.inode(file).map_err(missing)?;
         let there = usize::try_from(offset).ok();
         let rest = there.and_then(|offset| inode.bytes.get(offset..));
         let rest = rest.unwrap_or_default();

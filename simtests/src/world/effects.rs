@@ -32,6 +32,7 @@ impl<F: Factory> World<F> {
             Effect::DropStage { stage } => self.drop_stage(node, stage),
             Effect::Copy(order) => self.begin_copy(node, order),
             Effect::Scrub { version } => self.begin_scrub(node, version),
+            Effect::ReadLabel { slot, ticket } => self.read_label(node, slot, ticket),
             Effect::Exit(reason) => {
                 if let Some(process) = self.nodes[node.index()].process.as_mut() {
                     process.exit = Some(reason);

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use vaquita_core::dfs::ids::VolumeSlot;
 use vaquita_core::disk::Lane;
-use vaquita_core::ids::{JobId, RequestId};
+use vaquita_core::ids::{DiskTicket, JobId, RequestId};
 use vaquita_core::io::{CloseReason, Input};
 use vaquita_core::process::{ProcessEvent, ProcessOrder};
 
@@ -41,6 +41,14 @@ pub(super) enum Event {
         node: NodeIx,
         start: u32,
         slot: VolumeSlot,
+        since: SimTime,
+    },
+    /// Both copies of a volume's label have been read.
+    LabelRead {
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+        ticket: DiskTicket,
         since: SimTime,
     },
     /// A driver looks how much room there is on a volume.

@@ -398,6 +398,7 @@ const fn step_kind(input: Option<&Input>) -> StepKind {
         }
         Some(Input::VolumeOpened { result, .. }) => StepKind::DiskDone(result.is_ok()),
         Some(Input::VolumeSpace { .. }) => StepKind::DiskDone(true),
+        Some(Input::LabelRead { result, .. }) => StepKind::DiskDone(result.is_ok()),
         Some(Input::Process(_)) => StepKind::Process,
         Some(Input::Request { .. } | Input::Store { .. }) => StepKind::Request,
         Some(Input::CopyEnded { .. } | Input::Scrubbed { .. }) => StepKind::Transfer,

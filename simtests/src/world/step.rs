@@ -221,6 +221,13 @@ impl<F: Factory> World<F> {
                 slot,
                 since,
             } => self.volume_opens(node, start, slot, since),
+            Event::LabelRead {
+                node,
+                start,
+                slot,
+                ticket,
+                since,
+            } => self.label_is_read(node, start, slot, ticket, since),
             Event::VolumeSpace { node, start, slot } => self.space_is_told(node, start, slot),
             Event::Measure { node, start } => self.process_is_measured(node, start),
             Event::Data(id, event) => self.data_happens(id, event),

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use vaquita_core::dfs::ids::{StageId, VolumeSlot};
 use vaquita_core::disk::{DiskBatch, DiskOp};
+use vaquita_core::ids::DiskTicket;
 use vaquita_core::io::Input;
+use vaquita_core::store::label::read_copies;
 use vaquita_core::store::scan::ScanFault;
 use vaquita_core::store::{Fill, Opened, VolumeTrouble, VolumeTroubleKind};
 
 use super::event::Event;
 use super::{Factory, NodeIx, World};
-use crate::disk::SimDisk;
+use crate::disk::{Cached, SimDisk};
 use crate::time::SimTime;
 
 /// How long a driver waits for a disk that does not answer before it gives the volume up.
@@ -64,33 +66,19 @@ impl<F: Factory> World<F> {
         slot: VolumeSlot,
         since: SimTime,
     ) {
-        let (now, again) = (self.now, self.now.after(Duration::from_secs(1)));
         let event = Event::VolumeOpens {
             node,
             start,
             slot,
             since,
         };
-        let place = &mut self.nodes[node.index()];
-        let Some(process) = place.process_of(start) else {
+        let Some(answers) = self.disk_answers(node, start, slot, since, event) else {
             return;
         };
-        if process.paused {
-            process.frozen.push(event);
-            return;
-        }
-        let Some(disk) = place.disk_of_mut(Some(slot)) else {
+        let Some(disk) = self.nodes[node.index()].disk_of_mut(Some(slot)) else {
             return;
         };
-        let result = if disk.hung && now.since(since) < OPEN_PATIENCE {
-            self.schedule(node, again, event);
-            return;
-        } else if disk.hung {
-            Err(VolumeTrouble {
-                kind: VolumeTroubleKind::Hung,
-                reason: format!("the disk of volume {slot} does not answer"),
-            })
-        } else {
+        let result = if answers {
             if self.settings.reads_past_cache {
                 disk.drop_clean_cache();
             }
@@ -104,6 +92,11 @@ impl<F: Factory> World<F> {
                 }),
                 Err(fault) => Err(trouble(&fault)),
             }
+        } else {
+            Err(VolumeTrouble {
+                kind: VolumeTroubleKind::Hung,
+                reason: format!("the disk of volume {slot} does not answer"),
+            })
         };
         let opened = result.is_ok();
         self.tell(node, start, Input::VolumeOpened { slot, result });
@@ -112,6 +105,88 @@ impl<F: Factory> World<F> {
         if first {
             self.space_is_told(node, start, slot);
         }
+    }
+
+    pub(super) fn read_label(&mut self, node: NodeIx, slot: VolumeSlot, ticket: DiskTicket) {
+        let Some(start) = self.running_start(node) else {
+            return;
+        };
+        let place = &self.nodes[node.index()];
+        let slow_down = place
+            .disk_of(Some(slot))
+            .map_or(1, |disk| disk.profile.slow_down);
+        let took = 2 * PER_FILE * u64::from(slow_down.max(1));
+        let event = Event::LabelRead {
+            node,
+            start,
+            slot,
+            ticket,
+            since: self.now,
+        };
+        self.schedule(node, self.now.after_nanos(took), event);
+    }
+
+    pub(super) fn label_is_read(
+        &mut self,
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+        ticket: DiskTicket,
+        since: SimTime,
+    ) {
+        let event = Event::LabelRead {
+            node,
+            start,
+            slot,
+            ticket,
+            since,
+        };
+        let Some(answers) = self.disk_answers(node, start, slot, since, event) else {
+            return;
+        };
+        let Some(disk) = self.nodes[node.index()].disk_of_mut(Some(slot)) else {
+            return;
+        };
+        let result = if answers {
+            if self.settings.reads_past_cache {
+                disk.drop_clean_cache();
+            }
+            read_copies(&Cached(disk)).map_err(|fault| fault.to_string())
+        } else {
+            Err(format!("the disk of volume {slot} does not answer"))
+        };
+        let input = Input::LabelRead {
+            slot,
+            ticket,
+            result,
+        };
+        self.tell(node, start, input);
+    }
+
+    /// Whether the disk answers that a driver has been reading `since` then. `None` if nothing comes of it now:
+    /// there is no such process any more, it stands still, or the disk does and is still waited for; `event`
+    /// comes again then.
+    fn disk_answers(
+        &mut self,
+        node: NodeIx,
+        start: u32,
+        slot: VolumeSlot,
+        since: SimTime,
+        event: Event,
+    ) -> Option<bool> {
+        let (now, again) = (self.now, self.now.after(Duration::from_secs(1)));
+        let place = &mut self.nodes[node.index()];
+        let process = place.process_of(start)?;
+        if process.paused {
+            process.frozen.push(event);
+            return None;
+        }
+        let hangs = place.disk_of(Some(slot))?.hung;
+        if hangs && now.since(since) < OPEN_PATIENCE {
+            self.schedule(node, again, event);
+            return None;
+        }
+        Some(!hangs)
     }
 
     /// Tells how much room there is, and again after a while.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use simtests::plan::{DiskStep, Step};
 use simtests::vaquita::files::Done;
-use simtests::vaquita::{Cluster, VaquitaWorld, all_online, wait_until};
+use simtests::vaquita::{Cluster, VaquitaWorld, all_online, nodes, order, wait_until};
+use vaquita_core::admin::Verb;
 use vaquita_core::dfs::digest::BLOCK;
+use vaquita_core::disk::FileName;
 use vaquita_core::store::ALONE_HEADER;
 
+use crate::duties::has;
 use crate::repair::{expect_whole, impatient, read_all, repairs, write_some};
-use crate::story::{expect, named, put, run, seconds};
+use crate::story::{expect, named, put, run, seconds, stop};
 
 const PERIOD: Duration = Duration::from_secs(120);
 
@@ -203,6 +206,84 @@ fn a_block_that_is_whole_nowhere_is_waited_for() {
             clients.run_for(world, seconds(60))?;
             expect_whole(world)?;
             read_all(world, clients, 1)
+        },
+    );
+}
+
+/// Flips a bit in each of these files of the volume of P2-NODE1.
+fn damage(world: &mut VaquitaWorld, names: &[&'static str]) {
+    let (node, now) = (named(world, "P2-NODE1"), world.now());
+    let disk = world.volume_mut(node, 0).expect("it has a volume");
+    let mut files = disk.files();
+    for name in names {
+        let bytes = files.get_mut(&FileName::fixed(name)).expect("it is there");
+        bytes[20] ^= 1;
+    }
+    disk.replace(now, &files);
+}
+
+fn label(world: &VaquitaWorld) -> Vec<Option<Vec<u8>>> {
+    let node = named(world, "P2-NODE1");
+    let files = world.volume(node, 0).map(|disk| disk.files());
+    let files = files.unwrap_or_default();
+    let copies = ["vaquita.vol", "vaquita.vol.bak"].map(FileName::fixed);
+    copies.map(|file| files.get(&file).cloned()).to_vec()
+}
+
+/// 66: a label rots while its volume is in use, one copy after the other or both at once. It is mended by the
+/// process that knows what it said, so that the next one takes the volume with all that is on it.
+#[test]
+fn a_label_that_rots_is_mended_while_its_volume_is_in_use() {
+    const COPIES: [&str; 2] = ["vaquita.vol", "vaquita.vol.bak"];
+    run(
+        6,
+        "scrub::a_label_that_rots_is_mended_while_its_volume_is_in_use",
+        scrubbing,
+        |world, clients| {
+            write_some(world, clients, 8)?;
+            let (before, chunks) = (label(world), has(world, "P2-NODE1"));
+            for which in [&COPIES[..1], &COPIES[1..], &COPIES[..]] {
+                damage(world, which);
+                clients.run_for(world, PERIOD + seconds(2))?;
+                let mended = label(world) == before;
+                expect(world, mended, &format!("{which:?} was not mended"))?;
+            }
+            let told = world.mark("volume.label");
+            expect(world, told == 3, &format!("it was told {told} times"))?;
+            stop(world, &["P2-NODE1"])?;
+            order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
+            wait_until(world, "all online", all_online)?;
+            let after = has(world, "P2-NODE1");
+            expect(world, after == chunks, &format!("{after} chunks are left"))?;
+            read_all(world, clients, 8)
+        },
+    );
+}
+
+/// Somebody removes both copies of a label while its volume is in use. That is told and left alone, the volume
+/// goes on, and its node's next process does not take it for an empty one.
+#[test]
+fn a_label_that_somebody_removes_is_told_and_left_alone() {
+    run(
+        3,
+        "scrub::a_label_that_somebody_removes_is_told_and_left_alone",
+        scrubbing,
+        |world, clients| {
+            write_some(world, clients, 8)?;
+            let before = has(world, "P2-NODE1");
+            let (node, now) = (named(world, "P2-NODE1"), world.now());
+            let disk = world.volume_mut(node, 0).expect("it has a volume");
+            let mut files = disk.files();
+            files.retain(|name, _| !name.as_str().starts_with("vaquita.vol"));
+            disk.replace(now, &files);
+            clients.run_for(world, PERIOD + seconds(2))?;
+            let told = world.mark("volume.label");
+            expect(world, told == 1, &format!("it was told {told} times"))?;
+            let gone = label(world) == [None, None];
+            expect(world, gone, "a label was written")?;
+            let after = has(world, "P2-NODE1");
+            expect(world, after == before, &format!("{after} chunks are left"))?;
+            read_all(world, clients, 8)
         },
     );
 }

@@ -10,6 +10,7 @@ use simtests::vaquita::{
 use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 use vaquita_core::dfs::ask::Ask;
+use vaquita_core::disk::FileName;
 use vaquita_core::message::ReplicaEntry;
 use vaquita_core::state::Duty;
 
@@ -211,6 +212,20 @@ pub(crate) fn bytes_rot_unread(
     expect(world, found, "nobody has found what is rotten")
 }
 
+pub(crate) fn a_label_rots(world: &mut VaquitaWorld, clients: &mut Clients) -> Result<(), Failure> {
+    let (node, now) = (named(world, NODE), world.now());
+    let file = FileName::fixed("vaquita.vol");
+    let disk = world.volume_mut(node, 0).expect("it has a volume");
+    let good = disk.files();
+    let mut files = good.clone();
+    files.get_mut(&file).expect("it is labelled")[20] ^= 1;
+    disk.replace(now, &files);
+    clients.run_for(world, SCRUB + seconds(2))?;
+    let disk = world.volume(node, 0).expect("it has a volume");
+    let mended = disk.files().get(&file) == good.get(&file);
+    expect(world, mended, "nobody has mended the label")
+}
+
 pub(crate) fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
     if !so {
         world.fail(None, what.to_owned());
@@ -296,6 +311,14 @@ pub(crate) const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.scrub_nothing = true,
         drive: bytes_rot_unread,
         shows: "nobody has found what is rotten",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "leave_labels",
+        plant: |bugs| bugs.leave_labels = true,
+        drive: a_label_rots,
+        shows: "nobody has mended the label",
         without: &[],
         within: 2,
     },

@@ -13,7 +13,9 @@ use crate::store::format::alone::{AloneFooter, AloneHeader};
 use crate::store::format::record::{Record, RecordKind};
 use crate::store::format::segment::SegmentHeader;
 use crate::store::format::{LEN_MAX, label};
-use crate::store::label::{Claim, Verdict, judge, label_batch};
+use crate::store::label::{
+    Claim, LabelCopy, Standing, Verdict, judge, label_batch, read_copies, standing,
+};
 use crate::store::scan::{LabelFound, scan};
 use crate::store::{Label, files};
 
@@ -138,8 +140,9 @@ fn record(input: &mut Unstructured<'_>) -> Result<Record> {
 /// Puts label files into a directory as `data` says, and has a node judge them.
 ///
 /// # Panics
-/// If a label does not read as it was written, if a volume is used that is not the node's own, or if a
-/// label that the node writes does not make the volume one that it uses.
+/// If a label does not read as it was written, if a volume is used that is not the node's own, if a
+/// label that the node writes does not make the volume one that it uses, or if a node that looks at the
+/// label of a volume in use leaves a bad copy or writes over what somebody else has written.
 pub fn fuzz_label(data: &[u8]) {
     let _ = labels(&mut Unstructured::new(data));
 }
@@ -172,6 +175,9 @@ fn labels(input: &mut Unstructured<'_>) -> Result<()> {
         epoch: LogIndex(input.int_in_range(0..=3)?),
         owners: &owners,
     };
+    if let Some(label) = found.label() {
+        look_in_use(&files, label);
+    }
     let verdict = judge(&claim, &found);
     let written = match &verdict {
         Verdict::Use { label, heal, .. } => {
@@ -221,6 +227,33 @@ fn labels(input: &mut Unstructured<'_>) -> Result<()> {
     };
     assert_eq!(again, used, "what was written is used from then on");
     Ok(())
+}
+
+/// A volume was in use under `label` when its files became these, and its node looks at the copies.
+fn look_in_use(files: &Files, label: &Label) {
+    let copies = read_copies(files).expect("files in memory can be read");
+    let strange = copies.iter().any(|copy| match copy {
+        LabelCopy::Says(other) => {
+            let same = (other.cluster, other.volume) == (label.cluster, label.volume);
+            other != label && !(same && other.epoch < label.epoch)
+        }
+        LabelCopy::Newer(_) => true,
+        LabelCopy::Missing | LabelCopy::Damaged(_) => false,
+    });
+    let whole = copies
+        .iter()
+        .all(|copy| *copy == LabelCopy::Says(label.clone()));
+    match standing(label, &copies) {
+        Standing::Whole => assert!(whole, "a bad copy is left: {copies:?}"),
+        Standing::Changed(_) => assert!(strange, "it is not healed: {copies:?}"),
+        Standing::Heal(_) => {
+            assert!(!strange, "somebody's label is written over: {copies:?}");
+            let mut files = files.clone();
+            apply(&mut files, &label_batch(DiskTicket(1), label).ops);
+            let copies = read_copies(&files).expect("files in memory can be read");
+            assert_eq!(standing(label, &copies), Standing::Whole);
+        }
+    }
 }
 
 /// One of a few, so that what is compared is often the same.

@@ -6,6 +6,7 @@ use vaquita_core::dfs::ids::VolumeSlot;
 use vaquita_core::disk::{DiskBatch, DiskFaultKind, DiskOp, FileName, Lane};
 use vaquita_core::ids::DiskTicket;
 use vaquita_core::io::Input;
+use vaquita_core::store::label::LabelCopy;
 use vaquita_core::store::scan::LabelFound;
 use vaquita_core::store::{Opened, StoreAsk, VolumeTrouble, VolumeTroubleKind};
 
@@ -326,6 +327,47 @@ async fn a_chunk_that_is_moved_while_it_is_read_is_found_again() {
         got.extend_from_slice(&piece.unwrap());
     }
     assert!(got == content);
+}
+
+/// Both copies are told as they are; one that the disk does not give back costs neither the other nor the
+/// volume.
+#[tokio::test(start_paused = true)]
+async fn both_copies_of_a_label_are_read() {
+    let env = MemoryEnv::new();
+    let mut node = Node::start(&env, 1).await;
+    let slot = VolumeSlot(0);
+    let told = |input: &Input| matches!(input, Input::LabelRead { .. });
+    let mut hands = node.data.volume_hands();
+
+    hands.read_label(slot, DiskTicket(1));
+    let missing = node.told_of(told).await;
+    let Input::LabelRead { ticket, result, .. } = missing else {
+        unreachable!("it is what was waited for");
+    };
+    assert_eq!(ticket, DiskTicket(1));
+    assert_eq!(result, Ok([LabelCopy::Missing, LabelCopy::Missing]));
+
+    node.disk.touch("vaquita.vol.bak");
+    hands.read_label(slot, DiskTicket(2));
+    let Input::LabelRead { result, .. } = node.told_of(told).await else {
+        unreachable!("it is what was waited for");
+    };
+    let [first, second] = result.unwrap();
+    assert_eq!(first, LabelCopy::Missing);
+    let wrong = "the checksum of vaquita.vol.bak is wrong".to_owned();
+    assert_eq!(second, LabelCopy::Damaged(wrong));
+
+    node.disk.fail_reads(Some(Errno::IO));
+    hands.read_label(slot, DiskTicket(3));
+    let Input::LabelRead { result, .. } = node.told_of(told).await else {
+        unreachable!("it is what was waited for");
+    };
+    for copy in result.unwrap() {
+        let LabelCopy::Damaged(reason) = copy else {
+            panic!("it cannot be read: {copy:?}");
+        };
+        assert!(reason.starts_with("cannot read vaquita.vol"), "{reason}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
