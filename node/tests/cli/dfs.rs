@@ -521,6 +521,29 @@ async fn a_write_that_is_refused_after_an_answer_was_lost_is_not_called_undone()
     }
 }
 
+/// More than can be sent once more, of which all bytes had gone out when the answer was lost.
+#[tokio::test]
+async fn standard_input_whose_answer_is_lost_is_not_called_unwritten() {
+    let cluster = FakeCluster::settled();
+    cluster
+        .serve_data_node("P1-NODE1", NodeState::Online, Manner::Forgets)
+        .await;
+    let place = cluster.logged_in().await;
+    let long = "x".repeat(9 << 20);
+    let ran = place.run_with("dfs put - dfs://in", &long).await;
+    let err = ran.failed(69);
+    assert!(
+        err.contains("may have written dfs://in all the same"),
+        "{err}"
+    );
+    assert!(
+        err.contains("standard input cannot be read once more"),
+        "{err}"
+    );
+    assert!(!err.contains("was not written"), "{err}");
+    assert_eq!(cluster.files().read("/in").unwrap().len(), 9 << 20);
+}
+
 #[tokio::test]
 async fn a_read_that_breaks_off_goes_on_behind_the_last_byte() {
     let (cluster, place) = with_a_first_node(Manner::BreaksAfter(100_000)).await;

@@ -158,13 +158,20 @@ impl Carrier {
                 };
                 self.tally.take_back(sent.bytes.load(Ordering::Relaxed));
                 self.link = None;
-                let why = match failed {
-                    Failed::Final(trouble) if may_be_done => {
-                        return Err(Trouble::Here(unsettled(path, trouble)));
+                let settled = |trouble| match (may_be_done, trouble) {
+                    // Where somebody else's file is, no try of a file that is to be new gets through any more.
+                    (true, Trouble::There(error))
+                        if condition == Condition::Free && error.is_precondition() =>
+                    {
+                        Trouble::There(error)
                     }
-                    Failed::Final(trouble) => return Err(trouble),
+                    (true, trouble) => Trouble::Here(unsettled(path, trouble)),
+                    (false, trouble) => trouble,
+                };
+                let why = match failed {
+                    Failed::Final(trouble) => return Err(settled(trouble)),
                     Failed::Stale(error) if begun_again || !source.is_whole() => {
-                        return Err(Trouble::There(error));
+                        return Err(settled(Trouble::There(error)));
                     }
                     Failed::Stale(error) => {
                         begun_again = true;
@@ -179,14 +186,17 @@ impl Carrier {
                 };
                 self.give_up_on_node(&why, &mut failures);
                 if !source.is_whole() {
-                    return Err(Trouble::Nowhere(Failure::new(
-                        Status::Unavailable,
-                        format!(
-                            "{path} was not written: {}; standard input was sent in part and \
-                             cannot be read once more: put it into a file first",
-                            failures.join("; ")
-                        ),
-                    )));
+                    let failures = failures.join("; ");
+                    let once = "standard input cannot be read once more: put it into a file first";
+                    let failed = |said| Trouble::Nowhere(Failure::new(Status::Unavailable, said));
+                    if !may_be_done {
+                        return Err(failed(format!(
+                            "{path} was not written: {failures}; {once}"
+                        )));
+                    }
+                    let said =
+                        format!("no data node says that {path} was written: {failures}; {once}");
+                    return Err(Trouble::Nowhere(unsettled(path, failed(said))));
                 }
             }
         }
@@ -566,12 +576,12 @@ fn all_failed(path: &DfsPath, what: &str, failures: &[String]) -> Trouble {
     ))
 }
 
-/// What ended a write of which an earlier try was not answered: that one may still be carried out, or have been.
+/// What ended a write of which an earlier try was left open: that one may still be carried out, or have been.
 fn unsettled(path: &DfsPath, trouble: Trouble) -> Failure {
     let Failure { status, message } = trouble.into();
     let message = format!(
-        "{message}. An earlier try was not answered and may have written {path} all the same, or write it yet: \
-         look what is there with `vaquita dfs stat {path}` before you rely on it"
+        "{message}. A try that had sent all bytes was left open. It may have written {path} all the same, or write \
+         it yet: look what is there with `vaquita dfs stat {path}` before you rely on it"
     );
     Failure { status, message }
 }
