@@ -51,7 +51,7 @@ impl Turn<'_> {
 
     pub(crate) fn client_deadline(&mut self, now: Timestamp) {
         let due = |attempt: &Attempt| attempt.put.poll_timeout().is_some_and(|due| due <= now);
-        for _ in 0..AT_ONCE {
+        for _ in 0..=AT_ONCE {
             if !self.site.client.attempt.as_ref().is_some_and(due) {
                 return;
             }

@@ -43,16 +43,18 @@ pub fn crash_points(case: &Case, disk: &str) -> Result<CrashPoints, String> {
     };
     if let (_, Some(failure)) = played(case) {
         points.failures.push((case.clone(), failure));
+        return Ok(points);
     }
     loop {
         let mut reached = false;
         for (behind, power) in [(false, false), (false, true), (true, false), (true, true)] {
             let interrupted = interrupted(case, disk, points.operations, behind, power);
             let (sprung, failure) = played(&interrupted);
-            if sprung {
-                reached = true;
-                points.runs += 1;
+            if !sprung {
+                continue;
             }
+            reached = true;
+            points.runs += 1;
             if let Some(failure) = failure {
                 points.failures.push((interrupted, failure));
             }
