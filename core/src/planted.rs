@@ -122,6 +122,8 @@ planted! {
     scrub_nothing;
     /// A data node looks at the labels of its volumes when it opens them only.
     leave_labels;
+    /// A data node writes the label of a volume in use again whatever it finds there.
+    relabel_regardless;
     /// The controller says that a node is drained although writes are under way there.
     drained_early;
     /// The controller gives new replicas to nodes that are being drained.

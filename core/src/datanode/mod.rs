@@ -758,6 +758,7 @@ impl Machine for DataNode {
             }
             Some(Input::Store { id, ask }) => self.store(now, id, ask),
             Some(Input::VolumeOpened { slot, result }) => {
+                self.scrub.volume_opened(slot);
                 let (shelves, mut around) = self.shelves();
                 shelves.opened(now, slot, result, &mut around);
             }
@@ -799,10 +800,13 @@ impl Machine for DataNode {
                 ticket,
                 result,
             }) => {
-                let is_new =
-                    (self.scrub).label_read(now, slot, ticket, result.is_ok(), &self.shelves);
-                if let (true, Ok(copies)) = (is_new, &result) {
-                    self.shelves.label_read(slot, copies, &mut self.base.out);
+                if self.scrub.label_awaited(slot, ticket) {
+                    let (shelves, mut around) = self.shelves();
+                    let soon = match result {
+                        Ok(copies) => shelves.label_read(slot, &copies, &mut around),
+                        Err(_) => true,
+                    };
+                    self.scrub.label_read(now, slot, soon, &self.shelves);
                 }
             }
             Some(Input::CopyEnded {

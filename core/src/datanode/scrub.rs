@@ -228,20 +228,26 @@ impl Scrub {
         self.next_look = self.next_look.min(pass.next);
     }
 
-    /// A label was read, or could not be. Returns whether that was waited for.
+    /// Whether this is the answer that tells how the label of a volume is.
+    pub(super) fn label_awaited(&self, slot: VolumeSlot, ticket: DiskTicket) -> bool {
+        self.labels.awaits(slot, ticket)
+    }
+
+    /// A label was looked at; `soon` if that has to be done again before its time.
     pub(super) fn label_read(
         &mut self,
         now: Timestamp,
         slot: VolumeSlot,
-        ticket: DiskTicket,
-        could_be: bool,
+        soon: bool,
         shelves: &Shelves,
-    ) -> bool {
-        let period = shelves.scrub_period();
-        let waited_for = self.labels.read(now, slot, ticket, could_be, period);
-        let next = self.next_deadline();
-        self.next_look = next.map_or(self.next_look, |next| self.next_look.min(next));
-        waited_for
+    ) {
+        let next = self.labels.read(now, slot, soon, shelves.scrub_period());
+        self.next_look = self.next_look.min(next);
+    }
+
+    /// A volume was opened, or has failed: what was asked of it before tells nothing of it now.
+    pub(super) fn volume_opened(&mut self, slot: VolumeSlot) {
+        self.labels.forget(slot);
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {

@@ -86,7 +86,7 @@ pub(super) struct Shelves {
     /// to the disk may change behind the reader.
     under_way: BTreeMap<DiskTicket, VolumeSlot>,
     /// Labels of volumes in use that are being written again.
-    relabelling: BTreeSet<DiskTicket>,
+    relabelling: BTreeMap<DiskTicket, VolumeSlot>,
     /// Volumes that are just being opened again.
     again: BTreeMap<VolumeSlot, Again>,
     /// Orders whose answers wait for that.
@@ -234,7 +234,7 @@ impl Shelves {
             draining: BTreeMap::new(),
             let_go_of: BTreeSet::new(),
             under_way: BTreeMap::new(),
-            relabelling: BTreeSet::new(),
+            relabelling: BTreeMap::new(),
             again: BTreeMap::new(),
             rescans: Vec::new(),
             round: 0,
@@ -494,8 +494,8 @@ impl Shelves {
     ) {
         self.under_way.remove(&ticket);
         match self.relabelling.remove(&ticket) {
-            true => self.relabelled(slot, &result, around.out),
-            false => self.batch_done(now, slot, ticket, result, around),
+            Some(_) => self.relabelled(slot, &result, around),
+            None => self.batch_done(now, slot, ticket, result, around),
         }
         self.go_on_opening(slot, around);
         self.drain_at(now, around);

@@ -272,7 +272,14 @@ impl<E: Env> Volumes<E> {
         let copy = match reading.await? {
             Ok(bytes) => LabelCopy::of(&file, Ok(Some(&bytes))),
             Err(error) if error.kind() == ErrorKind::NotFound => LabelCopy::Missing,
-            Err(error) => LabelCopy::of(&file, Err(format!("cannot read {file}: {error}"))),
+            Err(error) => {
+                let (kind, reason) = (kind_of_read(&error), format!("cannot read {file}: {error}"));
+                if kind != DiskFaultKind::Unreadable {
+                    // It tells nothing of what is in the file, which may be another label.
+                    return Err(VolumeFault::Disk { kind, reason });
+                }
+                LabelCopy::of(&file, Err(reason))
+            }
         };
         Ok(copy)
     }

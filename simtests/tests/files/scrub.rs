@@ -5,6 +5,7 @@ use std::time::Duration;
 use simtests::plan::{DiskStep, Step};
 use simtests::vaquita::files::Done;
 use simtests::vaquita::{Cluster, VaquitaWorld, all_online, nodes, order, wait_until};
+use simtests::world::Failure;
 use vaquita_core::admin::Verb;
 use vaquita_core::dfs::digest::BLOCK;
 use vaquita_core::disk::FileName;
@@ -59,7 +60,7 @@ fn rot_that_nobody_reads_is_found_and_made_anew() {
     );
 }
 
-fn wait_for_passes(world: &mut VaquitaWorld, passes: u64) -> Result<(), simtests::world::Failure> {
+fn wait_for_passes(world: &mut VaquitaWorld, passes: u64) -> Result<(), Failure> {
     for _ in 0..10 {
         if world.mark("scrub.pass") >= passes {
             return Ok(());
@@ -230,6 +231,13 @@ fn label(world: &VaquitaWorld) -> Vec<Option<Vec<u8>>> {
     copies.map(|file| files.get(&file).cloned()).to_vec()
 }
 
+/// P2-NODE1 gets a new process.
+fn start_anew(world: &mut VaquitaWorld) -> Result<(), Failure> {
+    stop(world, &["P2-NODE1"])?;
+    order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
+    wait_until(world, "all online", all_online)
+}
+
 /// 66: a label rots while its volume is in use, one copy after the other or both at once. It is mended by the
 /// process that knows what it said, so that the next one takes the volume with all that is on it.
 #[test]
@@ -249,10 +257,9 @@ fn a_label_that_rots_is_mended_while_its_volume_is_in_use() {
                 expect(world, mended, &format!("{which:?} was not mended"))?;
             }
             let told = world.mark("volume.label");
-            expect(world, told == 3, &format!("it was told {told} times"))?;
-            stop(world, &["P2-NODE1"])?;
-            order(world, Verb::StartNodes(nodes(&["P2-NODE1"])));
-            wait_until(world, "all online", all_online)?;
+            // Of each that it was written again, and that it is good again.
+            expect(world, told == 6, &format!("it was told {told} times"))?;
+            start_anew(world)?;
             let after = has(world, "P2-NODE1");
             expect(world, after == chunks, &format!("{after} chunks are left"))?;
             read_all(world, clients, 8)
@@ -273,16 +280,60 @@ fn a_label_that_somebody_removes_is_told_and_left_alone() {
             let before = has(world, "P2-NODE1");
             let (node, now) = (named(world, "P2-NODE1"), world.now());
             let disk = world.volume_mut(node, 0).expect("it has a volume");
-            let mut files = disk.files();
+            let good = disk.files();
+            let mut files = good.clone();
             files.retain(|name, _| !name.as_str().starts_with("vaquita.vol"));
             disk.replace(now, &files);
             clients.run_for(world, PERIOD + seconds(2))?;
             let told = world.mark("volume.label");
             expect(world, told == 1, &format!("it was told {told} times"))?;
-            let gone = label(world) == [None, None];
-            expect(world, gone, "a label was written")?;
             let after = has(world, "P2-NODE1");
             expect(world, after == before, &format!("{after} chunks are left"))?;
+            start_anew(world)?;
+            let after = has(world, "P2-NODE1");
+            let what = format!("a directory without a label has {after} chunks");
+            expect(world, after == 0, &what)?;
+            let gone = label(world) == [None, None];
+            expect(world, gone, "a label was written")?;
+            // The operator finds it again.
+            let disk = world.volume_mut(node, 0).expect("it has a volume");
+            disk.replace(now, &good);
+            start_anew(world)?;
+            let after = has(world, "P2-NODE1");
+            expect(world, after == before, &format!("{after} chunks are back"))?;
+            read_all(world, clients, 8)
+        },
+    );
+}
+
+/// What meets a fault of its disk is the volume, also where nothing but its label is written: nothing more is
+/// written there until an operator has it read again, and then the label is mended.
+#[test]
+fn a_label_that_cannot_be_written_fails_its_volume() {
+    run(
+        4,
+        "scrub::a_label_that_cannot_be_written_fails_its_volume",
+        scrubbing,
+        |world, clients| {
+            write_some(world, clients, 8)?;
+            let (good, before) = (label(world), has(world, "P2-NODE1"));
+            damage(world, &["vaquita.vol"]);
+            let what = match world.seed() % 2 {
+                0 => DiskStep::FailSync,
+                _ => DiskStep::FailOp,
+            };
+            let node = "P2-NODE1/0".to_owned();
+            world.disturb(&Step::Disk { node, what });
+            clients.run_for(world, PERIOD + seconds(2))?;
+            let after = has(world, "P2-NODE1");
+            let what = format!("a volume whose disk has failed has {after} chunks");
+            expect(world, after == 0, &what)?;
+            order(world, Verb::RescanVolumes(nodes(&["P2-NODE1"])));
+            clients.run_for(world, seconds(10))?;
+            let after = has(world, "P2-NODE1");
+            expect(world, after == before, &format!("{after} chunks are back"))?;
+            let mended = label(world) == good;
+            expect(world, mended, "the label was not mended")?;
             read_all(world, clients, 8)
         },
     );

@@ -226,6 +226,27 @@ pub(crate) fn a_label_rots(world: &mut VaquitaWorld, clients: &mut Clients) -> R
     expect(world, mended, "nobody has mended the label")
 }
 
+pub(crate) fn somebody_removes_a_label(
+    world: &mut VaquitaWorld,
+    clients: &mut Clients,
+) -> Result<(), Failure> {
+    let (node, now) = (named(world, NODE), world.now());
+    let disk = world.volume_mut(node, 0).expect("it has a volume");
+    let good = disk.files();
+    let mut files = good.clone();
+    files.retain(|name, _| !name.as_str().starts_with("vaquita.vol"));
+    disk.replace(now, &files);
+    clients.run_for(world, SCRUB + seconds(2))?;
+    let disk = world.volume_mut(node, 0).expect("it has a volume");
+    let left_alone = disk.files() == files;
+    disk.replace(now, &good);
+    expect(
+        world,
+        left_alone,
+        "a label that somebody removed was written",
+    )
+}
+
 pub(crate) fn expect(world: &mut VaquitaWorld, so: bool, what: &str) -> Result<(), Failure> {
     if !so {
         world.fail(None, what.to_owned());
@@ -319,6 +340,14 @@ pub(crate) const HUNTS: &[Hunt] = &[
         plant: |bugs| bugs.leave_labels = true,
         drive: a_label_rots,
         shows: "nobody has mended the label",
+        without: &[],
+        within: 2,
+    },
+    Hunt {
+        bug: "relabel_regardless",
+        plant: |bugs| bugs.relabel_regardless = true,
+        drive: somebody_removes_a_label,
+        shows: "a label that somebody removed was written",
         without: &[],
         within: 2,
     },

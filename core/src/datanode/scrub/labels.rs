@@ -1,5 +1,5 @@
-//! When the labels of volumes in use are looked at: once in `scrubPeriod`, as the chunks are, and on
-//! volumes that have none as well.
+//! When the labels of volumes in use are looked at: within an hour of their opening, then once in
+//! `scrubPeriod`, as the chunks are, and on volumes that have none as well.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -12,8 +12,12 @@ use crate::outbox::Outbox;
 use crate::prng::Prng;
 use crate::time::Timestamp;
 
-/// How soon a label is looked at again that could not be read, since too much waited for its disk.
+/// Within which time a label is looked at for the first time after its volume was opened.
+const FIRST: Duration = Duration::from_secs(3600);
+/// How soon a label is looked at again that was not good, or could not be read at present.
 const AGAIN: Duration = Duration::from_secs(60);
+/// The shortest pause between two looks.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// When the label of each volume is looked at.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +47,9 @@ impl Labels {
         self.looks.retain(|slot, _| is_there(slot));
         for (slot, ..) in shelves.readable() {
             let look = self.looks.entry(slot).or_insert_with(|| {
-                // It was looked at when the volume was opened.
-                let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+                // Who opens a volume goes by the first copy if that is good, and a node may be started anew
+                // more often than the period is long.
+                let nanos = u64::try_from(period.min(FIRST).as_nanos()).unwrap_or(u64::MAX);
                 let first = Duration::from_nanos(draws.below(nanos.max(1)));
                 Look {
                     next: now.after(first),
@@ -59,29 +64,32 @@ impl Labels {
         }
     }
 
-    /// A look has ended. Returns whether it is one that was waited for: a volume may have been opened
-    /// again meanwhile.
+    /// Whether this look is under way.
+    pub(super) fn awaits(&self, slot: VolumeSlot, ticket: DiskTicket) -> bool {
+        let look = self.looks.get(&slot);
+        look.is_some_and(|look| look.under_way == Some(ticket))
+    }
+
+    /// A look has ended. Returns when the next one begins.
     pub(super) fn read(
         &mut self,
         now: Timestamp,
         slot: VolumeSlot,
-        ticket: DiskTicket,
-        could_be: bool,
+        soon: bool,
         period: Duration,
-    ) -> bool {
-        let Some(look) = self.looks.get_mut(&slot) else {
-            return false;
+    ) -> Timestamp {
+        let pause = match soon {
+            true => period.min(AGAIN),
+            false => period,
         };
-        if look.under_way != Some(ticket) {
-            return false;
-        }
-        look.under_way = None;
-        let pause = match could_be {
-            true => period,
-            false => period.min(AGAIN),
-        };
-        look.next = now.after(pause);
-        true
+        let next = now.after(pause.max(PAUSE_MIN));
+        let under_way = None;
+        self.looks.insert(slot, Look { next, under_way });
+        next
+    }
+
+    pub(super) fn forget(&mut self, slot: VolumeSlot) {
+        self.looks.remove(&slot);
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {

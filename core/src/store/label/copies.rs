@@ -92,8 +92,9 @@ pub(crate) fn standing(label: &Label, copies: &[LabelCopy; 2]) -> Standing {
             }
             LabelCopy::Says(other) => {
                 return Standing::Changed(format!(
-                    "{file} says that it is volume {} of node {} ({}), and not volume {} of node {} ({})",
-                    other.volume, other.alias, other.owner, label.volume, label.alias, label.owner
+                    "{file} says {}, and the volume is {}",
+                    in_words(other),
+                    in_words(label)
                 ));
             }
             LabelCopy::Newer(version) => {
@@ -124,4 +125,15 @@ fn is_from_before(other: &Label, label: &Label) -> bool {
         ..
     } = other;
     *cluster == label.cluster && *volume == label.volume && *epoch < label.epoch
+}
+
+fn in_words(label: &Label) -> String {
+    let Label {
+        cluster,
+        volume,
+        owner,
+        alias,
+        epoch,
+    } = label;
+    format!("{volume} of node {alias} ({owner}), log index {epoch}, in the cluster {cluster}")
 }

@@ -51,7 +51,7 @@ use crate::admin::Refusal;
 use crate::dfs::ask::VolumeState;
 use crate::dfs::digest::{Digest, Summary};
 use crate::dfs::ids::{ChunkVersion, OpId, StageId, VolumeId};
-use crate::disk::{DiskBatch, DiskFault, DiskOp, FileName, Lane};
+use crate::disk::{DiskBatch, DiskFault, DiskFaultKind, DiskOp, FileName, Lane};
 use crate::ids::DiskTicket;
 use crate::limits::Limits;
 use crate::planted::Planted;
@@ -801,6 +801,15 @@ impl Volume {
         let purgeable = |(_, version): &&(Timestamp, ChunkVersion)| self.may_purge(*version);
         let next = self.trashed.iter().find(purgeable);
         next.map(|(until, _)| *until)
+    }
+
+    /// Something that the volume did not hand out itself, the writing of its label, met a fault on its
+    /// disk. Whether a sync that fails tells of these bytes or of others is not known.
+    pub fn met_beside(&mut self, fault: &DiskFault) {
+        let of_the_disk = matches!(fault.kind, DiskFaultKind::Io | DiskFaultKind::Unreadable);
+        if of_the_disk && !matches!(self.phase, Phase::Failed(_)) {
+            self.fail(fault);
+        }
     }
 
     /// A fault after which nothing is known: nothing more is written.
