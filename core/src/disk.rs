@@ -264,6 +264,15 @@ impl DiskBatch {
     }
 }
 
+impl DiskFault {
+    /// Whether a batch of [`DiskBatch::replace_file`] found no space, and the file that it was to replace is
+    /// as it was: there was none for the bytes beside it. From a sync the same words mean something else.
+    #[must_use]
+    pub fn no_space_to_replace(&self) -> bool {
+        self.kind == DiskFaultKind::NoSpace && self.failed_op <= 1
+    }
+}
+
 /// What kind of fault a disk operation met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFaultKind {

@@ -226,9 +226,7 @@ impl Controller {
         match then {
             Continuation::Opened => {
                 self.phase = Phase::Serving;
-                self.identity.durable = Some(self.log.synced());
-                self.home
-                    .save(&codec::encode(&self.identity), &mut self.out);
+                self.save_home();
                 let text = format!(
                     "Controller initialization completed. Cluster {}, epoch {}, log index {}",
                     self.state
@@ -275,6 +273,26 @@ impl Controller {
         }
     }
 
+    /// Writes down what the home is, and how far its log is durable.
+    pub(super) fn save_home(&mut self) {
+        self.home_unsaved = false;
+        self.identity.durable = Some(self.log.synced());
+        self.home
+            .save(&codec::encode(&self.identity), &mut self.out);
+    }
+
+    /// There is no space for what the home says of itself. The file from before is there and as true: of
+    /// records that are lost from now on, fewer are missed.
+    fn home_lacks_space(&mut self, fault: &DiskFault) {
+        self.home_unsaved = true;
+        let text = format!(
+            "the disk of the controller's home is full ({fault}): how far its log is durable could not be \
+             written down anew, so that a log which loses its last records might not be known as one. The \
+             controller runs on and tries again; free some space"
+        );
+        self.out.notify(Event::error("controller.home", text));
+    }
+
     /// A disk completion.
     pub(super) fn disk_done(
         &mut self,
@@ -286,6 +304,9 @@ impl Controller {
             match saved {
                 Ok(()) if self.phase == Phase::Founding => self.open(now),
                 Ok(()) => {}
+                Err(fault) if self.phase == Phase::Serving && fault.no_space_to_replace() => {
+                    self.home_lacks_space(&fault);
+                }
                 Err(fault) => self.die(&fault),
             }
             return;

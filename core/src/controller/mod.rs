@@ -128,6 +128,8 @@ pub struct Controller {
     epoch: ControllerEpoch,
     identity: HomeIdentity,
     home: StateFile,
+    /// What the home says of itself found no space: it is older than it should be.
+    home_unsaved: bool,
     /// The newest change of the file with the setup code, while it is under way.
     setup_file: Option<DiskTicket>,
     phase: Phase,
@@ -313,6 +315,7 @@ impl Controller {
             epoch,
             identity,
             home: StateFile::new(commit::home_file()),
+            home_unsaved: false,
             setup_file: None,
             phase: Phase::Founding,
             log,

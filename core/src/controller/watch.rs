@@ -27,19 +27,32 @@ const PROBE_AFTER: Duration = Duration::from_secs(1);
 const PROBE_PERIOD: Duration = Duration::from_secs(5);
 
 impl Controller {
-    pub(super) fn tick(&mut self, now: Timestamp) {
-        self.next_tick = now.after(FailureDetector::TICK);
-        self.links.expire(now, &self.limits, &mut self.out);
-        if self.phase != Phase::Serving {
+    /// Tries again what a full disk did not take.
+    fn ask_for_space(&mut self, now: Timestamp) {
+        let is_full = self.log.space_mode() == SpaceMode::ReadOnly || self.home_unsaved;
+        if !is_full || now.since(self.space_asked) < SPACE_PERIOD {
             return;
         }
-        if self.log.space_mode() == SpaceMode::ReadOnly
-            && now.since(self.space_asked) >= SPACE_PERIOD
-        {
-            self.space_asked = now;
+        self.space_asked = now;
+        if self.home_unsaved {
+            self.save_home();
+        }
+        if self.log.space_mode() == SpaceMode::ReadOnly {
             self.log.space_returned();
             self.start_checkpoint();
             self.note_space();
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.next_tick = now.after(FailureDetector::TICK);
+        self.links.expire(now, &self.limits, &mut self.out);
+        // One that has not begun to serve waits for space as well: its first record has to be written.
+        if matches!(self.phase, Phase::Opening | Phase::Serving) {
+            self.ask_for_space(now);
+        }
+        if self.phase != Phase::Serving {
+            return;
         }
         if self.log.lacks_reserve() && now.since(self.space_asked) >= RESERVE_PERIOD {
             self.space_asked = now;

@@ -33,6 +33,7 @@ pub const KNOWN: &[&str] = &[
     "config.taken_up",
     "controller.datagrams_dropped",
     "controller.ending",
+    "controller.home",
     "controller.not_allowed",
     "controller.rollback_seen",
     "controller.serving",

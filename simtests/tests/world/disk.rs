@@ -5,7 +5,7 @@ use simtests::plan::{DiskStep, Step};
 use simtests::streams::Stream;
 use simtests::vaquita::checkers::NobodyOffline;
 use simtests::vaquita::{
-    Cluster, MASTER, VaquitaWorld, all_settled, bring_online, nodes, order, wait_until,
+    Cluster, MASTER, VaquitaWorld, all_online, all_settled, bring_online, nodes, order, wait_until,
 };
 use simtests::world::TRAP_SPRUNG;
 use vaquita_core::admin::{Selection, Verb};
@@ -320,5 +320,52 @@ fn a_full_disk_stops_orders_and_nothing_else() {
         let told = summary.count(mark);
         eprintln!("{told:>8}  {mark}");
         assert!(summary.runs < 30 || told > 0, "{mark} was never told");
+    }
+}
+
+/// 49: the controller is started, again and again, on a disk that is full: with room for its first record and not for
+/// what follows, with room for neither, and with its reserve or without. A full disk ends no process, and once there is
+/// space the one that is there serves, by itself.
+#[test]
+fn a_controller_that_starts_on_a_full_disk_serves_once_there_is_space() {
+    let summary = run(
+        60,
+        Story {
+            name: "disk::a_controller_that_starts_on_a_full_disk_serves_once_there_is_space",
+            cluster: tiny,
+            prepare: ready,
+            drive: |world| {
+                bring_online(world)?;
+                // The setup code is written soon after the start, and is no part of the log.
+                world.run_for(seconds(2))?;
+                let master = world.node(MASTER).expect("it runs");
+                let starts = world.starts(master);
+                // Less each time: the reserve is given up at the first start that needs it.
+                for most in [260, 140, 70] {
+                    world.disturb(&Step::Disk {
+                        node: MASTER.to_owned(),
+                        what: DiskStep::Room(7 * (world.seed() % 260) % most),
+                    });
+                    world.kill(master);
+                    world.run_for(seconds(4))?;
+                }
+                world.disturb(&Step::Disk {
+                    node: MASTER.to_owned(),
+                    what: DiskStep::Well,
+                });
+                world.run_for(seconds(8))?;
+                let ended = world.starts(master) - starts;
+                let what = format!("three processes were killed, and {ended} have ended");
+                expect(world, ended == 3, &what)?;
+                wait_until(world, "all online", all_online)?;
+                order(world, Verb::StopNodes(nodes(&["P1-NODE1"])));
+                wait_until(world, "all as ordered", all_settled)
+            },
+        },
+    );
+    for mark in ["metalog.full", "controller.home"] {
+        let told = summary.count(mark);
+        eprintln!("{told:>8}  {mark}");
+        assert!(summary.runs < 60 || told > 0, "{mark} was never told");
     }
 }
