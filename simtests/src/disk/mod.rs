@@ -81,6 +81,15 @@ pub struct Promise {
     pub names: bool,
 }
 
+/// A disk was made another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// When.
+    pub at: SimTime,
+    /// How often processes of its node had begun by then.
+    pub starts: u32,
+}
+
 /// One directory on a disk.
 #[derive(Debug)]
 pub struct SimDisk {
@@ -105,7 +114,7 @@ pub struct SimDisk {
     last_promise: Option<Promise>,
     scarred: BTreeSet<FileName>,
     faulty: bool,
-    exchanged: Option<SimTime>,
+    exchanged: Option<Exchange>,
     died: Option<SimTime>,
 }
 
@@ -205,7 +214,7 @@ impl SimDisk {
 
     /// When a plan has made another disk of it, at last.
     #[must_use]
-    pub const fn exchanged_at(&self) -> Option<SimTime> {
+    pub const fn exchanged(&self) -> Option<Exchange> {
         self.exchanged
     }
 
@@ -215,10 +224,10 @@ impl SimDisk {
         self.died
     }
 
-    /// Another, empty disk.
-    pub(crate) fn exchange(&mut self, now: SimTime) {
+    /// Another, empty disk, of a node whose processes have begun so often.
+    pub(crate) fn exchange(&mut self, at: SimTime, starts: u32) {
         self.wipe();
-        self.exchanged = Some(now);
+        self.exchanged = Some(Exchange { at, starts });
     }
 
     /// As [`SimDisk::die`], at a moment that is remembered.

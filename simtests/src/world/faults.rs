@@ -256,7 +256,7 @@ impl<F: Factory> World<F> {
         let slot = &mut self.nodes[node.index()];
         let key = disk_key(node, which);
         let mut draw = self.streams.at(Stream::Fault, key, now.as_nanos());
-        let runs = slot.process.is_some();
+        let (runs, starts) = (slot.process.is_some(), slot.starts);
         let disk = slot.disk_of_mut(which)?;
         match what {
             DiskStep::FailSync => disk.fail_next_sync = true,
@@ -268,7 +268,7 @@ impl<F: Factory> World<F> {
             DiskStep::Rot => drop(disk.rot(now, None, &mut draw)),
             DiskStep::Wipe => {
                 if !runs {
-                    disk.exchange(now);
+                    disk.exchange(now, starts);
                 }
             }
             DiskStep::Die => disk.die_at(now),

@@ -151,8 +151,8 @@ pub struct Asked {
 
 /// Whether what a write has put on a disk of this node may be gone by its acknowledgement, without anybody's
 /// fault but the disk's: it has died, or damaged something that this chunk may be in, since the write began; it
-/// is another disk than when the commit was asked for (one that was exchanged before has a node that registers
-/// anew, and does not count); it lies; or its label cannot be read any more, so that the next process does not
+/// is another disk than when the commit was asked for, or than when the write began if the node has had no process
+/// since (one that has registers anew, and what an earlier one had does not count); it lies; or its label cannot be read any more, so that the next process does not
 /// look at what is behind it, though all of it may be there.
 fn may_have_lost(world: &VaquitaWorld, node: NodeIx, chunk: ChunkVersion, asked: Asked) -> bool {
     let own = format!("chunk-{}-{}", chunk.chunk, chunk.generation);
@@ -165,7 +165,10 @@ fn may_have_lost(world: &VaquitaWorld, node: NodeIx, chunk: ChunkVersion, asked:
         let mut incidents = disk.incidents().iter();
         let damaged = incidents.any(|it| it.at >= asked.began && concerns(&it.file));
         let died = disk.died_at().is_some_and(|at| at >= asked.began);
-        let exchanged = disk.exchanged_at().is_some_and(|at| at >= asked.committing);
+        let exchanged = disk.exchanged().is_some_and(|it| {
+            let unheard = it.at >= asked.began && it.starts == world.starts(node);
+            it.at >= asked.committing || unheard
+        });
         let unreadable = || matches!(scan(&Promised(disk)), Ok((LabelFound::Damaged { .. }, _)));
         damaged || died || exchanged || disk.profile.lies || unreadable()
     })
