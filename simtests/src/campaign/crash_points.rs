@@ -43,7 +43,6 @@ pub fn crash_points(case: &Case, disk: &str) -> Result<CrashPoints, String> {
     };
     if let (_, Some(failure)) = played(case) {
         points.failures.push((case.clone(), failure));
-        return Ok(points);
     }
     loop {
         let mut reached = false;
