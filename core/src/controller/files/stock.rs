@@ -324,6 +324,14 @@ impl Stock {
             .count()
     }
 
+    /// Whether the node has said that it has something under this version, was told to throw it away, and has
+    /// not said that it is gone. What comes there meanwhile under the same version could be thrown away in its
+    /// place: an order names the version and not the bytes, and is given again until it is heard to be obeyed.
+    pub(super) fn is_clearing(&self, version: ChunkVersion) -> bool {
+        let extra = self.extras.get(&version);
+        extra.is_some_and(|extra| extra.entry.is_some() && extra.released.is_some())
+    }
+
     /// What the node has said of a content that it has. Nothing once it was told that the content is
     /// of no use: it may have thrown it away by now, and not have said so yet.
     pub(super) fn claims(&self, version: ChunkVersion) -> Option<&ReplicaEntry> {

@@ -46,7 +46,10 @@ impl Controller {
             return;
         }
         let busy = streams.to.iter().filter(|(_, count)| **count >= most);
-        let busy: Vec<Slot> = busy.map(|(slot, _)| *slot).collect();
+        let busy = busy.map(|(slot, _)| *slot);
+        let clearing = self.members.data_nodes();
+        let clearing = clearing.filter(|slot| self.files.stocks[*slot].is_clearing(version));
+        let busy: Vec<Slot> = busy.chain(clearing).collect();
         // One that could not take it the last time is tried again only if there is no other.
         let want = self.files.repairs.wanted.get(version.chunk);
         let failed_at = want.and_then(|want| want.failed_at);
@@ -91,7 +94,8 @@ impl Controller {
         }
     }
 
-    /// Orders a copy. Returns whether there is anybody to order it of.
+    /// Orders a copy. Returns whether there is anybody to order it of, and nothing of that version is still to go
+    /// from where it is to come.
     pub(in crate::controller::files) fn order_copy(
         &mut self,
         copy: Copy,
@@ -99,6 +103,9 @@ impl Controller {
         sources: &[NodeId],
         salvage: bool,
     ) -> bool {
+        if self.files.stocks[copy.target].is_clearing(copy.version) {
+            return false;
+        }
         let Copy {
             version,
             len,
