@@ -18,6 +18,7 @@ mod copies;
 
 use std::collections::BTreeMap;
 
+pub(super) use copies::copies_among;
 pub use copies::{LABEL_BYTES_MAX, LabelCopy, label_files, read_copies};
 pub(crate) use copies::{Standing, standing};
 
@@ -56,7 +57,7 @@ pub enum Verdict {
     Use {
         /// What the label says.
         label: Label,
-        /// Why its first copy has to be written again ([`label_batch`]); `None` if it is good.
+        /// Why a copy of it has to be written again ([`label_batch`]); `None` if it is good.
         heal: Option<String>,
         /// Another volume of this node was there before.
         instead_of: Option<VolumeId>,
@@ -87,7 +88,7 @@ pub enum Verdict {
 pub fn judge(claim: &Claim<'_>, found: &LabelFound) -> Verdict {
     match found {
         LabelFound::Here(label) => judge_label(claim, label, None),
-        LabelFound::Backup { label, reason } => judge_label(claim, label, Some(reason.clone())),
+        LabelFound::OneCopy { label, reason } => judge_label(claim, label, Some(reason.clone())),
         LabelFound::Damaged { reason } => Verdict::Refuse {
             state: VolumeState::Failed,
             reason: format!(
@@ -158,12 +159,9 @@ fn judge_label(claim: &Claim<'_>, label: &Label, heal: Option<String>) -> Verdic
             label.alias, label.owner, claim.node, claim.alias
         ));
     }
-    // A crash may have come between the two copies of the label that made it this node's.
-    let fresh = (label.epoch > claim.epoch)
-        .then(|| "it was given to this node, and the second copy may not say so".to_owned());
     Verdict::Use {
         label: label.clone(),
-        heal: heal.or(fresh),
+        heal,
         instead_of: claim.remembered.filter(|before| *before != label.volume),
     }
 }

@@ -17,7 +17,8 @@ use super::files::{self, StoreFile};
 use super::format::alone::{AloneFooter, AloneHeader, FOOTER_LEN, alone_size};
 use super::format::record::{self, Record, RecordKind};
 use super::format::segment::{self, SegmentHeader};
-use super::format::{Fault, label, table_len};
+use super::format::{Fault, table_len};
+use super::label::{LabelCopy, Standing, copies_among, label_files, standing};
 use super::{ALONE_HEADER, Label};
 use crate::dfs::digest::BLOCK;
 use crate::dfs::ids::{ChunkVersion, OpId, VolumeId};
@@ -42,11 +43,11 @@ pub struct Opened {
 pub enum LabelFound {
     /// It is there.
     Here(Label),
-    /// Only its second copy can be read.
-    Backup {
-        /// What that says.
+    /// One copy of it is good, and the other has to be made good.
+    OneCopy {
+        /// What the good one says.
         label: Label,
-        /// What is wrong with the first.
+        /// What is wrong with the other.
         reason: String,
     },
     /// There is none.
@@ -62,11 +63,11 @@ pub enum LabelFound {
 }
 
 impl LabelFound {
-    /// What the label, or its second copy, says.
+    /// What the label says.
     #[must_use]
     pub const fn label(&self) -> Option<&Label> {
         match self {
-            Self::Here(label) | Self::Backup { label, .. } => Some(label),
+            Self::Here(label) | Self::OneCopy { label, .. } => Some(label),
             Self::None { .. } | Self::Damaged { .. } => None,
         }
     }
@@ -272,44 +273,40 @@ fn is_harmless(name: &str) -> bool {
 }
 
 fn read_label(read: &impl VolumeRead, names: &[String]) -> Result<LabelFound, ScanFault> {
-    let mut reasons = Vec::new();
-    for (copy, file) in [files::label(), files::label_backup()]
-        .into_iter()
-        .enumerate()
-    {
-        if !names.iter().any(|name| name == file.as_str()) {
-            if copy == 1 && reasons.is_empty() {
-                let others = names.iter().filter(|name| is_other(name)).cloned();
-                return Ok(LabelFound::None {
-                    others: others.collect(),
-                });
+    let files = label_files();
+    let copies = copies_among(read, names);
+    for (file, copy) in files.iter().zip(&copies) {
+        match copy {
+            LabelCopy::Says(label) => return Ok(label_found(label, &copies)),
+            LabelCopy::Newer(version) => {
+                let (file, version) = (file.clone(), *version);
+                return Err(ScanFault::Newer { file, version });
             }
-            if copy == 0
-                && names
-                    .iter()
-                    .any(|name| name == files::label_backup().as_str())
-            {
-                reasons.push(format!("{file} is not there"));
-            }
-            continue;
-        }
-        let mut bytes = vec![0; label::LEN_MAX];
-        match read.read_at(&file, 0, &mut bytes) {
-            Err(fault) => reasons.push(fault.to_string()),
-            Ok(len) => match label::decode(&bytes[..len.min(label::LEN_MAX)]) {
-                Ok(label) if reasons.is_empty() => return Ok(LabelFound::Here(label)),
-                Ok(label) => {
-                    let reason = reasons.join("; ");
-                    return Ok(LabelFound::Backup { label, reason });
-                }
-                Err(Fault::Version(version)) => return Err(ScanFault::Newer { file, version }),
-                Err(Fault::Damaged) => reasons.push(format!("the checksum of {file} is wrong")),
-            },
+            LabelCopy::Missing | LabelCopy::Damaged(_) => {}
         }
     }
+    if copies == [LabelCopy::Missing, LabelCopy::Missing] {
+        let others = names.iter().filter(|name| is_other(name)).cloned();
+        let others = others.collect();
+        return Ok(LabelFound::None { others });
+    }
+    let troubles = files.iter().zip(&copies);
+    let troubles: Vec<String> = troubles
+        .filter_map(|(file, copy)| copy.trouble(file))
+        .collect();
     Ok(LabelFound::Damaged {
-        reason: reasons.join("; "),
+        reason: troubles.join("; "),
     })
+}
+
+/// What a volume's label is by one good copy, the first that there is.
+fn label_found(label: &Label, copies: &[LabelCopy; 2]) -> LabelFound {
+    let label = label.clone();
+    match standing(&label, copies) {
+        Standing::Heal(reason) => LabelFound::OneCopy { label, reason },
+        // What somebody has made of the second copy is told once the volume is in use.
+        Standing::Whole | Standing::Changed(_) => LabelFound::Here(label),
+    }
 }
 
 /// Whether a file in a directory without a label speaks against its having never been used.

@@ -12,7 +12,7 @@ use vaquita_core::disk::FileName;
 use vaquita_core::ids::{ClusterId, NodeId};
 use vaquita_core::metalog::{self, Expected};
 use vaquita_core::state::{self, ClusterState};
-use vaquita_core::store::scan::{Found, LabelFound, ReadFault, VolumeRead, scan};
+use vaquita_core::store::scan::{Found, ReadFault, VolumeRead, scan};
 use vaquita_core::store::{ALONE_HEADER, RecordKind};
 
 use crate::cluster::{Deployment, FACTOR};
@@ -86,7 +86,8 @@ pub(super) struct Volume {
 pub(super) fn volume(directory: &Path) -> Result<Volume, String> {
     let named = |what: String| format!("{}: {what}", directory.display());
     let (label, found) = scan(&Directory(directory)).map_err(|fault| named(fault.to_string()))?;
-    let LabelFound::Here(label) = label else {
+    // One copy is enough: a process may have ended between the two.
+    let Some(label) = label.label() else {
         return Err(named(format!("no good label: {label:?}")));
     };
     Ok(Volume {

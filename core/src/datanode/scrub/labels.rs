@@ -1,5 +1,5 @@
-//! When the labels of volumes in use are looked at: within an hour of their opening, then once in
-//! `scrubPeriod`, as the chunks are, and on volumes that have none as well.
+//! When the labels of volumes in use are looked at: once in `scrubPeriod`, as the chunks are, and on
+//! volumes that have none as well.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -12,8 +12,6 @@ use crate::outbox::Outbox;
 use crate::prng::Prng;
 use crate::time::Timestamp;
 
-/// Within which time a label is looked at for the first time after its volume was opened.
-const FIRST: Duration = Duration::from_secs(3600);
 /// How soon a label is looked at again that was not good, or could not be read at present.
 const AGAIN: Duration = Duration::from_secs(60);
 /// The shortest pause between two looks.
@@ -47,9 +45,8 @@ impl Labels {
         self.looks.retain(|slot, _| is_there(slot));
         for (slot, ..) in shelves.readable() {
             let look = self.looks.entry(slot).or_insert_with(|| {
-                // Who opens a volume goes by the first copy if that is good, and a node may be started anew
-                // more often than the period is long.
-                let nanos = u64::try_from(period.min(FIRST).as_nanos()).unwrap_or(u64::MAX);
+                // Both copies were read when the volume was opened.
+                let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
                 let first = Duration::from_nanos(draws.below(nanos.max(1)));
                 Look {
                     next: now.after(first),

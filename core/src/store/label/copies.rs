@@ -1,8 +1,9 @@
-//! The label of a volume that is in use, and its two copies on the disk.
+//! The two copies of a label on the disk.
 //!
-//! A copy that rots while its volume is in use is noticed by nobody until the volume is opened again,
-//! and by then the other one may have rotten as well. So both are looked at from time to time, by one
-//! who knows what they have to say.
+//! Who opens a volume goes by the first copy, or by the second where the first says nothing, and makes
+//! both good. One that rots while the volume is in use would be noticed by nobody until it is opened
+//! again, and by then the other one may have rotten as well. So both are looked at from time to time, by
+//! one who knows what they have to say.
 
 use super::super::files;
 use super::super::format::{Fault, label};
@@ -47,6 +48,15 @@ impl LabelCopy {
             },
         }
     }
+
+    /// Why it says nothing, in words; `None` if it does, or a later version would know.
+    pub(in crate::store) fn trouble(&self, file: &FileName) -> Option<String> {
+        match self {
+            Self::Says(_) | Self::Newer(_) => None,
+            Self::Missing => Some(format!("{file} is not there")),
+            Self::Damaged(reason) => Some(reason.clone()),
+        }
+    }
 }
 
 /// Reads both copies of a volume's label.
@@ -54,8 +64,12 @@ impl LabelCopy {
 /// # Errors
 /// If the directory cannot be read. A copy that cannot be read is no error.
 pub fn read_copies(read: &impl VolumeRead) -> Result<[LabelCopy; 2], ReadFault> {
-    let names = read.list()?;
-    Ok(label_files().map(|file| {
+    Ok(copies_among(read, &read.list()?))
+}
+
+/// Reads both copies of the label of a volume that has files of these names.
+pub(in crate::store) fn copies_among(read: &impl VolumeRead, names: &[String]) -> [LabelCopy; 2] {
+    label_files().map(|file| {
         if !names.iter().any(|name| name == file.as_str()) {
             return LabelCopy::Missing;
         }
@@ -63,7 +77,7 @@ pub fn read_copies(read: &impl VolumeRead) -> Result<[LabelCopy; 2], ReadFault> 
         let read = read.read_at(&file, 0, &mut bytes);
         let read = read.map(|len| Some(&bytes[..len.min(LABEL_BYTES_MAX)]));
         LabelCopy::of(&file, read.map_err(|fault| fault.to_string()))
-    }))
+    })
 }
 
 /// What is to be done about the copies of a label.
@@ -77,7 +91,7 @@ pub(crate) enum Standing {
     Changed(String),
 }
 
-/// Decides about the copies of the label of a volume that is in use, by what it has to say.
+/// Decides about the copies of a label, by what it has to say.
 ///
 /// What a disk does to a label is mended: bytes that changed, also in both copies, a copy that is gone,
 /// and one that a crash left behind the other. What no disk does is not: a good label that says something
@@ -102,8 +116,7 @@ pub(crate) fn standing(label: &Label, copies: &[LabelCopy; 2]) -> Standing {
                     "{file} was written by a later version of the program (format {version})"
                 ));
             }
-            LabelCopy::Missing => reasons.push(format!("{file} is not there")),
-            LabelCopy::Damaged(reason) => reasons.push(reason.clone()),
+            LabelCopy::Missing | LabelCopy::Damaged(_) => reasons.extend(copy.trouble(file)),
         }
     }
     let is_gone = |copy: &LabelCopy| *copy == LabelCopy::Missing;

@@ -151,9 +151,10 @@ pub struct Asked {
 
 /// Whether what a write has put on a disk of this node may be gone by its acknowledgement, without anybody's
 /// fault but the disk's: it has died, or damaged something that this chunk may be in, since the write began; it
-/// is another disk than when the commit was asked for, or than when the write began if the node has had no process
-/// since (one that has registers anew, and what an earlier one had does not count); it lies; or its label cannot be read any more, so that the next process does not
-/// look at what is behind it, though all of it may be there.
+/// is another disk than when the commit was asked for, or than when the write began if the node has had no
+/// process since (one that has registers anew, and what an earlier one had does not count); it lies; or its
+/// label cannot be read any more, so that the next process does not look at what is behind it, though all of it
+/// may be there.
 fn may_have_lost(world: &VaquitaWorld, node: NodeIx, chunk: ChunkVersion, asked: Asked) -> bool {
     let own = format!("chunk-{}-{}", chunk.chunk, chunk.generation);
     let concerns = |file: &FileName| {
